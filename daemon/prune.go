@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// Store is the place that keeps the snapshots; *snapshot.Dir is one.
+type Store interface {
+	List() (snapshot.Listing, error)
+	// Remove deletes one for good; a missing one wraps snapshot.ErrNotFound.
+	Remove(ctx context.Context, n snapshot.Name) error
+	// RemovePartials clears what dead writers left and returns their file names.
+	RemovePartials(ctx context.Context) ([]string, error)
+}
+
+// PlanPrune decides on the node's rolling snapshots, and on no other, newest first.
+func PlanPrune(entries []snapshot.Entry, node string, p retention.Policy, now time.Time) []retention.Decision {
+	var items []retention.Item
+	for _, e := range entries {
+		if e.Name.Rolling(node) {
+			items = append(items, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
+		}
+	}
+	return retention.Plan(items, p, now)
+}
+
+// Prune lists the store, removes what the policy does not keep, and returns every decision. What could not be
+// removed is in the error, the rest is removed all the same.
+func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time) ([]retention.Decision, error) {
+	l, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	decisions := PlanPrune(l.Snapshots, node, p, now)
+	var failed error
+	for _, d := range decisions {
+		if d.Keep {
+			continue
+		}
+		name, err := snapshot.ParseName(d.ID)
+		if err != nil {
+			return decisions, errors.Join(failed, err)
+		}
+		// Another process may have removed it just now: what was wanted has happened.
+		if err := store.Remove(ctx, name); err != nil && !errors.Is(err, snapshot.ErrNotFound) {
+			failed = errors.Join(failed, fmt.Errorf("prune: %w", err))
+		}
+	}
+	return decisions, failed
+}
+
+// newest is the time of the node's newest rolling snapshot that is not dated in the future; zero when there is none.
+func newest(l snapshot.Listing, node string, now time.Time) time.Time {
+	for _, e := range l.Snapshots {
+		if e.Name.Rolling(node) && !e.Name.Time.After(now) {
+			return e.Name.Time
+		}
+	}
+	return time.Time{}
+}

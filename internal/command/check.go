@@ -1,0 +1,206 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+func checkCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: "check", Usage: "try everything the daemon needs and show a line for each; give it the daemon's flags",
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), []cli.Flag{outputFlag()}),
+		Action: func(c *cli.Context) error { return check(c, e) },
+	}
+}
+
+// finding is one line of check.
+type finding struct {
+	Check  string `json:"check"`
+	Status string `json:"status"` // ok, warn or fail
+	Detail string `json:"detail"`
+	err    error
+}
+
+const (
+	statusOK   = "ok"
+	statusWarn = "warn"
+	statusFail = "fail"
+)
+
+func okay(what, format string, args ...any) finding {
+	return finding{Check: what, Status: statusOK, Detail: fmt.Sprintf(format, args...)}
+}
+
+func warn(what, format string, args ...any) finding {
+	return finding{Check: what, Status: statusWarn, Detail: fmt.Sprintf(format, args...)}
+}
+
+func fail(what string, err error) finding {
+	return finding{Check: what, Status: statusFail, Detail: err.Error(), err: err}
+}
+
+func check(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	asJSON, err := jsonOutput(c)
+	if err != nil {
+		return err
+	}
+	t, o, err := daemonOptions(c, e)
+	if err != nil {
+		return err
+	}
+	cfg, err := t.connect()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	findings := []finding{checkSchedule(o, now), okay("retention", "%s", o.Policy)}
+	findings = append(findings, checkDirectory(t.dir, t.options.MinFree)...)
+	findings = append(findings, checkNewest(t.dir, o, now))
+	findings = append(findings, checkCertificates(cfg, now)...)
+	findings = append(findings, checkEtcd(c, cfg)...)
+	if asJSON {
+		err = printJSON(e.stdout, findings)
+	} else {
+		err = printFindings(e, findings)
+	}
+	return errors.Join(err, failures(findings))
+}
+
+// failures is nil when nothing failed. It keeps what failed in its chain, for the exit status.
+func failures(findings []finding) error {
+	var all []error
+	var names []string
+	for _, f := range findings {
+		if f.err != nil {
+			all = append(all, f.err)
+			names = append(names, f.Check)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &checkError{names: names, errs: all}
+}
+
+// checkError says which checks failed; the table has told why.
+type checkError struct {
+	names []string
+	errs  []error
+}
+
+func (e *checkError) Error() string   { return "check failed: " + strings.Join(e.names, ", ") }
+func (e *checkError) Unwrap() []error { return e.errs }
+
+func printFindings(e env, findings []finding) error {
+	var lines [][]string
+	for _, f := range findings {
+		lines = append(lines, []string{f.Status, f.Check, strings.ReplaceAll(f.Detail, "\n", "; ")})
+	}
+	return printTable(e.stdout, []string{"STATUS", "CHECK", "DETAIL"}, lines)
+}
+
+func checkSchedule(o daemon.Options, now time.Time) finding {
+	first := o.Schedule.Next(now)
+	return okay("schedule", "%s: next runs %s and %s", o.Schedule, first.Format(time.RFC3339), o.Schedule.Next(first).Format(time.RFC3339))
+}
+
+func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
+	if err := dir.Prepare(); err != nil {
+		return []finding{fail("directory", err)}
+	}
+	found := okay("directory", "%s can be written", dir.Path())
+	if info, err := os.Stat(dir.Path()); err != nil {
+		found = fail("directory", err)
+	} else if info.Mode().Perm()&0o077 != 0 {
+		found = warn("directory", "%s is open to others (mode %o): snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
+	}
+	free, err := dir.Free()
+	switch {
+	case err != nil:
+		return []finding{found, fail("free space", err)}
+	case free < minFree:
+		return []finding{found, fail("free space", fmt.Errorf("%s free, --min-free keeps %s", size(free), size(minFree)))}
+	}
+	return []finding{found, okay("free space", "%s, of which %s stay free", size(free), size(minFree))}
+}
+
+func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
+	const what = "newest snapshot"
+	l, err := dir.List()
+	if err != nil {
+		return fail(what, err)
+	}
+	for _, e := range l.Snapshots {
+		if !e.Name.Rolling(o.Node) {
+			continue
+		}
+		if _, err := dir.Manifest(e.Name); err != nil {
+			return fail(what, err)
+		}
+		if o.Schedule.Next(e.Name.Time).Before(now) {
+			return warn(what, "%s is %s old: a run was missed", e.Name, age(now, e.Name.Time))
+		}
+		return okay(what, "%s, %s old", e.Name, age(now, e.Name.Time))
+	}
+	return warn(what, "node %s has no rolling snapshot yet", o.Node)
+}
+
+func checkCertificates(cfg member.Config, now time.Time) []finding {
+	certs, err := cfg.Certificates()
+	if err != nil {
+		return []finding{fail("certificates", err)}
+	}
+	var out []finding
+	for _, cert := range certs {
+		left := cert.NotAfter.Sub(now)
+		detail := fmt.Sprintf("%s ends %s", cert.File, cert.NotAfter.Format(time.RFC3339))
+		switch {
+		case left <= 0:
+			out = append(out, fail(cert.Flag, fmt.Errorf("%s: it has expired: renew it", detail)))
+		case left < 14*24*time.Hour:
+			out = append(out, warn(cert.Flag, "%s, in %s", detail, age(cert.NotAfter, now)))
+		default:
+			out = append(out, okay(cert.Flag, "%s", detail))
+		}
+	}
+	return out
+}
+
+func checkEtcd(c *cli.Context, cfg member.Config) []finding {
+	m, err := member.Connect(c.Context, cfg)
+	if err != nil {
+		return []finding{fail("etcd", err)}
+	}
+	s := m.Source()
+	role := "follower"
+	if m.Leader() {
+		role = "leader"
+	}
+	out := []finding{okay("etcd", "%s: etcd %s, member %s (%s) of cluster %s, revision %d, database %s",
+		m.Endpoint(), s.EtcdVersion, s.MemberID, role, s.ClusterID, s.Revision, size(m.DBSize()))}
+	if err := m.Snapshotable(); err != nil {
+		out = append(out, fail("member", err))
+	}
+	if !s.Healthy {
+		out = append(out, warn("leader", "the member knows no leader: snapshots work, the cluster does not"))
+	}
+	for _, a := range s.Alarms {
+		out = append(out, warn("alarm", "etcd raises %s", a))
+	}
+	if err := m.Close(); err != nil {
+		out = append(out, fail("etcd", err))
+	}
+	return out
+}

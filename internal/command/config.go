@@ -1,0 +1,186 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/prometheus/common/model"
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// etcdConfig reads the group etcd; it does not connect.
+func etcdConfig(c *cli.Context) (member.Config, error) {
+	timeout, err := positive(c, "etcd-timeout")
+	if err != nil {
+		return member.Config{}, err
+	}
+	cfg := member.Config{
+		Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"), Timeout: timeout,
+	}
+	if cfg.User, cfg.Password, err = credentials(c.String("user"), c.String("password-file")); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.Check()
+}
+
+// credentials also understands etcdctl's environment. A password on our own command line would show in the process
+// list, so there is no flag for it.
+func credentials(user, file string) (string, member.Secret, error) {
+	if strings.Contains(user, ":") {
+		return "", "", usagef("--user: %q: give the name alone, and the password in --password-file", strings.SplitN(user, ":", 2)[0]+":***")
+	}
+	password := ""
+	if user == "" {
+		user, password, _ = strings.Cut(os.Getenv("ETCDCTL_USER"), ":")
+	}
+	if password == "" {
+		password = os.Getenv("ETCDCTL_PASSWORD")
+	}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", "", usagef("read --password-file: %w", err)
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	switch {
+	case user != "" && password == "":
+		return "", "", usagef("--user %s needs a password: give --password-file", user)
+	case user == "" && file != "":
+		return "", "", usagef("--password-file needs --user")
+	case user == "":
+		password = ""
+	}
+	return user, member.Secret(password), nil
+}
+
+// node is --node or the host's name.
+func node(c *cli.Context) (string, error) {
+	name := c.String("node")
+	if name != "" {
+		if err := snapshot.CheckPart("node", name); err != nil {
+			return "", usagef("--node: %w", err)
+		}
+		return name, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("read host name: %w", err)
+	}
+	if err := snapshot.CheckPart("node", name); err != nil {
+		return "", usagef("the host's name can't stand in snapshot names (%w): give --node", err)
+	}
+	return name, nil
+}
+
+// takeOptions reads what Take needs, all but the set.
+func takeOptions(c *cli.Context, version string) (snapshot.TakeOptions, error) {
+	o := snapshot.TakeOptions{ToolVersion: version}
+	var err error
+	if o.MinFree, err = minFree(c); err != nil {
+		return o, err
+	}
+	if o.Stall, err = positive(c, "stall-timeout"); err != nil {
+		return o, err
+	}
+	o.Node, err = node(c)
+	return o, err
+}
+
+func minFree(c *cli.Context) (int64, error) {
+	free, err := humanize.ParseBytes(c.String("min-free"))
+	if err != nil || free > math.MaxInt64 {
+		return 0, usagef("--min-free: %q is not a size like 500MiB or 2GiB", c.String("min-free"))
+	}
+	return int64(free), nil
+}
+
+func policy(c *cli.Context) (retention.Policy, error) {
+	within, err := duration(c, "keep-within")
+	if err != nil {
+		return retention.Policy{}, err
+	}
+	p := retention.Policy{
+		Last: c.Int("keep-last"), Within: within, Hourly: c.Int("keep-hourly"),
+		Daily: c.Int("keep-daily"), Weekly: c.Int("keep-weekly"), Monthly: c.Int("keep-monthly"),
+	}
+	if err := p.Validate(); err != nil {
+		return p, usageError{err}
+	}
+	return p, nil
+}
+
+func schedule(c *cli.Context, node string) (daemon.Schedule, error) {
+	jitter, err := duration(c, "jitter")
+	if err != nil {
+		return daemon.Schedule{}, err
+	}
+	s, err := daemon.ParseSchedule(c.String("schedule"), jitter, node)
+	if err != nil {
+		return s, usagef("--schedule: %w", err)
+	}
+	return s, nil
+}
+
+// duration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
+func duration(c *cli.Context, flag string) (time.Duration, error) {
+	s := c.String(flag)
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, nil
+	}
+	d, err := model.ParseDuration(s)
+	if err != nil {
+		return 0, usagef("--%s: %q is not a duration like 90s, 12h or 7d", flag, s)
+	}
+	return time.Duration(d), nil
+}
+
+func positive(c *cli.Context, flag string) (time.Duration, error) {
+	d, err := duration(c, flag)
+	if err == nil && d <= 0 {
+		return 0, usagef("--%s: %s is not longer than nothing", flag, d)
+	}
+	return d, err
+}
+
+func newLogger(c *cli.Context, w io.Writer) (*logrus.Logger, error) {
+	log := logrus.New()
+	log.SetOutput(w)
+	level, err := logrus.ParseLevel(c.String("log-level"))
+	if err != nil {
+		return nil, usagef("--log-level: %q is not debug, info, warn or error", c.String("log-level"))
+	}
+	log.SetLevel(level)
+	switch f := c.String("log-format"); f {
+	case "text":
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, TimestampFormat: time.RFC3339})
+	case "json":
+		log.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
+	default:
+		return nil, usagef("--log-format: %q is not text or json", f)
+	}
+	return log, nil
+}
+
+// jsonOutput tells which form the results take.
+func jsonOutput(c *cli.Context) (bool, error) {
+	switch f := c.String("output"); f {
+	case "table":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, usagef("--output: %q is not table or json", f)
+	}
+}

@@ -1,0 +1,87 @@
+package command
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+func daemonCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: "daemon", Usage: "take snapshots on a schedule and keep the ones that the policy wants",
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), logFlags()),
+		Action: func(c *cli.Context) error { return runDaemon(c, e) },
+	}
+}
+
+func runDaemon(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	log, err := newLogger(c, e.stderr)
+	if err != nil {
+		return err
+	}
+	notifier, err := daemon.NewNotifier()
+	if err != nil {
+		return usagef("read systemd's watchdog from the environment: %w", err)
+	}
+	t, o, err := daemonOptions(c, e)
+	if err != nil {
+		return err
+	}
+	if w := notifier.Watchdog(); w > 0 && w <= t.options.Stall {
+		return usagef("--stall-timeout: %s is not shorter than systemd's WatchdogSec, %s", t.options.Stall, w)
+	}
+	o.Notifier, o.Log = notifier, log
+	if err := t.dir.Prepare(); err != nil {
+		return err
+	}
+	// Endpoints of different clusters are an error of configuration, seen only by asking. An etcd that is down is
+	// none: the daemon waits for it.
+	cfg, err := t.connect()
+	if err != nil {
+		return err
+	}
+	m, err := member.Connect(c.Context, cfg)
+	switch {
+	case err == nil:
+		if err := m.Close(); err != nil {
+			return err
+		}
+	case exitStatus(err) == exitUsage:
+		return err
+	default:
+		log.WithError(err).Warn("etcd does not answer yet")
+	}
+	return daemon.New(o).Run(c.Context)
+}
+
+// daemonOptions reads the whole configuration before anything starts.
+func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
+	var o daemon.Options
+	take, err := takeOptions(c, e.version)
+	if err != nil {
+		return nil, o, err
+	}
+	take.Set = snapshot.RollingSet
+	if o.Schedule, err = schedule(c, take.Node); err != nil {
+		return nil, o, err
+	}
+	if o.Policy, err = policy(c); err != nil {
+		return nil, o, err
+	}
+	role, err := daemon.ParseRole(c.String("only-on"))
+	if err != nil {
+		return nil, o, usagef("--only-on: %w", err)
+	}
+	if _, err := etcdConfig(c); err != nil {
+		return nil, o, err
+	}
+	dir := snapshot.NewDir(c.String("dir"))
+	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
+	o.Node, o.Store, o.Taker = take.Node, dir, t
+	return t, o, nil
+}

@@ -1,0 +1,60 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// Exit statuses, as docs/CLI.md promises them.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDamaged = 3
+)
+
+// errUsage marks what the user wrote and has to mend: a flag, a key, an argument.
+var errUsage = errors.New("usage")
+
+// usageError prints its text alone and is errUsage.
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == errUsage }
+func (e usageError) Unwrap() error      { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitStatus is the one place that maps errors to exit statuses.
+func exitStatus(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, snapshot.ErrDamaged):
+		return exitDamaged
+	}
+	for _, usage := range []error{
+		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters,
+	} {
+		if errors.Is(err, usage) {
+			return exitUsage
+		}
+	}
+	return exitFailed
+}
+
+// report prints an error as one line.
+func report(w io.Writer, err error) {
+	text := err.Error()
+	if errors.Is(err, context.Canceled) {
+		text = "stopped by a signal"
+	}
+	// errors.Join puts a line break between its parts.
+	fmt.Fprintln(w, "etcd-rolling-backup: "+strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; "))
+}

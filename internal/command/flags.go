@@ -1,0 +1,96 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Every flag is made here, once. Its environment variable is ETCD_BACKUP_ and its name in capitals; some know a
+// second one, etcdctl's.
+
+func envVars(name string, also ...string) []string {
+	return append([]string{"ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, also...)
+}
+
+func text(group, name, value, usage string, also ...string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name, also...)}
+}
+
+func count(name string, value int, usage string) *cli.IntFlag {
+	return &cli.IntFlag{Name: name, Category: "retention", Value: value, Usage: usage, EnvVars: envVars(name)}
+}
+
+func configFlag() cli.Flag {
+	return text("general", "config", "", "YAML `FILE` with flag names as keys; flags and environment go before it")
+}
+
+func logFlags() []cli.Flag {
+	return []cli.Flag{
+		text("general", "log-level", "info", "`LEVEL`: debug, info, warn or error"),
+		text("general", "log-format", "text", "`FORMAT`: text or json"),
+	}
+}
+
+func etcdFlags() []cli.Flag {
+	const g = "etcd"
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: "endpoints", Category: g, Value: cli.NewStringSlice("127.0.0.1:2379"), EnvVars: envVars("endpoints", "ETCDCTL_ENDPOINTS"),
+			Usage: "`HOST:PORT` of the member beside this program; of several the first that answers (https when a CA or certificate is given)",
+		},
+		text(g, "cacert", "", "CA `FILE` that etcd's server certificate is checked against", "ETCDCTL_CACERT"),
+		text(g, "cert", "", "client certificate `FILE`", "ETCDCTL_CERT"),
+		text(g, "key", "", "client key `FILE`", "ETCDCTL_KEY"),
+		text(g, "user", "", "`NAME` of an etcd user with the role root"),
+		text(g, "password-file", "", "`FILE` with that user's password"),
+		text(g, "etcd-timeout", "10s", "longest wait for an answer of etcd, the stream apart"),
+		text(g, "stall-timeout", "30s", "longest wait for the next byte of a snapshot"),
+	}
+}
+
+func dirFlags() []cli.Flag {
+	return []cli.Flag{text("store", "dir", "/var/lib/etcd-rolling-backup", "`DIRECTORY` that keeps the snapshots")}
+}
+
+func nodeFlags() []cli.Flag {
+	return []cli.Flag{text("store", "node", "", "this node's `NAME` in snapshot names (default: the host name)")}
+}
+
+func storeFlags() []cli.Flag {
+	return append(append(dirFlags(), nodeFlags()...),
+		text("store", "min-free", "1GiB", "`SIZE` that a snapshot leaves free on the disk"))
+}
+
+func scheduleFlags() []cli.Flag {
+	const g = "schedule"
+	return []cli.Flag{
+		text(g, "schedule", "0 * * * *", "when to take snapshots: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields"),
+		text(g, "jitter", "0s", "spread the nodes' runs over this `DURATION`; each node's share is always the same"),
+		text(g, "only-on", "any", "take snapshots while this member is `ROLE`: leader, follower or any"),
+	}
+}
+
+func policyFlags() []cli.Flag {
+	return []cli.Flag{
+		count("keep-last", 24, "keep the newest `N`; -1 keeps all, here and below"),
+		text("retention", "keep-within", "0s", "keep all that are at most `DURATION` (such as 36h, 7d, 4w) older than the newest"),
+		count("keep-hourly", 0, "keep the newest of each of `N` hours"),
+		count("keep-daily", 0, "keep the newest of each of `N` days"),
+		count("keep-weekly", 0, "keep the newest of each of `N` weeks"),
+		count("keep-monthly", 0, "keep the newest of each of `N` months"),
+	}
+}
+
+func outputFlag() cli.Flag {
+	return text("general", "output", "table", "`FORMAT`: table or json")
+}
+
+// group joins flags in the order of the help.
+func group(lists ...[]cli.Flag) []cli.Flag {
+	var all []cli.Flag
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}

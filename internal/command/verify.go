@@ -1,0 +1,113 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+func verifyCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "prove a snapshot whole: zstd data, digests, every page of the database",
+		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
+		Flags: group(
+			[]cli.Flag{text("store", "min-free", "1GiB", "`SIZE` that the unpacked database leaves free on the disk"), outputFlag()},
+			dirFlags()),
+		Action: func(c *cli.Context) error { return verify(c, e) },
+	}
+}
+
+// verified is what --output json shows of a snapshot that is whole.
+type verified struct {
+	File     string            `json:"file"`
+	Size     int64             `json:"size"`
+	Revision int64             `json:"revision"`
+	Keys     int               `json:"keys"`
+	Hash     string            `json:"hash"`
+	Manifest snapshot.Manifest `json:"manifest"`
+}
+
+func verify(c *cli.Context, e env) error {
+	if c.NArg() > 1 {
+		return usagef("verify takes one snapshot, and %d were given", c.NArg())
+	}
+	asJSON, err := jsonOutput(c)
+	if err != nil {
+		return err
+	}
+	free, err := minFree(c)
+	if err != nil {
+		return err
+	}
+	f, scratch, err := openSnapshot(c)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	bar := newProgress(e.stderr, "unpacking")
+	r, err := snapshot.Verify(c.Context, f, scratch, free, bar.update)
+	bar.done()
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", f.Name(), err)
+	}
+	if asJSON {
+		return printJSON(e.stdout, verified{
+			File: f.Name(), Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
+		})
+	}
+	if taken := r.Manifest.Name; taken != filepath.Base(f.Name()) {
+		if _, err := fmt.Fprintf(e.stderr, "the file is a renamed copy of %s\n", taken); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s is whole\n  revision %d, %d keys, hash %x, database %s, taken %s from etcd %s\n",
+		f.Name(), r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
+	return err
+}
+
+// openSnapshot opens what the first argument names. The scratch directory is the one that the file lies in where
+// that can be written, for snapshots are large and /tmp may be small.
+func openSnapshot(c *cli.Context) (*os.File, *snapshot.Dir, error) {
+	ref := c.Args().First()
+	if ref == "" {
+		ref = snapshot.Latest
+	}
+	if strings.ContainsRune(ref, filepath.Separator) {
+		f, err := os.Open(ref)
+		if err != nil {
+			return nil, nil, err
+		}
+		info, err := f.Stat()
+		if err == nil && !info.Mode().IsRegular() {
+			err = usagef("%s is not a file", ref)
+		}
+		if err != nil {
+			return nil, nil, errors.Join(err, f.Close())
+		}
+		return f, scratchFor(filepath.Dir(ref)), nil
+	}
+	dir := snapshot.NewDir(c.String("dir"))
+	l, err := dir.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	entry, err := l.Find(ref)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (a file of another directory: give its path with a slash in it)", err)
+	}
+	f, err := dir.File(entry.Name)
+	return f, scratchFor(dir.Path()), err
+}
+
+func scratchFor(path string) *snapshot.Dir {
+	if dir := snapshot.NewDir(path); dir.Prepare() == nil {
+		return dir
+	}
+	return snapshot.NewDir(os.TempDir())
+}

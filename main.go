@@ -1,0 +1,21 @@
+// Command etcd-rolling-backup takes, proves, keeps and restores snapshots of etcd.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // CRON_TZ works in a container without zone files
+
+	"etcd-rolling-backup/internal/command"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(command.Main(ctx, version, os.Args, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,124 @@
+package retention
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// rule is one line of a policy.
+type rule interface {
+	off() bool
+	validate() error
+	// apply marks what the rule keeps. The plan is ordered newest first and holds nothing dated in the future.
+	apply(plan []Decision)
+	String() string
+}
+
+// count keeps the newest snapshot of each period, for the last so many periods that have one.
+type count struct {
+	name  string
+	limit int
+	// start gives the moment at which the period around t began. Nil makes every snapshot a period of its own.
+	start func(t time.Time) time.Time
+}
+
+func (c count) off() bool { return c.limit == 0 }
+
+func (c count) validate() error {
+	if c.limit < Unlimited {
+		return fmt.Errorf("--keep-%s is %d: give the number of snapshots to keep, %d for all, or 0 to turn it off",
+			c.name, c.limit, Unlimited)
+	}
+	return nil
+}
+
+func (c count) apply(plan []Decision) {
+	used := 0
+	for i := range plan {
+		if used == c.limit {
+			return
+		}
+		opens := i == 0 || !c.samePeriod(plan[i-1].Time, plan[i].Time)
+		oldest := i == len(plan)-1
+		if !opens && !oldest {
+			continue
+		}
+		used++
+		reason := fmt.Sprintf("%s %d of %s", c.name, used, c.limitText())
+		if !opens {
+			reason = "oldest, " + reason
+		}
+		plan[i].keep(reason)
+	}
+}
+
+func (c count) samePeriod(a, b time.Time) bool {
+	return c.start != nil && c.start(a).Equal(c.start(b))
+}
+
+func (c count) String() string { return c.name + " " + c.limitText() }
+
+func (c count) limitText() string {
+	if c.limit == Unlimited {
+		return "unlimited"
+	}
+	return strconv.Itoa(c.limit)
+}
+
+// Truncate counts from the zero time, which is a Monday at 00:00 UTC (1 January of year 1). Hours, days and ISO weeks of
+// UTC therefore all begin at its multiples, in any zone and over the turn of a year.
+
+func startOfHour(t time.Time) time.Time { return t.Truncate(time.Hour) }
+
+func startOfDay(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
+
+func startOfWeek(t time.Time) time.Time { return t.Truncate(7 * 24 * time.Hour) }
+
+func startOfMonth(t time.Time) time.Time {
+	year, month, _ := t.UTC().Date()
+	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// within keeps what is younger than itself, counted back from the newest. What is exactly as old is not kept.
+type within time.Duration
+
+func (w within) off() bool { return w == 0 }
+
+func (w within) validate() error {
+	if w < 0 {
+		return fmt.Errorf("--keep-within is %s: give a duration above zero, or 0 to turn it off", time.Duration(w))
+	}
+	return nil
+}
+
+func (w within) apply(plan []Decision) {
+	for i := range plan {
+		if plan[0].Time.Sub(plan[i].Time) >= time.Duration(w) {
+			return
+		}
+		plan[i].keep(w.String())
+	}
+}
+
+// String writes whole days as such, which time.Duration does not, and leaves out units that are zero.
+func (w within) String() string {
+	const day = 24 * time.Hour
+	days, rest := time.Duration(w)/day, time.Duration(w)%day
+	text := rest.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	switch {
+	case days == 0:
+		return "within " + text
+	case rest == 0:
+		return fmt.Sprintf("within %dd", days)
+	default:
+		return fmt.Sprintf("within %dd%s", days, text)
+	}
+}

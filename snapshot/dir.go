@@ -1,0 +1,175 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
+)
+
+// lockName is the file whose lock serializes what changes names in the directory.
+const lockName = ".lock"
+
+// lockTimeout bounds the wait for another process; the lock is only ever held for a few system calls.
+const lockTimeout = 10 * time.Second
+
+var (
+	// ErrUnusableDir marks a directory that is missing, is none, or can't be written.
+	ErrUnusableDir = errors.New("unusable directory")
+	// ErrNotFound marks a snapshot that is not there.
+	ErrNotFound = errors.New("no such snapshot")
+	// ErrExists marks a snapshot whose name is taken.
+	ErrExists = errors.New("snapshot exists")
+)
+
+// Dir is the local store: one directory, one file a snapshot, files 0600.
+type Dir struct{ path string }
+
+// Entry is one archive of a store.
+type Entry struct {
+	Name Name
+	Size int64 // bytes
+}
+
+// Listing is what lies in a directory.
+type Listing struct {
+	Snapshots []Entry  // newest first
+	Partials  []string // file names of unfinished archives
+	Foreign   []string // file names that are not ours; never touched
+}
+
+// NewDir names the directory; nothing is read or made yet.
+func NewDir(path string) *Dir { return &Dir{path: filepath.Clean(path)} }
+
+// Path is where the directory lies.
+func (d *Dir) Path() string { return d.path }
+
+// Prepare makes the directory (0700) where it is missing and tells whether it can be written.
+// Errors wrap ErrUnusableDir.
+func (d *Dir) Prepare() error {
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusableDir, err)
+	}
+	if err := unix.Access(d.path, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("%w: write %s: %w", ErrUnusableDir, d.path, err)
+	}
+	return nil
+}
+
+// List reads the directory. A missing one wraps ErrUnusableDir.
+func (d *Dir) List() (Listing, error) {
+	var l Listing
+	files, err := os.ReadDir(d.path)
+	if err != nil {
+		return l, fmt.Errorf("%w: %w", ErrUnusableDir, err)
+	}
+	for _, f := range files {
+		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
+		switch {
+		case f.Name() == lockName:
+		case nameErr != nil || !f.Type().IsRegular():
+			l.Foreign = append(l.Foreign, f.Name())
+		case strings.HasSuffix(f.Name(), partSuffix):
+			l.Partials = append(l.Partials, f.Name())
+		default:
+			info, err := f.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // pruned by another process since ReadDir
+			}
+			if err != nil {
+				return l, fmt.Errorf("list snapshot: %w", err)
+			}
+			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size()})
+		}
+	}
+	slices.SortFunc(l.Snapshots, func(a, b Entry) int {
+		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
+	})
+	return l, nil
+}
+
+// File opens one archive's file for reading. A missing one wraps ErrNotFound.
+func (d *Dir) File(n Name) (*os.File, error) {
+	f, err := os.Open(d.file(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, d.file(n))
+	}
+	return f, err
+}
+
+// Manifest reads one archive's manifest; errors are those of File and OpenArchive.
+func (d *Dir) Manifest(n Name) (Manifest, error) {
+	f, err := d.File(n)
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Manifest{}, err
+	}
+	a, err := OpenArchive(f, info.Size())
+	if err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return a.Manifest, nil
+}
+
+// Remove deletes one snapshot for good. A missing one wraps ErrNotFound.
+func (d *Dir) Remove(ctx context.Context, n Name) error {
+	return d.locked(ctx, func() error {
+		err := os.Remove(d.file(n))
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s", ErrNotFound, d.file(n))
+		}
+		if err != nil {
+			return fmt.Errorf("remove snapshot: %w", err)
+		}
+		return d.sync()
+	})
+}
+
+// Free is the number of bytes that may still be written to the directory's file system.
+func (d *Dir) Free() (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(d.path, &s); err != nil {
+		return 0, fmt.Errorf("read free space of %s: %w", d.path, err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil //nolint:gosec // a file system of 8 EiB is not in sight
+}
+
+func (d *Dir) file(n Name) string { return filepath.Join(d.path, n.String()) }
+
+// locked runs change while no other process changes names here.
+func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	lock := flock.New(filepath.Join(d.path, lockName), flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Path(), err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return change()
+}
+
+// sync makes names that were added or removed survive a power loss.
+func (d *Dir) sync() error {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync directory %s: %w", d.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package member talks to one etcd member: which it is, how it is, and its snapshot stream.
+//
+// All that is told of a member and all that is streamed goes over one connection to one endpoint, so a
+// manifest never describes another member than the one its bytes came from.
+package member
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// ErrConfig marks settings that can't work, whatever etcd does.
+var ErrConfig = errors.New("etcd connection")
+
+// Secret is a text that prints as stars.
+type Secret string
+
+// String hides the text from logs and errors.
+func (Secret) String() string { return "***" }
+
+// GoString hides it from %#v as well.
+func (Secret) GoString() string { return "***" }
+
+// Config says how a member is reached. Files are read anew by each Connect, so rotated certificates need
+// no restart.
+type Config struct {
+	Endpoints []string // with or without http:// or https://
+	CACert    string   // PEM files
+	Cert, Key string
+	User      string
+	Password  Secret
+	Timeout   time.Duration // for each call but the stream
+}
+
+// Check finds what can't work without asking etcd. Errors wrap ErrConfig and name the flag.
+func (c Config) Check() error {
+	if len(c.Endpoints) == 0 {
+		return fmt.Errorf("%w: --endpoints is empty", ErrConfig)
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		return fmt.Errorf("%w: --cert and --key go together: give both or neither", ErrConfig)
+	}
+	for _, e := range c.Endpoints {
+		if _, err := c.endpointURL(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Config) secure() bool { return c.CACert != "" || c.Cert != "" }
+
+// endpointURL completes an endpoint: https when a CA or certificate is given, for etcd's TLS port takes nothing else.
+func (c Config) endpointURL(endpoint string) (string, error) {
+	full := endpoint
+	if !strings.Contains(endpoint, "://") {
+		full = "http://" + endpoint
+		if c.secure() {
+			full = "https://" + endpoint
+		}
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Hostname() == "" || u.Port() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return "", fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT or https://HOST:PORT", ErrConfig, endpoint)
+	}
+	if u.Scheme == "http" && c.secure() {
+		return "", fmt.Errorf("%w: --endpoints: %s is plain http, yet a CA or certificate is given: write https:// or leave them out", ErrConfig, endpoint)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// tlsConfig reads the certificate files.
+func (c Config) tlsConfig() (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CACert != "" {
+		pem, err := os.ReadFile(c.CACert)
+		if err != nil {
+			return nil, fmt.Errorf("read --cacert: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read --cacert: %s holds no PEM certificate", c.CACert)
+		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read --cert and --key: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// Certificate is one certificate of the configuration's files.
+type Certificate struct {
+	Flag, File string
+	NotAfter   time.Time
+}
+
+// Certificates reads when --cacert and --cert end; of a file with several the one that ends first.
+func (c Config) Certificates() ([]Certificate, error) {
+	var out []Certificate
+	for _, f := range []Certificate{{Flag: "cacert", File: c.CACert}, {Flag: "cert", File: c.Cert}} {
+		if f.File == "" {
+			continue
+		}
+		rest, err := os.ReadFile(f.File)
+		if err != nil {
+			return nil, fmt.Errorf("read --%s: %w", f.Flag, err)
+		}
+		for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("read --%s: %s: %w", f.Flag, f.File, err)
+			}
+			if f.NotAfter.IsZero() || cert.NotAfter.Before(f.NotAfter) {
+				f.NotAfter = cert.NotAfter
+			}
+		}
+		if f.NotAfter.IsZero() {
+			return nil, fmt.Errorf("read --%s: %s holds no PEM certificate", f.Flag, f.File)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}

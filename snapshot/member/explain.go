@@ -1,0 +1,60 @@
+package member
+
+import (
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/status"
+)
+
+// hint says what to look at, by a piece of the message that TLS, gRPC or etcd gives. The messages come as text
+// only: gRPC does not hand on the error of a failed handshake.
+func hint(text string) string {
+	for _, h := range []struct{ piece, hint string }{
+		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
+		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},
+		{"certificate has expired or is not yet valid", "renew etcd's server certificate, or set the clock"},
+		{"first record does not look like a TLS handshake", "etcd speaks plain http there: leave --cacert and --cert out"},
+		{"tls: expired certificate", "--cert has expired: renew it"},
+		{"tls: certificate required", "etcd asks for a client certificate: give --cert and --key"},
+		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
+		{"tls: bad certificate", "etcd refuses --cert: expired, or not of etcd's client CA"},
+		{"connection refused", "is etcd running and listening there?"},
+		{"error reading server preface", "etcd closed the connection: it may want https (--cacert, --cert, --key)"},
+		{"authentication failed", "wrong --user or password"},
+		{"user name is empty", "etcd has authentication enabled: give --user and --password-file"},
+		{"permission denied", "the user needs the role root to take snapshots"},
+		{"context deadline exceeded", "no answer in time: is etcd stopped, or a firewall between?"},
+	} {
+		if strings.Contains(text, h.piece) {
+			return h.hint
+		}
+	}
+	return ""
+}
+
+// explain makes one readable line of a client error and says what to look at.
+func explain(err error) error {
+	text := err.Error()
+	if s, ok := status.FromError(rpctypes.Error(err)); ok {
+		text = s.Message()
+	}
+	// gRPC nests: connection error: desc = "transport: ...".
+	if _, inner, ok := strings.Cut(text, `desc = "`); ok {
+		text = strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `\"`, `"`)
+	}
+	if h := hint(text); h != "" {
+		text = fmt.Sprintf("%s (%s)", text, h)
+	}
+	return &callError{text: text, err: err}
+}
+
+// callError prints the readable line and unwraps to what the client gave.
+type callError struct {
+	text string
+	err  error
+}
+
+func (e *callError) Error() string { return e.text }
+func (e *callError) Unwrap() error { return e.err }

@@ -1,0 +1,187 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+var (
+	// ErrDifferentClusters marks endpoints that do not belong together.
+	ErrDifferentClusters = errors.New("endpoints name different clusters")
+	// ErrLearner marks a member whose data may lie far behind.
+	ErrLearner = errors.New("member is a learner")
+)
+
+// Member is a connection to one member.
+type Member struct {
+	endpoint string
+	client   *clientv3.Client
+	source   snapshot.Source
+	leader   snapshot.ID
+	dbSize   int64
+	learner  bool
+}
+
+// Connect takes the first endpoint, in the order given, that answers; the others that answer must be of the same
+// cluster. Errors wrap ErrConfig or ErrDifferentClusters, or name each endpoint and what it said.
+func Connect(ctx context.Context, c Config) (*Member, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	var first *Member
+	var failed error
+	for _, endpoint := range c.Endpoints {
+		m, err := c.dial(ctx, endpoint)
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, fmt.Errorf("ask etcd at %s: %w", endpoint, err))
+		case first == nil:
+			first = m
+		default:
+			err := m.Close()
+			if m.source.ClusterID != first.source.ClusterID {
+				err = errors.Join(fmt.Errorf("%w: %s is of %s, %s of %s: give --endpoints of one cluster",
+					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID), first.Close())
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	if first == nil {
+		return nil, failed
+	}
+	return first, nil
+}
+
+func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	url, err := c.endpointURL(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	cfg := clientv3.Config{
+		Endpoints: []string{url}, Username: c.User, Password: string(c.Password),
+		DialTimeout: c.Timeout, Logger: zap.NewNop(),
+	}
+	if strings.HasPrefix(url, "https:") {
+		if cfg.TLS, err = c.tlsConfig(); err != nil {
+			return nil, err
+		}
+	}
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		return nil, explain(err)
+	}
+	m := &Member{endpoint: url, client: client}
+	if err := m.describe(ctx); err != nil {
+		return nil, errors.Join(explain(err), client.Close())
+	}
+	return m, nil
+}
+
+// describe asks only what a member answers by itself, without quorum.
+func (m *Member) describe(ctx context.Context) error {
+	// The client's own Status repeats itself until ctx ends; the bare call gives the first error.
+	status, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+	if err != nil {
+		return err
+	}
+	list, err := m.client.MemberList(ctx, clientv3.WithSerializable())
+	if err != nil {
+		return fmt.Errorf("list members: %w", err)
+	}
+	m.leader = snapshot.ID(status.Leader)
+	m.learner = status.IsLearner
+	m.dbSize = status.DbSize
+	m.source = snapshot.Source{
+		ClusterID: snapshot.ID(status.Header.ClusterId), MemberID: snapshot.ID(status.Header.MemberId),
+		Revision: status.Header.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
+		EtcdVersion: status.Version, StorageVersion: status.StorageVersion,
+		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
+	}
+	for _, x := range list.Members {
+		m.source.Members = append(m.source.Members, snapshot.Member{
+			ID: snapshot.ID(x.ID), Name: x.Name, PeerURLs: x.PeerURLs, ClientURLs: x.ClientURLs, Learner: x.IsLearner,
+		})
+	}
+	return nil
+}
+
+// alarms picks the alarms' names out of a status. etcd's own alarm list goes through raft and so hangs without
+// quorum; the status lists "memberID:1 alarm:NOSPACE" beside other texts.
+func alarms(texts []string) []string {
+	var names []string
+	for _, t := range texts {
+		for _, word := range strings.Fields(t) {
+			if name, ok := strings.CutPrefix(word, "alarm:"); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// Source describes the member as it was at Connect.
+func (m *Member) Source() snapshot.Source { return m.source }
+
+// Endpoint is the URL that answered.
+func (m *Member) Endpoint() string { return m.endpoint }
+
+// Leader tells whether the member leads its cluster.
+func (m *Member) Leader() bool { return m.leader != 0 && m.leader == m.source.MemberID }
+
+// DBSize is the size of the member's database file, bytes.
+func (m *Member) DBSize() int64 { return m.dbSize }
+
+// Snapshotable tells whether the member's data may be relied on; a learner's is refused with ErrLearner.
+func (m *Member) Snapshotable() error {
+	if m.learner {
+		return fmt.Errorf("%w: its data may lie behind: give --endpoints of a voting member", ErrLearner)
+	}
+	return nil
+}
+
+// Close ends the connection.
+func (m *Member) Close() error {
+	if err := m.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("close connection to %s: %w", m.endpoint, err)
+	}
+	return nil
+}
+
+// Stream implements snapshot.Streamer; it fails where Snapshotable does.
+func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) error {
+	if err := m.Snapshotable(); err != nil {
+		return err
+	}
+	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{})
+	if err != nil {
+		return explain(err)
+	}
+	for first := true; ; first = false {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return explain(err)
+		}
+		if first {
+			size(int64(len(r.Blob)) + int64(r.RemainingBytes)) //nolint:gosec // a database's size
+		}
+		if _, err := w.Write(r.Blob); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+var (
+	// ErrStalled marks a stream that was given up because nothing came for too long.
+	ErrStalled = errors.New("no progress")
+	// ErrLowSpace marks a snapshot that was not taken, or given up, to leave the disk its free space.
+	ErrLowSpace = errors.New("free space too low")
+)
+
+// spaceInterval is how many bytes are written between two looks at the free space.
+const spaceInterval = 4 << 20
+
+// Streamer is a member that can be asked for a snapshot.
+type Streamer interface {
+	// Source describes the member as it was when the connection was made.
+	Source() Source
+	// Stream writes the database and its digest to w as they arrive, and tells size, the whole stream's
+	// length as far as it is known (0: not), before the first write. It returns when all was written, ctx
+	// ended, or w failed.
+	Stream(ctx context.Context, w io.Writer, size func(int64)) error
+}
+
+// TakeOptions say how Take names and guards a snapshot.
+type TakeOptions struct {
+	Set, Node   string
+	ToolVersion string
+	MinFree     int64         // bytes that stay free on the disk
+	Stall       time.Duration // longest wait for the next byte
+	// Progress, if set, hears of each piece: bytes so far, and in all (0: not known). It must not block.
+	Progress func(done, total int64)
+}
+
+// Taken is a snapshot that Take has put into the directory.
+type Taken struct {
+	Entry
+	Manifest Manifest
+	Stream   time.Duration // from opening the stream to its last byte, compressing and writing it included
+	Sync     time.Duration // until file and name were safe on the disk
+}
+
+// Take streams one snapshot of the member into dir. It returns once the archive is complete, compared with
+// etcd's digest and safe on the disk under its final name; after an error nothing of it is left.
+// Errors wrap ErrStalled, ErrLowSpace, ErrExists or ErrName, or are the member's or the disk's.
+func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, error) {
+	start := time.Now()
+	name, err := NewName(o.Set, o.Node, start)
+	if err != nil {
+		return Taken{}, err
+	}
+	guard := &spaceGuard{dir: dir, minFree: o.MinFree}
+	if err := guard.check(); err != nil {
+		return Taken{}, err
+	}
+	part, err := dir.Create(ctx, name)
+	if err != nil {
+		return Taken{}, err
+	}
+	guard.w = part
+	m := Manifest{Name: name.String(), CreatedAt: name.Time, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion}
+	m, err = pour(ctx, src, guard, m, o)
+	if err != nil {
+		return Taken{}, errors.Join(err, part.Abort())
+	}
+	streamed := time.Now()
+	if err := part.Commit(ctx); err != nil {
+		return Taken{}, err
+	}
+	return Taken{
+		Entry: Entry{Name: name, Size: guard.written}, Manifest: m,
+		Stream: streamed.Sub(start), Sync: time.Since(streamed),
+	}, nil
+}
+
+// pour streams into w as an archive.
+func pour(ctx context.Context, src Streamer, w io.Writer, m Manifest, o TakeOptions) (Manifest, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// A message without bytes is no progress: etcd sends such for ever when its own disk read fails.
+	stall := time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("%w for %s", ErrStalled, o.Stall)) })
+	defer stall.Stop()
+
+	archive, err := NewWriter(w)
+	if err != nil {
+		return m, err
+	}
+	var done, total int64
+	progress := writerFunc(func(p []byte) (int, error) {
+		n, err := archive.Write(p)
+		if n > 0 {
+			stall.Reset(o.Stall)
+		}
+		done += int64(n)
+		if o.Progress != nil {
+			o.Progress(done, total)
+		}
+		return n, err
+	})
+	if err := src.Stream(ctx, progress, func(size int64) { total = size }); err != nil {
+		archive.Abort()
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause // what ended it, not what the connection made of that
+		}
+		return m, fmt.Errorf("stream snapshot after %d bytes: %w", done, err)
+	}
+	return archive.Finish(m)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// spaceGuard ends the writing before the disk has less than minFree bytes left.
+type spaceGuard struct {
+	dir     *Dir
+	w       io.Writer
+	minFree int64
+	written int64
+	next    int64 // look again when so much is written
+}
+
+func (g *spaceGuard) check() error {
+	free, err := g.dir.Free()
+	if err != nil {
+		return err
+	}
+	if free < g.minFree {
+		return fmt.Errorf("%w: %d MiB free in %s, --min-free keeps %d MiB", ErrLowSpace, free>>20, g.dir.path, g.minFree>>20)
+	}
+	return nil
+}
+
+func (g *spaceGuard) Write(p []byte) (int, error) {
+	if g.written >= g.next {
+		if err := g.check(); err != nil {
+			return 0, err
+		}
+		g.next = g.written + spaceInterval
+	}
+	n, err := g.w.Write(p)
+	g.written += int64(n)
+	return n, err
+}

@@ -1,0 +1,85 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// windowSize is zstd's: how far back a match may lie, and so most of the memory of a writer and reader.
+// Kubernetes objects repeat within a few pages; a larger window gains little.
+const windowSize = 1 << 20
+
+// Writer turns etcd's snapshot stream into an archive, in one pass and in memory that doesn't grow.
+type Writer struct {
+	out    *hashingWriter
+	zstd   *zstd.Encoder
+	digest *digest
+}
+
+// NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish, or Abort.
+func NewWriter(w io.Writer) (*Writer, error) {
+	out := &hashingWriter{w: w, sum: sha256.New()}
+	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("open zstd encoder: %w", err)
+	}
+	return &Writer{out: out, zstd: enc, digest: newDigest()}, nil
+}
+
+// Write takes the next bytes of the stream.
+func (w *Writer) Write(p []byte) (int, error) {
+	_, _ = w.digest.Write(p) // never fails
+	return w.zstd.Write(p)
+}
+
+// Finish compares etcd's digest, ends the data and appends the manifest. It fills in the manifest's format,
+// sizes and digests and returns it. After an error the output is no archive.
+func (w *Writer) Finish(m Manifest) (Manifest, error) {
+	closeErr := w.zstd.Close()
+	raw, err := w.digest.check()
+	if err != nil {
+		return m, fmt.Errorf("check the stream: %w", err)
+	}
+	if closeErr != nil {
+		return m, fmt.Errorf("end zstd data: %w", closeErr)
+	}
+	m.Format = Format
+	m.RawSize, m.RawSHA256 = w.digest.size, raw
+	m.ArchiveSHA256 = hex.EncodeToString(w.out.sum.Sum(nil))
+	if err := m.check(); err != nil {
+		return m, fmt.Errorf("check the manifest before writing: %w", err)
+	}
+	tail, err := encodeTail(m, w.out.size)
+	if err != nil {
+		return m, err
+	}
+	if _, err := w.out.w.Write(tail); err != nil {
+		return m, fmt.Errorf("write manifest: %w", err)
+	}
+	return m, nil
+}
+
+// Abort releases the encoder without completing the archive.
+func (w *Writer) Abort() {
+	w.zstd.Reset(nil)
+	_ = w.zstd.Close() // nothing to end after Reset
+}
+
+// hashingWriter passes bytes on, hashes and counts them.
+type hashingWriter struct {
+	w    io.Writer
+	sum  hash.Hash
+	size int64
+}
+
+func (h *hashingWriter) Write(p []byte) (int, error) {
+	n, err := h.w.Write(p)
+	h.sum.Write(p[:n])
+	h.size += int64(n)
+	return n, err
+}
