@@ -1,13 +1,48 @@
 # Two commands do everything on a machine with Go and make:
-#   make demo    the main job, shown step by step
-#   make test    every test; builds the real etcd servers first (minutes, once)
+#   make demo    the main job, shown step by step on a throwaway etcd
+#   make test    all tests; first builds the real etcd servers that they run against (some minutes, once)
 
-SHELL := /bin/bash
-BIN   := .cache/bin
-ETCDS := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd
+SHELL   := /bin/bash
+BIN     := .cache/bin
+ETCDS   := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd
+PROGRAM := $(BIN)/etcd-rolling-backup
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: tools
-tools: $(ETCDS)
+# For a quicker look: make bench BENCH="-sizes 256MiB -rounds 3"
+BENCH ?= -sizes 1GiB,4GiB -rounds 5
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+
+.PHONY: build demo test lint fuzz bench tools clean
+
+build: ## the program, static, in .cache/bin
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
+
+demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
+	go run ./internal/demo -program $(PROGRAM)
+
+test: $(ETCDS) ## all tests, with the race detector
+	go test -race -timeout 20m ./...
+
+lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
+	$(BIN)/golangci-lint run ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z]+' $$package | sed 's/func //'); do \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+bench: build $(BIN)/etcd-3.7/etcd ## time, memory and writing beside etcdctl and deflate; the table of docs/BENCHMARKS.md
+	@mkdir -p .cache/bench
+	go build -o $(BIN)/bench ./internal/bench
+	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
+
+tools: $(ETCDS) $(BIN)/golangci-lint ## the real servers and the linters
+
+clean: ## all that was built
+	rm -rf .cache
 
 # Each version is a module of its own, for one version of etcd excludes the others from a build.
 $(BIN)/etcd-3.4/etcd: tools/etcd-3.4/fetch.sh

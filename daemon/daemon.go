@@ -44,7 +44,9 @@ type Options struct {
 // Daemon runs cycles on a schedule.
 type Daemon struct {
 	Options
-	attempt int // failures in a row since the last run that was due
+	clock   func() time.Time
+	run     time.Time // when the run that was last due began; trying it again does not move it
+	attempt int       // failures in a row of that run
 }
 
 // New makes a daemon; nothing runs yet.
@@ -52,16 +54,20 @@ func New(o Options) *Daemon {
 	if o.Notifier == nil {
 		o.Notifier = &Notifier{}
 	}
-	return &Daemon{Options: o}
+	return &Daemon{Options: o, clock: wallClock}
 }
 
 // Run works until ctx ends, which is its good end and gives nil. It fails only when the store can't be read at the start.
 func (d *Daemon) Run(ctx context.Context) error {
 	due, err := d.start(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // stopped before it had begun
+	case err != nil:
 		return err
+	default:
+		d.notify(d.Notifier.Ready())
+		d.notify(d.Notifier.Status("next run " + stamp(due)))
 	}
-	d.notify(d.Notifier.Ready())
 	for d.wait(ctx, due) {
 		due = d.cycle(ctx)
 	}
@@ -84,7 +90,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := wallClock()
+	now := d.clock()
 	due, last := now, newest(l, d.Node, now)
 	if !last.IsZero() {
 		due = d.Schedule.Next(last)
@@ -110,9 +116,16 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	}
 	for ctx.Err() == nil {
 		d.alive()
-		left := due.Sub(wallClock())
+		now := d.clock()
+		left := due.Sub(now)
 		if left <= 0 {
 			return true
+		}
+		// Later than the next run from now on it can be only because the clock was set back.
+		if next := d.Schedule.Next(now); next.Before(due) {
+			due = next
+			d.Log.WithField("next", stamp(due)).Warn("brought the next run forward; the clock was set back")
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -124,26 +137,30 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 
 // cycle takes one snapshot, prunes after it, and tells when the next run is due.
 func (d *Daemon) cycle(ctx context.Context) time.Time {
-	began := wallClock()
+	began := d.clock()
+	if d.attempt == 0 {
+		d.run = began
+	}
 	taken, err := d.Taker.Take(ctx, d.alive)
-	log := d.Log.WithField("duration", since(began))
-	now := wallClock()
-	next := d.Schedule.Next(began)
-	switch {
-	case ctx.Err() != nil:
+	now := d.clock()
+	log := d.Log.WithField("duration", now.Sub(began).Round(time.Millisecond))
+	if err != nil && ctx.Err() != nil {
 		log.Info("run cut off by the stop; nothing of it is kept")
-		return next
-	case errors.Is(err, ErrSkipped):
-		d.attempt = 0
-		log.WithField("next", stamp(next)).Info(err.Error())
-		return next
-	case err != nil:
+		return now
+	}
+	next := d.Schedule.Next(d.run)
+	if !next.After(now) {
+		log.WithField("missed", stamp(next)).Warn("run took longer than the schedule's interval; passed over the runs it missed")
+		d.run, next = now, d.Schedule.Next(now)
+	}
+	if err != nil && !errors.Is(err, ErrSkipped) {
 		return d.failed(log, err, now, next)
 	}
 	d.attempt = 0
-	if !next.After(now) {
-		log.WithField("missed", stamp(next)).Warn("run took longer than the schedule's interval; passed over the runs it missed")
-		next = d.Schedule.Next(now)
+	if err != nil {
+		log.WithField("next", stamp(next)).Info(err.Error())
+		d.notify(d.Notifier.Status(fmt.Sprintf("last run %v, next run %s", err, stamp(next))))
+		return next
 	}
 	d.finish(ctx, log, taken, next)
 	return next
@@ -164,8 +181,8 @@ func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) 
 
 // finish prunes and writes the cycle's closing line.
 func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
-	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, wallClock())
-	if err != nil {
+	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock())
+	if err != nil && ctx.Err() == nil {
 		log.WithError(err).Error("pruning failed; the new snapshot is safe")
 	}
 	kept, removed := 0, 0
@@ -203,8 +220,6 @@ func (d *Daemon) notify(err error) {
 
 // wallClock is the time of day without Go's monotonic reading, which stands still while a machine sleeps.
 func wallClock() time.Time { return time.Now().Round(0) }
-
-func since(t time.Time) time.Duration { return wallClock().Sub(t).Round(time.Millisecond) }
 
 // stamp is how a time stands in log lines.
 func stamp(t time.Time) string { return t.Format(time.RFC3339) }

@@ -30,8 +30,8 @@ func PlanPrune(entries []snapshot.Entry, node string, p retention.Policy, now ti
 	return retention.Plan(items, p, now)
 }
 
-// Prune lists the store, removes what the policy does not keep, and returns every decision. What could not be
-// removed is in the error, the rest is removed all the same.
+// Prune lists the store, removes what the policy does not keep, and returns what became of each. What could not be
+// removed counts as kept and is in the error, the rest is removed all the same.
 func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time) ([]retention.Decision, error) {
 	l, err := store.List()
 	if err != nil {
@@ -39,7 +39,8 @@ func Prune(ctx context.Context, store Store, node string, p retention.Policy, no
 	}
 	decisions := PlanPrune(l.Snapshots, node, p, now)
 	var failed error
-	for _, d := range decisions {
+	for i := range decisions {
+		d := &decisions[i]
 		if d.Keep {
 			continue
 		}
@@ -49,6 +50,7 @@ func Prune(ctx context.Context, store Store, node string, p retention.Policy, no
 		}
 		// Another process may have removed it just now: what was wanted has happened.
 		if err := store.Remove(ctx, name); err != nil && !errors.Is(err, snapshot.ErrNotFound) {
+			d.Keep, d.Reasons = true, append(d.Reasons, "it could not be removed")
 			failed = errors.Join(failed, fmt.Errorf("prune: %w", err))
 		}
 	}

@@ -1,9 +1,10 @@
 package daemon
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"strings"
 	"time"
 
@@ -28,14 +29,17 @@ func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, er
 	if len(fields) == 0 {
 		return Schedule{}, fmt.Errorf("%w: it is empty", ErrSchedule)
 	}
-	if zoned := strings.HasPrefix(spec, "CRON_TZ=") || strings.HasPrefix(spec, "TZ="); zoned && len(fields) < 2 {
-		// The library would slice out of bounds.
+	// The library slices out of bounds where no blank follows the zone; a tab is none to it.
+	if zoned := strings.HasPrefix(fields[0], "CRON_TZ=") || strings.HasPrefix(fields[0], "TZ="); zoned && len(fields) < 2 {
 		return Schedule{}, fmt.Errorf("%w: %q has a time zone and no fields", ErrSchedule, spec)
+	}
+	if err := checkEvery(fields); err != nil {
+		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
 	}
 	if jitter < 0 {
 		return Schedule{}, fmt.Errorf("%w: a jitter of %s is negative", ErrSchedule, jitter)
 	}
-	c, err := cron.ParseStandard(spec)
+	c, err := cron.ParseStandard(strings.Join(fields, " "))
 	if err != nil {
 		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
 	}
@@ -46,9 +50,10 @@ func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, er
 	return s, nil
 }
 
-// Next is the first run after t; zero when there is none in five years.
+// Next is the first run after t, in the process's time zone; zero when there is none in five years.
 func (s Schedule) Next(t time.Time) time.Time {
-	next := s.cron.Next(t.Add(-s.offset))
+	// Without CRON_TZ the library reads the fields in the zone of the time it is given, and names carry UTC.
+	next := s.cron.Next(t.Local().Add(-s.offset))
 	if next.IsZero() {
 		return next
 	}
@@ -58,13 +63,24 @@ func (s Schedule) Next(t time.Time) time.Time {
 // String is the expression as it was given.
 func (s Schedule) String() string { return s.spec }
 
+// checkEvery refuses what the library would round up to a second.
+func checkEvery(fields []string) error {
+	last := len(fields) - 1
+	if last == 0 || fields[last-1] != "@every" {
+		return nil
+	}
+	if d, err := time.ParseDuration(fields[last]); err == nil && d < time.Second {
+		return fmt.Errorf("%s is shorter than a second", d)
+	}
+	return nil
+}
+
 func offset(jitter time.Duration, node string) time.Duration {
 	if jitter < time.Second {
 		return 0
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(node)) // never fails
-	// FNV's low bits differ little for names that differ in one letter; the high ones are mixed better.
+	// Names differ in their last letter often and in nothing else; a weaker hash keeps those close together.
+	h := sha256.Sum256([]byte(node))
 	seconds := uint64(jitter / time.Second)
-	return time.Duration((h.Sum64()>>16)%seconds) * time.Second //nolint:gosec // less than jitter
+	return time.Duration(binary.BigEndian.Uint64(h[:])%seconds) * time.Second //nolint:gosec // less than jitter
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -54,16 +55,17 @@ func (a *Archive) Raw() (io.ReadCloser, error) {
 	return &rawReader{archive: a, source: data, sum: sum, zstd: dec, digest: newDigest()}, nil
 }
 
-// sourceReader remembers a failed read, so that a bad disk is not taken for a damaged archive.
+// sourceReader remembers a failed read, so that a bad disk is not taken for a damaged archive. The decoder reads ahead
+// in a goroutine of its own.
 type sourceReader struct {
 	r   io.Reader
-	err error
+	err atomic.Pointer[error]
 }
 
 func (s *sourceReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
+		s.err.Store(&err)
 	}
 	return n, err
 }
@@ -85,8 +87,8 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	n, err := r.zstd.Read(p)
 	_, _ = r.digest.Write(p[:n]) // never fails
 	switch {
-	case r.source.err != nil:
-		return n, fmt.Errorf("read archive: %w", r.source.err)
+	case err != nil && r.source.err.Load() != nil:
+		return n, fmt.Errorf("read archive: %w", *r.source.err.Load())
 	case r.digest.size > r.archive.Manifest.RawSize:
 		// Ends a decompression bomb as well.
 		return 0, fmt.Errorf("%w: more than the %d bytes of the manifest come out of it", ErrDamaged, r.archive.Manifest.RawSize)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 )
 
@@ -82,16 +81,19 @@ func (id *ID) UnmarshalText(text []byte) error {
 
 // decodeManifest reads one manifest and nothing after it. Errors wrap ErrDamaged or ErrFormat.
 func decodeManifest(data []byte) (Manifest, error) {
-	var m Manifest
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&m); err != nil {
+	// The format first: a later one may give any other field another type.
+	var head struct {
+		Format string `json:"format"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
 		return Manifest{}, fmt.Errorf("%w: manifest: %w", ErrDamaged, err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Manifest{}, fmt.Errorf("%w: manifest: more than one JSON value", ErrDamaged)
+	if head.Format != Format {
+		return Manifest{}, fmt.Errorf("%w %q: this version reads %q; use a newer one", ErrFormat, head.Format, Format)
 	}
-	if m.Format != Format {
-		return Manifest{}, fmt.Errorf("%w %q: this version reads %q; use a newer one", ErrFormat, m.Format, Format)
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Manifest{}, fmt.Errorf("%w: manifest: %w", ErrDamaged, err)
 	}
 	return m, m.check()
 }

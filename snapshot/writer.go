@@ -12,41 +12,46 @@ import (
 
 // windowSize is zstd's: how far back a match may lie, and so most of the memory of a writer and reader.
 // Kubernetes objects repeat within a few pages; a larger window gains little.
-const windowSize = 1 << 20
+const windowSize = 1 << 22
 
-// Writer turns etcd's snapshot stream into an archive, in one pass and in memory that doesn't grow.
+// Writer turns etcd's snapshot stream into an archive, in one pass and in memory that doesn't grow. One goroutine, the
+// caller's, hashes the stream; a second one compresses and writes.
 type Writer struct {
 	out    *hashingWriter
 	zstd   *zstd.Encoder
+	relay  *relay
 	digest *digest
 }
 
 // NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish, or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
 	out := &hashingWriter{w: w, sum: sha256.New()}
-	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(2))
+	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
 	}
-	return &Writer{out: out, zstd: enc, digest: newDigest()}, nil
+	return &Writer{out: out, zstd: enc, relay: newRelay(enc), digest: newDigest()}, nil
 }
 
-// Write takes the next bytes of the stream.
+// Write takes the next bytes of the stream. An error of the output may come a few calls late.
 func (w *Writer) Write(p []byte) (int, error) {
 	_, _ = w.digest.Write(p) // never fails
-	return w.zstd.Write(p)
+	return w.relay.Write(p)
 }
 
 // Finish compares etcd's digest, ends the data and appends the manifest. It fills in the manifest's format,
 // sizes and digests and returns it. After an error the output is no archive.
 func (w *Writer) Finish(m Manifest) (Manifest, error) {
-	closeErr := w.zstd.Close()
-	raw, err := w.digest.check()
-	if err != nil {
-		return m, fmt.Errorf("check the stream: %w", err)
+	closeErr := w.relay.Close()
+	if closeErr == nil {
+		closeErr = w.zstd.Close()
 	}
-	if closeErr != nil {
-		return m, fmt.Errorf("end zstd data: %w", closeErr)
+	raw, err := w.digest.check()
+	switch {
+	case closeErr != nil:
+		return m, fmt.Errorf("write archive: %w", closeErr)
+	case err != nil:
+		return m, fmt.Errorf("check the stream: %w", err)
 	}
 	m.Format = Format
 	m.RawSize, m.RawSHA256 = w.digest.size, raw
@@ -64,10 +69,9 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	return m, nil
 }
 
-// Abort releases the encoder without completing the archive.
+// Abort ends the writing without completing the archive.
 func (w *Writer) Abort() {
-	w.zstd.Reset(nil)
-	_ = w.zstd.Close() // nothing to end after Reset
+	_ = w.relay.Close() // the output is thrown away
 }
 
 // hashingWriter passes bytes on, hashes and counts them.

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/status"
 )
 
 // hint says what to look at, by a piece of the message that TLS, gRPC or etcd gives. The messages come as text
@@ -16,14 +15,19 @@ func hint(text string) string {
 		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},
 		{"certificate has expired or is not yet valid", "renew etcd's server certificate, or set the clock"},
 		{"first record does not look like a TLS handshake", "etcd speaks plain http there: leave --cacert and --cert out"},
+		{"handshake failed: EOF", "etcd ended the TLS handshake: it may speak plain http there: leave --cacert and --cert out"},
 		{"tls: expired certificate", "--cert has expired: renew it"},
 		{"tls: certificate required", "etcd asks for a client certificate: give --cert and --key"},
 		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
-		{"tls: bad certificate", "etcd refuses --cert: expired, or not of etcd's client CA"},
+		{"tls: bad certificate", "etcd wants --cert and --key, of a client certificate that its CA signed and that has not expired"},
 		{"connection refused", "is etcd running and listening there?"},
 		{"error reading server preface", "etcd closed the connection: it may want https (--cacert, --cert, --key)"},
+		{"error reading from server", "the connection broke: has etcd ended?"},
+		{"connection reset by peer", "etcd closed the connection: it may want https (--cacert, --cert, --key), or has ended"},
+		{"broken pipe", "etcd closed the connection: it may want https (--cacert, --cert, --key), or has ended"},
 		{"authentication failed", "wrong --user or password"},
 		{"user name is empty", "etcd has authentication enabled: give --user and --password-file"},
+		{"not supported for learner", "the member is a learner: give --endpoints of a voting member"},
 		{"permission denied", "the user needs the role root to take snapshots"},
 		{"context deadline exceeded", "no answer in time: is etcd stopped, or a firewall between?"},
 	} {
@@ -36,10 +40,7 @@ func hint(text string) string {
 
 // explain makes one readable line of a client error and says what to look at.
 func explain(err error) error {
-	text := err.Error()
-	if s, ok := status.FromError(rpctypes.Error(err)); ok {
-		text = s.Message()
-	}
+	text := rpctypes.ErrorDesc(err)
 	// gRPC nests: connection error: desc = "transport: ...".
 	if _, inner, ok := strings.Cut(text, `desc = "`); ok {
 		text = strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `\"`, `"`)

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -79,13 +81,13 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 			return nil, err
 		}
 	}
-	client, err := clientv3.New(cfg)
+	client, err := clientv3.New(cfg) // logs in when there is a user
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(clarify(ctx, url, cfg.TLS, err))
 	}
 	m := &Member{endpoint: url, client: client}
 	if err := m.describe(ctx); err != nil {
-		return nil, errors.Join(explain(err), client.Close())
+		return nil, errors.Join(explain(clarify(ctx, url, cfg.TLS, err)), client.Close())
 	}
 	return m, nil
 }
@@ -165,7 +167,7 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 	if err := m.Snapshotable(); err != nil {
 		return err
 	}
-	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{})
+	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}, grpc.ForceCodecV2(newSnapshotCodec()))
 	if err != nil {
 		return explain(err)
 	}
@@ -178,7 +180,8 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 			return explain(err)
 		}
 		if first {
-			size(int64(len(r.Blob)) + int64(r.RemainingBytes)) //nolint:gosec // a database's size
+			// The digest comes after what remains, and etcd does not count it.
+			size(int64(len(r.Blob)) + int64(r.RemainingBytes) + sha256.Size) //nolint:gosec // a database's size
 		}
 		if _, err := w.Write(r.Blob); err != nil {
 			return err

@@ -1,0 +1,134 @@
+package etcdtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// errOtherFailed ends the start of members whose cluster can no longer come up.
+var errOtherFailed = errors.New("another member failed")
+
+// boot makes the members on newly chosen ports, starts them and waits until all are healthy.
+func (c *Cluster) boot(ctx context.Context) error {
+	addresses, err := reservePorts(2 * c.options.Members)
+	if err != nil {
+		return err
+	}
+	c.Members = nil
+	for i := range c.options.Members {
+		name := "node" + strconv.Itoa(i+1)
+		c.Members = append(c.Members, c.newMember(name, addresses[2*i], addresses[2*i+1]))
+	}
+	for _, m := range c.Members {
+		m.args = c.arguments(m, c.Members, "new")
+		if err := os.MkdirAll(filepath.Dir(m.LogPath), 0o700); err != nil {
+			return err
+		}
+	}
+	return c.each(ctx, (*Member).run)
+}
+
+// Restart runs every voter again that is down, all at once, and returns when they report to be healthy: the way back
+// after the quorum was lost. A member that runs, paused or not, is left alone.
+func (c *Cluster) Restart(ctx context.Context) error { return c.each(ctx, (*Member).Restart) }
+
+// each starts the voters that are down side by side, for a member alone is not healthy before it has a quorum.
+// The first that fails ends the wait for the others.
+func (c *Cluster) each(ctx context.Context, start func(*Member, context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	errs := make([]error, len(c.Members))
+	var group sync.WaitGroup
+	for i, m := range c.Members {
+		if m.PID() != 0 {
+			continue
+		}
+		group.Go(func() {
+			if errs[i] = start(m, ctx); errs[i] != nil {
+				cancel(errOtherFailed)
+			}
+		})
+	}
+	group.Wait()
+	// Only what went wrong by itself explains anything.
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errOtherFailed) })...)
+}
+
+// clear ends the members and removes their files, so that boot can begin again.
+func (c *Cluster) clear() error {
+	var errs []error
+	for _, m := range c.Members {
+		errs = append(errs, m.Kill(), os.RemoveAll(filepath.Dir(m.LogPath)))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Cluster) newMember(name, client, peer string) *Member {
+	scheme := "http://"
+	if c.PKI != nil {
+		scheme = "https://"
+	}
+	return &Member{
+		Name:      name,
+		ClientURL: scheme + client,
+		PeerURL:   scheme + peer,
+		Endpoint:  client,
+		DataDir:   filepath.Join(c.Dir, name, "data"),
+		LogPath:   filepath.Join(c.Dir, name, "etcd.log"),
+		cluster:   c,
+	}
+}
+
+// arguments is the command line of a member; members are the initial cluster with itself, state is "new" or "existing".
+// Every flag in it has the same name and meaning from 3.4 to 3.7; the logger is named because 3.4 has another default.
+func (c *Cluster) arguments(m *Member, members []*Member, state string) []string {
+	var initial []string
+	for _, p := range members {
+		initial = append(initial, p.Name+"="+p.PeerURL)
+	}
+	args := []string{
+		"--name=" + m.Name,
+		"--data-dir=" + m.DataDir,
+		"--listen-client-urls=" + m.ClientURL,
+		"--advertise-client-urls=" + m.ClientURL,
+		"--listen-peer-urls=" + m.PeerURL,
+		"--initial-advertise-peer-urls=" + m.PeerURL,
+		"--initial-cluster=" + strings.Join(initial, ","),
+		"--initial-cluster-state=" + state,
+		"--logger=zap",
+		"--log-outputs=stderr",
+	}
+	if c.PKI != nil {
+		args = append(args, c.PKI.serverFlags()...)
+	}
+	if c.options.QuotaBytes != 0 {
+		args = append(args, "--quota-backend-bytes="+strconv.FormatInt(c.options.QuotaBytes, 10))
+	}
+	if c.options.UnsafeNoFsync {
+		args = append(args, "--unsafe-no-fsync") // 3.4 does not list it, but has it
+	}
+	return append(args, c.options.Flags...)
+}
+
+// reservePorts returns n different addresses of 127.0.0.1 that were free a moment ago. It holds all of them until the last
+// is known; afterwards another process may take one, for which Start tries again.
+func reservePorts(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("reserve a port: %w", err)
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}

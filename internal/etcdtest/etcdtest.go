@@ -1,0 +1,154 @@
+// Package etcdtest runs real etcd servers of several versions for tests, the demo and the benchmark.
+//
+// Its invariant: every process it starts listens on 127.0.0.1 only, is known by its own PID, and is gone after
+// [Cluster.Stop], paused or not, or when the program that started it dies.
+//
+// The core returns errors and knows nothing of tests; [Run] and [Dial] are the wrappers for a [testing.TB].
+// It needs Linux, as the servers of `make tools` do.
+package etcdtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// Default is the version that a cluster gets when its Options name none: the newest.
+const Default = "3.7"
+
+// startAttempts bounds how often Start picks new ports after another process took one of the first choice.
+const startAttempts = 5
+
+// Versions returns the etcd release lines that `make tools` provides, oldest first.
+func Versions() []string { return []string{"3.4", "3.5", "3.6", "3.7"} }
+
+// Options describe a cluster. The zero value is one member of version Default without TLS.
+type Options struct {
+	Version       string   // one of Versions; empty means Default
+	Members       int      // 1 or 3; 0 means 1
+	TLS           bool     // mutual TLS for clients and peers, with certificates made for this cluster
+	Dir           string   // missing or empty directory for all files, kept by Stop; empty means a temporary one that Stop removes
+	QuotaBytes    int64    // size of the database that raises NOSPACE; 0 leaves etcd's own 2 GiB
+	UnsafeNoFsync bool     // trades safety against power loss for speed; a killed process still loses nothing
+	Flags         []string // further flags of etcd for every member, last and so with precedence
+}
+
+// BulkOptions returns options for a single member that takes in bytes of data fast: no fsync, room in the quota, and few raft
+// entries held in memory, of which etcd otherwise keeps thousands, here of up to 1 MiB each.
+func BulkOptions(version string, bytes int64) Options {
+	o := Options{Version: version, QuotaBytes: 2*bytes + 1<<30, UnsafeNoFsync: true, Flags: []string{"--snapshot-count=200"}}
+	switch version {
+	case "3.4": // keeps 5000 entries, always
+	case "3.5":
+		o.Flags = append(o.Flags, "--experimental-snapshot-catchup-entries=50")
+	default:
+		o.Flags = append(o.Flags, "--snapshot-catchup-entries=50")
+	}
+	return o
+}
+
+// Cluster is a set of running members of one etcd version. Its fields are for reading.
+type Cluster struct {
+	Version  string     // of all members, as in Options
+	Members  []*Member  // the voters, in the order node1, node2, node3
+	Learners []*Member  // what AddLearner started
+	Dir      string     // holds one directory a member and the certificates
+	PKI      *Authority // nil without TLS
+
+	options Options
+	etcd    string // the server's program
+	http    *http.Client
+	removes bool // whether Stop removes Dir
+
+	mu             sync.Mutex
+	user, password string // set by EnableAuth
+}
+
+// Start runs a cluster and returns when every member reports to be healthy. The context bounds the start only; the servers run
+// until Stop. An error holds the end of the log of the member at fault, and leaves no process and no temporary directory.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	c, err := prepare(options)
+	if err != nil {
+		return nil, fmt.Errorf("prepare etcd cluster: %w", err)
+	}
+	for range startAttempts {
+		if err = c.boot(ctx); !errors.Is(err, errPortTaken) {
+			break
+		}
+		if failed := c.clear(); failed != nil {
+			err = failed
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start etcd %s: %w", c.Version, errors.Join(err, c.Stop()))
+	}
+	return c, nil
+}
+
+// prepare checks the options, finds the server's program and makes the directory and certificates; it starts nothing.
+func prepare(o Options) (*Cluster, error) {
+	if o.Version == "" {
+		o.Version = Default
+	}
+	if o.Members == 0 {
+		o.Members = 1
+	}
+	if o.Members != 1 && o.Members != 3 {
+		return nil, fmt.Errorf("%d members: want 1 or 3", o.Members)
+	}
+	etcd, err := Program(o.Version, "etcd")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Version: o.Version, options: o, etcd: etcd, removes: o.Dir == ""}
+	if c.Dir, err = makeDir(o.Dir); err != nil {
+		return nil, err
+	}
+	if o.TLS {
+		if c.PKI, err = NewAuthority(filepath.Join(c.Dir, "pki")); err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
+	}
+	if c.http, err = probeClient(c.PKI); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+// makeDir returns an absolute empty directory: dir, or a temporary one when dir is empty.
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "etcdtest-")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("directory %s is not empty", dir)
+	}
+	return dir, err
+}
+
+// Stop kills every member, also a paused one, waits for the processes and removes the temporary directory.
+// It may be called again. For an orderly shutdown call Stop on the members first.
+func (c *Cluster) Stop() error {
+	var errs []error
+	for _, m := range slices.Concat(c.Learners, c.Members) {
+		errs = append(errs, m.Kill())
+	}
+	if c.removes {
+		errs = append(errs, os.RemoveAll(c.Dir))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package member_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// answerLimit is the configuration's Timeout: long enough for a busy machine, short where the answer never comes.
+const answerLimit = 3 * time.Second
+
+// oldest and newest are the ends of the range of etcd versions; what differs at all differs between them.
+func oldestAndNewest() []string {
+	v := etcdtest.Versions()
+	return []string{v[0], v[len(v)-1]}
+}
+
+// plain reaches the cluster's first voter without certificates.
+func plain(c *etcdtest.Cluster) member.Config {
+	return member.Config{Endpoints: []string{c.Members[0].Endpoint}, Timeout: answerLimit}
+}
+
+// mutual reaches the cluster's first voter with its CA and client certificate.
+func mutual(c *etcdtest.Cluster) member.Config {
+	cfg := plain(c)
+	cfg.CACert, cfg.Cert, cfg.Key = c.PKI.CACert, c.PKI.Client.Cert, c.PKI.Client.Key
+	return cfg
+}
+
+// at is cfg with other endpoints.
+func at(cfg member.Config, endpoints ...string) member.Config {
+	cfg.Endpoints = endpoints
+	return cfg
+}
+
+// connect fails the test when the member can't be reached.
+func connect(t testing.TB, cfg member.Config) *member.Member {
+	t.Helper()
+	m, err := member.Connect(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, m.Close()) })
+	return m
+}
+
+// download reads a whole snapshot stream, as a test of the connection, and returns its length.
+func download(ctx context.Context, m *member.Member) (int64, error) {
+	var n counter
+	var told int64
+	err := m.Stream(ctx, &n, func(size int64) { told = size })
+	if err == nil && told != int64(n) {
+		return int64(n), &sizeError{told: told, came: int64(n)}
+	}
+	return int64(n), err
+}
+
+// closedPort is an address of 127.0.0.1 where nothing listens.
+func closedPort(t testing.TB) string {
+	t.Helper()
+	l := listen(t, "127.0.0.1:0")
+	must(t, l.Close())
+	return l.Addr().String()
+}
+
+// silentPort is an address that takes connections and never says a word.
+func silentPort(t testing.TB) string {
+	t.Helper()
+	return serve(t, "127.0.0.1:0", func(net.Conn) {})
+}
+
+// elsewhere is an address of another host number, behind which the one of endpoint answers.
+func elsewhere(t testing.TB, endpoint string) string {
+	t.Helper()
+	return serve(t, "127.0.0.2:0", func(c net.Conn) {
+		behind, err := net.Dial("tcp", endpoint)
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(behind, c) // ends with either connection
+			_ = behind.Close()
+		}()
+		_, _ = io.Copy(c, behind)
+		_ = c.Close()
+	})
+}
+
+// serve handles each connection to a new address in a goroutine of its own, and closes them all with the test.
+func serve(t testing.TB, address string, handle func(net.Conn)) string {
+	t.Helper()
+	l := listen(t, address)
+	var handlers sync.WaitGroup
+	handlers.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close() // with the listener
+			handlers.Go(func() { handle(c) })
+		}
+	})
+	t.Cleanup(func() {
+		must(t, l.Close())
+		handlers.Wait()
+	})
+	return l.Addr().String()
+}
+
+func listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	must(t, err)
+	return l
+}
+
+// eventually asks until the condition holds; it fails the test when it does not in time.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("in vain waited until %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

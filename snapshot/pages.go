@@ -1,0 +1,214 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// The layout of a bbolt file (go.etcd.io/bbolt, internal/common: page.go, meta.go, bucket.go, inode.go), bytes:
+//
+//	page     id 8, flags 2, count 2, pages that follow 4; then count elements, then keys and values
+//	branch   position 4, key length 4, child 8; a position counts from the element's own start
+//	leaf     flags 4, position 4, key length 4, value length 4
+//	bucket   root 8, sequence 8; a root of 0: its only page follows, inside of the value
+//	meta     page, magic 4, version 4, page size 4, flags 4, root bucket 16, free list 8, limit 8, txid 8, checksum 8
+const (
+	pageHeader   = 16
+	elementSize  = 16
+	bucketHeader = 16
+
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+
+	noFreelist = math.MaxUint64 // how etcd writes its database
+)
+
+// pages proves the structure of a database, with bounds on every step. bbolt trusts each page number and length that
+// it meets: a broken one ends the whole process, from a goroutine that no recover reaches. Only what passes here is given
+// to bbolt's own check, which then finds nothing that it could not survive.
+type pages struct {
+	data  []byte // the whole file
+	size  uint64 // of a page, bytes
+	limit uint64 // the first page number that is not in use
+	seen  []bool // by page number
+}
+
+// provePages looks at all pages that tx can reach. Its errors are the database's faults, or ctx's.
+func provePages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, unix.Munmap(data)) }()
+	p := &pages{data: data, size: uint64(tx.DB().Info().PageSize)} //nolint:gosec // bbolt took it from 4 bytes
+	root := uint64(tx.Cursor().Bucket().Root())
+	freelist, err := p.meta(uint64(tx.ID()), root) //nolint:gosec // bbolt's own type is unsigned
+	if err != nil {
+		return err
+	}
+	if freelist != noFreelist {
+		if err := p.freelist(freelist); err != nil {
+			return err
+		}
+	}
+	return p.tree(ctx, root, nil, nil)
+}
+
+// meta finds the meta page that bbolt chose, takes the limit from it and returns the free list's page.
+func (p *pages) meta(txid, root uint64) (freelist uint64, err error) {
+	ne := binary.NativeEndian
+	for _, start := range []uint64{0, p.size} {
+		meta := p.data[start+pageHeader:]
+		if ne.Uint64(meta[48:]) != txid || ne.Uint64(meta[16:]) != root {
+			continue
+		}
+		p.limit = ne.Uint64(meta[40:])
+		if p.limit > uint64(len(p.data))/p.size {
+			return 0, fmt.Errorf("%w: %d pages of %d bytes are in use, the database has %d bytes", ErrDamaged, p.limit, p.size, len(p.data))
+		}
+		p.seen = make([]bool, p.limit)
+		return ne.Uint64(meta[32:]), nil
+	}
+	return 0, fmt.Errorf("%w: no meta page of transaction %d", ErrDamaged, txid)
+}
+
+func (p *pages) freelist(id uint64) error {
+	page, err := p.page(id)
+	if err != nil {
+		return err
+	}
+	ne := binary.NativeEndian
+	count, room := uint64(ne.Uint16(page[10:])), uint64(len(page)-pageHeader)/8
+	if count == math.MaxUint16 { // the first entry tells how many follow
+		count, room = ne.Uint64(page[pageHeader:]), room-1
+	}
+	if ne.Uint16(page[8:]) != freelistPage || count > room {
+		return fmt.Errorf("%w: page %d is no free list of %d pages", ErrDamaged, id, count)
+	}
+	return nil
+}
+
+// tree proves a page and all below it: each page is met once only, each key is at least low and less than high.
+func (p *pages) tree(ctx context.Context, id uint64, low, high []byte) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	page, err := p.page(id)
+	if err != nil {
+		return err
+	}
+	if err := p.elements(ctx, page, low, high); err != nil {
+		return fmt.Errorf("page %d: %w", id, err)
+	}
+	return nil
+}
+
+// page gives a page with those that belong to it.
+func (p *pages) page(id uint64) ([]byte, error) {
+	if id < 2 || id >= p.limit {
+		return nil, fmt.Errorf("%w: page %d is none of 2 to %d", ErrDamaged, id, p.limit-1)
+	}
+	start := p.data[id*p.size:]
+	more := uint64(binary.NativeEndian.Uint32(start[12:]))
+	if self := binary.NativeEndian.Uint64(start); self != id || more >= p.limit-id {
+		return nil, fmt.Errorf("%w: page %d says that it is page %d, with %d more", ErrDamaged, id, self, more)
+	}
+	for i := id; i <= id+more; i++ {
+		if p.seen[i] {
+			return nil, fmt.Errorf("%w: page %d belongs to two others", ErrDamaged, i)
+		}
+		p.seen[i] = true
+	}
+	return start[:(more+1)*p.size], nil
+}
+
+func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
+	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
+	leaf, branch := flags == leafPage, flags == branchPage && count > 0
+	if !leaf && !branch || pageHeader+count*elementSize > len(page) {
+		return fmt.Errorf("%w: no tree page: flags %#x, %d elements in %d bytes", ErrDamaged, flags, count, len(page))
+	}
+	var before element
+	for i := range count {
+		e, err := elementAt(page, i, leaf)
+		if err != nil {
+			return err
+		}
+		if i == 0 && bytes.Compare(e.key, low) < 0 || i > 0 && bytes.Compare(e.key, before.key) <= 0 ||
+			high != nil && bytes.Compare(e.key, high) >= 0 {
+			return fmt.Errorf("%w: key %x is out of order", ErrDamaged, e.key)
+		}
+		// A child ends where the next one begins.
+		if branch && i > 0 {
+			if err := p.tree(ctx, before.child, before.key, e.key); err != nil {
+				return err
+			}
+		}
+		if e.bucket {
+			if err := p.bucket(ctx, e.value); err != nil {
+				return fmt.Errorf("bucket %q: %w", e.key, err)
+			}
+		}
+		before = e
+	}
+	if branch {
+		return p.tree(ctx, before.child, before.key, high)
+	}
+	return nil
+}
+
+func (p *pages) bucket(ctx context.Context, value []byte) error {
+	if len(value) < bucketHeader {
+		return fmt.Errorf("%w: its header has %d bytes", ErrDamaged, len(value))
+	}
+	if root := binary.NativeEndian.Uint64(value); root != 0 {
+		return p.tree(ctx, root, nil, nil)
+	}
+	page := value[bucketHeader:]
+	if len(page) < pageHeader || binary.NativeEndian.Uint16(page[8:]) != leafPage {
+		return fmt.Errorf("%w: no page inside of it", ErrDamaged)
+	}
+	return p.elements(ctx, page, nil, nil)
+}
+
+type element struct {
+	key, value []byte
+	child      uint64 // of a branch
+	bucket     bool   // of a leaf: the value is a bucket
+}
+
+// elementAt takes one of a page's elements, whose header lies within the page.
+func elementAt(page []byte, i int, leaf bool) (element, error) {
+	ne := binary.NativeEndian
+	b := page[pageHeader+i*elementSize:]
+	e := element{}
+	var position, keyLen, valueLen uint64
+	if leaf {
+		position, keyLen, valueLen = uint64(ne.Uint32(b[4:])), uint64(ne.Uint32(b[8:])), uint64(ne.Uint32(b[12:]))
+		flags := ne.Uint32(b)
+		if flags > 1 {
+			return e, fmt.Errorf("%w: element %d has the unknown flags %#x", ErrDamaged, i, flags)
+		}
+		e.bucket = flags == 1
+	} else {
+		position, keyLen, e.child = uint64(ne.Uint32(b)), uint64(ne.Uint32(b[4:])), ne.Uint64(b[8:])
+	}
+	if position+keyLen+valueLen > uint64(len(b)) {
+		return e, fmt.Errorf("%w: element %d reaches beyond its page", ErrDamaged, i)
+	}
+	e.key, e.value = b[position:position+keyLen], b[position+keyLen:position+keyLen+valueLen]
+	return e, nil
+}
