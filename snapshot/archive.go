@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -70,6 +71,33 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Prove compares the compressed data with the manifest's digest, which costs one read of the file and no
+// decompression. Damage wraps ErrDamaged.
+func (a *Archive) Prove(ctx context.Context) error {
+	sum := sha256.New()
+	buf := make([]byte, 1<<20)
+	data := io.NewSectionReader(a.r, 0, a.dataSize)
+	for {
+		n, err := data.Read(buf)
+		sum.Write(buf[:n])
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, io.EOF):
+			return a.compare(sum)
+		case err != nil:
+			return fmt.Errorf("read archive: %w", err)
+		}
+	}
+}
+
+func (a *Archive) compare(sum hash.Hash) error {
+	if got := hex.EncodeToString(sum.Sum(nil)); got != a.Manifest.ArchiveSHA256 {
+		return fmt.Errorf("%w: SHA-256 of the archive is %s, the manifest says %s", ErrDamaged, got, a.Manifest.ArchiveSHA256)
+	}
+	return nil
+}
+
 type rawReader struct {
 	archive *Archive
 	source  *sourceReader
@@ -104,8 +132,8 @@ func (r *rawReader) Read(p []byte) (int, error) {
 // finish gives io.EOF when everything fits the manifest.
 func (r *rawReader) finish() error {
 	m := r.archive.Manifest
-	if got := hex.EncodeToString(r.sum.Sum(nil)); got != m.ArchiveSHA256 {
-		return fmt.Errorf("%w: SHA-256 of the archive is %s, the manifest says %s", ErrDamaged, got, m.ArchiveSHA256)
+	if err := r.archive.compare(r.sum); err != nil {
+		return err
 	}
 	if r.digest.size != m.RawSize {
 		return fmt.Errorf("%w: %d bytes came out of it, the manifest says %d", ErrDamaged, r.digest.size, m.RawSize)

@@ -91,11 +91,11 @@ func (p *pages) freelist(id uint64) error {
 		return err
 	}
 	ne := binary.NativeEndian
-	count, room := uint64(ne.Uint16(page[10:])), uint64(len(page)-pageHeader)/8
+	count, entries := uint64(ne.Uint16(page[10:])), page[pageHeader:]
 	if count == math.MaxUint16 { // the first entry tells how many follow
-		count, room = ne.Uint64(page[pageHeader:]), room-1
+		count, entries = ne.Uint64(entries), entries[8:]
 	}
-	if ne.Uint16(page[8:]) != freelistPage || count > room {
+	if ne.Uint16(page[8:]) != freelistPage || count > uint64(len(entries))/8 {
 		return fmt.Errorf("%w: page %d is no free list of %d pages", ErrDamaged, id, count)
 	}
 	return nil

@@ -88,7 +88,7 @@ func (p *Part) nameFree() error {
 // RemovePartials clears what writers that died left behind and returns the file names. Partials that a
 // living process writes, of this daemon or of a save beside it, stay.
 func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) {
-	return removed, d.locked(ctx, func() error {
+	err = d.locked(ctx, func() error {
 		l, err := d.List()
 		if err != nil {
 			return err
@@ -104,6 +104,7 @@ func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) 
 		}
 		return nil
 	})
+	return removed, err
 }
 
 func removeAbandoned(path string) (bool, error) {

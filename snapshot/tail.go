@@ -63,16 +63,16 @@ func DecodeTail(tail []byte, fileSize int64) (m Manifest, dataSize int64, err er
 		return m, 0, fmt.Errorf("%w: the end is cut off or overwritten: no manifest there", ErrDamaged)
 	}
 	dataSize = int64(le.Uint64(footer)) //nolint:gosec // compared with the file's size below
-	bodySize := int(le.Uint32(footer[8:]))
-	frame := skippableHeader + bodySize + footerSize
-	if frame > len(tail) || dataSize != fileSize-int64(frame) {
+	bodySize := int64(le.Uint32(footer[8:]))
+	frame := skippableHeader + bodySize + int64(footerSize)
+	if frame > int64(len(tail)) || dataSize != fileSize-frame {
 		return m, 0, fmt.Errorf("%w: the footer's lengths do not fit a file of %d bytes", ErrDamaged, fileSize)
 	}
-	header := tail[len(tail)-frame:]
+	header := tail[int64(len(tail))-frame:]
 	body := header[skippableHeader : skippableHeader+bodySize]
 	sum := sha256.Sum256(append(bytes.Clone(body), footer[:12]...))
 	switch {
-	case le.Uint32(header) != skippableMagic || int(le.Uint32(header[4:])) != bodySize+footerSize:
+	case le.Uint32(header) != skippableMagic || int64(le.Uint32(header[4:])) != bodySize+int64(footerSize):
 		return m, 0, fmt.Errorf("%w: the manifest's frame header is altered", ErrDamaged)
 	case !bytes.Equal(sum[:], footer[12:12+sha256.Size]):
 		return m, 0, fmt.Errorf("%w: the manifest does not fit its checksum", ErrDamaged)

@@ -15,7 +15,7 @@ var (
 	ErrLowSpace = errors.New("free space too low")
 )
 
-// spaceInterval is how many bytes are written between two looks at the free space.
+// spaceInterval is how many bytes are written at most between two looks at the free space, which others use as well.
 const spaceInterval = 4 << 20
 
 // Streamer is a member that can be asked for a snapshot.
@@ -56,7 +56,7 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, err
 	}
 	guard := &spaceGuard{dir: dir, minFree: o.MinFree}
-	if err := guard.check(); err != nil {
+	if err := guard.check(0); err != nil {
 		return Taken{}, err
 	}
 	part, err := dir.Create(ctx, name)
@@ -123,26 +123,27 @@ type spaceGuard struct {
 	w       io.Writer
 	minFree int64
 	written int64
-	next    int64 // look again when so much is written
+	next    int64 // so much may be written until the next look
 }
 
-func (g *spaceGuard) check() error {
+// check tells whether n more bytes fit.
+func (g *spaceGuard) check(n int64) error {
 	free, err := g.dir.Free()
 	if err != nil {
 		return err
 	}
-	if free < g.minFree {
+	if g.minFree > 0 && free-n < g.minFree {
 		return fmt.Errorf("%w: %d MiB free in %s, --min-free keeps %d MiB", ErrLowSpace, free>>20, g.dir.path, g.minFree>>20)
 	}
+	g.next = g.written + min(spaceInterval, free-g.minFree)
 	return nil
 }
 
 func (g *spaceGuard) Write(p []byte) (int, error) {
-	if g.written >= g.next {
-		if err := g.check(); err != nil {
+	if n := int64(len(p)); g.written+n > g.next {
+		if err := g.check(n); err != nil {
 			return 0, err
 		}
-		g.next = g.written + spaceInterval
 	}
 	n, err := g.w.Write(p)
 	g.written += int64(n)

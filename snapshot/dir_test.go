@@ -1,0 +1,226 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// newDir gives a directory that is ready to be written.
+func newDir(t testing.TB) *snapshot.Dir {
+	t.Helper()
+	d := snapshot.NewDir(filepath.Join(t.TempDir(), "snapshots"))
+	must(t, d.Prepare())
+	return d
+}
+
+// put writes any file into the directory, without the package's help.
+func put(t testing.TB, d *snapshot.Dir, name string, content []byte) {
+	t.Helper()
+	must(t, os.WriteFile(filepath.Join(d.Path(), name), content, 0o600))
+}
+
+// in gives the names of all that lies in a directory but its lock.
+func in(t testing.TB, d *snapshot.Dir) []string {
+	t.Helper()
+	files, err := os.ReadDir(d.Path())
+	must(t, err)
+	names := []string{}
+	for _, f := range files {
+		if f.Name() != ".lock" {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+func TestList(t *testing.T) {
+	d := newDir(t)
+	const (
+		newest = "rolling_b_20261121T230000Z.db.zst"
+		older  = "rolling_a_20261121T220000Z.db.zst"
+		manual = "manual_a_20261121T220000Z.db.zst"
+		oldest = "rolling_a_20251121T220000Z.db.zst"
+	)
+	for i, name := range []string{oldest, newest, manual, older} {
+		put(t, d, name, make([]byte, i))
+	}
+	partials := []string{older + ".part", "rolling_a_20261122T000000Z.db.zst.part"}
+	foreign := []string{
+		".hidden", ".lock.part", "directory_a_20261121T220000Z.db.zst", "link_a_20261121T220000Z.db.zst",
+		"link_a_20261121T220000Z.db.zst.part", "notes.txt", older + ".part.part", "rolling_a_b_20261121T220000Z.db.zst", "snap.db",
+	}
+	for _, name := range slices.Concat(partials, foreign) {
+		if name[:4] != "link" && name[:4] != "dire" {
+			put(t, d, name, nil)
+		}
+	}
+	must(t, os.Mkdir(filepath.Join(d.Path(), foreign[2]), 0o700))
+	must(t, os.Symlink(older, filepath.Join(d.Path(), foreign[3])))
+	must(t, os.Symlink("nowhere", filepath.Join(d.Path(), foreign[4])))
+	put(t, d, ".lock", nil)
+
+	l, err := d.List()
+	must(t, err)
+	var got []string
+	for _, e := range l.Snapshots {
+		got = append(got, e.Name.String())
+	}
+	if want := []string{newest, manual, older, oldest}; !slices.Equal(got, want) {
+		t.Errorf("snapshots %q, want %q", got, want)
+	}
+	if e := l.Snapshots[2]; e.Size != 3 || e.Name.Set != "rolling" || e.Name.Node != "a" {
+		t.Errorf("the older one is listed as %+v", e)
+	}
+	if !reflect.DeepEqual(l.Partials, partials) || !reflect.DeepEqual(l.Foreign, foreign) {
+		t.Errorf("partials %q, want %q\nforeign %q, want %q", l.Partials, partials, l.Foreign, foreign)
+	}
+	// Cleaning up touches nothing but the partials.
+	removed, err := d.RemovePartials(t.Context())
+	must(t, err)
+	if !slices.Equal(removed, partials) {
+		t.Errorf("removed %q, want %q", removed, partials)
+	}
+	want := slices.Concat([]string{newest, manual, older, oldest}, foreign)
+	slices.Sort(want)
+	if got := in(t, d); !slices.Equal(got, want) {
+		t.Errorf("afterwards there are %q, want %q", got, want)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	d, n := newDir(t), nameA()
+	other := n
+	other.Node = "node-a-b"
+	put(t, d, n.String(), golden(t))
+	put(t, d, other.String(), golden(t))
+	must(t, d.Remove(t.Context(), n))
+	if got := in(t, d); !slices.Equal(got, []string{other.String()}) {
+		t.Errorf("left are %q", got)
+	}
+	if err := d.Remove(t.Context(), n); !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("a second time: %v, want ErrNotFound", err)
+	}
+}
+
+func TestManifestOfFile(t *testing.T) {
+	d, n := newDir(t), nameA()
+	if _, err := d.Manifest(n); !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("missing: %v, want ErrNotFound", err)
+	}
+	if _, err := d.File(n); !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("missing: %v, want ErrNotFound", err)
+	}
+	put(t, d, n.String(), golden(t))
+	m, err := d.Manifest(n)
+	if err != nil || m.Name != goldenName {
+		t.Errorf("the golden file's name is %s and %v", m.Name, err)
+	}
+	put(t, d, n.String(), golden(t)[1:])
+	if _, err := d.Manifest(n); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("damaged: %v, want ErrDamaged", err)
+	}
+}
+
+// Snapshots hold every secret of a cluster: only the owner reads them, whatever the umask says.
+func TestModes(t *testing.T) {
+	old := unix.Umask(0)
+	defer unix.Umask(old)
+	base := t.TempDir()
+	d := snapshot.NewDir(filepath.Join(base, "a", "b", "..", "c"))
+	must(t, d.Prepare())
+	p, err := d.Create(t.Context(), nameA())
+	must(t, err)
+	mode := func(path string, want fs.FileMode) {
+		info, err := os.Stat(filepath.Join(base, path))
+		must(t, err)
+		if info.Mode() != want {
+			t.Errorf("%s is %s, want %s", path, info.Mode(), want)
+		}
+	}
+	mode("a", fs.ModeDir|0o700)
+	mode("a/c", fs.ModeDir|0o700)
+	mode("a/c/.lock", 0o600)
+	mode("a/c/"+nameA().String()+".part", 0o600)
+	must(t, p.Commit(t.Context()))
+	mode("a/c/"+nameA().String(), 0o600)
+}
+
+func TestUnusableDirs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	readOnly := mountTmpfs(t, 1<<20)
+	must(t, unix.Mount("", readOnly, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	for name, c := range map[string]struct {
+		path          string
+		prepare, list error
+	}{
+		"missing":              {filepath.Join(t.TempDir(), "missing"), nil, snapshot.ErrUnusableDir},
+		"a file":               {file, snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
+		"under a file":         {filepath.Join(file, "x"), snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
+		"read-only":            {readOnly, snapshot.ErrUnusableDir, nil},
+		"missing in read-only": {filepath.Join(readOnly, "x"), snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
+	} {
+		d := snapshot.NewDir(c.path)
+		if _, err := d.List(); !errors.Is(err, c.list) {
+			t.Errorf("%s: list: %v, want %v", name, err, c.list)
+		}
+		if _, err := d.Create(t.Context(), nameA()); err == nil {
+			t.Errorf("%s: created", name)
+		}
+		if _, err := d.RemovePartials(t.Context()); err == nil {
+			t.Errorf("%s: cleaned", name)
+		}
+		if err := d.Prepare(); !errors.Is(err, c.prepare) {
+			t.Errorf("%s: prepare: %v, want %v", name, err, c.prepare)
+		}
+	}
+}
+
+// Nobody waits for ever for a lock that another process does not give back.
+func TestLockedDir(t *testing.T) {
+	d := newDir(t)
+	put(t, d, ".lock", nil)
+	put(t, d, nameA().String(), []byte("content"))
+	lock, err := os.Open(filepath.Join(d.Path(), ".lock"))
+	must(t, err)
+	defer lock.Close()
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if err := d.Remove(ctx, nameA()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("remove: %v, want that the time is over", err)
+	}
+	if got := in(t, d); !slices.Equal(got, []string{nameA().String()}) {
+		t.Errorf("there are %q", got)
+	}
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_UN))
+	must(t, d.Remove(t.Context(), nameA()))
+}
+
+func TestFree(t *testing.T) {
+	const size = 8 << 20
+	d := snapshot.NewDir(mountTmpfs(t, size))
+	before, err := d.Free()
+	must(t, err)
+	put(t, d, "1MiB", bytes.Repeat([]byte{1}, 1<<20))
+	after, err := d.Free()
+	must(t, err)
+	if before > size || before < size/2 || before-after != 1<<20 {
+		t.Errorf("of %d bytes %d are free, after writing 1 MiB %d", size, before, after)
+	}
+	if _, err := snapshot.NewDir(filepath.Join(d.Path(), "missing")).Free(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing directory: %v", err)
+	}
+}

@@ -1,0 +1,202 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+const (
+	pageHeader  = 16
+	elementSize = 16
+)
+
+// pageOf gives the bytes of one page of a database, those that follow it included.
+func pageOf(db []byte, id int) []byte { return db[id*os.Getpagesize():] }
+
+// repairMeta gives both meta pages the checksum that fits them.
+func repairMeta(db []byte) {
+	for id := range 2 {
+		meta := pageOf(db, id)[pageHeader:]
+		h := fnv.New64a()
+		_, _ = h.Write(meta[:56])
+		binary.NativeEndian.PutUint64(meta[56:], h.Sum64())
+	}
+}
+
+// pageTypes says of each page of a database what bbolt takes it for: "leaf", "branch", "free", ….
+func pageTypes(t *testing.T, data []byte) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "db")
+	must(t, os.WriteFile(path, data, 0o600))
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	must(t, err)
+	defer db.Close()
+	var types []string
+	must(t, db.View(func(tx *bbolt.Tx) error {
+		for id := 0; ; id++ {
+			p, err := tx.Page(id)
+			if p == nil || err != nil {
+				return err
+			}
+			types = append(types, p.Type)
+			for range p.OverflowCount {
+				types = append(types, "overflow")
+				id++
+			}
+		}
+	}))
+	return types
+}
+
+// Each way to break a page ends in ErrDamaged, though the digests are right. bbolt alone would end the process on most.
+func TestVerifyFindsBrokenPages(t *testing.T) {
+	ne := binary.NativeEndian
+	child := func(pgid uint64) func([]byte, uint64) {
+		return func(page []byte, _ uint64) { ne.PutUint64(page[pageHeader+8:], pgid) }
+	}
+	both := map[string]func(page []byte, id uint64){
+		"another number":     func(page []byte, id uint64) { ne.PutUint64(page, id+1) },
+		"no type":            func(page []byte, _ uint64) { ne.PutUint16(page[8:], 0) },
+		"two types":          func(page []byte, _ uint64) { ne.PutUint16(page[8:], 3) },
+		"the type meta":      func(page []byte, _ uint64) { ne.PutUint16(page[8:], 4) },
+		"the type free list": func(page []byte, _ uint64) { ne.PutUint16(page[8:], 16) },
+		"too many elements":  func(page []byte, _ uint64) { ne.PutUint16(page[10:], math.MaxUint16) },
+		"too many pages":     func(page []byte, _ uint64) { ne.PutUint32(page[12:], math.MaxUint32) },
+		"keys out of order":  func(page []byte, _ uint64) { clear(lastKey(page)[:8]) },
+	}
+	leaf := map[string]func(page []byte, id uint64){
+		"a far key":     func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader+4:], math.MaxUint32) },
+		"a long key":    func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader+8:], math.MaxUint32) },
+		"a long value":  func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader+12:], math.MaxUint32) },
+		"unknown flags": func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader:], 2) },
+	}
+	branch := map[string]func(page []byte, id uint64){
+		"no elements":       func(page []byte, _ uint64) { ne.PutUint16(page[10:], 0) },
+		"a far key":         func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader:], math.MaxUint32) },
+		"a long key":        func(page []byte, _ uint64) { ne.PutUint32(page[pageHeader+4:], math.MaxUint32) },
+		"itself as child":   func(page []byte, id uint64) { child(id)(page, id) },
+		"a meta page below": child(1),
+		"a child beyond":    child(1 << 20),
+		"a child far away":  child(1 << 40),
+		"the last child":    child(math.MaxUint64),
+		"the same child twice": func(page []byte, _ uint64) {
+			copy(page[pageHeader+elementSize+8:][:8], page[pageHeader+8:])
+		},
+	}
+	db := etcdDatabase(t, 150)
+	b := newBench(t)
+	met := map[string]int{}
+	for id, kind := range pageTypes(t, db) {
+		met[kind]++
+		for _, breaks := range map[string][]map[string]func([]byte, uint64){"leaf": {both, leaf}, "branch": {both, branch}}[kind] {
+			for name, breakPage := range breaks {
+				broken := bytes.Clone(db)
+				breakPage(pageOf(broken, id), uint64(id))
+				if ne.Uint16(pageOf(db, id)[10:]) < 2 && name == "keys out of order" {
+					continue // a single key is always in order
+				}
+				mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(151)), "%s page %d with %s", kind, id, name)
+			}
+		}
+	}
+	if met["leaf"] < 10 || met["branch"] < 1 || met["free"] < 1 {
+		t.Errorf("the database has too few pages of a kind: %v", met)
+	}
+}
+
+// lastKey gives the key of a page's last element.
+func lastKey(page []byte) []byte {
+	ne := binary.NativeEndian
+	at := pageHeader + (int(ne.Uint16(page[10:]))-1)*elementSize
+	position := at
+	if ne.Uint16(page[8:]) == 1 {
+		position += int(ne.Uint32(page[at:]))
+	} else {
+		position += int(ne.Uint32(page[at+4:]))
+	}
+	return page[position:]
+}
+
+// A meta page with a right checksum can lie as well.
+func TestVerifyFindsBrokenMeta(t *testing.T) {
+	db := etcdDatabase(t, 50)
+	b := newBench(t)
+	for name, c := range map[string]struct {
+		offset int
+		value  uint64
+	}{
+		"no page size": {8, 0}, "a tiny page size": {8, 16}, "a huge page size": {8, 1 << 31},
+		"no root": {16, 0}, "a meta page as root": {16, 1}, "a far root": {16, 1 << 50}, "the last root": {16, math.MaxUint64},
+		"a meta page as free list": {32, 0}, "a leaf as free list": {32, 4}, "a far free list": {32, 1 << 50},
+		"no pages": {40, 0}, "more pages than there are": {40, uint64(len(db)/os.Getpagesize()) + 1},
+		"far more pages": {40, 1 << 50}, "the most pages": {40, math.MaxUint64},
+	} {
+		broken := bytes.Clone(db)
+		for id := range 2 {
+			at := pageOf(broken, id)[pageHeader+c.offset:]
+			if c.offset == 8 {
+				binary.NativeEndian.PutUint32(at, uint32(c.value))
+			} else {
+				binary.NativeEndian.PutUint64(at, c.value)
+			}
+		}
+		repairMeta(broken)
+		mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(1)), "%s", name)
+	}
+	for name, offset := range map[string]int{"magic": 0, "version": 4, "checksum": 56} {
+		broken := bytes.Clone(db)
+		for id := range 2 {
+			pageOf(broken, id)[pageHeader+offset]++
+		}
+		mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(1)), "another %s", name)
+	}
+}
+
+// A free list that says too much is found where the database has one.
+func TestVerifyFindsBrokenFreelist(t *testing.T) {
+	db := database(t, &bbolt.Options{NoSync: true}, etcdBuckets)
+	b := newBench(t)
+	for id, kind := range pageTypes(t, db) {
+		if kind != "freelist" {
+			continue
+		}
+		for name, count := range map[string][]byte{
+			"too many": {0xfe, 0xff}, "no length": {0xff, 0xff},
+		} {
+			broken := bytes.Clone(db)
+			copy(pageOf(broken, id)[10:], count)
+			copy(pageOf(broken, id)[pageHeader:], bytes.Repeat([]byte{0x7f}, 8))
+			mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(1)), "free list with %s", name)
+		}
+		return
+	}
+	t.Error("the database has no free list")
+}
+
+// Whatever byte of the pages is wrong, Verify tells of it or finds everything readable. It never ends the process.
+func TestVerifySurvivesAnyPages(t *testing.T) {
+	r, b := random(t), newBench(t)
+	db := etcdDatabase(t, 150)
+	for range 300 {
+		broken := bytes.Clone(db)
+		at := r.IntN(len(db))
+		if r.IntN(2) == 0 { // the headers are where it hurts
+			at = at/os.Getpagesize()*os.Getpagesize() + r.IntN(128)
+		}
+		broken[at] ^= byte(1 + r.IntN(255))
+		_, err := b.verify(t.Context(), archive(t, withDigest(broken), manifestA(1)))
+		if err != nil && !errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("byte %d of %d is %#x and not %#x: %v, want a report or ErrDamaged", at, len(db), broken[at], db[at], err)
+		}
+	}
+}
