@@ -13,7 +13,7 @@ BENCH ?= -sizes 1GiB,4GiB -rounds 5
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
-.PHONY: build demo test lint fuzz bench tools clean
+.PHONY: build demo test test-boot lint fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -23,6 +23,9 @@ demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a m
 
 test: $(ETCDS) ## all tests, with the race detector
 	go test -race -timeout 20m ./...
+
+test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
+	systemd/test-boot.sh
 
 lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
 	$(BIN)/golangci-lint run ./...

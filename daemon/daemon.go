@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -30,13 +31,15 @@ type Taker interface {
 	Take(ctx context.Context, alive func()) (snapshot.Taken, error)
 }
 
-// Options are the daemon's parts and settings; all but Notifier are required.
+// Options are the daemon's parts and settings; all but Mirror and Notifier are required.
 type Options struct {
 	Node     string
 	Schedule Schedule
 	Policy   retention.Policy
 	Taker    Taker
 	Store    Store
+	// Mirror does one pass of the mirror, nil: there is none. It ends soon after its context.
+	Mirror   func(context.Context) (Mirrored, error)
 	Notifier *Notifier
 	Log      logrus.FieldLogger
 }
@@ -47,6 +50,7 @@ type Daemon struct {
 	clock   func() time.Time
 	run     time.Time // when the run that was last due began; trying it again does not move it
 	attempt int       // failures in a row of that run
+	kick    chan struct{}
 }
 
 // New makes a daemon; nothing runs yet.
@@ -54,7 +58,7 @@ func New(o Options) *Daemon {
 	if o.Notifier == nil {
 		o.Notifier = &Notifier{}
 	}
-	return &Daemon{Options: o, clock: wallClock}
+	return &Daemon{Options: o, clock: wallClock, kick: make(chan struct{}, 1)}
 }
 
 // Run works until ctx ends, which is its good end and gives nil. It fails only when the store can't be read at the start.
@@ -68,9 +72,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.notify(d.Notifier.Ready())
 		d.notify(d.Notifier.Status("next run " + stamp(due)))
 	}
+	mirroring := sync.WaitGroup{}
+	if d.Mirror != nil && ctx.Err() == nil {
+		mirroring.Go(func() { d.mirrorLoop(ctx) })
+	}
 	for d.wait(ctx, due) {
 		due = d.cycle(ctx)
 	}
+	mirroring.Wait()
 	d.notify(d.Notifier.Stopping())
 	d.Log.Info("stopped")
 	return nil
@@ -169,7 +178,7 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 // failed logs the error and chooses between another try and the next run, whichever comes first.
 func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) time.Time {
 	d.attempt++
-	again := now.Add(min(firstPause<<min(d.attempt-1, 16), maxPause))
+	again := now.Add(backoff(d.attempt))
 	if !again.Before(next) {
 		again = next
 		d.attempt = 0
@@ -206,6 +215,10 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 		log.WithField("alarms", m.Alarms).Warn("etcd raises alarms")
 	}
 	log.Info("kept snapshot")
+	select {
+	case d.kick <- struct{}{}:
+	default: // a pass is due already
+	}
 	d.notify(d.Notifier.Status(fmt.Sprintf("last snapshot %s, next run %s", t.Name, stamp(next))))
 }
 

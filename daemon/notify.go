@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -34,7 +35,10 @@ func (n *Notifier) Ready() error { return send(sd.SdNotifyReady) }
 func (n *Notifier) Stopping() error { return send(sd.SdNotifyStopping) }
 
 // Status is the line that systemctl status shows.
-func (n *Notifier) Status(line string) error { return send("STATUS=" + line) }
+func (n *Notifier) Status(line string) error {
+	// A line break would begin another assignment.
+	return send("STATUS=" + strings.ReplaceAll(line, "\n", "; "))
+}
 
 // Alive feeds the watchdog, at most four times in its interval.
 func (n *Notifier) Alive() error {

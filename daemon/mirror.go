@@ -1,0 +1,219 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// staleUpload is how old an unfinished upload of ours must be to be swept: no living process works on it any more.
+const staleUpload = 24 * time.Hour
+
+// Source is where the mirror takes archives from; *snapshot.Dir is one.
+type Source interface {
+	List() (snapshot.Listing, error)
+	// File opens one archive; a missing one wraps snapshot.ErrNotFound.
+	File(n snapshot.Name) (*os.File, error)
+}
+
+// Bucket is where the mirror brings them; *s3.Bucket is one.
+type Bucket interface {
+	// List gives all snapshots there, of all nodes, newest first.
+	List(ctx context.Context) ([]snapshot.Entry, error)
+	// Put returns nil only when size and checksum have arrived.
+	Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error
+	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
+	Remove(ctx context.Context, n snapshot.Name) error
+	// Sweep ends unfinished uploads of the names that are mine, and tells how many.
+	Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error)
+}
+
+// MirrorOptions say what the bucket is to hold.
+type MirrorOptions struct {
+	Node        string
+	Policy      retention.Policy // of this node's rolling snapshots in the bucket
+	OrphanAfter time.Duration    // other nodes' rolling snapshots go when the newest is older; 0: never
+	// Locked tells whether an error of Remove is the bucket's object lock, which is respected and no trouble.
+	Locked func(error) bool
+	// Progress, if set, hears of each upload.
+	Progress func(n snapshot.Name, done, total int64)
+}
+
+// Mirrored is what one pass has done.
+type Mirrored struct {
+	Uploaded []snapshot.Name
+	Waiting  int // wanted in the bucket and not there yet
+	Removed  []snapshot.Name
+	Locked   int // to be removed, and held by an object lock
+	Swept    int // unfinished uploads of earlier runs
+}
+
+// Mirror compares the store with the bucket and brings over, newest first, what the policy wants there and is missing. It
+// then removes what the policy does not keep, but only if the newest snapshot is there. It can be repeated at any time
+// and after any crash: what it does follows from the two listings alone. What was done is returned beside an error.
+func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now time.Time) (Mirrored, error) {
+	var done Mirrored
+	local, err := src.List()
+	if err != nil {
+		return done, err
+	}
+	remote, err := bucket.List(ctx)
+	if err != nil {
+		return done, fmt.Errorf("list bucket: %w", err)
+	}
+	p := planMirror(local.Snapshots, remote, o, now)
+	done.Waiting = len(p.upload)
+	var damaged error
+	for _, e := range p.upload {
+		err := upload(ctx, src, bucket, e, o)
+		switch {
+		case err == nil:
+			done.Uploaded = append(done.Uploaded, e.Name)
+			done.Waiting--
+			p.arrived(e.Name)
+		case errors.Is(err, snapshot.ErrNotFound): // pruned here meanwhile
+			done.Waiting--
+		case errors.Is(err, snapshot.ErrDamaged):
+			// The file's own trouble: the others go on.
+			damaged = errors.Join(damaged, err)
+		default:
+			return done, errors.Join(damaged, err)
+		}
+	}
+	err = errors.Join(damaged, p.remove(ctx, bucket, o, &done))
+	var sweepErr error
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	if sweepErr != nil {
+		err = errors.Join(err, fmt.Errorf("sweep unfinished uploads: %w", sweepErr))
+	}
+	return done, err
+}
+
+// mirrorPlan follows from what lies here and there.
+type mirrorPlan struct {
+	upload []snapshot.Entry // newest first
+	prune  []snapshot.Name  // of this node, once its newest is there
+	orphan []snapshot.Name
+	newest snapshot.Name // of this node here and there; zero: there is none
+	there  map[snapshot.Name]bool
+}
+
+func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) *mirrorPlan {
+	p := &mirrorPlan{there: map[snapshot.Name]bool{}}
+	size := map[snapshot.Name]int64{}
+	for _, e := range remote {
+		p.there[e.Name], size[e.Name] = true, e.Size
+	}
+	// The policy looks at both places at once: what the bucket misses counts as if it were there.
+	all := slices.Clone(remote)
+	for _, e := range local {
+		if !p.there[e.Name] {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b snapshot.Entry) int {
+		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
+	})
+	keep := map[string]bool{}
+	for _, d := range PlanPrune(all, o.Node, o.Policy, now) {
+		keep[d.ID] = d.Keep
+	}
+	for _, e := range all {
+		if e.Name.Rolling(o.Node) {
+			p.newest = e.Name
+			break
+		}
+	}
+	for _, e := range local {
+		wanted := e.Name.Node == o.Node && (e.Name.Set != snapshot.RollingSet || keep[e.Name.String()])
+		// Another size is an upload of a server that did not tell the whole truth: put it anew.
+		if wanted && (!p.there[e.Name] || size[e.Name] != e.Size) {
+			p.upload = append(p.upload, e)
+			p.there[e.Name] = false
+		}
+	}
+	for _, e := range remote {
+		if e.Name.Rolling(o.Node) && !keep[e.Name.String()] {
+			p.prune = append(p.prune, e.Name)
+		}
+	}
+	p.orphan = orphans(remote, o, now)
+	return p
+}
+
+// orphans are rolling snapshots of other nodes that have had no new one for long, but for the newest of each.
+func orphans(remote []snapshot.Entry, o MirrorOptions, now time.Time) []snapshot.Name {
+	if o.OrphanAfter <= 0 {
+		return nil
+	}
+	var out []snapshot.Name
+	newest := map[string]time.Time{}
+	for _, e := range remote { // newest first
+		if e.Name.Set != snapshot.RollingSet || e.Name.Node == o.Node {
+			continue
+		}
+		last, seen := newest[e.Name.Node]
+		if !seen {
+			newest[e.Name.Node] = e.Name.Time
+		} else if now.Sub(last) > o.OrphanAfter {
+			out = append(out, e.Name)
+		}
+	}
+	return out
+}
+
+func (p *mirrorPlan) arrived(n snapshot.Name) { p.there[n] = true }
+
+// remove deletes what is not kept. Without the newest in the bucket nothing of this node goes.
+func (p *mirrorPlan) remove(ctx context.Context, bucket Bucket, o MirrorOptions, done *Mirrored) error {
+	names := p.orphan
+	if p.there[p.newest] {
+		names = slices.Concat(p.prune, p.orphan)
+	}
+	var failed error
+	for _, n := range names {
+		err := bucket.Remove(ctx, n)
+		switch {
+		case err == nil:
+			done.Removed = append(done.Removed, n)
+		case errors.Is(err, snapshot.ErrNotFound):
+		case o.Locked != nil && o.Locked(err):
+			done.Locked++
+		default:
+			failed = errors.Join(failed, fmt.Errorf("prune bucket: %w", err))
+		}
+	}
+	return failed
+}
+
+// upload proves the file and puts it.
+func upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o MirrorOptions) error {
+	f, err := src.File(e.Name)
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	defer f.Close()
+	a, err := snapshot.OpenArchive(f, e.Size)
+	if err == nil {
+		err = a.Prove(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("mirror %s: %w", e.Name, err)
+	}
+	var progress func(done, total int64)
+	if o.Progress != nil {
+		progress = func(done, total int64) { o.Progress(e.Name, done, total) }
+	}
+	if err := bucket.Put(ctx, e.Name, f, e.Size, progress); err != nil {
+		return fmt.Errorf("mirror %s: %w", e.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package daemon_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"etcd-rolling-backup/daemon"
+)
+
+func parse(t rapid.TB, spec string, jitter time.Duration, node string) daemon.Schedule {
+	t.Helper()
+	s, err := daemon.ParseSchedule(spec, jitter, node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func at(t *testing.T, s string) time.Time {
+	t.Helper()
+	v, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// wantNext checks the runs after a moment; the times are compared as moments, not by zone.
+func wantNext(t *testing.T, s daemon.Schedule, after string, want ...string) {
+	t.Helper()
+	next := at(t, after)
+	for _, w := range want {
+		next = s.Next(next)
+		if !next.Equal(at(t, w)) {
+			t.Fatalf("%s after %s: %s, want %s", s, after, next.UTC().Format(time.RFC3339), at(t, w).UTC().Format(time.RFC3339))
+		}
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	for _, tc := range []struct {
+		spec, after string
+		want        []string
+	}{
+		{"0 * * * *", "2026-03-01T10:20:30Z", []string{"2026-03-01T11:00:00Z", "2026-03-01T12:00:00Z"}},
+		{"0 * * * *", "2026-03-01T11:00:00Z", []string{"2026-03-01T12:00:00Z"}},
+		{"0 * * * *", "2026-03-01T10:59:59Z", []string{"2026-03-01T11:00:00Z"}},
+		{"*/20 6-7 * * *", "2026-03-01T06:30:00Z", []string{"2026-03-01T06:40:00Z", "2026-03-01T07:00:00Z", "2026-03-01T07:20:00Z", "2026-03-01T07:40:00Z", "2026-03-02T06:00:00Z"}},
+		{"30 2 * * sun", "2026-03-02T00:00:00Z", []string{"2026-03-08T02:30:00Z", "2026-03-15T02:30:00Z"}},
+		{"0 0 29 2 *", "2026-03-01T00:00:00Z", []string{"2028-02-29T00:00:00Z"}},
+		{"@hourly", "2026-03-01T10:20:30Z", []string{"2026-03-01T11:00:00Z"}},
+		{"@daily", "2026-03-01T10:20:30Z", []string{"2026-03-02T00:00:00Z"}},
+		{"@every 15m", "2026-03-01T10:20:30Z", []string{"2026-03-01T10:35:30Z", "2026-03-01T10:50:30Z"}},
+		{"@every 1s", "2026-03-01T10:20:30Z", []string{"2026-03-01T10:20:31Z"}},
+		{"  0\t*  * * * ", "2026-03-01T10:20:30Z", []string{"2026-03-01T11:00:00Z"}},
+		{"CRON_TZ=Asia/Kolkata 0 0 * * *", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
+		{"TZ=Asia/Kolkata @daily", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
+		{" CRON_TZ=Asia/Kolkata\t0 0 * * *", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
+		{"CRON_TZ=Asia/Kolkata\t@daily", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
+		{"CRON_TZ=UTC @every 2h", "2026-03-01T10:00:00Z", []string{"2026-03-01T12:00:00Z"}},
+	} {
+		t.Run(tc.spec, func(t *testing.T) {
+			s := parse(t, tc.spec, 0, node)
+			if s.String() != tc.spec {
+				t.Errorf("String: %q, want it as it was given", s)
+			}
+			wantNext(t, s, tc.after, tc.want...)
+		})
+	}
+}
+
+// Clocks in Berlin went from 02:00 to 03:00 on 29 March 2026 and from 03:00 to 02:00 on 25 October.
+func TestSchedulesWhenTheClockIsChanged(t *testing.T) {
+	const zone = "CRON_TZ=Europe/Berlin "
+	for _, tc := range []struct {
+		name, spec, after string
+		want              []string
+	}{
+		{"noon moves with the zone, spring", "0 12 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T11:00:00Z", "2026-03-29T10:00:00Z"}},
+		{"noon moves with the zone, autumn", "0 12 * * *", "2026-10-24T00:00:00Z", []string{"2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"}},
+		{"each hour comes, spring", "0 * * * *", "2026-03-28T23:30:00Z", []string{"2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"}},
+		{"each hour comes, autumn", "0 * * * *", "2026-10-24T23:30:00Z", []string{"2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"}},
+		{"an hour left out has no run", "30 2 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"}},
+		{"an hour that comes twice has two", "30 2 * * *", "2026-10-24T12:00:00Z", []string{"2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			wantNext(t, parse(t, zone+tc.spec, 0, node), tc.after, tc.want...)
+		})
+	}
+}
+
+// Names of snapshots carry UTC; a run after one of them is due by the zone of the process all the same.
+func TestScheduleIsReadInTheZoneOfTheProcess(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Local = berlin
+	defer func() { time.Local = time.UTC }()
+
+	s := parse(t, "0 3 * * *", 0, node)
+	wantNext(t, s, "2026-07-01T01:00:00Z", "2026-07-02T01:00:00Z")
+	wantNext(t, s, "2026-07-01T03:00:00+02:00", "2026-07-02T01:00:00Z")
+	wantNext(t, s, "2026-06-30T21:00:00-04:00", "2026-07-02T01:00:00Z")
+}
+
+func TestSchedulesThatAreRefused(t *testing.T) {
+	for _, tc := range []struct{ spec, says string }{
+		{"", "empty"},
+		{" \t\n", "empty"},
+		{"hourly", "hourly"},
+		{"0 * * *", "expected exactly 5 fields, found 4"},
+		{"0 0 * * * *", "expected exactly 5 fields, found 6"},
+		{"60 * * * *", "60"},
+		{"0 24 * * *", "24"},
+		{"0 0 0 * *", "below minimum"},
+		{"5-1 * * * *", "5-1"},
+		{"*/0 * * * *", "positive"},
+		{"a * * * *", `"a * * * *"`},
+		{"@fortnightly", "@fortnightly"},
+		{"@every", "@every"},
+		{"@every soon", "soon"},
+		{"@every 0s", "shorter than a second"},
+		{"@every -1h", "shorter than a second"},
+		{"@every 500ms", "shorter than a second"},
+		{"TZ=UTC @every 1ns", "shorter than a second"},
+		{"0 0 30 2 *", "never comes due"},
+		{"0 0 31 4,6,9,11 *", "never comes due"},
+		{"TZ=Europe/Berlin", "no fields"},
+		{"CRON_TZ=Europe/Berlin", "no fields"},
+		{"CRON_TZ=", "no fields"},
+		{"  TZ=UTC  ", "no fields"},
+		{"CRON_TZ=Europe/Atlantis 0 * * * *", "Europe/Atlantis"},
+		{"CRON_TZ=../passwd 0 * * * *", "../passwd"},
+		{"TZ=UTC TZ=UTC", "fields"},
+	} {
+		t.Run(tc.spec, func(t *testing.T) {
+			_, err := daemon.ParseSchedule(tc.spec, 0, node)
+			if !errors.Is(err, daemon.ErrSchedule) {
+				t.Fatalf("error %v, want one that wraps ErrSchedule", err)
+			}
+			if text := err.Error(); !strings.Contains(text, tc.says) || strings.Contains(text, "\n") {
+				t.Errorf("error %q, want one line with %q in it", text, tc.says)
+			}
+		})
+	}
+}

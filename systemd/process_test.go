@@ -1,0 +1,95 @@
+package systemd_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serve starts the program as the unit would, its watchdog on, and waits until it is ready. There is no etcd.
+func serve(t *testing.T, more ...string) *exec.Cmd {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+
+	text := read(t, unit)
+	watchdog := regexp.MustCompile(`(?m)^WatchdogSec=(\d+)min$`).FindStringSubmatch(text)
+	if watchdog == nil {
+		t.Fatal("the unit has no WatchdogSec in minutes")
+	}
+	minutes, err := strconv.Atoi(watchdog[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "daemon",
+		"--endpoints", "127.0.0.1:1", "--etcd-timeout", "200ms", "--dir", t.TempDir(), "--node", "node-a")
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC="+strconv.Itoa(minutes*60_000_000))
+	for _, m := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(text, -1) {
+		cmd.Env = append(cmd.Env, m[1])
+	}
+	cmd.Env = append(cmd.Env, more...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "READY=1" {
+		t.Fatalf("%q, %v; want READY=1 first\n%s", buf[:n], err, stderr.String())
+	}
+	return cmd
+}
+
+func end(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) syscall.WaitStatus {
+	t.Helper()
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		t.Fatalf("%T is no wait status", cmd.ProcessState.Sys())
+	}
+	return status
+}
+
+// The watchdog ends a daemon that hangs by SIGABRT. Go would exit with status 2, after which the unit does not start it again.
+func TestWatchdogsSignalIsNoWrongConfiguration(t *testing.T) {
+	if s := end(t, serve(t), syscall.SIGABRT); !s.Signaled() || s.Signal() != syscall.SIGABRT {
+		t.Errorf("ended with status %d, want by the signal", s.ExitStatus())
+	}
+	if s := end(t, serve(t, "GOTRACEBACK=single"), syscall.SIGABRT); s.ExitStatus() != 2 {
+		t.Errorf("without GOTRACEBACK=crash it ended with status %d: the unit need not set it any more", s.ExitStatus())
+	}
+}
+
+func TestStopIsASuccess(t *testing.T) {
+	cmd := serve(t)
+	began := time.Now()
+	if s := end(t, cmd, syscall.SIGTERM); !s.Exited() || s.ExitStatus() != 0 {
+		t.Errorf("ended with status %d, want 0", s.ExitStatus())
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the stop took %s, want two seconds at most", took)
+	}
+}

@@ -1,0 +1,149 @@
+// Package systemd_test checks the unit and the example of its settings against systemd's own tools and the real program.
+// What only a booted system shows is in test-boot.sh.
+package systemd_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	unit      = "etcd-rolling-backup.service"
+	example   = "etcd-rolling-backup.env"
+	installed = "/usr/bin/etcd-rolling-backup"
+)
+
+var program string // a newly built one
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "systemd-test")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "etcd-rolling-backup")
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", program, "..").CombinedOutput(); err != nil {
+		fmt.Printf("build the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// copyOfUnit is the unit as it starts the built program, with more lines at the end of [Service].
+func copyOfUnit(t *testing.T, lines ...string) string {
+	t.Helper()
+	const start, end = "\nExecStart=" + installed + " daemon\n", "\n[Install]\n"
+	text := read(t, unit)
+	if strings.Count(text, start) != 1 || strings.Count(text, end) != 1 {
+		t.Fatalf("the unit does not start %s", installed)
+	}
+	text = strings.Replace(text, installed, program, 1)
+	text = strings.Replace(text, end, strings.Join(lines, "\n")+"\n"+end, 1)
+	path := filepath.Join(t.TempDir(), unit)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func analyze(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Fatal("systemd-analyze is missing: apt-get install systemd")
+	}
+	out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput()
+	return string(out), err
+}
+
+func verify(t *testing.T, path string) (string, error) {
+	t.Helper()
+	return analyze(t, "verify", "--recursive-errors=one", "--man=no", path)
+}
+
+func TestUnitIsRight(t *testing.T) {
+	if out, err := verify(t, copyOfUnit(t)); err != nil || out != "" {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// The check above sees a mistake.
+func TestUnitWithAMistakeIsRefused(t *testing.T) {
+	for _, mistake := range []string{"WatchdogSeconds=3min", "Type=forty", "ExecStartPre=/usr/bin/no-such-program"} {
+		if out, err := verify(t, copyOfUnit(t, mistake)); err == nil {
+			t.Errorf("%s passes:\n%s", mistake, out)
+		}
+	}
+}
+
+// 20 stands for an exposure of 2.0, from 0 (shut in) to 10 (open); most services that systemd itself ships lie above.
+func TestUnitIsShutIn(t *testing.T) {
+	security := []string{"security", "--no-pager", "--offline=true", "--threshold=20"}
+	if out, err := analyze(t, append(security, copyOfUnit(t))...); err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+	if out, err := analyze(t, append(security, copyOfUnit(t, "SystemCallFilter=", "ProtectSystem=no"))...); err == nil {
+		t.Errorf("a unit that is open passes:\n%s", out)
+	}
+}
+
+// setting is a line of the example, without the sign that makes it a comment, and the comment above it.
+type setting struct{ name, value, comment string }
+
+func settings(t *testing.T) []setting {
+	t.Helper()
+	var out []setting
+	comment := ""
+	for _, line := range strings.Split(read(t, example), "\n") {
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "#"), "=")
+		switch {
+		case line == "":
+			comment = ""
+		case strings.HasPrefix(line, "# "):
+			comment += line
+		case ok && regexp.MustCompile(`^#[A-Z0-9_]+=("[^"]+"|[^" ]+)$`).MatchString(line):
+			out = append(out, setting{name, strings.Trim(value, `"`), comment})
+		default:
+			t.Errorf("%q is neither a comment nor a setting that is commented out", line)
+		}
+	}
+	if len(out) < 10 {
+		t.Fatalf("%d settings found", len(out))
+	}
+	return out
+}
+
+// Every variable belongs to a flag of daemon, and the value is its default where no comment says otherwise.
+func TestExampleKnowsTheFlags(t *testing.T) {
+	help, err := exec.CommandContext(t.Context(), program, "daemon", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("daemon --help: %v\n%s", err, help)
+	}
+	for _, s := range settings(t) {
+		line := regexp.MustCompile(`(?m)^.*\[(\$[A-Z0-9_]+, )*\$` + s.name + `[],].*$`).FindString(string(help))
+		switch {
+		case line == "":
+			t.Errorf("%s is not a variable of a flag of daemon", s.name)
+		case strings.Contains(s.comment, "(default: "):
+		case !strings.Contains(line, "(default: "+s.value+")") && !strings.Contains(line, fmt.Sprintf("(default: %q)", s.value)):
+			t.Errorf("%s=%s is not the default, and no comment says so; the help says\n%s", s.name, s.value, line)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# Boots a Debian, installs the service in it beside a real etcd with the commands of README.md, and sees it run, hang, break
+# and stop. As root; the tree is built once, into .cache/boot, and never changed. Half a minute after that.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=etcd-rolling-backup
+dir=/var/lib/$name
+etc=/etc/$name
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  say "FAIL: $*"
+  exit 1
+}
+# until_true SECONDS WHAT COMMAND...
+until_true() {
+  local end=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || fail "$what: not within the time"
+    sleep 0.2
+  done
+  say "ok: $what"
+}
+
+### On the host.
+
+tree=.cache/boot/tree
+scratch='' nspawn='' leader=''
+
+build_tree() {
+  [[ -d $tree ]] && return
+  say "building a Debian in $tree"
+  rm -rf "$tree.new"
+  mkdir -p "${tree%/*}"
+  mmdebstrap --quiet --variant=apt --include=systemd,dbus,systemd-sysv bookworm "$tree.new"
+  mv "$tree.new" "$tree"
+}
+
+# shut_down ends what boot began, whatever state it is in.
+shut_down() {
+  if [[ -n $leader ]]; then
+    kill -RTMIN+4 "$leader" 2>/dev/null || true # poweroff
+    for _ in {1..100}; do
+      kill -0 "$nspawn" 2>/dev/null || break
+      sleep 0.1
+    done
+  fi
+  if [[ -n $nspawn ]]; then
+    kill -KILL "$nspawn" 2>/dev/null || true
+    wait "$nspawn" 2>/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+
+boot() {
+  systemd-nspawn -q -D "$tree" --volatile=overlay --register=no --keep-unit --private-network \
+    --bind-ro="$PWD:/src" -b multi-user.target </dev/null >"$scratch/console" 2>&1 &
+  nspawn=$!
+}
+
+inside() { nsenter -t "$leader" -m -u -i -n -p -C -- "$@"; }
+
+booted() {
+  leader=$(<"/proc/$nspawn/task/$nspawn/children")
+  leader=${leader%% *}
+  [[ -n $leader && $(inside systemctl is-system-running) == running ]]
+}
+
+host() {
+  [[ $EUID -eq 0 ]] || fail "booting a tree needs root"
+  local p
+  for p in mmdebstrap systemd-nspawn nsenter; do
+    command -v "$p" >/dev/null || fail "$p is missing: apt-get install mmdebstrap systemd-container util-linux"
+  done
+  for p in .cache/bin/$name .cache/bin/etcd-3.7/etcd; do
+    [[ -x $p ]] || fail "$p is missing: make $p"
+  done
+  build_tree
+  scratch=$(mktemp -d)
+  trap shut_down EXIT
+  boot
+  until_true 60 "Debian is up" booted
+  if ! inside /src/systemd/test-boot.sh inside; then
+    inside journalctl --no-pager -u $name -u etcd | grep -E 'systemd\[1\]|level' | tail -n 60
+    exit 1
+  fi
+}
+
+### In the booted tree.
+
+property() { systemctl show --value -p "$1" $name; }
+newest() { find $dir -name "rolling_*.db.zst" | sort | tail -n 1; }
+has_newer_than() { [[ $(newest) > $1 ]]; }
+has_many() { (($(find $dir -name "rolling_*.db.zst" | wc -l) >= $1)); }
+restarted() { (($(property NRestarts) > $1)) && [[ $(property ActiveState) == active ]]; }
+
+# The commands of README.md are those of its blocks of shell, in order.
+from_readme() { sed -n '/^```sh$/,/^```$/ { /^```/d; p }' systemd/README.md; }
+
+# Where the settings differ from the default: all is faster. The file belongs to another user, as certificates may.
+settings() {
+  mkdir -p $etc /etc/systemd/system/$name.service.d
+  cat >$etc/config.yaml <<-END
+	schedule: "@every 2s"
+	keep-last: 3
+	min-free: 1MiB
+	stall-timeout: 2s
+	END
+  chown nobody $etc/config.yaml
+  chmod 0600 $etc/config.yaml
+  cat >/etc/systemd/system/$name.service.d/test.conf <<-END
+	[Service]
+	Environment=ETCD_BACKUP_CONFIG=$etc/config.yaml
+	WatchdogSec=4s
+	RestartSec=1s
+	END
+}
+
+start_etcd() {
+  echo 127.0.0.1 localhost >/etc/hosts
+  cat >/etc/systemd/system/etcd.service <<-END
+	[Service]
+	Type=notify
+	ExecStart=/src/.cache/bin/etcd-3.7/etcd --data-dir /var/lib/etcd --unsafe-no-fsync --log-level error
+	StateDirectory=etcd
+	StateDirectoryMode=0700
+	END
+  systemctl daemon-reload
+  systemctl start etcd
+}
+
+# stops_soon WHAT: within two seconds, as a success, and with nothing half-made.
+stops_soon() {
+  local began=${EPOCHREALTIME/./}
+  systemctl stop $name
+  local took=$(((${EPOCHREALTIME/./} - began) / 1000))
+  ((took < 2000)) || fail "stop $1 took $took ms"
+  [[ $(property ActiveState) == inactive && $(property Result) == success ]] || fail "stop $1: $(systemctl status $name)"
+  [[ -z $(find $dir -name '*.part') ]] || fail "stop $1 left a partial"
+  say "ok: stop $1 took $took ms"
+}
+
+runs() {
+  [[ $(property ActiveState) == active ]] || fail "the service is not active"
+  until_true 20 "snapshots are taken" has_many 3
+  local last
+  last=$(newest)
+  until_true 20 "more of them" has_newer_than "$last"
+  ! has_many 5 || fail "old ones stay" # three, and a fourth before it is pruned
+  [[ $(property StatusText) =~ ^last\ snapshot\ rolling_.*\.db\.zst,\ next\ run\ 20 ]] || fail "status line: $(property StatusText)"
+  $name verify --dir $dir >/dev/null || fail "the newest is damaged"
+  [[ $(stat -c %a $dir "$(newest)" | paste -sd' ') == "700 600" ]] || fail "modes: $(ls -la $dir)"
+  say "ok: status line, verify, modes"
+}
+
+is_shut_in() {
+  local pid
+  pid=$(property MainPID)
+  grep -qx $'CapBnd:\t0000000000000004' "/proc/$pid/status" || fail "it has more powers than CAP_DAC_READ_SEARCH"
+  grep -qx $'NoNewPrivs:\t1' "/proc/$pid/status" || fail "it may gain privileges"
+  grep -qx $'Seccomp:\t2' "/proc/$pid/status" || fail "it may make every system call"
+  local d
+  for d in /etc /usr /var/lib /boot; do
+    ! nsenter -t "$pid" -m touch "$d/x" 2>/dev/null || fail "it can write to $d"
+  done
+  say "ok: one capability, no new privileges, system calls filtered, writes to its directory alone"
+}
+
+# Ends of every kind but a wrong configuration are followed by a new start.
+starts_again() {
+  local signal
+  for signal in STOP ABRT SEGV KILL; do # STOP: the watchdog notices. ABRT: as when the watchdog does, or after a panic
+    local before
+    before=$(property NRestarts)
+    kill -$signal "$(property MainPID)"
+    until_true 20 "it starts again after SIG$signal" restarted "$before"
+  done
+  [[ $(journalctl -u $name --no-pager) == *"Watchdog timeout"* ]] || fail "the watchdog did not bark"
+  local last
+  last=$(newest)
+  until_true 20 "and goes on" has_newer_than "$last"
+}
+
+stops() {
+  stops_soon "at rest"
+  systemctl start $name
+  kill -STOP "$(systemctl show --value -p MainPID etcd)"
+  sleep 3
+  stops_soon "in a run that hangs"
+  systemctl start --no-block $name
+  sleep 1
+  [[ $(property ActiveState) == activating ]] || fail "it is ready before it has asked etcd"
+  stops_soon "while it starts"
+  kill -CONT "$(systemctl show --value -p MainPID etcd)"
+}
+
+gives_up_on_wrong_settings() {
+  chmod 0640 $etc/env
+  echo 'ETCD_BACKUP_SCHEDULE=hourly' >>$etc/env
+  ! systemctl start $name 2>/dev/null || fail "it starts with a wrong schedule"
+  sleep 2
+  [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 && $(property NRestarts) == 0 ]] || fail "$(systemctl status $name)"
+  say "ok: wrong settings end it for good"
+}
+
+inside_tests() {
+  settings
+  start_etcd
+  from_readme | bash -eux
+  runs
+  is_shut_in
+  starts_again
+  stops
+  gives_up_on_wrong_settings
+}
+
+if [[ ${1:-} == inside ]]; then inside_tests; else host; fi
