@@ -53,12 +53,22 @@ func NewDir(path string) *Dir { return &Dir{path: filepath.Clean(path)} }
 // Path is where the directory lies.
 func (d *Dir) Path() string { return d.path }
 
-// Prepare makes the directory (0700) where it is missing and tells whether it can be written.
-// Errors wrap ErrUnusableDir.
+// Prepare makes the directory (0700) where it is missing and tells whether files can be made in it, by making the
+// lock. Errors wrap ErrUnusableDir.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnusableDir, err)
 	}
+	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusableDir, err)
+	}
+	return lock.Close()
+}
+
+// Writable tells whether this process may make files in the directory, and leaves no trace. Errors wrap
+// ErrUnusableDir.
+func (d *Dir) Writable() error {
 	if err := unix.Access(d.path, unix.W_OK|unix.X_OK); err != nil {
 		return fmt.Errorf("%w: write %s: %w", ErrUnusableDir, d.path, err)
 	}

@@ -15,20 +15,22 @@ import (
 // RemovePartials, here or in another process, tells a dead writer's file from one in use.
 type Part struct {
 	dir  *Dir
-	name Name
+	base string // the file's final name
 	file *os.File
 }
 
 // Create begins an archive under its partial name, 0600. A taken name wraps ErrExists.
-func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
-	p := &Part{dir: d, name: n}
+func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) { return d.create(ctx, n.String()) }
+
+func (d *Dir) create(ctx context.Context, base string) (*Part, error) {
+	p := &Part{dir: d, base: base}
 	return p, d.locked(ctx, func() (err error) {
 		if err := p.nameFree(); err != nil {
 			return err
 		}
-		p.file, err = os.OpenFile(d.file(n)+partSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		p.file, err = os.OpenFile(p.path()+partSuffix, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%w: %s is being written: two snapshots in one second", ErrExists, n)
+			return fmt.Errorf("%w: %s is being written: two snapshots in one second", ErrExists, base)
 		}
 		if err != nil {
 			return fmt.Errorf("create snapshot: %w", err)
@@ -54,7 +56,7 @@ func (p *Part) Commit(ctx context.Context) error {
 		if err := p.nameFree(); err != nil {
 			return err
 		}
-		return os.Rename(p.file.Name(), p.dir.file(p.name))
+		return os.Rename(p.file.Name(), p.path())
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("name snapshot: %w", err), p.Abort())
@@ -74,13 +76,15 @@ func (p *Part) discard() error {
 	return errors.Join(os.Remove(p.file.Name()), p.file.Close())
 }
 
+func (p *Part) path() string { return filepath.Join(p.dir.path, p.base) }
+
 func (p *Part) nameFree() error {
-	_, err := os.Lstat(p.dir.file(p.name))
+	_, err := os.Lstat(p.path())
 	if err == nil {
-		return fmt.Errorf("%w: %s: two snapshots in one second", ErrExists, p.name)
+		return fmt.Errorf("%w: %s", ErrExists, p.path())
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for %s: %w", p.name, err)
+		return fmt.Errorf("look for %s: %w", p.base, err)
 	}
 	return nil
 }

@@ -7,15 +7,22 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/urfave/cli/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Main runs one command and returns the process's exit status. args begins with the program's name.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
 	app := newApp(version, stdout, stderr)
 	err := app.RunContext(ctx, flagsFirst(app, args))
+	// gRPC has an error of its own for it. Both also come from deeper down, where no signal is the reason.
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
+		err = errStopped
+	}
 	if err != nil {
 		report(stderr, err)
 	}
@@ -33,12 +40,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main does it
 		OnUsageError:    onUsageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usagef("unknown command %q: etcd-rolling-backup --help lists them", c.Args().First())
-			}
-			return cli.ShowAppHelp(c)
-		},
+		Action:          noCommand,
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), pruneCommand(e), deleteCommand(e), checkCommand(e),
 		},
@@ -58,12 +60,20 @@ type env struct {
 	stdout, stderr io.Writer
 }
 
-func onUsageError(c *cli.Context, err error, _ bool) error {
-	where := c.App.Name
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
-		where += " " + c.Command.Name
+// noCommand shows the help, of one command where it is asked for so.
+func noCommand(c *cli.Context) error {
+	word := c.Args().First()
+	if word == "help" {
+		word = c.Args().Get(1)
 	}
-	return usagef("%w: %s --help lists the flags", err, where)
+	switch {
+	case word == "":
+		return cli.ShowAppHelp(c)
+	case c.App.Command(word) != nil:
+		return cli.ShowCommandHelp(c, word)
+	default:
+		return usagef("unknown command %q: etcd-rolling-backup --help lists them", word)
+	}
 }
 
 func noArgs(c *cli.Context) error {

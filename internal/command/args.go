@@ -8,10 +8,14 @@ import (
 )
 
 // flagsFirst moves flags that stand behind a command's arguments before them, for the library stops at the first
-// argument: "verify NAME --dir D" means what it says. Behind "--" nothing is moved.
+// argument: "verify NAME --dir D" means what it says. Behind "--" nothing is moved. Where help is asked for nothing
+// else counts.
 func flagsFirst(app *cli.App, args []string) []string {
 	if len(args) < 3 {
 		return args
+	}
+	if isHelp(args[1]) {
+		return append([]string{args[0], "help"}, args[2:]...)
 	}
 	command := app.Command(args[1])
 	if command == nil {
@@ -25,6 +29,8 @@ func flagsFirst(app *cli.App, args []string) []string {
 		case w == "--":
 			rest = append(rest, words[i:]...)
 			i = len(words)
+		case isHelp(w):
+			return []string{args[0], args[1], "--help"}
 		case !strings.HasPrefix(w, "-") || w == "-":
 			rest = append(rest, w)
 		default:
@@ -37,6 +43,8 @@ func flagsFirst(app *cli.App, args []string) []string {
 	}
 	return slices.Concat(args[:2], flags, rest)
 }
+
+func isHelp(word string) bool { return slices.Contains([]string{"-h", "-help", "--h", "--help"}, word) }
 
 // takesValue tells whether the word is a flag whose value is the next word.
 func takesValue(c *cli.Command, word string) bool {

@@ -45,7 +45,7 @@ func warn(what, format string, args ...any) finding {
 }
 
 func fail(what string, err error) finding {
-	return finding{Check: what, Status: statusFail, Detail: err.Error(), err: err}
+	return finding{Check: what, Status: statusFail, Detail: line(err), err: err}
 }
 
 func check(c *cli.Context, e env) error {
@@ -66,8 +66,11 @@ func check(c *cli.Context, e env) error {
 	}
 	now := time.Now()
 	findings := []finding{checkSchedule(o, now), okay("retention", "%s", o.Policy)}
-	findings = append(findings, checkDirectory(t.dir, t.options.MinFree)...)
-	findings = append(findings, checkNewest(t.dir, o, now))
+	store := checkDirectory(t.dir, t.options.MinFree)
+	findings = append(findings, store...)
+	if store[0].err == nil {
+		findings = append(findings, checkNewest(t.dir, o, now))
+	}
 	findings = append(findings, checkCertificates(cfg, now)...)
 	findings = append(findings, checkEtcd(c, cfg)...)
 	if asJSON {
@@ -106,7 +109,7 @@ func (e *checkError) Unwrap() []error { return e.errs }
 func printFindings(e env, findings []finding) error {
 	var lines [][]string
 	for _, f := range findings {
-		lines = append(lines, []string{f.Status, f.Check, strings.ReplaceAll(f.Detail, "\n", "; ")})
+		lines = append(lines, []string{f.Status, f.Check, f.Detail})
 	}
 	return printTable(e.stdout, []string{"STATUS", "CHECK", "DETAIL"}, lines)
 }
@@ -131,9 +134,9 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	case err != nil:
 		return []finding{found, fail("free space", err)}
 	case free < minFree:
-		return []finding{found, fail("free space", fmt.Errorf("%s free, --min-free keeps %s", size(free), size(minFree)))}
+		return []finding{found, fail("free space", fmt.Errorf("%s, and --min-free keeps %s: make room, or lower it", size(free), size(minFree)))}
 	}
-	return []finding{found, okay("free space", "%s, of which %s stay free", size(free), size(minFree))}
+	return []finding{found, okay("free space", "%s, of which snapshots leave %s", size(free), size(minFree))}
 }
 
 func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
@@ -145,6 +148,9 @@ func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
 	for _, e := range l.Snapshots {
 		if !e.Name.Rolling(o.Node) {
 			continue
+		}
+		if e.Name.Time.After(now) {
+			return warn(what, "%s is dated in the future: a clock was or is wrong", e.Name)
 		}
 		if _, err := dir.Manifest(e.Name); err != nil {
 			return fail(what, err)

@@ -25,6 +25,11 @@ func etcdConfig(c *cli.Context) (member.Config, error) {
 	if err != nil {
 		return member.Config{}, err
 	}
+	for _, e := range c.StringSlice("endpoints") {
+		if strings.Contains(e, "@") { // the endpoint would stand in log lines, and the password with it
+			return member.Config{}, usagef("--endpoints: give user and password in --user and --password-file, not in the URL")
+		}
+	}
 	cfg := member.Config{
 		Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"), Timeout: timeout,
 	}
@@ -34,15 +39,12 @@ func etcdConfig(c *cli.Context) (member.Config, error) {
 	return cfg, cfg.Check()
 }
 
-// credentials also understands etcdctl's environment. A password on our own command line would show in the process
-// list, so there is no flag for it.
+// credentials also understands etcdctl's environment, where the user's variable may hold NAME:PASSWORD. A password
+// on our own command line would show in the process list, so there is no flag for it.
 func credentials(user, file string) (string, member.Secret, error) {
-	if strings.Contains(user, ":") {
-		return "", "", usagef("--user: %q: give the name alone, and the password in --password-file", strings.SplitN(user, ":", 2)[0]+":***")
-	}
-	password := ""
-	if user == "" {
-		user, password, _ = strings.Cut(os.Getenv("ETCDCTL_USER"), ":")
+	user, password, both := strings.Cut(user, ":")
+	if both && user+":"+password != os.Getenv("ETCDCTL_USER") {
+		return "", "", usagef("--user: %q: give the name alone, and the password in --password-file", user+":***")
 	}
 	if password == "" {
 		password = os.Getenv("ETCDCTL_PASSWORD")
@@ -52,7 +54,9 @@ func credentials(user, file string) (string, member.Secret, error) {
 		if err != nil {
 			return "", "", usagef("read --password-file: %w", err)
 		}
-		password = strings.TrimRight(string(text), "\r\n")
+		if password = strings.TrimRight(string(text), "\r\n"); password == "" {
+			return "", "", usagef("--password-file: %s is empty", file)
+		}
 	}
 	switch {
 	case user != "" && password == "":
@@ -82,6 +86,15 @@ func node(c *cli.Context) (string, error) {
 		return "", usagef("the host's name can't stand in snapshot names (%w): give --node", err)
 	}
 	return name, nil
+}
+
+// directory is --dir. An empty one, as of a variable that is not set, would be the current directory.
+func directory(c *cli.Context) (*snapshot.Dir, error) {
+	path := c.String("dir")
+	if path == "" {
+		return nil, usagef("--dir is empty: give the directory that keeps the snapshots")
+	}
+	return snapshot.NewDir(path), nil
 }
 
 // takeOptions reads what Take needs, all but the set.
@@ -126,9 +139,12 @@ func schedule(c *cli.Context, node string) (daemon.Schedule, error) {
 	if err != nil {
 		return daemon.Schedule{}, err
 	}
+	if jitter < 0 {
+		return daemon.Schedule{}, usagef("--jitter: %s: give a duration above zero, or 0s for none", jitter)
+	}
 	s, err := daemon.ParseSchedule(c.String("schedule"), jitter, node)
-	if err != nil {
-		return s, usagef("--schedule: %w", err)
+	if err != nil { // its text begins with "schedule: "
+		return s, usagef(`--%w: write five cron fields such as "0 * * * *", @hourly, or @every 15m`, err)
 	}
 	return s, nil
 }
@@ -149,7 +165,7 @@ func duration(c *cli.Context, flag string) (time.Duration, error) {
 func positive(c *cli.Context, flag string) (time.Duration, error) {
 	d, err := duration(c, flag)
 	if err == nil && d <= 0 {
-		return 0, usagef("--%s: %s is not longer than nothing", flag, d)
+		return 0, usagef("--%s: %s: give a duration above zero", flag, d)
 	}
 	return d, err
 }

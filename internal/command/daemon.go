@@ -53,6 +53,7 @@ func runDaemon(c *cli.Context, e env) error {
 		}
 	case exitStatus(err) == exitUsage:
 		return err
+	case c.Context.Err() != nil: // stopped already
 	default:
 		log.WithError(err).Warn("etcd does not answer yet")
 	}
@@ -80,7 +81,10 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	if _, err := etcdConfig(c); err != nil {
 		return nil, o, err
 	}
-	dir := snapshot.NewDir(c.String("dir"))
+	dir, err := directory(c)
+	if err != nil {
+		return nil, o, err
+	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
 	o.Node, o.Store, o.Taker = take.Node, dir, t
 	return t, o, nil

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,7 +24,10 @@ func remove(c *cli.Context, e env) error {
 	if !c.Args().Present() {
 		return usagef("delete needs the full names of snapshots: list shows them")
 	}
-	dir := snapshot.NewDir(c.String("dir"))
+	dir, err := directory(c)
+	if err != nil {
+		return err
+	}
 	l, err := dir.List()
 	if err != nil {
 		return err
@@ -35,10 +39,13 @@ func remove(c *cli.Context, e env) error {
 		if err == nil {
 			_, err = l.Find(arg)
 		}
-		names, wrong = append(names, n), errors.Join(wrong, err)
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+		wrong = errors.Join(wrong, err)
 	}
 	if wrong != nil {
-		return fmt.Errorf("nothing deleted: %w", wrong)
+		return fmt.Errorf("nothing deleted from %s: %w", dir.Path(), wrong)
 	}
 	for _, n := range names {
 		if err := dir.Remove(c.Context, n); err != nil {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,8 @@ const (
 
 // errUsage marks what the user wrote and has to mend: a flag, a key, an argument.
 var errUsage = errors.New("usage")
+
+var errStopped = errors.New("stopped by a signal")
 
 // usageError prints its text alone and is errUsage.
 type usageError struct{ error }
@@ -50,11 +51,17 @@ func exitStatus(err error) int {
 }
 
 // report prints an error as one line.
-func report(w io.Writer, err error) {
+func report(w io.Writer, err error) { fmt.Fprintln(w, "etcd-rolling-backup: "+line(err)) }
+
+// line is an error's text for people, in one line and with the mend where the error itself can't know it.
+func line(err error) string {
+	var failed *checkError
 	text := err.Error()
-	if errors.Is(err, context.Canceled) {
-		text = "stopped by a signal"
+	switch {
+	case errors.As(err, &failed): // its parts have told all that there is to tell
+	case errors.Is(err, snapshot.ErrUnusableDir):
+		text += " (--dir: give one that is there and that this user may write to)"
 	}
 	// errors.Join puts a line break between its parts.
-	fmt.Fprintln(w, "etcd-rolling-backup: "+strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; "))
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
 }

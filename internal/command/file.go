@@ -42,15 +42,17 @@ func applyFile(c *cli.Context, known []string) error {
 		if !slices.Contains(known, key.Value) {
 			return usagef("%s: unknown key %q: keys are the flags' names without the hyphens before them", where, key.Value)
 		}
-		if c.IsSet(key.Value) || !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value }) {
+		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
+		if i < 0 || c.IsSet(key.Value) {
 			continue
 		}
-		text, err := scalar(value)
+		flag := c.Command.Flags[i]
+		text, err := plainValue(value, flag)
 		if err != nil {
 			return usagef("%s: %s: %w", where, key.Value, err)
 		}
 		if err := c.Set(key.Value, text); err != nil {
-			return usagef("%s: %s: %w", where, key.Value, err)
+			return usagef("%s: %s: %w", where, key.Value, misfit(flag, text, err))
 		}
 	}
 	return nil
@@ -63,18 +65,28 @@ func readFile(path string) ([]*yaml.Node, error) {
 		return nil, usagef("read --config: %w", err)
 	}
 	defer f.Close()
-	var doc yaml.Node
-	err = yaml.NewDecoder(f).Decode(&doc)
+	var doc, second yaml.Node
+	decoder := yaml.NewDecoder(f)
+	err = decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
-	if err != nil {
+	if err == nil {
+		err = decoder.Decode(&second)
+	}
+	switch root := doc.Content; {
+	case err == nil:
+		return nil, usagef("%s line %d: a second document begins there: put all keys into one", path, second.Line)
+	case !errors.Is(err, io.EOF):
 		return nil, usagef("read --config: %s: %w", path, err)
+	case root[0].Kind != yaml.MappingNode:
+		return nil, usagef("%s line %d: lines of the form KEY: VALUE are wanted", path, root[0].Line)
+	default:
+		return pairs(path, root[0])
 	}
-	root := doc.Content[0]
-	if root.Kind != yaml.MappingNode {
-		return nil, usagef("read --config: %s line %d: not a list of KEY: VALUE", path, root.Line)
-	}
+}
+
+func pairs(path string, root *yaml.Node) ([]*yaml.Node, error) {
 	seen := map[string]bool{}
 	for i := 0; i < len(root.Content); i += 2 {
 		if k := root.Content[i]; seen[k.Value] {
@@ -86,21 +98,25 @@ func readFile(path string) ([]*yaml.Node, error) {
 	return root.Content, nil
 }
 
-// scalar is a value as the command line would write it; a list becomes one with commas.
-func scalar(n *yaml.Node) (string, error) {
-	switch n.Kind {
-	case yaml.ScalarNode:
+// plainValue is a value as the command line would write it; a list, where the flag takes several, becomes one with
+// commas. A key without a value is not taken for an empty one, which would turn off what stands there by default.
+func plainValue(n *yaml.Node, f cli.Flag) (string, error) {
+	_, several := f.(*cli.StringSliceFlag)
+	switch {
+	case n.Tag == "!!null":
+		return "", errors.New("the value is missing: give one or take the line out")
+	case n.Kind == yaml.ScalarNode:
 		return n.Value, nil
-	case yaml.SequenceNode:
+	case n.Kind == yaml.SequenceNode && several:
 		var items []string
 		for _, item := range n.Content {
 			if item.Kind != yaml.ScalarNode {
-				return "", errors.New("a list of plain values is wanted")
+				return "", errors.New("a list with one value a line is wanted")
 			}
 			items = append(items, item.Value)
 		}
 		return strings.Join(items, ","), nil
 	default:
-		return "", errors.New("a plain value is wanted")
+		return "", errors.New("one value is wanted, no list and no keys below")
 	}
 }

@@ -22,7 +22,7 @@ func count(name string, value int, usage string) *cli.IntFlag {
 }
 
 func configFlag() cli.Flag {
-	return text("general", "config", "", "YAML `FILE` with flag names as keys; flags and environment go before it")
+	return text("general", "config", "", "YAML `FILE` with flag names as keys; flags and environment variables take precedence")
 }
 
 func logFlags() []cli.Flag {
@@ -42,10 +42,10 @@ func etcdFlags() []cli.Flag {
 		text(g, "cacert", "", "CA `FILE` that etcd's server certificate is checked against", "ETCDCTL_CACERT"),
 		text(g, "cert", "", "client certificate `FILE`", "ETCDCTL_CERT"),
 		text(g, "key", "", "client key `FILE`", "ETCDCTL_KEY"),
-		text(g, "user", "", "`NAME` of an etcd user with the role root"),
-		text(g, "password-file", "", "`FILE` with that user's password"),
-		text(g, "etcd-timeout", "10s", "longest wait for an answer of etcd, the stream apart"),
-		text(g, "stall-timeout", "30s", "longest wait for the next byte of a snapshot"),
+		text(g, "user", "", "`NAME` of an etcd user with the role root", "ETCDCTL_USER"),
+		text(g, "password-file", "", "`FILE` with the password of --user"),
+		text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer of etcd; the stream has --stall-timeout"),
+		text(g, "stall-timeout", "30s", "wait at most `DURATION` for the next byte of a snapshot, then give it up"),
 	}
 }
 
@@ -65,7 +65,7 @@ func storeFlags() []cli.Flag {
 func scheduleFlags() []cli.Flag {
 	const g = "schedule"
 	return []cli.Flag{
-		text(g, "schedule", "0 * * * *", "when to take snapshots: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields"),
+		text(g, "schedule", "0 * * * *", "take snapshots at `CRON`: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields sets the time zone"),
 		text(g, "jitter", "0s", "spread the nodes' runs over this `DURATION`; each node's share is always the same"),
 		text(g, "only-on", "any", "take snapshots while this member is `ROLE`: leader, follower or any"),
 	}
@@ -73,12 +73,12 @@ func scheduleFlags() []cli.Flag {
 
 func policyFlags() []cli.Flag {
 	return []cli.Flag{
-		count("keep-last", 24, "keep the newest `N`; -1 keeps all, here and below"),
-		text("retention", "keep-within", "0s", "keep all that are at most `DURATION` (such as 36h, 7d, 4w) older than the newest"),
-		count("keep-hourly", 0, "keep the newest of each of `N` hours"),
-		count("keep-daily", 0, "keep the newest of each of `N` days"),
-		count("keep-weekly", 0, "keep the newest of each of `N` weeks"),
-		count("keep-monthly", 0, "keep the newest of each of `N` months"),
+		count("keep-last", 24, "keep the newest `N`; of this and every other count, -1 is no end and 0 is off"),
+		text("retention", "keep-within", "0s", "keep all that are less than `DURATION` (such as 36h, 7d, 4w) older than the newest"),
+		count("keep-hourly", 0, "keep the newest of each of the last `N` hours that have one"),
+		count("keep-daily", 0, "keep the newest of each of the last `N` days that have one"),
+		count("keep-weekly", 0, "keep the newest of each of the last `N` weeks that have one"),
+		count("keep-monthly", 0, "keep the newest of each of the last `N` months that have one"),
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 func listCommand(e env) *cli.Command {
@@ -34,7 +32,10 @@ func list(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	dir := snapshot.NewDir(c.String("dir"))
+	dir, err := directory(c)
+	if err != nil {
+		return err
+	}
 	found, err := dir.List()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -45,19 +46,23 @@ func prune(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	dir := snapshot.NewDir(c.String("dir"))
-	decisions, err := decide(c, dir, name, p)
+	dir, err := directory(c)
 	if err != nil {
 		return err
+	}
+	decisions, failed := decide(c, dir, name, p)
+	if failed != nil && len(decisions) == 0 {
+		return failed
 	}
 	out := make([]pruned, 0, len(decisions))
 	for _, d := range decisions {
 		out = append(out, pruned{Name: d.ID, Keep: d.Keep, Reasons: d.Reasons})
 	}
+	// What was removed before something failed is told all the same.
 	if asJSON {
-		return printJSON(e.stdout, out)
+		return errors.Join(printJSON(e.stdout, out), failed)
 	}
-	return printPruned(e, out, name, p, c.Bool("dry-run"))
+	return errors.Join(printPruned(e, out, name, p, c.Bool("dry-run")), failed)
 }
 
 func decide(c *cli.Context, dir *snapshot.Dir, node string, p retention.Policy) ([]retention.Decision, error) {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,7 +49,10 @@ func save(c *cli.Context, e env) error {
 	if _, err := etcdConfig(c); err != nil {
 		return err
 	}
-	dir := snapshot.NewDir(c.String("dir"))
+	dir, err := directory(c)
+	if err != nil {
+		return err
+	}
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func save(c *cli.Context, e env) error {
 		return printJSON(e.stdout, snapshotRow(taken.Entry, taken.Manifest))
 	}
 	m := taken.Manifest
-	_, err = fmt.Fprintf(e.stdout, "saved %s\n  revision %d, %s in %s of disk, %s\n", taken.Name, m.Revision,
-		size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
+	_, err = fmt.Fprintf(e.stdout, "saved %s\n  revision %d, database %s, archive %s, took %s\n", filepath.Join(dir.Path(), taken.Name.String()),
+		m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
 	return err
 }

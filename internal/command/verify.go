@@ -92,21 +92,27 @@ func openSnapshot(c *cli.Context) (*os.File, *snapshot.Dir, error) {
 		}
 		return f, scratchFor(filepath.Dir(ref)), nil
 	}
-	dir := snapshot.NewDir(c.String("dir"))
+	dir, err := directory(c)
+	if err != nil {
+		return nil, nil, err
+	}
 	l, err := dir.List()
 	if err != nil {
 		return nil, nil, err
 	}
 	entry, err := l.Find(ref)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w (a file of another directory: give its path with a slash in it)", err)
+		if ref != snapshot.Latest {
+			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
+		}
+		return nil, nil, fmt.Errorf("look into %s: %w", dir.Path(), err)
 	}
 	f, err := dir.File(entry.Name)
 	return f, scratchFor(dir.Path()), err
 }
 
 func scratchFor(path string) *snapshot.Dir {
-	if dir := snapshot.NewDir(path); dir.Prepare() == nil {
+	if dir := snapshot.NewDir(path); dir.Writable() == nil {
 		return dir
 	}
 	return snapshot.NewDir(os.TempDir())

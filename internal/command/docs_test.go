@@ -1,0 +1,180 @@
+package command
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// docs/CLI.md is held to the program: its tables of commands and flags are made from the program's own definitions,
+// its other words are checked.
+//
+//	go test ./internal/command -run TestDocs -update    writes the tables anew
+var update = flag.Bool("update", false, "write the generated tables of docs/CLI.md anew")
+
+var docs = filepath.Join("..", "..", "docs", "CLI.md")
+
+func readDocs(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// section is what stands between <!-- name --> and <!-- end -->.
+func section(t *testing.T, text, name string) (before, inside, after string) {
+	t.Helper()
+	begin := "<!-- " + name + " -->\n"
+	before, rest, ok := strings.Cut(text, begin)
+	inside, after, ended := strings.Cut(rest, "<!-- end -->")
+	if !ok || !ended {
+		t.Fatalf("%s has no section %q", docs, name)
+	}
+	return before + begin, inside, "<!-- end -->" + after
+}
+
+func TestDocsTables(t *testing.T) {
+	commands := newApp("", io.Discard, io.Discard).Commands
+	text := readDocs(t)
+	for name, want := range map[string]string{"commands": commandTable(commands), "flags": flagTables(commands)} {
+		before, got, after := section(t, text, name)
+		if got == want {
+			continue
+		}
+		if !*update {
+			t.Errorf("section %s is not what the program has; -update writes it anew. It should be:\n%s", name, want)
+		}
+		text = before + want + after
+	}
+	if *update {
+		if err := os.WriteFile(docs, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func commandTable(commands []*cli.Command) string {
+	var b strings.Builder
+	b.WriteString("| command | |\n| --- | --- |\n")
+	for _, c := range commands {
+		argument, _, _ := strings.Cut(c.ArgsUsage, " ")
+		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.TrimSpace(c.Name+" "+argument), c.Usage)
+	}
+	return b.String()
+}
+
+// flagTables has one table a category. A flag that several commands take stands there once, with their names.
+func flagTables(commands []*cli.Command) string {
+	var categories []string
+	rows := map[string][]string{} // by category
+	takers := map[string][]string{}
+	for _, c := range commands {
+		for _, f := range c.Flags {
+			row, category := flagRow(f), f.(cli.CategorizableFlag).GetCategory()
+			if !slices.Contains(categories, category) {
+				categories = append(categories, category)
+			}
+			if len(takers[row]) == 0 {
+				rows[category] = append(rows[category], row)
+			}
+			takers[row] = append(takers[row], c.Name)
+		}
+	}
+	var b strings.Builder
+	for _, category := range categories {
+		fmt.Fprintf(&b, "### %s\n\n| flag | default | | variables | commands |\n| --- | --- | --- | --- | --- |\n", category)
+		for _, row := range rows[category] {
+			names := strings.Join(takers[row], ", ")
+			if len(takers[row]) == len(commands) {
+				names = "all"
+			}
+			fmt.Fprintf(&b, "%s %s |\n", row, names)
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func flagRow(f cli.Flag) string {
+	d := f.(cli.DocGenerationFlag)
+	name, fallback := "--"+f.Names()[0], strings.Trim(d.GetDefaultText(), `"`)
+	if parts := strings.Split(d.GetUsage(), "`"); len(parts) == 3 {
+		name += " " + parts[1]
+	}
+	if fallback != "" {
+		fallback = "`" + fallback + "`"
+	}
+	usage := strings.NewReplacer("`", "", "|", `\|`).Replace(d.GetUsage())
+	return fmt.Sprintf("| `%s` | %s | %s | `%s` |", name, fallback, usage, strings.Join(d.GetEnvVars(), "`, `"))
+}
+
+// No flag or variable stands in the text that the program does not know.
+func TestDocsNameOnlyWhatThereIs(t *testing.T) {
+	known := []string{"--help", "--version", "ETCDCTL_PASSWORD"}
+	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+		for _, f := range c.Flags {
+			known = append(append(known, "--"+f.Names()[0]), f.(cli.DocGenerationFlag).GetEnvVars()...)
+		}
+	}
+	for _, word := range regexp.MustCompile(`--[a-z][a-z-]*|\bETCD(?:CTL|_BACKUP)_[A-Z_]*[A-Z]`).FindAllString(readDocs(t), -1) {
+		if !slices.Contains(known, word) {
+			t.Errorf("%s stands in the text and is not known to the program", word)
+		}
+	}
+}
+
+// The example of a configuration file works.
+func TestDocsConfigFile(t *testing.T) {
+	_, rest, _ := strings.Cut(readDocs(t), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("there is no example")
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+		parse(t, c.Name, "--config", file)
+	}
+	taker, options, err := daemonOptions(parse(t, "daemon", "--config", file), env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taker.dir.Path() != "/var/lib/etcd-rolling-backup" || options.Policy.Daily == 0 || options.Schedule.String() == "0 * * * *" {
+		t.Errorf("the example sets %+v, the policy %s and the schedule %s", taker, options.Policy, options.Schedule)
+	}
+}
+
+// The tables of JSON fields name those of the types, in their order.
+func TestDocsFields(t *testing.T) {
+	for name, value := range map[string]any{
+		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
+	} {
+		var want []string
+		for f := range reflect.TypeOf(value).Fields() {
+			if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" {
+				want = append(want, tag)
+			}
+		}
+		_, table, _ := section(t, readDocs(t), name)
+		var got []string
+		for _, m := range regexp.MustCompile("(?m)^\\| `(.*?)`").FindAllStringSubmatch(table, -1) {
+			got = append(got, m[1])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the text has %q, the program %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+func TestExitStatus(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("anything"), 1},
+		{fs.ErrNotExist, 1},
+		{context.Canceled, 1},
+		{context.DeadlineExceeded, 1},
+		{snapshot.ErrNotFound, 1},
+		{snapshot.ErrExists, 1},
+		{snapshot.ErrStalled, 1},
+		{snapshot.ErrLowSpace, 1},
+		{snapshot.ErrFormat, 1},
+		{member.ErrLearner, 1},
+		{daemon.ErrSkipped, 1},
+		{usagef("wrong"), 2},
+		{usageError{fs.ErrNotExist}, 2},
+		{snapshot.ErrName, 2},
+		{snapshot.ErrUnusableDir, 2},
+		{daemon.ErrSchedule, 2},
+		{member.ErrConfig, 2},
+		{member.ErrDifferentClusters, 2},
+		{snapshot.ErrDamaged, 3},
+		{errors.Join(snapshot.ErrUnusableDir, snapshot.ErrDamaged), 3},
+		{&checkError{names: []string{"etcd", "newest"}, errs: []error{fs.ErrNotExist, snapshot.ErrDamaged}}, 3},
+		{&checkError{names: []string{"etcd"}, errs: []error{fs.ErrNotExist}}, 1},
+	} {
+		if got := exitStatus(test.err); got != test.want {
+			t.Errorf("%v: status %d, want %d", test.err, got, test.want)
+		}
+		if test.err == nil {
+			continue
+		}
+		// What wraps it, or comes with it, does not change the status.
+		wrapped := errors.Join(fmt.Errorf("outer: %w", test.err), errors.New("close failed"))
+		if got := exitStatus(wrapped); got != test.want {
+			t.Errorf("wrapped %v: status %d, want %d", test.err, got, test.want)
+		}
+	}
+}
+
+func TestReportIsOneLine(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("plain"), "plain"},
+		{errors.Join(errors.New("one"), errors.New("two")), "one; two"},
+		{errors.New("a\n\n\nb\n"), "a; b"},
+		{fmt.Errorf("%w: mkdir x", snapshot.ErrUnusableDir), "unusable directory: mkdir x (--dir: give one that is there and that this user may write to)"},
+		{&checkError{names: []string{"a", "b"}, errs: []error{snapshot.ErrUnusableDir, context.Canceled}}, "check failed: a, b"},
+	} {
+		var b bytes.Buffer
+		report(&b, test.err)
+		if want := "etcd-rolling-backup: " + test.want + "\n"; b.String() != want {
+			t.Errorf("got %q, want %q", b.String(), want)
+		}
+	}
+}
+
+// run calls the program in this process.
+func run(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = Main(ctx, "1.2.3-test", append([]string{program}, args...), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// A signal while etcd is asked ends the program at once, and says so.
+func TestStoppedBySignal(t *testing.T) {
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
+	go func() {
+		conn, err := silent.Accept()
+		cancel()
+		if err == nil {
+			defer conn.Close()
+		}
+		asked <- err
+	}()
+	dir, password := filepath.Join(t.TempDir(), "d"), filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := run(ctx, "save", "--dir", dir, "--node", "n1", "--endpoints", silent.Addr().String(), "--etcd-timeout", "1h")
+	if status != exitFailed || stdout != "" || stderr != "etcd-rolling-backup: stopped by a signal\n" {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	if err := errors.Join(silent.Close(), <-asked); err != nil {
+		t.Error(err)
+	}
+	// Without a signal nothing is said of one, whatever ends what deeper down.
+	status, _, stderr = run(t.Context(), "save", "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1", "--etcd-timeout", "100ms",
+		"--user", "root", "--password-file", password)
+	if status != exitFailed || strings.Contains(stderr, "signal") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// What prune removed before it failed, and what it could not remove, is told all the same.
+func TestPruneTellsWhatItDidBeforeItFailed(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"rolling_n1_20250101T000000Z.db.zst", "rolling_n1_20250102T000000Z.db.zst"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	status, stdout, stderr := run(ctx, "prune", "--dir", dir, "--node", "n1", "--keep-last", "1")
+	if status != exitFailed || stderr != "etcd-rolling-backup: stopped by a signal\n" {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+	for _, want := range []string{"keep     rolling_n1_20250101T000000Z.db.zst", "it could not be removed", "removed 0 of 2"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is not in:\n%s", want, stdout)
+		}
+	}
+}

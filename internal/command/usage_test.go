@@ -1,0 +1,58 @@
+package command
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"flag provided but not defined: -x-y":                     "unknown flag --x-y",
+		"flag needs an argument: -dir":                            "--dir: a value is wanted",
+		`invalid value "1.5" for flag -keep-last: parse error`:    `--keep-last: "1.5" is not a whole number`,
+		`invalid boolean value "maybe" for -dry-run: parse error`: `--dry-run: "maybe" is not true or false`,
+		"something that is not in the table":                      "something that is not in the table",
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+// A new flag of a kind that plain and misfit don't know would give the library's words to people.
+func TestKindsOfFlags(t *testing.T) {
+	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+		for _, f := range c.Flags {
+			switch f.(type) {
+			case *cli.StringFlag, *cli.StringSliceFlag, *cli.IntFlag, *cli.BoolFlag:
+			default:
+				t.Errorf("%s --%s is a %T", c.Name, f.Names()[0], f)
+			}
+		}
+	}
+}
+
+// The help explains every flag, and no flag twice in one command.
+func TestHelp(t *testing.T) {
+	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+		seen := map[string]bool{}
+		status, stdout, stderr := run(t.Context(), c.Name, "--help")
+		if status != exitDone || stderr != "" {
+			t.Errorf("%s --help: status %d, stderr %q", c.Name, status, stderr)
+		}
+		for _, f := range c.Flags {
+			name := f.Names()[0]
+			usage := f.(cli.DocGenerationFlag).GetUsage()
+			if seen[name] || usage == "" || !strings.Contains(stdout, "--"+name+" ") {
+				t.Errorf("%s --%s: it is made twice, has no text, or does not stand in the help", c.Name, name)
+			}
+			seen[name] = true
+			if f.(cli.DocGenerationFlag).TakesValue() && strings.Count(usage, "`") != 2 {
+				t.Errorf("%s --%s: %q does not name its value in backquotes", c.Name, name, usage)
+			}
+		}
+	}
+}
