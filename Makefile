@@ -5,6 +5,7 @@
 SHELL   := /bin/bash
 BIN     := .cache/bin
 ETCDS   := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd
+MINIO   := $(BIN)/minio
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -21,7 +22,7 @@ build: ## the program, static, in .cache/bin
 demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
 	go run ./internal/demo -program $(PROGRAM)
 
-test: $(ETCDS) ## all tests, with the race detector
+test: $(ETCDS) $(MINIO) ## all tests, with the race detector
 	go test -race -timeout 20m ./...
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
@@ -42,7 +43,7 @@ bench: build $(BIN)/etcd-3.7/etcd ## time, memory and writing beside etcdctl and
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(BIN)/golangci-lint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -56,6 +57,9 @@ $(BIN)/etcd-%/etcd: tools/etcd-%/go.mod
 	cd tools/etcd-$* && go build -trimpath -o ../../$(@D)/etcdctl go.etcd.io/etcd/etcdctl/v3
 	cd tools/etcd-$* && go build -trimpath -o ../../$(@D)/etcdutl go.etcd.io/etcd/etcdutl/v3
 	cd tools/etcd-$* && go build -trimpath -o ../../$(@D)/etcd go.etcd.io/etcd/server/v3
+
+$(MINIO): tools/minio/go.mod
+	cd tools/minio && go build -trimpath -o ../../$@ github.com/minio/minio
 
 $(BIN)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

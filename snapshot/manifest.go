@@ -28,6 +28,7 @@ type Manifest struct {
 	RawSHA256     string `json:"raw_sha256"`     // of the database, hex: the digest that etcd sent
 	ArchiveSHA256 string `json:"archive_sha256"` // of the compressed bytes before the manifest, hex
 	ToolVersion   string `json:"tool_version"`
+	LocalOnly     bool   `json:"local_only,omitempty"` // taken with --no-mirror: never brought to the bucket
 }
 
 // Source describes the member that a snapshot was taken from, as it was just before.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 )
 
@@ -27,8 +28,32 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 	return m, part.Commit(ctx)
 }
 
+// Fetch copies an archive of size bytes from elsewhere into a nameless file, to be verified.
+func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progress func(done, total int64)) (*os.File, error) {
+	f, err := d.nameless()
+	if err != nil {
+		return nil, err
+	}
+	if err := copyExactly(ctx, &spaceGuard{dir: d, w: f, minFree: minFree}, r, size, progress); err != nil {
+		return nil, errors.Join(fmt.Errorf("receive: %w", err), f.Close())
+	}
+	return f, nil
+}
+
 // fill copies and proves.
 func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
+	if err := copyExactly(ctx, w, r, size, progress); err != nil {
+		return Manifest{}, fmt.Errorf("receive %s: %w", p.base, err)
+	}
+	a, err := OpenArchive(p.file, size)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return a.Manifest, a.Prove(ctx)
+}
+
+// copyExactly writes size bytes, no more and no less.
+func copyExactly(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) error {
 	var done int64
 	counted := writerFunc(func(b []byte) (int, error) {
 		if ctx.Err() != nil {
@@ -43,14 +68,10 @@ func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, p
 	})
 	// One byte more than announced is noticed and not written to the end.
 	if _, err := io.CopyBuffer(counted, io.LimitReader(r, size+1), make([]byte, 1<<20)); err != nil {
-		return Manifest{}, fmt.Errorf("receive %s after %d bytes: %w", p.base, done, err)
+		return fmt.Errorf("after %d bytes: %w", done, err)
 	}
 	if done != size {
-		return Manifest{}, fmt.Errorf("%w: %s has %d bytes, not the %d announced", ErrDamaged, p.base, done, size)
+		return fmt.Errorf("%w: %d bytes came, not the %d announced", ErrDamaged, done, size)
 	}
-	a, err := OpenArchive(p.file, size)
-	if err != nil {
-		return Manifest{}, err
-	}
-	return a.Manifest, a.Prove(ctx)
+	return nil
 }

@@ -32,6 +32,7 @@ type Streamer interface {
 type TakeOptions struct {
 	Set, Node   string
 	ToolVersion string
+	LocalOnly   bool          // goes into the manifest
 	MinFree     int64         // bytes that stay free on the disk
 	Stall       time.Duration // longest wait for the next byte
 	// Progress, if set, hears of each piece: bytes so far, and in all (0: not known). It must not block.
@@ -64,7 +65,7 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, err
 	}
 	guard.w = part
-	m := Manifest{Name: name.String(), CreatedAt: name.Time, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion}
+	m := Manifest{Name: name.String(), CreatedAt: name.Time, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
 	m, err = pour(ctx, src, guard, m, o)
 	if err != nil {
 		return Taken{}, errors.Join(err, part.Abort())

@@ -3,14 +3,14 @@ package etcdtest
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // errOtherFailed ends the start of members whose cluster can no longer come up.
@@ -18,7 +18,7 @@ var errOtherFailed = errors.New("another member failed")
 
 // boot makes the members on newly chosen ports, starts them and waits until all are healthy.
 func (c *Cluster) boot(ctx context.Context) error {
-	addresses, err := reservePorts(2 * c.options.Members)
+	addresses, err := proctest.ReservePorts(2 * c.options.Members)
 	if err != nil {
 		return err
 	}
@@ -28,12 +28,12 @@ func (c *Cluster) boot(ctx context.Context) error {
 		c.Members = append(c.Members, c.newMember(name, addresses[2*i], addresses[2*i+1]))
 	}
 	for _, m := range c.Members {
-		m.args = c.arguments(m, c.Members, "new")
+		m.Args = c.arguments(m, c.Members, "new")
 		if err := os.MkdirAll(filepath.Dir(m.LogPath), 0o700); err != nil {
 			return err
 		}
 	}
-	return c.each(ctx, (*Member).run)
+	return c.each(ctx, (*Member).Run)
 }
 
 // Restart runs every voter again that is down, all at once, and returns when they report to be healthy: the way back
@@ -76,15 +76,17 @@ func (c *Cluster) newMember(name, client, peer string) *Member {
 	if c.PKI != nil {
 		scheme = "https://"
 	}
-	return &Member{
-		Name:      name,
+	m := &Member{
 		ClientURL: scheme + client,
 		PeerURL:   scheme + peer,
 		Endpoint:  client,
 		DataDir:   filepath.Join(c.Dir, name, "data"),
-		LogPath:   filepath.Join(c.Dir, name, "etcd.log"),
 		cluster:   c,
 	}
+	m.Name, m.Program, m.Env = name, c.etcd, cleanEnv()
+	m.LogPath = filepath.Join(c.Dir, name, "etcd.log")
+	m.Probe = m.healthy
+	return m
 }
 
 // arguments is the command line of a member; members are the initial cluster with itself, state is "new" or "existing".
@@ -116,19 +118,4 @@ func (c *Cluster) arguments(m *Member, members []*Member, state string) []string
 		args = append(args, "--unsafe-no-fsync") // 3.4 does not list it, but has it
 	}
 	return append(args, c.options.Flags...)
-}
-
-// reservePorts returns n different addresses of 127.0.0.1 that were free a moment ago. It holds all of them until the last
-// is known; afterwards another process may take one, for which Start tries again.
-func reservePorts(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("reserve a port: %w", err)
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // Endpoints returns the voters' client URLs.
@@ -157,7 +159,7 @@ func runTool(ctx context.Context, version, name string, args []string) ([]byte, 
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		text := bytes.TrimSpace(stderr.Bytes())
-		return stdout.Bytes(), fmt.Errorf("%s %s: %w: %s", name, version, err, text[max(0, len(text)-tailSize):])
+		return stdout.Bytes(), fmt.Errorf("%s %s: %w: %s", name, version, err, text[max(0, len(text)-proctest.TailSize):])
 	}
 	return stdout.Bytes(), nil
 }

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // Default is the version that a cluster gets when its Options name none: the newest.
@@ -77,7 +79,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 		return nil, fmt.Errorf("prepare etcd cluster: %w", err)
 	}
 	for range startAttempts {
-		if err = c.boot(ctx); !errors.Is(err, errPortTaken) {
+		if err = c.boot(ctx); !errors.Is(err, proctest.ErrPortTaken) {
 			break
 		}
 		if failed := c.clear(); failed != nil {
@@ -107,7 +109,7 @@ func prepare(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Version: o.Version, options: o, etcd: etcd, removes: o.Dir == ""}
-	if c.Dir, err = makeDir(o.Dir); err != nil {
+	if c.Dir, err = proctest.MakeDir(o.Dir, "etcdtest-"); err != nil {
 		return nil, err
 	}
 	if o.TLS {
@@ -119,25 +121,6 @@ func prepare(o Options) (*Cluster, error) {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
-}
-
-// makeDir returns an absolute empty directory: dir, or a temporary one when dir is empty.
-func makeDir(dir string) (string, error) {
-	if dir == "" {
-		return os.MkdirTemp("", "etcdtest-")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("directory %s is not empty", dir)
-	}
-	return dir, err
 }
 
 // Stop kills every member, also a paused one, waits for the processes and removes the temporary directory.

@@ -13,6 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 const fillBytes = 4 << 20
@@ -129,7 +131,7 @@ func TestChurn(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Churn(ctx, client, 1, time.Millisecond) }()
 	const enough = churnKeys + 200 // so that it has begun to delete
-	err := poll(t.Context(), 20*time.Millisecond, func() (bool, error) {
+	err := proctest.Poll(t.Context(), 20*time.Millisecond, func() (bool, error) {
 		response, err := client.Get(t.Context(), "a")
 		return err == nil && response.Header.Revision > enough, err
 	})

@@ -11,18 +11,20 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // AddLearner adds a learner to the cluster, starts its server and returns when it has caught up. It joins Learners, and stays out
 // of Endpoints, for a learner refuses most requests, also the login that [Member.Client] needs after EnableAuth.
 // etcd allows one learner at a time; from 3.6 on the flag --max-learners allows more.
 func (c *Cluster) AddLearner(ctx context.Context) (*Member, error) {
-	addresses, err := reservePorts(2)
+	addresses, err := proctest.ReservePorts(2)
 	if err != nil {
 		return nil, fmt.Errorf("add learner: %w", err)
 	}
 	m := c.newMember("learner"+strconv.Itoa(len(c.Learners)+1), addresses[0], addresses[1])
-	m.args = c.arguments(m, slices.Concat(c.Members, c.Learners, []*Member{m}), "existing")
+	m.Args = c.arguments(m, slices.Concat(c.Members, c.Learners, []*Member{m}), "existing")
 	if err := os.MkdirAll(filepath.Dir(m.LogPath), 0o700); err != nil {
 		return nil, fmt.Errorf("add learner: %w", err)
 	}
@@ -39,14 +41,14 @@ func (c *Cluster) AddLearner(ctx context.Context) (*Member, error) {
 // announce tells the cluster of the learner. A cluster of three refuses for the first seconds, until its members have been
 // connected for a while (rpctypes.ErrUnhealthy), so it asks again until the context ends.
 func (c *Cluster) announce(ctx context.Context, m *Member) error {
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	ctx, cancel := context.WithTimeout(ctx, proctest.ReadyLimit)
 	defer cancel()
 	client, err := c.Client(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	return poll(ctx, 200*time.Millisecond, func() (bool, error) {
+	return proctest.Poll(ctx, 200*time.Millisecond, func() (bool, error) {
 		_, err := client.MemberAddAsLearner(ctx, []string{m.PeerURL})
 		if errors.Is(err, rpctypes.ErrUnhealthy) {
 			return false, nil

@@ -1,20 +1,13 @@
 package etcdtest
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+
+	"etcd-rolling-backup/internal/proctest"
 )
-
-// module is the first line of the go.mod that marks the root of the repository.
-const module = "module etcd-rolling-backup\n"
-
-// binEnv names the variable that overrides the directory of the built programs.
-const binEnv = "ETCD_BACKUP_TEST_BIN"
 
 // Program returns the path of a program ("etcd", "etcdctl", "etcdutl") of one of Versions, as `make tools` built it:
 // `.cache/bin/etcd-<version>/<name>` of the repository, or `etcd-<version>/<name>` in $ETCD_BACKUP_TEST_BIN.
@@ -23,45 +16,9 @@ func Program(version, name string) (string, error) {
 	if !slices.Contains(Versions(), version) {
 		return "", fmt.Errorf("unknown etcd version %q: want one of %s", version, strings.Join(Versions(), ", "))
 	}
-	bin, err := binDir()
+	path, err := proctest.Program(filepath.Join("etcd-"+version, name))
 	if err != nil {
 		return "", fmt.Errorf("find %s %s: %w", name, version, err)
 	}
-	path := filepath.Join(bin, "etcd-"+version, name)
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("find %s %s: run make tools: %w", name, version, err)
-	}
 	return path, nil
-}
-
-func binDir() (string, error) {
-	if dir := os.Getenv(binEnv); dir != "" {
-		return filepath.Abs(dir)
-	}
-	root, err := repositoryRoot()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(root, ".cache", "bin"), nil
-}
-
-// repositoryRoot walks up from this source file, which a test in a foreign directory still knows, and then from the working
-// directory, for a binary built with -trimpath no longer knows its source.
-func repositoryRoot() (string, error) {
-	var starts []string
-	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
-		starts = append(starts, filepath.Dir(file))
-	}
-	if dir, err := os.Getwd(); err == nil {
-		starts = append(starts, dir)
-	}
-	for _, dir := range starts {
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && strings.HasPrefix(string(text), module) {
-				return dir, nil
-			}
-		}
-	}
-	return "", errors.New("no repository above the source file or the working directory; set " + binEnv)
 }

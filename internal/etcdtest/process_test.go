@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // orphanEnv makes this test binary a program that starts a cluster in the directory named, prints the server's PID and waits.
@@ -105,7 +106,7 @@ func TestRestartWaitsForPort(t *testing.T) {
 	}
 	restarted := make(chan error, 1)
 	go func() { restarted <- m.Restart(t.Context()) }()
-	err = poll(t.Context(), 20*time.Millisecond, func() (bool, error) {
+	err = proctest.Poll(t.Context(), 20*time.Millisecond, func() (bool, error) {
 		text, err := os.ReadFile(m.LogPath)
 		return bytes.Contains(text, []byte("address already in use")), err
 	})
@@ -142,7 +143,7 @@ func TestServerDiesWithItsProgram(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := poll(ctx, 10*time.Millisecond, func() (bool, error) { return !alive(pid), nil }); err != nil {
+	if err := proctest.Poll(ctx, 10*time.Millisecond, func() (bool, error) { return !alive(pid), nil }); err != nil {
 		t.Errorf("server %d outlives its program: %v", pid, err)
 	}
 }
@@ -169,25 +170,9 @@ func TestStartErrors(t *testing.T) {
 }
 
 func TestMissingProgram(t *testing.T) {
-	t.Setenv(binEnv, t.TempDir())
+	t.Setenv(proctest.BinEnv, t.TempDir())
 	_, err := Start(t.Context(), Options{})
 	if err == nil || !strings.Contains(err.Error(), "run make tools") {
 		t.Errorf("without programs: %v, want a word on make tools", err)
-	}
-}
-
-func TestReservePorts(t *testing.T) {
-	addresses, err := reservePorts(20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, a := range addresses {
-		host, port, err := net.SplitHostPort(a)
-		n, _ := strconv.Atoi(port)
-		if err != nil || host != "127.0.0.1" || n == 0 || seen[a] {
-			t.Errorf("address %q: not a new port of 127.0.0.1 (%v)", a, err)
-		}
-		seen[a] = true
 	}
 }

@@ -24,7 +24,7 @@ func Run(t testing.TB, options Options) *Cluster {
 	t.Cleanup(func() {
 		for _, m := range slices.Concat(c.Members, c.Learners) {
 			if t.Failed() {
-				t.Logf("end of the log of %s:\n%s", m.Name, m.tail(0))
+				t.Logf("end of the log of %s:\n%s", m.Name, m.Tail(0))
 			}
 		}
 		if err := c.Stop(); err != nil {

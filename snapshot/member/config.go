@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -22,11 +23,16 @@ var ErrConfig = errors.New("etcd connection")
 // Secret is a text that prints as stars.
 type Secret string
 
-// String hides the text from logs and errors.
-func (Secret) String() string { return "***" }
+const stars = "***"
 
-// GoString hides it from %#v as well.
-func (Secret) GoString() string { return "***" }
+// String hides the text where it is asked for as such.
+func (Secret) String() string { return stars }
+
+// Format hides it from every verb of fmt, in structs as well.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) } // fmt has nowhere to report it
+
+// MarshalText hides it from JSON and YAML.
+func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // Config says how a member is reached. Files are read anew by each Connect, so rotated certificates need
 // no restart.
@@ -92,7 +98,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 	if c.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read --cert and --key: %w", err)
+			return nil, fmt.Errorf("read --cert %s and --key %s: %w", c.Cert, c.Key, err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

@@ -19,8 +19,10 @@ type refusal struct {
 
 // What goes wrong on bad days is one line that names the endpoint and says what to look at.
 func TestRefusalsWithoutTLS(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			c := etcdtest.Run(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
 			here := plain(c)
 			stranger, err := etcdtest.NewAuthority(t.TempDir())

@@ -1,11 +1,16 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
+
+// noLogin is for an etcd that took the connection. A login is the one thing asked here that goes through raft.
+const noLogin = "no answer in time: is etcd stopped, or a firewall between? Without quorum nobody logs in with --user, " +
+	"yet with --cert and --key, of a certificate in that user's name, snapshots still work"
 
 // hint says what to look at, by a piece of the message that TLS, gRPC or etcd gives. The messages come as text
 // only: gRPC does not hand on the error of a failed handshake.
@@ -29,7 +34,10 @@ func hint(text string) string {
 		{"user name is empty", "etcd has authentication enabled: give --user and --password-file"},
 		{"not supported for learner", "the member is a learner: give --endpoints of a voting member"},
 		{"permission denied", "the user needs the role root to take snapshots"},
-		{"context deadline exceeded", "no answer in time: is etcd stopped, or a firewall between?"},
+		{"waiting for connections to become ready", "no answer in time: is etcd stopped, or a firewall between?"},
+		{"request timed out", noLogin},
+		{"no leader", noLogin},
+		{"context deadline exceeded", noLogin},
 	} {
 		if strings.Contains(text, h.piece) {
 			return h.hint
@@ -47,6 +55,10 @@ func explain(err error) error {
 	}
 	if h := hint(text); h != "" {
 		text = fmt.Sprintf("%s (%s)", text, h)
+	}
+	// A learner refuses whatever it is asked but its status.
+	if errors.Is(rpctypes.Error(err), rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)) {
+		err = ErrLearner
 	}
 	return &callError{text: text, err: err}
 }

@@ -27,6 +27,7 @@ var (
 type Member struct {
 	endpoint string
 	client   *clientv3.Client
+	end      context.CancelFunc // of the context that client lives in
 	source   snapshot.Source
 	leader   snapshot.ID
 	dbSize   int64
@@ -66,6 +67,14 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 }
 
 func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error) {
+	// The client lives longer than this call; until it is made, which with a user takes a login, it ends with the caller's ctx.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	keep := context.AfterFunc(ctx, end)
+	defer func() {
+		if !keep() || err != nil {
+			end()
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	url, err := c.endpointURL(endpoint)
@@ -73,6 +82,7 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 		return nil, err
 	}
 	cfg := clientv3.Config{
+		Context:   life,
 		Endpoints: []string{url}, Username: c.User, Password: string(c.Password),
 		DialTimeout: c.Timeout, Logger: zap.NewNop(),
 	}
@@ -85,7 +95,7 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 	if err != nil {
 		return nil, explain(clarify(ctx, url, cfg.TLS, err))
 	}
-	m := &Member{endpoint: url, client: client}
+	m := &Member{endpoint: url, client: client, end: end}
 	if err := m.describe(ctx); err != nil {
 		return nil, errors.Join(explain(clarify(ctx, url, cfg.TLS, err)), client.Close())
 	}
@@ -99,10 +109,6 @@ func (m *Member) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := m.client.MemberList(ctx, clientv3.WithSerializable())
-	if err != nil {
-		return fmt.Errorf("list members: %w", err)
-	}
 	m.leader = snapshot.ID(status.Leader)
 	m.learner = status.IsLearner
 	m.dbSize = status.DbSize
@@ -111,6 +117,13 @@ func (m *Member) describe(ctx context.Context) error {
 		Revision: status.Header.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
 		EtcdVersion: status.Version, StorageVersion: status.StorageVersion,
 		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
+	}
+	if m.learner {
+		return nil // it lists no members, and is not going to be backed up
+	}
+	list, err := m.client.MemberList(ctx, clientv3.WithSerializable())
+	if err != nil {
+		return fmt.Errorf("list members: %w", err)
 	}
 	for _, x := range list.Members {
 		m.source.Members = append(m.source.Members, snapshot.Member{
@@ -156,6 +169,7 @@ func (m *Member) Snapshotable() error {
 
 // Close ends the connection.
 func (m *Member) Close() error {
+	defer m.end()
 	if err := m.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("close connection to %s: %w", m.endpoint, err)
 	}

@@ -99,8 +99,10 @@ func issue(t *testing.T, c *etcdtest.Cluster, until time.Time) etcdtest.KeyPair 
 
 // The last member alive can still be backed up, though the cluster answers no other request.
 func TestWithoutQuorum(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			c := etcdtest.Run(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
 			loseQuorum(t, c)
 			m := awaitNoLeader(t, plain(c))
@@ -118,8 +120,10 @@ func TestWithoutQuorum(t *testing.T) {
 // A login goes through raft. Without quorum a user's client certificate gets in where the password does not, and the
 // error of the password says so.
 func TestUsersWithoutQuorum(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			c := etcdtest.Run(t, etcdtest.Options{Version: version, Members: 3, TLS: true, UnsafeNoFsync: true})
 			must(t, c.EnableAuth(t.Context(), "open sesame"))
 			root, err := c.PKI.IssueClient("root", time.Now().Add(-time.Minute), time.Now().Add(time.Hour))

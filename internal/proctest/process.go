@@ -1,4 +1,4 @@
-package etcdtest
+package proctest
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,9 +26,9 @@ type process struct {
 // startProcess runs a program with its output appended to the log. It outlives its caller, yet not this program:
 // the kernel sends a parent-death signal when the *thread* that forked ends. So one goroutine keeps that thread for itself
 // from the fork until the child is gone; no other goroutine can end the thread, and the signal comes only with the end of all.
-func startProcess(program string, args []string, log *os.File) (*process, error) {
+func startProcess(program string, args, env []string, log *os.File) (*process, error) {
 	cmd := exec.Command(program, args...)
-	cmd.Env = cleanEnv()
+	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own: Ctrl-C in a terminal must not reach the servers before the program that owns them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -53,20 +54,13 @@ func startProcess(program string, args []string, log *os.File) (*process, error)
 	return p, nil
 }
 
-// cleanEnv is the environment without the variables from which etcd and etcdctl take flags, which may contradict ours, and without
-// the socket on which etcd would tell systemd that its parent is ready.
-func cleanEnv() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if strings.HasPrefix(v, "ETCD_") || strings.HasPrefix(v, "ETCDCTL_") || strings.HasPrefix(v, "NOTIFY_SOCKET=") {
-			continue
-		}
-		env = append(env, v)
-	}
-	if runtime.GOARCH != "amd64" { // etcd 3.4 starts on other processors only when told so
-		env = append(env, "ETCD_UNSUPPORTED_ARCH="+runtime.GOARCH)
-	}
-	return env
+// Environ is the environment of this program without the variables whose names begin with one of the prefixes, from which a server
+// would take settings that contradict ours, and without the socket on which it would tell systemd that its parent is ready.
+func Environ(prefixes ...string) []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "NOTIFY_SOCKET=") ||
+			slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(v, p) })
+	})
 }
 
 func (p *process) running() bool {
@@ -105,7 +99,7 @@ func (p *process) pause(ctx context.Context) error {
 	if err := p.child.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop process %d: %w", p.child.Pid, err)
 	}
-	return poll(ctx, time.Millisecond, func() (bool, error) {
+	return Poll(ctx, time.Millisecond, func() (bool, error) {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.child.Pid))
 		if err != nil {
 			return false, err
@@ -114,20 +108,4 @@ func (p *process) pause(ctx context.Context) error {
 		state := text[bytes.LastIndexByte(text, ')')+1:]
 		return bytes.HasPrefix(state, []byte(" T")), nil
 	})
-}
-
-// poll calls condition until it holds, fails or the context ends.
-func poll(ctx context.Context, every time.Duration, condition func() (bool, error)) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if ok, err := condition(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

@@ -1,0 +1,169 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"etcd-rolling-backup/internal/etcdtest"
+)
+
+// Several saves beside a daemon with a run every second: each gets its own snapshot, and the daemon goes on.
+func TestSavesBesideDaemon(t *testing.T) {
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	reach := flags(c, c.Members[0].Endpoint)
+	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1s", "--keep-last=2"})...)
+	d.says(t, "kept snapshot")
+	var saves []*process
+	for round := range 3 {
+		for label := range 4 {
+			saves = append(saves, start(t, words("save", store(dir), reach, []string{fmt.Sprintf("--name=round%d-%d", round, label)})...))
+		}
+		for _, p := range saves {
+			p.demand(t, 0, "saved ")
+		}
+	}
+	eventually(t, "the daemon had kept some more", func() bool { return strings.Count(d.stderr.String(), "kept snapshot") >= 4 })
+	d.stop(t, syscall.SIGTERM, 0)
+	if strings.Contains(d.stderr.String(), "level=error") {
+		t.Errorf("the daemon met an error:\n%s", d.stderr.String())
+	}
+	wantWhole(t, dir, len(saves)+2)
+}
+
+// Of saves that want the same name, one gets it and the others fail, whether they meet or come one after the other; none is
+// overwritten.
+func TestSameNameInTheSameSecond(t *testing.T) {
+	c := small(t, etcdtest.Options{})
+	for name, at := range map[string]int{"at once": 4, "one after the other": 1} {
+		t.Run(name, func(t *testing.T) {
+			dir := newStore(t)
+			args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--name=same"})
+			winners, losers := 0, 0
+			for round := 0; losers == 0; round++ {
+				if round == 50 {
+					t.Fatal("no two saves met in the same second")
+				}
+				var all []*process
+				for range at {
+					all = append(all, launch(t, exec.Command(lean, args...)))
+				}
+				for _, p := range all {
+					if p.ended(t) == 0 {
+						winners++
+					} else {
+						losers++
+						p.demand(t, 1, "exists", "same_node-a_")
+					}
+				}
+				wantTaken(t, dir, all)
+			}
+			t.Logf("%d saves got the name of their second, %d found it taken", winners, losers)
+			wantWhole(t, dir, winners)
+		})
+	}
+}
+
+// wantTaken demands that who lost a name lost it to a snapshot that is there.
+func wantTaken(t *testing.T, dir string, saves []*process) {
+	t.Helper()
+	for _, p := range saves {
+		_, rest, _ := strings.Cut(p.stderr.String(), "same_node-a_")
+		if when, _, lost := strings.Cut(rest, ".db.zst"); lost && !slices.Contains(files(t, dir), "same_node-a_"+when+".db.zst") {
+			t.Errorf("lost to a snapshot that does not exist: %s; there are %s", p.stderr.String(), files(t, dir))
+		}
+	}
+}
+
+// The partial of a save that lives is not taken for that of a dead one by a daemon or save that starts meanwhile; the partial of
+// a dead one, beside it, goes.
+func TestPartialOfLivingSaveStays(t *testing.T) {
+	c := solid(t)
+	dir := newStore(t)
+	v := newValve(t, c.Members[0].Endpoint, middle)
+	reach := flags(c, c.Members[0].Endpoint)
+
+	dead := start(t, words("save", store(dir), flags(c, v.Endpoint()), []string{"--name=dead"})...)
+	v.holds(t)
+	left := partial(t, dir)
+	dead.kill()
+	if !slices.Contains(files(t, dir), left) {
+		t.Fatalf("a killed save left no partial: %s", files(t, dir))
+	}
+
+	living := newValve(t, c.Members[0].Endpoint, middle)
+	save := start(t, words("save", store(dir), flags(c, living.Endpoint()), []string{"--name=living"})...)
+	living.holds(t)
+	var own string
+	eventually(t, "the living save had its partial", func() bool {
+		own = find(files(t, dir), "living_", ".part")
+		return own != ""
+	})
+	if slices.Contains(files(t, dir), left) {
+		t.Errorf("%s of a dead save outlives the start of the next", left)
+	}
+
+	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@hourly"})...)
+	d.says(t, "kept snapshot")
+	run(t, 0, nil, words("save", store(dir), reach)...)
+	if !slices.Contains(files(t, dir), own) {
+		t.Errorf("%s of a living save was removed; there are %s", own, files(t, dir))
+	}
+	living.open()
+	save.demand(t, 0)
+	d.stop(t, syscall.SIGTERM, 0)
+	wantWhole(t, dir, 3)
+}
+
+func find(names []string, prefix, suffix string) string {
+	for _, n := range names {
+		if strings.HasPrefix(n, prefix) && strings.HasSuffix(n, suffix) {
+			return n
+		}
+	}
+	return ""
+}
+
+// What is written is for its owner alone, whatever the umask.
+func TestModes(t *testing.T) {
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	old := syscall.Umask(0)
+	p := start(t, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
+	syscall.Umask(old)
+	p.demand(t, 0)
+	wantMode(t, dir, 0o700)
+	for _, n := range files(t, dir) {
+		wantMode(t, filepath.Join(dir, n), 0o600)
+	}
+}
+
+// A save in a second process takes the place of nobody: two daemons on one directory both go on.
+func TestTwoDaemonsShareDirectory(t *testing.T) {
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	var all []*process
+	for _, n := range []string{"node-a", "node-b"} {
+		all = append(all, start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint),
+			[]string{"--node=" + n, "--schedule=@every 1s", "--keep-last=2"})...))
+	}
+	for _, p := range all {
+		eventually(t, "the daemon had pruned", func() bool { return strings.Count(p.stderr.String(), "pruned=1") >= 2 })
+	}
+	for _, p := range all {
+		p.stop(t, syscall.SIGTERM, 0)
+	}
+	counts := map[string]int{}
+	for _, e := range listed(t, dir) {
+		counts[e.Name.Node]++
+	}
+	if counts["node-a"] != 2 || counts["node-b"] != 2 {
+		t.Errorf("kept %v, want two of each node", counts)
+	}
+	wantWhole(t, dir, 4)
+}

@@ -1,0 +1,80 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stopLimit is the "second or two" after which a daemon has ended cleanly.
+const stopLimit = 2 * time.Second
+
+// stop sends the signal and demands the end in time, with the status and nothing of a snapshot half made.
+func (p *process) stop(t *testing.T, s os.Signal, status int) {
+	t.Helper()
+	sent := time.Now()
+	p.signal(t, s)
+	p.demand(t, status)
+	if took := time.Since(sent); took > stopLimit {
+		t.Errorf("ended %s after %s, want %s at most\n%s", took, s, stopLimit, p.stderr.String())
+	}
+}
+
+func TestSignals(t *testing.T) {
+	c := solid(t)
+	server := c.Members[0]
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Run("daemon between two runs", func(t *testing.T) {
+				dir := newStore(t)
+				p := start(t, words("daemon", store(dir), flags(c, server.Endpoint), []string{"--schedule=@hourly"})...)
+				p.says(t, "kept snapshot")
+				p.stop(t, s, 0)
+				wantWhole(t, dir, 1)
+			})
+			t.Run("daemon in a stream", func(t *testing.T) {
+				dir := newStore(t)
+				v := newValve(t, server.Endpoint, middle)
+				p := start(t, words("daemon", store(dir), flags(c, v.Endpoint()))...)
+				v.holds(t)
+				partial(t, dir)
+				p.stop(t, s, 0)
+				wantNothing(t, dir)
+			})
+			t.Run("daemon that waits for an answer", func(t *testing.T) {
+				dir := newStore(t)
+				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)})...)
+				eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
+				p.stop(t, s, 0)
+				wantNothing(t, dir)
+			})
+			t.Run("daemon that waits for a login", func(t *testing.T) {
+				dir := newStore(t)
+				file := filepath.Join(t.TempDir(), "password")
+				must(t, os.WriteFile(file, []byte("open sesame"), 0o600))
+				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t), "--user=root", "--password-file=" + file})...)
+				eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
+				p.stop(t, s, 0)
+				wantNothing(t, dir)
+			})
+			t.Run("daemon after a failure", func(t *testing.T) {
+				dir := newStore(t)
+				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + freePort(t)})...)
+				p.says(t, "snapshot failed")
+				p.stop(t, s, 0)
+				wantNothing(t, dir)
+			})
+			t.Run("save in a stream", func(t *testing.T) {
+				dir := newStore(t)
+				v := newValve(t, server.Endpoint, middle)
+				p := start(t, words("save", store(dir), flags(c, v.Endpoint()))...)
+				v.holds(t)
+				partial(t, dir)
+				p.stop(t, s, 1)
+				wantNothing(t, dir)
+			})
+		})
+	}
+}

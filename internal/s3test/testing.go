@@ -1,0 +1,88 @@
+package s3test
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// startLimit bounds the start of a server for a test.
+const startLimit = 2 * time.Minute
+
+// Run starts a MinIO for a test and closes it at the end. A test that fails gets the end of its log.
+func Run(t testing.TB, options Options) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	s, err := Start(ctx, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("end of the log of minio:\n%s", s.Tail(0))
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("stop minio: %v", err)
+		}
+	})
+	return s
+}
+
+// RunFake starts a server of the other make for a test and closes it at the end.
+func RunFake(t testing.TB) *FakeServer {
+	t.Helper()
+	f, err := Fake(t.Context())
+	return closeAtEnd(t, f, err)
+}
+
+// RunProxy starts a TCP proxy for a test and closes it at the end.
+func RunProxy(t testing.TB, upstream Target) *Proxy {
+	t.Helper()
+	p, err := NewProxy(t.Context(), upstream)
+	return closeAtEnd(t, p, err)
+}
+
+// RunHTTPFaults starts an HTTP proxy for a test and closes it at the end.
+func RunHTTPFaults(t testing.TB, upstream Target) *HTTPFaults {
+	t.Helper()
+	f, err := NewHTTPFaults(t.Context(), upstream)
+	return closeAtEnd(t, f, err)
+}
+
+// Dial returns a client of the target, as [Target.Client].
+func Dial(t testing.TB, target Target) *minio.Client {
+	t.Helper()
+	client, err := target.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// Bucket makes a bucket with a new name and returns the name. It stays: the server goes anyway.
+func Bucket(t testing.TB, target Target, options BucketOptions) string {
+	t.Helper()
+	name := "bucket-" + strings.ToLower(rand.Text()[:8])
+	if err := target.MakeBucket(t.Context(), name, options); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func closeAtEnd[T interface{ Close() error }](t testing.TB, server T, err error) T {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}

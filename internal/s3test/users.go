@@ -1,0 +1,91 @@
+package s3test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// MinimalPolicy is all that a backup needs in a bucket, as a policy of S3: to list what begins with prefix, "" for everything,
+// and to put, get and delete objects there. Nothing else: no question after the bucket itself or the other buckets.
+func MinimalPolicy(bucket, prefix string) string {
+	list := map[string]any{"Effect": "Allow", "Action": []string{"s3:ListBucket"}, "Resource": []string{"arn:aws:s3:::" + bucket}}
+	if prefix != "" {
+		list["Condition"] = map[string]any{"StringLike": map[string]any{"s3:prefix": []string{prefix + "*"}}}
+	}
+	objects := map[string]any{
+		"Effect":   "Allow",
+		"Action":   []string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject"},
+		"Resource": []string{"arn:aws:s3:::" + bucket + "/" + prefix + "*"},
+	}
+	text, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{list, objects}}) // of strings only
+	return string(text)
+}
+
+// AddUser makes a user with a policy of their own, as JSON, and returns when both hold. A user that exists gets the new secret,
+// at once: the old one is refused from then on, which rotates it. The access key has 3 to 20 characters, the secret 8 to 40.
+func (s *Server) AddUser(ctx context.Context, accessKey, secretKey, policyJSON string) error {
+	if err := s.SetSecret(ctx, accessKey, secretKey); err != nil {
+		return err
+	}
+	return s.SetPolicy(ctx, accessKey, policyJSON)
+}
+
+// SetSecret gives a user a new secret key; the old one is refused from then on. A user that does not exist is made, without a
+// policy and so without any right.
+func (s *Server) SetSecret(ctx context.Context, accessKey, secretKey string) error {
+	text, err := json.Marshal(map[string]string{"secretKey": secretKey, "status": "enabled"})
+	if err != nil {
+		return fmt.Errorf("add user %s: %w", accessKey, err)
+	}
+	sealed, err := seal(s.SecretKey, text)
+	if err != nil {
+		return fmt.Errorf("add user %s: %w", accessKey, err)
+	}
+	if err := s.admin(ctx, http.MethodPut, "add-user", url.Values{"accessKey": {accessKey}}, sealed); err != nil {
+		return fmt.Errorf("add user %s: %w", accessKey, err)
+	}
+	return nil
+}
+
+// SetPolicy replaces the policy of a user, as JSON, from the next request on.
+func (s *Server) SetPolicy(ctx context.Context, accessKey, policyJSON string) error {
+	name := strings.ToLower("policy-of-" + accessKey)
+	if err := s.admin(ctx, http.MethodPut, "add-canned-policy", url.Values{"name": {name}}, []byte(policyJSON)); err != nil {
+		return fmt.Errorf("set policy of user %s: %w", accessKey, err)
+	}
+	attach := url.Values{"policyName": {name}, "userOrGroup": {accessKey}, "isGroup": {"false"}}
+	if err := s.admin(ctx, http.MethodPut, "set-user-or-group-policy", attach, nil); err != nil {
+		return fmt.Errorf("set policy of user %s: %w", accessKey, err)
+	}
+	return nil
+}
+
+// RemoveUser removes a user; their keys are refused from then on.
+func (s *Server) RemoveUser(ctx context.Context, accessKey string) error {
+	if err := s.admin(ctx, http.MethodDelete, "remove-user", url.Values{"accessKey": {accessKey}}, nil); err != nil {
+		return fmt.Errorf("remove user %s: %w", accessKey, err)
+	}
+	return nil
+}
+
+// SetQuota limits a bucket to a size in bytes; 0 removes the limit. MinIO refuses at once an object that alone reaches the limit,
+// and one that fills the bucket up only after its scanner has counted the objects before, which takes about a minute.
+// So a limit of 1 is a full bucket.
+func (s *Server) SetQuota(ctx context.Context, bucket string, bytes uint64) error {
+	quota := map[string]any{"size": bytes, "quota": bytes, "quotatype": "hard"}
+	if bytes == 0 {
+		quota = map[string]any{}
+	}
+	text, err := json.Marshal(quota)
+	if err == nil {
+		err = s.admin(ctx, http.MethodPut, "set-bucket-quota", url.Values{"bucket": {bucket}}, text)
+	}
+	if err != nil {
+		return fmt.Errorf("set quota of bucket %s: %w", bucket, err)
+	}
+	return nil
+}
