@@ -17,6 +17,9 @@ import (
 // staleUpload is how old an unfinished upload of ours must be to be swept: no living process works on it any more.
 const staleUpload = 24 * time.Hour
 
+// ErrLocalOnly marks a snapshot that is not to leave the node.
+var ErrLocalOnly = errors.New("taken with --no-mirror")
+
 // Source is where the mirror takes archives from; *snapshot.Dir is one.
 type Source interface {
 	List() (snapshot.Listing, error)
@@ -67,19 +70,19 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 	}
 	remote, err := bucket.List(ctx)
 	if err != nil {
-		return done, fmt.Errorf("list bucket: %w", err)
+		return done, err
 	}
 	p := planMirror(local.Snapshots, remote, o, now)
 	done.Waiting = len(p.upload)
 	var damaged error
 	for _, e := range p.upload {
-		err := upload(ctx, src, bucket, e, o)
+		err := MirrorOne(ctx, src, bucket, e, o)
 		switch {
 		case err == nil:
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Waiting--
 			p.arrived(e.Name)
-		case errors.Is(err, snapshot.ErrNotFound): // pruned here meanwhile
+		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned here meanwhile, or never wanted
 			done.Waiting--
 		case errors.Is(err, snapshot.ErrDamaged):
 			// The file's own trouble: the others go on.
@@ -104,6 +107,8 @@ type mirrorPlan struct {
 	orphan []snapshot.Name
 	newest snapshot.Name // of this node here and there; zero: there is none
 	there  map[snapshot.Name]bool
+
+	decisions []retention.Decision // on this node's rolling snapshots here and there
 }
 
 func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) *mirrorPlan {
@@ -123,7 +128,8 @@ func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) 
 		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 	})
 	keep := map[string]bool{}
-	for _, d := range PlanPrune(all, o.Node, o.Policy, now) {
+	p.decisions = PlanPrune(all, o.Node, o.Policy, now)
+	for _, d := range p.decisions {
 		keep[d.ID] = d.Keep
 	}
 	for _, e := range all {
@@ -194,14 +200,43 @@ func (p *mirrorPlan) remove(ctx context.Context, bucket Bucket, o MirrorOptions,
 	return failed
 }
 
-// upload proves the file and puts it.
-func upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o MirrorOptions) error {
+// PlanMirrorPrune decides on the bucket's rolling snapshots of this node as Mirror does, newest first, and names the
+// other nodes' that have outlived OrphanAfter. arrived tells whether the node's newest is there: without it Mirror removes
+// none of this node's.
+func PlanMirrorPrune(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) (decisions []retention.Decision, orphans []snapshot.Name, arrived bool) {
+	p := planMirror(local, remote, o, now)
+	for _, d := range p.decisions {
+		n, err := snapshot.ParseName(d.ID)
+		if err == nil && slices.ContainsFunc(remote, func(e snapshot.Entry) bool { return e.Name == n }) {
+			decisions = append(decisions, d)
+		}
+	}
+	return decisions, p.orphan, p.there[p.newest]
+}
+
+// MirrorPrune removes from the bucket what Mirror would, without uploading anything.
+func MirrorPrune(ctx context.Context, local []snapshot.Entry, bucket Bucket, o MirrorOptions, now time.Time) (Mirrored, error) {
+	var done Mirrored
+	remote, err := bucket.List(ctx)
+	if err != nil {
+		return done, err
+	}
+	p := planMirror(local, remote, o, now)
+	done.Waiting = len(p.upload)
+	return done, p.remove(ctx, bucket, o, &done)
+}
+
+// MirrorOne proves one archive and puts it. One taken with --no-mirror gives ErrLocalOnly.
+func MirrorOne(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o MirrorOptions) error {
 	f, err := src.File(e.Name)
 	if err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
 	defer f.Close()
 	a, err := snapshot.OpenArchive(f, e.Size)
+	if err == nil && a.Manifest.LocalOnly {
+		err = ErrLocalOnly
+	}
 	if err == nil {
 		err = a.Prove(ctx)
 	}
@@ -212,8 +247,5 @@ func upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o 
 	if o.Progress != nil {
 		progress = func(done, total int64) { o.Progress(e.Name, done, total) }
 	}
-	if err := bucket.Put(ctx, e.Name, f, e.Size, progress); err != nil {
-		return fmt.Errorf("mirror %s: %w", e.Name, err)
-	}
-	return nil
+	return bucket.Put(ctx, e.Name, f, e.Size, progress)
 }

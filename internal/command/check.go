@@ -17,7 +17,7 @@ import (
 func checkCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "try everything the daemon needs and show a line for each; give it the daemon's flags",
-		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), []cli.Flag{outputFlag()}),
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), []cli.Flag{outputFlag()}),
 		Action: func(c *cli.Context) error { return check(c, e) },
 	}
 }
@@ -73,6 +73,9 @@ func check(c *cli.Context, e env) error {
 	}
 	findings = append(findings, checkCertificates(cfg, now)...)
 	findings = append(findings, checkEtcd(c, cfg)...)
+	if hasBucket(c) {
+		findings = append(findings, checkBucket(c)...)
+	}
 	if asJSON {
 		err = printJSON(e.stdout, findings)
 	} else {

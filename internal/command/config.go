@@ -119,17 +119,20 @@ func minFree(c *cli.Context) (int64, error) {
 	return int64(free), nil
 }
 
-func policy(c *cli.Context) (retention.Policy, error) {
-	within, err := duration(c, "keep-within")
+func policy(c *cli.Context) (retention.Policy, error) { return policyOf(c, "") }
+
+// policyOf reads the policy whose flags begin with prefix.
+func policyOf(c *cli.Context, prefix string) (retention.Policy, error) {
+	within, err := duration(c, prefix+"keep-within")
 	if err != nil {
 		return retention.Policy{}, err
 	}
 	p := retention.Policy{
-		Last: c.Int("keep-last"), Within: within, Hourly: c.Int("keep-hourly"),
-		Daily: c.Int("keep-daily"), Weekly: c.Int("keep-weekly"), Monthly: c.Int("keep-monthly"),
+		Last: c.Int(prefix + "keep-last"), Within: within, Hourly: c.Int(prefix + "keep-hourly"),
+		Daily: c.Int(prefix + "keep-daily"), Weekly: c.Int(prefix + "keep-weekly"), Monthly: c.Int(prefix + "keep-monthly"),
 	}
 	if err := p.Validate(); err != nil {
-		return p, usageError{err}
+		return p, usagef("%s", strings.ReplaceAll(err.Error(), "--keep-", "--"+prefix+"keep-"))
 	}
 	return p, nil
 }

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"context"
+
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -11,7 +13,7 @@ import (
 func daemonCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "daemon", Usage: "take snapshots on a schedule and keep the ones that the policy wants",
-		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), logFlags()),
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), logFlags()),
 		Action: func(c *cli.Context) error { return runDaemon(c, e) },
 	}
 }
@@ -53,7 +55,7 @@ func runDaemon(c *cli.Context, e env) error {
 		}
 	case exitStatus(err) == exitUsage:
 		return err
-	case c.Context.Err() != nil: // stopped already
+	case c.Err() != nil: // stopped already
 	default:
 		log.WithError(err).Warn("etcd does not answer yet")
 	}
@@ -87,5 +89,10 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
 	o.Node, o.Store, o.Taker = take.Node, dir, t
-	return t, o, nil
+	if err := checkS3(c); err != nil || !hasBucket(c) {
+		return t, o, err
+	}
+	mirror, err := mirrorOptions(c, take.Node, o.Policy)
+	o.Mirror = func(ctx context.Context) (daemon.Mirrored, error) { return mirrorPass(ctx, c, dir, mirror) }
+	return t, o, err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
@@ -41,7 +42,7 @@ func exitStatus(err error) int {
 		return exitDamaged
 	}
 	for _, usage := range []error{
-		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters,
+		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
 	} {
 		if errors.Is(err, usage) {
 			return exitUsage

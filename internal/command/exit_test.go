@@ -135,7 +135,7 @@ func TestPruneTellsWhatItDidBeforeItFailed(t *testing.T) {
 	if status != exitFailed || stderr != "etcd-rolling-backup: stopped by a signal\n" {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
-	for _, want := range []string{"keep     rolling_n1_20250101T000000Z.db.zst", "it could not be removed", "removed 0 of 2"} {
+	for _, want := range []string{"keep     local   rolling_n1_20250101T000000Z.db.zst", "it could not be removed", "removed 0 of 2"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, stdout)
 		}

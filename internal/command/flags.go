@@ -82,6 +82,50 @@ func policyFlags() []cli.Flag {
 	}
 }
 
+func s3Flags() []cli.Flag {
+	const g = "s3"
+	return []cli.Flag{
+		text(g, "s3-bucket", "", "`BUCKET` that mirrors the snapshots; without one there is no mirror"),
+		text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless http:// stands before it (default: Amazon)"),
+		text(g, "s3-region", "", "`REGION` of the bucket (default: us-east-1)", "AWS_REGION", "AWS_DEFAULT_REGION"),
+		text(g, "s3-folder", "", "`FOLDER` in the bucket, one for each cluster"),
+		text(g, "s3-access-key-file", "", "`FILE` with the access key; without it AWS variables, profile, web identity, IAM role"),
+		text(g, "s3-secret-key-file", "", "`FILE` with the secret key"),
+		text(g, "s3-ca", "", "`CA` of the server's certificate beside the system's: a file, PEM text, or base64 of it"),
+		&cli.BoolFlag{Name: "s3-insecure-skip-verify", Category: g, EnvVars: envVars("s3-insecure-skip-verify"), Usage: "take any server certificate"},
+		text(g, "s3-bucket-lookup", "auto", "`STYLE` of the bucket in URLs: auto, dns or path"),
+		text(g, "s3-sse", "", "server-side encryption: `MODE` s3, kms or kms:KEYID"),
+		text(g, "s3-storage-class", "", "storage `CLASS` of the objects"),
+		text(g, "s3-object-lock", "0s", "lock each object for `DURATION`; the bucket must have Object Lock"),
+		text(g, "s3-object-lock-mode", "governance", "`MODE` of the lock: governance or compliance"),
+		text(g, "s3-upload-rate", "0", "upload at most `SIZE` a second, such as 10MiB; 0: as fast as it goes"),
+		text(g, "s3-checksum", "auto", "`MODE`: auto (S3's own checksums) or md5 (servers without them)"),
+		text(g, "s3-timeout", "30s", "longest wait (`DURATION`) for an answer of S3; transfers have --s3-stall"),
+		text(g, "s3-stall", "1m", "longest wait (`DURATION`) for the next byte of a transfer"),
+	}
+}
+
+func s3PolicyFlags() []cli.Flag {
+	flags := []cli.Flag{text("s3 retention", "s3-orphan-after", "0s", "remove other nodes' rolling snapshots, but for the newest, when that is older than `DURATION`; 0s: never")}
+	for _, f := range policyFlags() {
+		switch f := f.(type) {
+		case *cli.IntFlag:
+			f.Name, f.Value = "s3-"+f.Name, 0
+			f.Category, f.EnvVars, f.Usage = "s3 retention", envVars(f.Name), "in the bucket: "+f.Usage
+			flags = append(flags, f)
+		case *cli.StringFlag:
+			f.Name = "s3-" + f.Name
+			f.Category, f.EnvVars, f.Usage = "s3 retention", envVars(f.Name), "in the bucket: "+f.Usage
+			flags = append(flags, f)
+		}
+	}
+	return flags
+}
+
+func fromFlag(value, usage string) cli.Flag {
+	return text("store", "from", value, usage)
+}
+
 func outputFlag() cli.Flag {
 	return text("general", "output", "table", "`FORMAT`: table or json")
 }

@@ -1,10 +1,15 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 func listCommand(e env) *cli.Command {
@@ -12,7 +17,7 @@ func listCommand(e env) *cli.Command {
 		Name: "list", Usage: "show the snapshots, newest first",
 		Flags: group(
 			[]cli.Flag{&cli.BoolFlag{Name: "all", Category: "store", EnvVars: envVars("all"), Usage: "also show partial and foreign files"}, outputFlag()},
-			dirFlags()),
+			[]cli.Flag{fromFlag("", "`PLACE`: local, s3 or all (default: all where --s3-bucket is given, else local)")}, dirFlags(), s3Flags()),
 		Action: func(c *cli.Context) error { return list(c, e) },
 	}
 }
@@ -32,23 +37,23 @@ func list(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	dir, err := directory(c)
-	if err != nil {
-		return err
-	}
-	found, err := dir.List()
+	local, remote, err := places(c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
-	for _, entry := range found.Snapshots {
-		m, err := dir.Manifest(entry.Name)
-		r := snapshotRow(entry, m)
-		if err != nil {
-			r.Error = err.Error()
+	var found snapshot.Listing
+	if local {
+		if found, err = out.addLocal(c); err != nil {
+			return err
 		}
-		out.Snapshots = append(out.Snapshots, r)
 	}
+	if remote {
+		if err := out.addRemote(c); err != nil {
+			return err
+		}
+	}
+	out.sort()
 	if c.Bool("all") {
 		out.Partials, out.Foreign = found.Partials, found.Foreign
 	}
@@ -58,10 +63,71 @@ func list(c *cli.Context, e env) error {
 	return out.print(e, time.Now())
 }
 
-func (l listing) print(e env, now time.Time) error {
+func (l *listing) addLocal(c *cli.Context) (snapshot.Listing, error) {
+	dir, err := directory(c)
+	if err != nil {
+		return snapshot.Listing{}, err
+	}
+	found, err := dir.List()
+	if err != nil {
+		return found, err
+	}
+	for _, entry := range found.Snapshots {
+		m, err := dir.Manifest(entry.Name)
+		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, fromLocal))
+	}
+	return found, nil
+}
+
+// addRemote reads a manifest from the bucket only where there is none here: each costs a request.
+func (l *listing) addRemote(c *cli.Context) error {
+	b, err := openBucket(c)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	entries, err := b.List(c.Context)
+	if err != nil {
+		return err
+	}
+	here := map[string]int{}
+	for i, r := range l.Snapshots {
+		here[r.Name] = i
+	}
+	for _, entry := range entries {
+		if i, ok := here[entry.Name.String()]; ok {
+			l.Snapshots[i].Places = append(l.Snapshots[i].Places, fromS3)
+			continue
+		}
+		var m snapshot.Manifest
+		tail, bytes, err := b.Tail(c.Context, entry.Name)
+		if err == nil {
+			m, _, err = snapshot.DecodeTail(tail, bytes)
+		}
+		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, fromS3))
+	}
+	return nil
+}
+
+func newRow(entry snapshot.Entry, m snapshot.Manifest, err error, place string) row {
+	r := snapshotRow(entry, m)
+	r.Places = []string{place}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+func (l *listing) sort() {
+	slices.SortStableFunc(l.Snapshots, func(a, b row) int {
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+func (l *listing) print(e env, now time.Time) error {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name, age(now, r.Time), size(r.Size)}
+		line := []string{r.Name, strings.Join(r.Places, "+"), age(now, r.Time), size(r.Size)}
 		if m := r.Manifest; m != nil {
 			line = append(line, size(m.RawSize), fmt.Sprint(m.Revision), m.EtcdVersion)
 		} else {
@@ -70,14 +136,14 @@ func (l listing) print(e env, now time.Time) error {
 		lines = append(lines, line)
 	}
 	for _, name := range l.Partials {
-		lines = append(lines, []string{name, "-", "-", "-", "-", "partial"})
+		lines = append(lines, []string{name, fromLocal, "-", "-", "-", "-", "partial"})
 	}
 	for _, name := range l.Foreign {
-		lines = append(lines, []string{name, "-", "-", "-", "-", "foreign"})
+		lines = append(lines, []string{name, fromLocal, "-", "-", "-", "-", "foreign"})
 	}
 	if len(lines) == 0 {
 		_, err := fmt.Fprintln(e.stdout, "no snapshots yet")
 		return err
 	}
-	return printTable(e.stdout, []string{"NAME", "AGE", "SIZE", "DATABASE", "REVISION", "ETCD"}, lines)
+	return printTable(e.stdout, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "ETCD"}, lines)
 }

@@ -20,6 +20,7 @@ type row struct {
 	Node     string             `json:"node"`
 	Time     time.Time          `json:"time"`
 	Size     int64              `json:"size"`
+	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
 }

@@ -40,7 +40,7 @@ func (p *progress) update(done, total int64) {
 }
 
 func (p *progress) done() {
-	if p.bar != nil {
+	if p != nil && p.bar != nil {
 		_ = p.bar.Clear() // only the look is lost
 	}
 }

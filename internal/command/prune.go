@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ func pruneCommand(e env) *cli.Command {
 		Name: "prune", Usage: "apply the retention policy to this node's rolling snapshots now",
 		Flags: group(
 			[]cli.Flag{&cli.BoolFlag{Name: "dry-run", Category: "retention", EnvVars: envVars("dry-run"), Usage: "only show what would be removed, and why"}, outputFlag()},
-			policyFlags(), dirFlags(), nodeFlags()),
+			[]cli.Flag{fromFlag("", "`PLACE`: local, s3 or all (default: all where --s3-bucket is given, else local)")},
+			policyFlags(), s3PolicyFlags(), s3Flags(), dirFlags(), nodeFlags()),
 		Action: func(c *cli.Context) error { return prune(c, e) },
 	}
 }
@@ -26,6 +28,7 @@ func pruneCommand(e env) *cli.Command {
 // pruned is one decision as --output json shows it.
 type pruned struct {
 	Name    string   `json:"name"`
+	Place   string   `json:"place"`
 	Keep    bool     `json:"keep"`
 	Reasons []string `json:"reasons"`
 }
@@ -50,19 +53,81 @@ func prune(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	decisions, failed := decide(c, dir, name, p)
-	if failed != nil && len(decisions) == 0 {
-		return failed
+	local, remote, err := places(c)
+	if err != nil {
+		return err
 	}
-	out := make([]pruned, 0, len(decisions))
-	for _, d := range decisions {
-		out = append(out, pruned{Name: d.ID, Keep: d.Keep, Reasons: d.Reasons})
+	mirror, err := mirrorOptions(c, name, p)
+	if err != nil {
+		return err
+	}
+	out := []pruned{}
+	var failed error
+	if local {
+		decisions, err := decide(c, dir, name, p)
+		out, failed = appendPruned(out, decisions, fromLocal), err
+	}
+	if remote && failed == nil {
+		var decisions []retention.Decision
+		decisions, failed = decideRemote(c, dir, mirror)
+		out = appendPruned(out, decisions, fromS3)
+	}
+	if failed != nil && len(out) == 0 {
+		return failed
 	}
 	// What was removed before something failed is told all the same.
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, out), failed)
 	}
 	return errors.Join(printPruned(e, out, name, p, c.Bool("dry-run")), failed)
+}
+
+func appendPruned(out []pruned, decisions []retention.Decision, place string) []pruned {
+	for _, d := range decisions {
+		out = append(out, pruned{Name: d.ID, Place: place, Keep: d.Keep, Reasons: d.Reasons})
+	}
+	return out
+}
+
+// decideRemote prunes the bucket, or only says how.
+func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions) ([]retention.Decision, error) {
+	b, err := openBucket(c)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	l, err := dir.List()
+	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) { // on another machine there is none
+		return nil, err
+	}
+	remote, err := b.List(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	decisions, orphans, arrived := daemon.PlanMirrorPrune(l.Snapshots, remote, o, now)
+	for _, n := range orphans {
+		decisions = append(decisions, retention.Decision{
+			Item: retention.Item{ID: n.String(), Time: n.Time}, Reasons: []string{"its node has had no new one for " + age(now, n.Time)},
+		})
+	}
+	if !arrived {
+		for i := range decisions {
+			if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(orphans, func(n snapshot.Name) bool { return n.String() == d.ID }) {
+				d.Keep, d.Reasons = true, append(d.Reasons, "but the newest is not in the bucket yet: mirror first")
+			}
+		}
+	}
+	if c.Bool("dry-run") {
+		return decisions, nil
+	}
+	done, err := daemon.MirrorPrune(c.Context, l.Snapshots, b, o, now)
+	for i := range decisions {
+		if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(done.Removed, func(n snapshot.Name) bool { return n.String() == d.ID }) {
+			d.Keep, d.Reasons = true, append(d.Reasons, "it could not be removed: held by Object Lock, or see the error")
+		}
+	}
+	return decisions, err
 }
 
 func decide(c *cli.Context, dir *snapshot.Dir, node string, p retention.Policy) ([]retention.Decision, error) {
@@ -88,10 +153,10 @@ func printPruned(e env, out []pruned, node string, p retention.Policy, dryRun bo
 			action = word
 			removed++
 		}
-		lines = append(lines, []string{action, d.Name, strings.Join(d.Reasons, ", ")})
+		lines = append(lines, []string{action, d.Place, d.Name, strings.Join(d.Reasons, ", ")})
 	}
 	if len(lines) > 0 {
-		if err := printTable(e.stdout, []string{"ACTION", "NAME", "REASON"}, lines); err != nil {
+		if err := printTable(e.stdout, []string{"ACTION", "PLACE", "NAME", "REASON"}, lines); err != nil {
 			return err
 		}
 	}

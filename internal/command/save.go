@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,11 @@ func saveCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "save", Usage: "take one snapshot now; retention never removes it",
 		Flags: group(
-			[]cli.Flag{text("snapshot", "name", snapshot.ManualSet, "`LABEL` that begins the snapshot's name")},
-			etcdFlags(), storeFlags(), logFlags(), []cli.Flag{outputFlag()}),
+			[]cli.Flag{
+				text("snapshot", "name", snapshot.ManualSet, "`LABEL` that begins the snapshot's name"),
+				&cli.BoolFlag{Name: "no-mirror", Category: "snapshot", EnvVars: envVars("no-mirror"), Usage: "never bring this snapshot to the bucket"},
+			},
+			etcdFlags(), storeFlags(), s3Flags(), logFlags(), []cli.Flag{outputFlag()}),
 		Action: func(c *cli.Context) error { return save(c, e) },
 	}
 }
@@ -46,7 +50,13 @@ func save(c *cli.Context, e env) error {
 	if strings.EqualFold(o.Set, snapshot.RollingSet) {
 		return usagef("--name: %q is the daemon's own, which retention prunes: choose another label", o.Set)
 	}
+	if strings.EqualFold(o.Set, snapshot.Latest) {
+		return usagef("--name: %q names the newest of all wherever a snapshot is asked for: choose another label", o.Set)
+	}
 	if _, err := etcdConfig(c); err != nil {
+		return err
+	}
+	if err := checkS3(c); err != nil {
 		return err
 	}
 	dir, err := directory(c)
@@ -64,18 +74,42 @@ func save(c *cli.Context, e env) error {
 		log.WithField("files", removed).Warn("removed partial snapshots of a run that was cut off")
 	}
 	bar := newProgress(e.stderr, "saving")
-	o.Progress = bar.update
+	o.Progress, o.LocalOnly = bar.update, c.Bool("no-mirror")
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: daemon.RoleAny, dir: dir, options: o}
 	taken, err := t.Take(c.Context, func() {})
 	bar.done()
 	if err != nil {
 		return err
 	}
+	failed := saveMirror(c, e, dir, taken.Entry)
 	if asJSON {
-		return printJSON(e.stdout, snapshotRow(taken.Entry, taken.Manifest))
+		return errors.Join(printJSON(e.stdout, snapshotRow(taken.Entry, taken.Manifest)), failed)
 	}
 	m := taken.Manifest
 	_, err = fmt.Fprintf(e.stdout, "saved %s\n  revision %d, database %s, archive %s, took %s\n", filepath.Join(dir.Path(), taken.Name.String()),
 		m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
-	return err
+	if err == nil && failed == nil && hasBucket(c) && !m.LocalOnly {
+		_, err = fmt.Fprintf(e.stdout, "  mirrored to s3://%s\n", c.String("s3-bucket"))
+	}
+	return errors.Join(err, failed)
+}
+
+// saveMirror brings the new snapshot to the bucket, where there is one.
+func saveMirror(c *cli.Context, e env, dir *snapshot.Dir, entry snapshot.Entry) error {
+	if !hasBucket(c) || c.Bool("no-mirror") {
+		return nil
+	}
+	b, err := openBucket(c)
+	if err == nil {
+		defer b.Close()
+		bar := newProgress(e.stderr, "mirroring")
+		err = daemon.MirrorOne(c.Context, dir, b, entry, daemon.MirrorOptions{
+			Progress: func(_ snapshot.Name, done, total int64) { bar.update(done, total) },
+		})
+		bar.done()
+	}
+	if err != nil {
+		return fmt.Errorf("the snapshot is safe here and not in the bucket: %w (once that is mended: mirror)", err)
+	}
+	return nil
 }

@@ -17,8 +17,11 @@ func verifyCommand(e env) *cli.Command {
 		Name: "verify", Usage: "prove a snapshot whole: zstd data, digests, every page of the database",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
 		Flags: group(
-			[]cli.Flag{text("store", "min-free", "1GiB", "`SIZE` that the unpacked database leaves free on the disk"), outputFlag()},
-			dirFlags()),
+			[]cli.Flag{
+				text("store", "min-free", "1GiB", "`SIZE` that the unpacked database leaves free on the disk"),
+				fromFlag(fromLocal, "`PLACE`: local or s3"), outputFlag(),
+			},
+			dirFlags(), s3Flags()),
 		Action: func(c *cli.Context) error { return verify(c, e) },
 	}
 }
@@ -45,7 +48,21 @@ func verify(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	f, scratch, err := openSnapshot(c)
+	local, remote, err := places(c)
+	if err != nil {
+		return err
+	}
+	if local && remote {
+		return usagef("--from: verify takes one snapshot from one place: local or s3")
+	}
+	var f *os.File
+	var scratch *snapshot.Dir
+	var name string
+	if remote {
+		f, scratch, name, err = fetchSnapshot(c, e, free)
+	} else if f, scratch, err = openSnapshot(c); err == nil {
+		name = f.Name()
+	}
 	if err != nil {
 		return err
 	}
@@ -54,21 +71,49 @@ func verify(c *cli.Context, e env) error {
 	r, err := snapshot.Verify(c.Context, f, scratch, free, bar.update)
 	bar.done()
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", f.Name(), err)
+		return fmt.Errorf("verify %s: %w", name, err)
 	}
 	if asJSON {
 		return printJSON(e.stdout, verified{
-			File: f.Name(), Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
+			File: name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
 		})
 	}
-	if taken := r.Manifest.Name; taken != filepath.Base(f.Name()) {
+	if taken := r.Manifest.Name; taken != filepath.Base(name) {
 		if _, err := fmt.Fprintf(e.stderr, "the file is a renamed copy of %s\n", taken); err != nil {
 			return err
 		}
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s is whole\n  revision %d, %d keys, hash %x, database %s, taken %s from etcd %s\n",
-		f.Name(), r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
+		name, r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
 	return err
+}
+
+// fetchSnapshot brings what the first argument names in the bucket into a nameless file, whose disk is that of --dir
+// where there is one, else of the temporary files.
+func fetchSnapshot(c *cli.Context, e env, free int64) (*os.File, *snapshot.Dir, string, error) {
+	b, err := openBucket(c)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	defer b.Close()
+	entry, err := findRemote(c, b)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	dir, err := directory(c)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	scratch := scratchFor(dir.Path())
+	body, bytes, err := b.Get(c.Context, entry.Name)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	defer body.Close()
+	bar := newProgress(e.stderr, "downloading")
+	f, err := scratch.Fetch(c.Context, body, bytes, free, bar.update)
+	bar.done()
+	return f, scratch, entry.Name.String(), err
 }
 
 // openSnapshot opens what the first argument names. The scratch directory is the one that the file lies in where

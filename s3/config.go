@@ -1,0 +1,188 @@
+package s3
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/encrypt"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+)
+
+const (
+	defaultTimeout  = 30 * time.Second
+	defaultStall    = time.Minute
+	defaultEndpoint = "s3.amazonaws.com"
+	defaultRegion   = "us-east-1" // what servers other than Amazon's take when none is given
+
+	// minUploadRate leaves a byte moving well within any sensible Stall.
+	minUploadRate = 1 << 10
+)
+
+// Checksum modes.
+const (
+	ChecksumAuto = "auto" // S3's own: CRC-32C of each part and of the whole object
+	ChecksumMD5  = "md5"  // Content-MD5 and ETag, for servers without S3's own checksums
+)
+
+// Config says where the bucket is and how it is reached. Files and environment are read anew by each Open, so
+// rotated keys and certificates need no restart.
+type Config struct {
+	Bucket   string
+	Endpoint string // with or without scheme; http:// is plain by explicit wish, without a scheme it is https; "" is Amazon
+	Region   string
+	Folder   string // with or without slashes at its ends
+
+	// Both or none. Without them: environment, AWS profile file, web identity, IAM role, the first that has keys.
+	AccessKeyFile, SecretKeyFile string
+
+	CA                 string // PEM text, base64 of PEM, or a file path; system roots stay trusted
+	InsecureSkipVerify bool
+	Lookup             string // auto, dns, path; "" is auto
+	SSE                string // "", s3, kms (the bucket's default key) or kms:KEYID
+	StorageClass       string
+	LockMode           string        // governance or compliance
+	LockFor            time.Duration // 0: no Object Lock
+	UploadRate         int64         // bytes per second, 0: unlimited
+	Checksum           string        // auto or md5; "" is auto
+	Timeout            time.Duration // for each small call; 0: 30 s
+	Stall              time.Duration // longest wait in a transfer without a byte moved; 0: 1 min
+}
+
+// Check finds what can't work without reading a file or asking a server. Errors wrap ErrConfig and name the flag.
+func (c Config) Check() error {
+	u, err := c.endpointURL()
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Bucket == "":
+		return configError("--s3-bucket is empty")
+	case s3utils.CheckValidBucketNameStrict(c.Bucket) != nil:
+		return configError("--s3-bucket: %q is not a bucket's name: 3 to 63 lowercase letters, digits, dots and hyphens", c.Bucket)
+	case u.Scheme == "http" && (c.CA != "" || c.InsecureSkipVerify):
+		return configError("--s3-endpoint: %s is plain http, yet --s3-ca or --s3-insecure-skip-verify is given: write https:// or leave them out", u)
+	case c.CA != "" && c.InsecureSkipVerify:
+		return configError("--s3-ca and --s3-insecure-skip-verify contradict each other: give one of them")
+	case (c.AccessKeyFile == "") != (c.SecretKeyFile == ""):
+		return configError("--s3-access-key-file and --s3-secret-key-file go together: give both or neither")
+	case c.UploadRate < 0 || 0 < c.UploadRate && c.UploadRate < minUploadRate:
+		return configError("--s3-upload-rate: %d is not 0 (unlimited) or at least %d bytes per second", c.UploadRate, minUploadRate)
+	case c.Timeout < 0 || c.Stall < 0:
+		return configError("--s3-timeout and --s3-stall: a duration below 0 waits for nothing")
+	}
+	if err := checkFolder(c.Folder); err != nil {
+		return err
+	}
+	return c.checkChoices()
+}
+
+func (c Config) checkChoices() error {
+	if _, err := c.lookup(); err != nil {
+		return err
+	}
+	if _, err := c.encryption(); err != nil {
+		return err
+	}
+	switch c.Checksum {
+	case "", ChecksumAuto, ChecksumMD5:
+	default:
+		return configError("--s3-checksum: %q is not auto or md5", c.Checksum)
+	}
+	switch {
+	case c.LockFor < 0:
+		return configError("--s3-object-lock: a duration below 0 holds nothing")
+	case c.LockFor > 0 && !c.lockMode().IsValid():
+		return configError("--s3-object-lock-mode: %q is not governance or compliance", c.LockMode)
+	}
+	return nil
+}
+
+// endpointURL is scheme and host of the server. The endpoint is not repeated in errors where it may hold a password.
+func (c Config) endpointURL() (*url.URL, error) {
+	full := c.Endpoint
+	if full == "" {
+		full = defaultEndpoint
+	}
+	if !strings.Contains(full, "://") {
+		full = "https://" + full
+	}
+	u, err := url.Parse(full)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, configError("--s3-endpoint is not HOST, HOST:PORT, http://HOST or https://HOST")
+	case u.User != nil:
+		return nil, configError("--s3-endpoint holds a user or password: give the keys with --s3-access-key-file and --s3-secret-key-file")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, configError("--s3-endpoint: %s has something after the host: name the bucket with --s3-bucket, the folder with --s3-folder", u.Redacted())
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// region must be set, or minio-go would ask for the bucket's location, which needs a permission of its own.
+func (c Config) region(u *url.URL) string {
+	if c.Region != "" {
+		return c.Region
+	}
+	if r := s3utils.GetRegionFromURL(*u); r != "" {
+		return r
+	}
+	return defaultRegion
+}
+
+func (c Config) lookup() (minio.BucketLookupType, error) {
+	switch c.Lookup {
+	case "", "auto":
+		return minio.BucketLookupAuto, nil
+	case "dns":
+		return minio.BucketLookupDNS, nil
+	case "path":
+		return minio.BucketLookupPath, nil
+	}
+	return 0, configError("--s3-bucket-lookup: %q is not auto, dns or path", c.Lookup)
+}
+
+func (c Config) encryption() (encrypt.ServerSide, error) {
+	kind, id, _ := strings.Cut(c.SSE, ":")
+	switch {
+	case c.SSE == "":
+		return nil, nil //nolint:nilnil // no encryption is a choice, and minio-go's way to say it
+	case c.SSE == "s3":
+		return encrypt.NewSSE(), nil
+	case kind == "kms" && (id != "" || c.SSE == "kms"):
+		return encrypt.NewSSEKMS(id, nil)
+	}
+	return nil, configError("--s3-sse: %q is not s3, kms or kms:KEYID", c.SSE)
+}
+
+func (c Config) lockMode() minio.RetentionMode {
+	return minio.RetentionMode(strings.ToUpper(c.LockMode))
+}
+
+// checkFolder refuses what servers read in different ways: MinIO, for one, drops double slashes and refuses dots.
+func checkFolder(folder string) error {
+	trimmed := strings.Trim(folder, "/")
+	if trimmed == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(trimmed, "/") {
+		if part == "" || part == "." || part == ".." {
+			return configError("--s3-folder: %q has an empty part, . or .. in it", folder)
+		}
+	}
+	for _, r := range trimmed {
+		if r < ' ' || r == 0x7f || r == '\\' || r == '\ufffd' {
+			return configError("--s3-folder: %q has %q in it, which not every server takes", folder, r)
+		}
+	}
+	if len(trimmed) > 700 { // an object's key ends at 1024 bytes, a snapshot's name at 250
+		return configError("--s3-folder is longer than 700 bytes")
+	}
+	return nil
+}
+
+func configError(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
+}

@@ -1,0 +1,123 @@
+package s3
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+// Secret is a text that prints as stars.
+type Secret string
+
+const stars = "***"
+
+// String hides the text where it is asked for as such.
+func (Secret) String() string { return stars }
+
+// Format hides it from every verb of fmt, in structs as well.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) } // fmt has nowhere to report it
+
+// MarshalText hides it from JSON and YAML.
+func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
+
+// credentials gives the files' keys, or a chain that asks at the first call.
+func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
+	if c.AccessKeyFile != "" {
+		access, err := readKey("--s3-access-key-file", c.AccessKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		secret, err := readKey("--s3-secret-key-file", c.SecretKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		return credentials.NewStaticV4(string(access), string(secret), ""), nil
+	}
+	iam := &credentials.IAM{Client: &http.Client{Transport: t, Timeout: dialTimeout}}
+	web := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != ""
+	if web {
+		iam.Endpoint = os.Getenv("AWS_ENDPOINT_URL_STS") // "" is Amazon's
+	}
+	found := &chain{providers: []source{
+		{"environment", &credentials.EnvAWS{}},
+		{"AWS profile file", &credentials.FileAWSCredentials{}},
+	}}
+	switch {
+	case web:
+		found.providers = append(found.providers, source{"web identity", iam})
+	case !strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
+		found.providers = append(found.providers, source{"IAM role", iam})
+	}
+	return credentials.New(found), nil
+}
+
+func readKey(flag, file string) (Secret, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", configError("read %s: %w", flag, shorten(err))
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsAny(key, " \t\r\n") {
+		return "", configError("read %s: %s does not hold one word", flag, file)
+	}
+	return Secret(key), nil
+}
+
+// shorten cuts a long or many-lined path out of an error: a CA's text may have been taken for a path.
+func shorten(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && (len(path.Path) > 256 || strings.ContainsAny(path.Path, "\r\n")) {
+		return path.Err
+	}
+	return err
+}
+
+type source struct {
+	name     string
+	provider credentials.Provider
+}
+
+// chain takes the first source that has keys. minio-go's own goes on without any, as an anonymous user, and so ends in
+// a misleading "access denied"; this one says what it tried.
+type chain struct {
+	providers []source
+	current   credentials.Provider
+}
+
+// RetrieveWithCredContext asks one source after the other.
+func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	var tried []string
+	for _, s := range c.providers {
+		v, err := s.provider.RetrieveWithCredContext(cc)
+		if err == nil && v.AccessKeyID != "" && v.SecretAccessKey != "" {
+			c.current = s.provider
+			return v, nil
+		}
+		tried = append(tried, s.name+": "+reason(err))
+	}
+	return credentials.Value{}, fmt.Errorf("%w: no keys: give --s3-access-key-file and --s3-secret-key-file (%s)",
+		ErrCredentials, strings.Join(tried, "; "))
+}
+
+// Retrieve is what older callers of minio-go use.
+func (c *chain) Retrieve() (credentials.Value, error) { return c.RetrieveWithCredContext(nil) }
+
+// IsExpired tells whether the keys must be asked for again.
+func (c *chain) IsExpired() bool { return c.current == nil || c.current.IsExpired() }
+
+// reason never repeats what a credential source printed: it may be a key.
+func reason(err error) string {
+	switch {
+	case err == nil:
+		return "none"
+	case errors.Is(err, fs.ErrNotExist):
+		return "no file"
+	}
+	return plainText(err)
+}

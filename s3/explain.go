@@ -1,0 +1,147 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// maxText bounds how much of a server's or proxy's own words stands in an error: some send whole pages.
+const maxText = 300
+
+// callError prints one line and unwraps to its class and to what minio-go gave.
+type callError struct {
+	text string
+	kind error
+	err  error
+}
+
+func (e *callError) Error() string   { return e.text }
+func (e *callError) Unwrap() []error { return []error{e.kind, e.err} }
+
+// explain makes one readable line of err: what, where, why, and what to look at. action is the permission needed.
+func (b *Bucket) explain(ctx context.Context, doing, action string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+	}
+	if ours := new(callError); errors.As(err, &ours) {
+		return err
+	}
+	kind := classify(err)
+	text := plainText(err)
+	switch {
+	case !errors.Is(kind, ErrPermission):
+	case b.Skew().Abs() > maxSkew:
+		kind = ErrClock // the answer to a HEAD has no body that could say so
+	default:
+		kind = &PermissionError{Action: action}
+	}
+	if h := b.hint(kind, action, text, err); h != "" {
+		text += " (" + h + ")"
+	}
+	if kind == nil {
+		kind = errUnknown
+	}
+	return &callError{text: fmt.Sprintf("%s: %s: %s", doing, b, text), kind: kind, err: err}
+}
+
+// errUnknown is the class of what no table knows.
+var errUnknown = errors.New("s3 error")
+
+// plainText is err's own message in one line, without the URL that net/http puts before it.
+func plainText(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if errors.Is(err, context.DeadlineExceeded) {
+		text = "no answer in time"
+	}
+	if res, ok := response(err); ok && res.Code != "" && !strings.Contains(text, res.Code) {
+		text = res.Code + ": " + text
+	}
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return strings.TrimSuffix(text, ".")
+}
+
+func response(err error) (minio.ErrorResponse, bool) {
+	var res minio.ErrorResponse
+	ok := errors.As(err, &res)
+	return res, ok
+}
+
+// hint says what to look at.
+func (b *Bucket) hint(kind error, action, text string, err error) string {
+	for _, h := range []struct{ piece, hint string }{
+		{"certificate signed by unknown authority", "--s3-ca is not the CA of the server's certificate"},
+		{"certificate is valid for", "the server's certificate does not name this host: use a name that it has in --s3-endpoint"},
+		{"certificate is not valid for any names", "the server's certificate names no host: it needs a subject alternative name"},
+		{"doesn't contain any IP SANs", "the server's certificate names no IP address: use a name that it has in --s3-endpoint"},
+		{"certificate has expired or is not yet valid", "renew the server's certificate, or set the clock"},
+		{"server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if that is wanted"},
+		{"HTTP request to an HTTPS server", "the server wants TLS: write https:// in --s3-endpoint"},
+		{"first record does not look like a TLS handshake", "the server does not speak TLS there: is the port of --s3-endpoint right?"},
+		{"proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and the proxy running?"},
+		{"Proxy Authentication Required", "the HTTP proxy wants a user and password, in HTTPS_PROXY or HTTP_PROXY"},
+		{"API port", "this is the port of MinIO's console: give the API's in --s3-endpoint"},
+		{"ObjectLockConfiguration", "--s3-object-lock needs a bucket that was made with Object Lock"},
+		{"KMS", "--s3-sse needs a KMS behind the server: set one up, or leave --s3-sse out"},
+		{"torage class", "--s3-storage-class is none that the server knows"},
+		{"no such host", "is --s3-endpoint right, and DNS working?"},
+		{"connection refused", "is the server running, and --s3-endpoint right?"},
+	} {
+		if strings.Contains(text, h.piece) {
+			return h.hint
+		}
+	}
+	return b.hintByKind(kind, action, err)
+}
+
+func (b *Bucket) hintByKind(kind error, action string, err error) string {
+	res, _ := response(err)
+	is := func(target error) bool { return errors.Is(kind, target) }
+	switch {
+	case is(ErrPermission):
+		return fmt.Sprintf("allow %s in the policy of these keys", action)
+	case is(ErrNoBucket):
+		return "make the bucket, or correct --s3-bucket"
+	case is(ErrCredentials) && res.Code == "SignatureDoesNotMatch":
+		return "the secret key does not belong to the access key: correct --s3-secret-key-file"
+	case is(ErrCredentials) && strings.HasPrefix(res.Code, "Expired"):
+		return "the keys have expired: renew them"
+	case is(ErrCredentials) && res.Code != "":
+		return "the server does not know these keys: correct --s3-access-key-file and --s3-secret-key-file"
+	case is(ErrClock):
+		return fmt.Sprintf("this clock is %s the server's: set it, NTP keeps it right", skewText(b.Skew()))
+	case is(ErrTimeout):
+		return "the server is silent: is it overloaded, or a firewall between?"
+	case is(ErrQuota):
+		return "raise the quota, free space there, or keep less with --s3-keep-last"
+	case is(ErrConfig) && res.Region != "" && res.Region != b.region:
+		return fmt.Sprintf("the bucket is in %s: give --s3-region %s", res.Region, res.Region)
+	case is(ErrConfig) && (res.Code == "AuthorizationHeaderMalformed" || res.Code == "InvalidRegion" || res.StatusCode == http.StatusMovedPermanently):
+		return "--s3-region is not the bucket's, or --s3-endpoint is another region's"
+	case is(ErrConnection) && strings.HasPrefix(b.endpoint, "http:"):
+		return "does the server want TLS? Then write https:// in --s3-endpoint"
+	case is(ErrCertificate):
+		return "are --s3-endpoint and --s3-ca right?"
+	}
+	return ""
+}
+
+// skewText reads "20m0s ahead of" or "5s behind".
+func skewText(d time.Duration) string {
+	if d < 0 {
+		return (-d).Round(time.Second).String() + " behind"
+	}
+	return d.Round(time.Second).String() + " ahead of"
+}

@@ -1,0 +1,52 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// maxChunk is what net/http asks of a body at a time.
+const maxChunk = 32 << 10
+
+// newLimit lets pass so little at a time that a wait is short beside Stall, also when all threads wait.
+func newLimit(bytesPerSecond int64) *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(min(maxChunk, max(bytesPerSecond/8, 1))))
+}
+
+// section is the body of one request: a piece of the archive, counted and held to the rate limit. It has no Seek:
+// each try gets a new one.
+type section struct {
+	ctx   context.Context //nolint:containedctx // io.Reader takes none, and a wait for the rate limit must end with the call
+	r     io.Reader
+	limit *rate.Limiter
+	count func(int64)
+	sent  int64
+	err   atomic.Pointer[error] // of the archive's own, so that a bad disk is not taken for a bad connection
+}
+
+// Read is called by the HTTP transport's goroutine.
+func (s *section) Read(p []byte) (int, error) {
+	if s.limit != nil {
+		p = p[:min(len(p), s.limit.Burst())]
+	}
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err.Store(&err)
+		return n, err
+	}
+	if n > 0 && s.limit != nil {
+		if waitErr := s.limit.WaitN(s.ctx, n); waitErr != nil {
+			return 0, waitErr
+		}
+	}
+	atomic.AddInt64(&s.sent, int64(n))
+	s.count(int64(n))
+	return n, err
+}
+
+// takeBack uncounts what a failed try has sent.
+func (s *section) takeBack() { s.count(-atomic.LoadInt64(&s.sent)) }

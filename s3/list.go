@@ -1,0 +1,60 @@
+package s3
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// List gives the folder's snapshots, newest first. What lies in deeper folders or has no valid name is passed over.
+func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
+	var entries []snapshot.Entry
+	err := b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) (err error) {
+		entries, err = b.list(ctx)
+		return err
+	})
+	slices.SortFunc(entries, func(x, y snapshot.Entry) int {
+		return cmp.Or(y.Name.Time.Compare(x.Name.Time), cmp.Compare(x.Name.String(), y.Name.String()))
+	})
+	return entries, err
+}
+
+// list has a deadline for each page, as each is a call of its own.
+func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	page := time.AfterFunc(b.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
+	defer page.Stop()
+	var entries []snapshot.Entry
+	for o := range b.core.ListObjectsIter(ctx, b.cfg.Bucket, minio.ListObjectsOptions{Prefix: b.prefix}) {
+		if o.Err != nil && ctx.Err() == nil {
+			return nil, o.Err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		page.Reset(b.cfg.Timeout)
+		if name, ok := b.nameOf(o.Key); ok {
+			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size})
+		}
+	}
+	if ctx.Err() != nil { // the iterator may end without a word then
+		return nil, context.Cause(ctx)
+	}
+	return entries, nil
+}
+
+func (b *Bucket) nameOf(key string) (snapshot.Name, bool) {
+	rest, ok := strings.CutPrefix(key, b.prefix)
+	if !ok {
+		return snapshot.Name{}, false
+	}
+	n, err := snapshot.ParseName(rest)
+	return n, err == nil
+}

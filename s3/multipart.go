@@ -1,0 +1,164 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// abortTimeout bounds clearing up after a failure, which goes on when the caller's context has ended.
+const abortTimeout = 10 * time.Second
+
+// split cuts size bytes into pieces of partSize, or of more whole MiB when maxParts of them would not suffice.
+func split(size int64) []piece {
+	each := int64(partSize)
+	if least := (size + maxParts - 1) / maxParts; least > each {
+		each = (least + 1<<20 - 1) >> 20 << 20
+	}
+	pieces := make([]piece, 0, (size+each-1)/each)
+	for offset := int64(0); offset < size; offset += each {
+		pieces = append(pieces, piece{number: len(pieces) + 1, offset: offset, size: min(each, size-offset)})
+	}
+	return pieces
+}
+
+func (u *upload) multipart(ctx context.Context) error {
+	id, err := u.begin(ctx)
+	if err != nil {
+		return err
+	}
+	pieces := split(u.size)
+	if err = u.sendAll(ctx, id, pieces); err == nil {
+		err = u.complete(ctx, id, pieces)
+	}
+	if err != nil {
+		u.abort(ctx, u.key(u.name), id)
+		return err
+	}
+	if err := u.verify(ctx, pieces); err != nil {
+		return err
+	}
+	u.clear(ctx)
+	return nil
+}
+
+func (u *upload) begin(ctx context.Context) (id string, err error) {
+	var extra map[string]string
+	if u.cfg.Checksum != ChecksumMD5 {
+		extra = map[string]string{headerAlgorithm: minio.ChecksumCRC32C.String(), headerKind: wholeObject}
+	}
+	o := u.op()
+	o.long = false
+	err = u.do(ctx, o, func(ctx context.Context) (err error) {
+		id, err = u.core.NewMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), u.options(extra))
+		return err
+	})
+	return id, err
+}
+
+// sendAll gives the first error; the others are consequences of it.
+func (u *upload) sendAll(ctx context.Context, id string, pieces []piece) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	todo := make(chan *piece)
+	var first error
+	var once sync.Once
+	var group sync.WaitGroup
+	for range min(uploadThreads, len(pieces)) {
+		group.Go(func() {
+			buf := make([]byte, digestBuffer)
+			for p := range todo {
+				if err := u.sendPart(ctx, id, p, buf); err != nil {
+					once.Do(func() { first = err })
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+feed:
+	for i := range pieces {
+		select {
+		case todo <- &pieces[i]:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(todo)
+	group.Wait()
+	if first == nil && ctx.Err() != nil {
+		return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
+	}
+	return first
+}
+
+func (u *upload) sendPart(ctx context.Context, id string, p *piece, buf []byte) error {
+	if err := p.digest(u.r, u.cfg.Checksum, buf); err != nil {
+		return fmt.Errorf("put %s: %w", u.name, err)
+	}
+	opts := minio.PutObjectPartOptions{DisableContentSha256: true, Md5Base64: p.md5Text()}
+	if u.cfg.Checksum != ChecksumMD5 {
+		opts.CustomHeader = http.Header{}
+		opts.CustomHeader.Set(headerCRC32C, p.crcText())
+	}
+	return u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
+		part, err := u.core.PutObjectPart(ctx, u.cfg.Bucket, u.key(u.name), id, p.number, body, p.size, opts)
+		p.etag = part.ETag
+		return err
+	})
+}
+
+// complete makes the object out of the parts. An answer may get lost after the work is done, or another process may have
+// finished the same snapshot and cleared this upload away: either way it is verify that decides.
+func (u *upload) complete(ctx context.Context, id string, pieces []piece) error {
+	parts := make([]minio.CompletePart, len(pieces))
+	for i, p := range pieces {
+		parts[i] = minio.CompletePart{PartNumber: p.number, ETag: p.etag, ChecksumCRC32C: p.crcText()}
+	}
+	var opts minio.PutObjectOptions
+	if u.cfg.Checksum != ChecksumMD5 {
+		whole, err := wholeCRC(pieces)
+		if err != nil {
+			return fmt.Errorf("put %s: %w", u.name, err)
+		}
+		opts.UserMetadata = map[string]string{headerCRC32C: whole, headerKind: wholeObject}
+	}
+	// Long, for Amazon may take minutes for it and sends blanks meanwhile.
+	return u.do(ctx, u.op(), func(ctx context.Context) error {
+		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), id, parts, opts)
+		if gone(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+func gone(err error) bool {
+	res, ok := response(err)
+	return ok && res.Code == minio.NoSuchUpload
+}
+
+// abort frees the parts that the server keeps. Where it fails, Sweep or the bucket's lifecycle rule does it.
+func (b *Bucket) abort(ctx context.Context, key, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_ = b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, key, id) // the upload's own error is what is told
+}
+
+// clear aborts what earlier tries for the same snapshot have left behind, now that it is there. It is here
+// beside Sweep because MinIO lists uploads of a whole key only, not of a prefix. The permission for it is optional.
+func (u *upload) clear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, u.cfg.Timeout)
+	defer cancel()
+	_ = u.eachUpload(ctx, u.key(u.name), func(_ snapshot.Name, m minio.ObjectMultipartInfo) error {
+		u.abort(ctx, m.Key, m.UploadID)
+		return nil
+	})
+}

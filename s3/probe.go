@@ -1,0 +1,133 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// maxSkew is where servers begin to refuse signatures: 15 minutes, with some room.
+const maxSkew = 10 * time.Minute
+
+// Permission is one line of a Probe.
+type Permission struct {
+	Action   string // s3:PutObject and so on, or clock
+	Purpose  string // what it is for
+	Detail   string // what was found, when there is more to say than yes
+	Optional bool   // a failure costs comfort, not backups
+	Err      error  // nil: it works
+}
+
+// Probe stores, reads, lists and deletes a tiny object in the folder, whose key no snapshot can have, and tells for
+// each what came of it, and how far the clocks are apart. Where storing fails, what builds on it is not tried.
+func (b *Bucket) Probe(ctx context.Context) []Permission {
+	p := &probe{Bucket: b, key: b.prefix + "probe-" + rand.Text() + ".tmp", body: []byte("etcd-rolling-backup\n")}
+	out := []Permission{{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx)}}
+	stored := out[0].Err == nil
+	if stored {
+		out = append(out, Permission{Action: "s3:GetObject", Purpose: "read and verify them", Err: p.get(ctx)})
+	}
+	list := Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)}
+	out = append(out, list)
+	if stored {
+		out = append(out, Permission{Action: "s3:DeleteObject", Purpose: "prune them", Err: p.delete(ctx)})
+	}
+	out = append(out, Permission{
+		Action: "s3:ListBucketMultipartUploads", Purpose: "clear away broken uploads", Optional: true, Err: p.uploads(ctx),
+	})
+	return append(out, b.clock())
+}
+
+func (b *Bucket) clock() Permission {
+	p := Permission{Action: "clock", Purpose: "sign requests"}
+	skew, known := b.transport.clock()
+	switch {
+	case !known:
+		p.Detail = "no answer to compare with"
+	case skew.Abs() < 2*time.Second:
+		p.Detail = "as the server's"
+	default:
+		p.Detail = skewText(skew) + " the server's"
+	}
+	if skew.Abs() > maxSkew {
+		p.Err = fmt.Errorf("%w: this clock is %s the server's: set it, NTP keeps it right", ErrClock, skewText(skew))
+	}
+	return p
+}
+
+type probe struct {
+	*Bucket
+	key  string
+	body []byte
+}
+
+func (p *probe) call(ctx context.Context, action string, call func(context.Context) error) error {
+	return p.do(ctx, op{doing: "probe", action: action}, call)
+}
+
+// put leaves Object Lock out, or the probe could not be removed.
+func (p *probe) put(ctx context.Context) error {
+	sent := piece{size: int64(len(p.body))}
+	if err := sent.digest(bytes.NewReader(p.body), p.cfg.Checksum, make([]byte, maxChunk)); err != nil {
+		return err
+	}
+	opts := p.Bucket.put
+	if p.cfg.Checksum != ChecksumMD5 {
+		opts.UserMetadata = map[string]string{headerCRC32C: sent.crcText()}
+	}
+	return p.call(ctx, "s3:PutObject", func(ctx context.Context) error {
+		_, err := p.core.PutObject(ctx, p.cfg.Bucket, p.key, bytes.NewReader(p.body), sent.size, sent.md5Text(), "", opts)
+		return err
+	})
+}
+
+func (p *probe) get(ctx context.Context) error {
+	return p.call(ctx, "s3:GetObject", func(ctx context.Context) error {
+		body, _, _, err := p.core.GetObject(ctx, p.cfg.Bucket, p.key, minio.GetObjectOptions{})
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		got, err := io.ReadAll(io.LimitReader(body, int64(len(p.body))+1))
+		if err == nil && !bytes.Equal(got, p.body) {
+			return fmt.Errorf("%w: other bytes came back than were stored", ErrChecksum)
+		}
+		return err
+	})
+}
+
+func (p *probe) list(ctx context.Context, stored bool) error {
+	return p.call(ctx, "s3:ListBucket", func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for o := range p.core.ListObjectsIter(ctx, p.cfg.Bucket, minio.ListObjectsOptions{Prefix: p.key, MaxKeys: 2}) {
+			if o.Err != nil || o.Key == p.key {
+				return o.Err
+			}
+		}
+		if stored && ctx.Err() == nil {
+			return fmt.Errorf("%w: the server does not list what was just stored", ErrConfig)
+		}
+		return ctx.Err()
+	})
+}
+
+func (p *probe) delete(ctx context.Context) error {
+	// Also when the caller has given up meanwhile: the probe must not stay.
+	ctx = context.WithoutCancel(ctx)
+	return p.call(ctx, "s3:DeleteObject", func(ctx context.Context) error {
+		return p.core.RemoveObject(ctx, p.cfg.Bucket, p.key, minio.RemoveObjectOptions{})
+	})
+}
+
+func (p *probe) uploads(ctx context.Context) error {
+	return p.call(ctx, "s3:ListBucketMultipartUploads", func(ctx context.Context) error {
+		_, err := p.core.ListMultipartUploads(ctx, p.cfg.Bucket, p.key, "", "", "/", 1)
+		return err
+	})
+}

@@ -1,0 +1,140 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+const (
+	uploadThreads = 4
+	partSize      = 16 << 20
+	digestBuffer  = 256 << 10
+	maxParts      = 10_000  // Amazon's
+	maxObject     = 5 << 40 // bytes, Amazon's
+)
+
+// upload is one Put under way.
+type upload struct {
+	*Bucket
+	name     snapshot.Name
+	r        io.ReaderAt
+	size     int64
+	progress func(done, total int64)
+
+	mu   sync.Mutex
+	done int64
+}
+
+// Put stores size bytes of r and returns nil only when the server has told that size and checksum of what it keeps are
+// right. progress, which may be nil, is called by one goroutine at a time; done falls back when a piece must be sent
+// again. A failed upload leaves nothing under the name that was not there before, except when the server falls silent
+// after the last byte: then it is whole. r is read by several goroutines.
+func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
+	if size < 0 || size > maxObject {
+		return fmt.Errorf("put %s: %d bytes: S3 takes objects of 0 bytes to 5 TiB", n, size)
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	u := &upload{Bucket: b, name: n, r: r, size: size, progress: progress}
+	if size <= partSize {
+		return u.single(ctx)
+	}
+	return u.multipart(ctx)
+}
+
+func (u *upload) op() op {
+	o := op{doing: "put " + u.name.String(), action: "s3:PutObject", long: true}
+	if u.cfg.LockFor > 0 {
+		o.action += " and s3:PutObjectRetention"
+	}
+	return o
+}
+
+func (u *upload) count(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.done += n
+	u.progress(u.done, u.size)
+}
+
+// options of the object; extra headers beside them.
+func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
+	o := u.put
+	o.UserMetadata = maps.Clone(extra)
+	if u.cfg.LockFor > 0 {
+		o.Mode = u.cfg.lockMode()
+		o.RetainUntilDate = time.Now().Add(u.cfg.LockFor).UTC()
+	}
+	return o
+}
+
+func (u *upload) single(ctx context.Context) error {
+	p := &piece{size: u.size}
+	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
+		return fmt.Errorf("put %s: %w", u.name, err)
+	}
+	var extra map[string]string
+	if u.cfg.Checksum != ChecksumMD5 {
+		extra = map[string]string{headerCRC32C: p.crcText()}
+	}
+	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
+		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, p.md5Text(), "", u.options(extra))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return u.verify(ctx, []piece{*p})
+}
+
+// send makes a request whose body is the piece.
+func (u *upload) send(ctx context.Context, p *piece, request func(context.Context, io.Reader) error) error {
+	return u.do(ctx, u.op(), func(ctx context.Context) error {
+		body := &section{ctx: ctx, r: io.NewSectionReader(u.r, p.offset, p.size), limit: u.limit, count: u.count}
+		err := request(ctx, body)
+		if err == nil {
+			return nil
+		}
+		body.takeBack()
+		if own := body.err.Load(); own != nil {
+			return &callError{text: fmt.Sprintf("put %s: read archive: %v", u.name, *own), kind: errUnknown, err: *own}
+		}
+		return err
+	})
+}
+
+// verify asks what the server keeps. What is wrong is removed, for under its name it would count as a good copy.
+func (u *upload) verify(ctx context.Context, pieces []piece) error {
+	stored, err := u.stat(ctx, "put", u.name)
+	if errors.Is(err, snapshot.ErrNotFound) {
+		return u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: somebody else has aborted the upload or removed the object", ErrBusy))
+	}
+	if err != nil {
+		return err
+	}
+	err = u.compare(pieces, stored)
+	if err == nil {
+		return nil
+	}
+	return errors.Join(u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err), u.delete(ctx, u.name))
+}
+
+// stat asks for size, checksum and lock; verb is what for.
+func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name) (minio.ObjectInfo, error) {
+	var info minio.ObjectInfo
+	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
+		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: b.cfg.Checksum != ChecksumMD5})
+		return err
+	})
+	return info, err
+}

@@ -1,0 +1,64 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Sweep aborts multipart uploads of snapshots that mine says are ours and that began olderThan ago, and tells how
+// many. Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, and
+// so gives none here; there Put clears away what earlier tries for the same snapshot left, and MinIO drops the rest after a day.
+func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
+	aborted := 0
+	before := time.Now().Add(-olderThan)
+	err := b.eachUpload(ctx, b.prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {
+		if !mine(n) || m.Initiated.After(before) {
+			return nil
+		}
+		err := b.do(ctx, op{doing: "abort upload of " + n.String(), action: "s3:AbortMultipartUpload"}, func(ctx context.Context) error {
+			err := b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, m.Key, m.UploadID)
+			if gone(err) {
+				return nil
+			}
+			return err
+		})
+		if err == nil {
+			aborted++
+		}
+		return err
+	})
+	if errors.Is(err, ErrPermission) {
+		return aborted, nil // a lifecycle rule does it as well; Probe tells of the permission
+	}
+	return aborted, err
+}
+
+// eachUpload visits the incomplete uploads of our names under prefix. It goes on after an error of visit.
+func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snapshot.Name, minio.ObjectMultipartInfo) error) error {
+	var key, id string
+	var failed error
+	for {
+		var page minio.ListMultipartUploadsResult
+		err := b.do(ctx, op{doing: "list uploads", action: "s3:ListBucketMultipartUploads"}, func(ctx context.Context) (err error) {
+			page, err = b.core.ListMultipartUploads(ctx, b.cfg.Bucket, prefix, key, id, "/", 0)
+			return err
+		})
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		for _, m := range page.Uploads {
+			if n, ok := b.nameOf(m.Key); ok {
+				failed = errors.Join(failed, visit(n, m))
+			}
+		}
+		if !page.IsTruncated || page.NextKeyMarker == key && page.NextUploadIDMarker == id {
+			return failed
+		}
+		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+	}
+}
