@@ -7,13 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// shell returns a server that is a script, ready when it has written "ready" to its log.
+// shell returns a server that is a script, ready when it has written the word "ready" to its log.
 func shell(t *testing.T, script string) *Server {
 	t.Helper()
 	program, err := exec.LookPath("sh")
@@ -22,7 +23,7 @@ func shell(t *testing.T, script string) *Server {
 	}
 	s := &Server{Name: "script", Program: program, Args: []string{"-c", script}, Env: Environ(), LogPath: filepath.Join(t.TempDir(), "log")}
 	s.Probe = func(context.Context) error {
-		if !strings.Contains(string(s.Tail(0)), "ready") {
+		if !slices.Contains(strings.Fields(string(s.Tail(0))), "ready") { // no "already"
 			return errors.New("not yet")
 		}
 		return nil
