@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
@@ -24,8 +25,11 @@ type section struct {
 	r     io.Reader
 	limit *rate.Limiter
 	count func(int64)
-	sent  int64
 	err   atomic.Pointer[error] // of the archive's own, so that a bad disk is not taken for a bad connection
+
+	mu   sync.Mutex
+	sent int64
+	over bool // the try has failed; the transport's goroutine may read on for a moment
 }
 
 // Read is called by the HTTP transport's goroutine.
@@ -43,10 +47,20 @@ func (s *section) Read(p []byte) (int, error) {
 			return 0, waitErr
 		}
 	}
-	atomic.AddInt64(&s.sent, int64(n))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return 0, io.ErrClosedPipe
+	}
+	s.sent += int64(n)
 	s.count(int64(n))
 	return n, err
 }
 
 // takeBack uncounts what a failed try has sent.
-func (s *section) takeBack() { s.count(-atomic.LoadInt64(&s.sent)) }
+func (s *section) takeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.count(-s.sent)
+}

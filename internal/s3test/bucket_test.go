@@ -2,10 +2,10 @@ package s3test
 
 import (
 	"bytes"
-	"errors"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"syscall"
 	"testing"
