@@ -6,6 +6,7 @@ SHELL   := /bin/bash
 BIN     := .cache/bin
 ETCDS   := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd
 MINIO   := $(BIN)/minio
+MC      := $(BIN)/mc
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -22,7 +23,8 @@ build: ## the program, static, in .cache/bin
 demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
 	go run ./internal/demo -program $(PROGRAM)
 
-test: $(ETCDS) $(MINIO) ## all tests, with the race detector
+test: $(ETCDS) $(MINIO) $(MC) ## all tests, with the race detector
+	tools/packages.sh
 	go test -race -timeout 20m ./...
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
@@ -38,12 +40,12 @@ fuzz: ## each fuzz target for FUZZTIME
 	  done; \
 	done
 
-bench: build $(BIN)/etcd-3.7/etcd ## time, memory and writing beside etcdctl and deflate; the table of docs/BENCHMARKS.md
+bench: build $(BIN)/etcd-3.7/etcd $(MINIO) ## time, memory and writing beside etcdctl, deflate and FPutObject; the tables of docs/BENCHMARKS.md
 	@mkdir -p .cache/bench
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(MINIO) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(MC) $(BIN)/golangci-lint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -60,6 +62,9 @@ $(BIN)/etcd-%/etcd: tools/etcd-%/go.mod
 
 $(MINIO): tools/minio/go.mod
 	cd tools/minio && go build -trimpath -o ../../$@ github.com/minio/minio
+
+$(MC): tools/mc/go.mod
+	cd tools/mc && go build -trimpath -o ../../$@ github.com/minio/mc
 
 $(BIN)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,4 +1,4 @@
-// Command etcd-rolling-backup takes, proves, keeps and restores snapshots of etcd.
+// Command etcd-rolling-backup takes, proves, keeps and mirrors snapshots of etcd.
 package main
 
 import (
@@ -15,7 +15,11 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		signals = append(signals, syscall.SIGHUP) // the terminal is gone: end cleanly, leave no partial
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(command.Main(ctx, version, os.Args, os.Stdout, os.Stderr))
 }

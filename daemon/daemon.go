@@ -100,8 +100,9 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	now := d.clock()
-	due, last := now, newest(l, d.Node, now)
-	if !last.IsZero() {
+	due, last := now, time.Time{}
+	if e, ok := Newest(l, d.Node, now); ok {
+		last = e.Name.Time
 		due = d.Schedule.Next(last)
 	}
 	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node})

@@ -17,6 +17,10 @@ import (
 // staleUpload is how old an unfinished upload of ours must be to be swept: no living process works on it any more.
 const staleUpload = 24 * time.Hour
 
+// maxRefusals is how many removals of a pass may fail before it leaves the rest to the next one: a right that is missing
+// or a server that has fallen silent fails for each alike, and new snapshots wait meanwhile.
+const maxRefusals = 3
+
 // ErrLocalOnly marks a snapshot that is not to leave the node.
 var ErrLocalOnly = errors.New("taken with --no-mirror")
 
@@ -178,26 +182,30 @@ func orphans(remote []snapshot.Entry, o MirrorOptions, now time.Time) []snapshot
 
 func (p *mirrorPlan) arrived(n snapshot.Name) { p.there[n] = true }
 
-// remove deletes what is not kept. Without the newest in the bucket nothing of this node goes.
+// remove deletes what is not kept. Without the newest in the bucket nothing of this node goes. Of errors it gives the first.
 func (p *mirrorPlan) remove(ctx context.Context, bucket Bucket, o MirrorOptions, done *Mirrored) error {
 	names := p.orphan
 	if p.there[p.newest] {
 		names = slices.Concat(p.prune, p.orphan)
 	}
-	var failed error
-	for _, n := range names {
-		err := bucket.Remove(ctx, n)
+	var first error
+	for failures := 0; len(names) > 0 && failures < maxRefusals; names = names[1:] {
+		err := bucket.Remove(ctx, names[0])
 		switch {
 		case err == nil:
-			done.Removed = append(done.Removed, n)
+			done.Removed = append(done.Removed, names[0])
 		case errors.Is(err, snapshot.ErrNotFound):
 		case o.Locked != nil && o.Locked(err):
 			done.Locked++
 		default:
-			failed = errors.Join(failed, fmt.Errorf("prune bucket: %w", err))
+			first = cmp.Or(first, err)
+			failures++
 		}
 	}
-	return failed
+	if first != nil {
+		return fmt.Errorf("prune bucket: %w", first)
+	}
+	return nil
 }
 
 // PlanMirrorPrune decides on the bucket's rolling snapshots of this node as Mirror does, newest first, and names the

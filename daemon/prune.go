@@ -57,12 +57,12 @@ func Prune(ctx context.Context, store Store, node string, p retention.Policy, no
 	return decisions, failed
 }
 
-// newest is the time of the node's newest rolling snapshot that is not dated in the future; zero when there is none.
-func newest(l snapshot.Listing, node string, now time.Time) time.Time {
+// Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
+func Newest(l snapshot.Listing, node string, now time.Time) (snapshot.Entry, bool) {
 	for _, e := range l.Snapshots {
 		if e.Name.Rolling(node) && !e.Name.Time.After(now) {
-			return e.Name.Time
+			return e, true
 		}
 	}
-	return time.Time{}
+	return snapshot.Entry{}, false
 }

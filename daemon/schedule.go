@@ -43,7 +43,7 @@ func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, er
 	if err != nil {
 		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
 	}
-	s := Schedule{spec: spec, cron: c, offset: offset(jitter, node)}
+	s := Schedule{spec: strings.Join(fields, " "), cron: c, offset: offset(jitter, node)}
 	if s.Next(time.Now()).IsZero() {
 		return Schedule{}, fmt.Errorf("%w: %q never comes due", ErrSchedule, spec)
 	}
@@ -60,7 +60,7 @@ func (s Schedule) Next(t time.Time) time.Time {
 	return next.Add(s.offset)
 }
 
-// String is the expression as it was given.
+// String is the expression, with single blanks.
 func (s Schedule) String() string { return s.spec }
 
 // checkEvery refuses what the library would round up to a second.

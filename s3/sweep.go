@@ -46,6 +46,9 @@ func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snaps
 		var page minio.ListMultipartUploadsResult
 		err := b.do(ctx, op{doing: "list uploads", action: "s3:ListBucketMultipartUploads"}, func(ctx context.Context) (err error) {
 			page, err = b.core.ListMultipartUploads(ctx, b.cfg.Bucket, prefix, key, id, "/", 0)
+			if gone(err) { // how gofakes3 says that there is none
+				return nil
+			}
 			return err
 		})
 		if err != nil {

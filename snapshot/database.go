@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -41,7 +42,10 @@ func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 		ReadOnly: true,
 		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOMEM): // the mapping did not fit: no fault of the archive's
+		return d, fmt.Errorf("open the database: %w", err)
+	case err != nil:
 		return d, fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
 	}
 	defer func() {

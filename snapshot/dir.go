@@ -57,13 +57,23 @@ func (d *Dir) Path() string { return d.path }
 // lock. Errors wrap ErrUnusableDir.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusableDir, err)
+		return unusable(err)
 	}
 	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusableDir, err)
+		return unusable(err)
 	}
-	return lock.Close()
+	return errors.Join(lock.Close(), d.Writable())
+}
+
+// unusable leaves out what passes by itself or is the machine's trouble, and so is no wrong setting.
+func unusable(err error) error {
+	for _, passing := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, passing) {
+			return fmt.Errorf("prepare directory: %w", err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnusableDir, err)
 }
 
 // Writable tells whether this process may make files in the directory, and leaves no trace. Errors wrap
@@ -165,6 +175,9 @@ func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 	defer cancel()
 	lock := flock.New(filepath.Join(d.path, lockName), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("another process has held it for %s: %w", lockTimeout, err)
+		}
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 var (
@@ -48,7 +50,8 @@ type Taken struct {
 }
 
 // Take streams one snapshot of the member into dir. It returns once the archive is complete, compared with
-// etcd's digest and safe on the disk under its final name; after an error nothing of it is left.
+// etcd's digest and safe on the disk under its final name; after an error nothing of it is left, but for one that came after
+// the rename, of syncing the directory: then it is complete and only a power loss could take it.
 // Errors wrap ErrStalled, ErrLowSpace, ErrExists or ErrName, or are the member's or the disk's.
 func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, error) {
 	start := time.Now()
@@ -134,7 +137,8 @@ func (g *spaceGuard) check(n int64) error {
 		return err
 	}
 	if g.minFree > 0 && free-n < g.minFree {
-		return fmt.Errorf("%w: %d MiB free in %s, --min-free keeps %d MiB", ErrLowSpace, free>>20, g.dir.path, g.minFree>>20)
+		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s", ErrLowSpace,
+			humanize.IBytes(uint64(max(free, 0))), g.dir.path, humanize.IBytes(uint64(g.minFree)))
 	}
 	g.next = g.written + min(spaceInterval, free-g.minFree)
 	return nil

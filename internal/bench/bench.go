@@ -11,23 +11,22 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
 )
 
-// bench measures one database size.
+// bench measures one size.
 type bench struct {
-	program string
-	work    string
-	version string
-	rounds  int
-	bytes   int64
+	program, self string
+	work          string
+	version       string
+	rounds        int
+	bytes         int64
+	endpoint      string // etcd's
+	s3            s3test.Target
 }
 
-// ways are measured in this order in each round.
-const (
-	wayFloor  = "(a) stream thrown away"
-	wayTools  = "(b) etcdctl, then deflate"
-	wayRoller = "(c) etcd-rolling-backup"
-)
+// A turn measures one way, or several that share steps, in an empty directory.
+type turn func(ctx context.Context, dir string) (map[string]usage, error)
 
 func parseSizes(list string) ([]int64, error) {
 	var sizes []int64
@@ -41,89 +40,82 @@ func parseSizes(list string) ([]int64, error) {
 	return sizes, nil
 }
 
-func (b *bench) run(ctx context.Context) (err error) {
+// snapshots measures the ways from etcd to an archive, and on into a bucket.
+func (b *bench) snapshots(ctx context.Context) (err error) {
 	options := etcdtest.BulkOptions(b.version, b.bytes)
 	options.Dir = filepath.Join(b.work, "etcd")
 	cluster, err := etcdtest.Start(ctx, options)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cluster.Stop(), os.RemoveAll(b.work)) }()
+	defer func() { err = errors.Join(err, cluster.Stop(), os.RemoveAll(options.Dir)) }()
+	b.endpoint = cluster.Endpoints()[0]
 	fmt.Fprintf(os.Stderr, "filling etcd %s with %s\n", b.version, humanize.IBytes(uint64(b.bytes)))
-	self, err := os.Executable()
+	// Not in this process: Linux counts the memory of the parent at the fork as the child's peak.
+	if _, err := measured(ctx, b.self, "fill", b.endpoint, fmt.Sprint(b.bytes)); err != nil {
+		return fmt.Errorf("fill etcd: %w", err)
+	}
+	all, err := b.takeTurns(ctx, b.floor, b.tools, b.roller, b.rollerMirrored)
 	if err != nil {
 		return err
 	}
-	// Not in this process: Linux counts the memory of the parent at the fork as the child's peak.
-	if _, err := measured(ctx, self, "fill", cluster.Endpoints()[0], fmt.Sprint(b.bytes)); err != nil {
-		return fmt.Errorf("fill etcd: %w", err)
+	return errors.Join(printTable(os.Stdout, b.snapshotTable(all)), printTable(os.Stdout, b.endToEndTable(all)))
+}
+
+// uploads measures the ways from a large archive into a bucket, which is at.
+func (b *bench) uploads(ctx context.Context, at string) (err error) {
+	dir := filepath.Join(b.work, "store")
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fmt.Fprintf(os.Stderr, "making an archive of %s\n", humanize.IBytes(uint64(b.bytes)))
+	if _, err := measured(ctx, b.self, "archive", dir, fmt.Sprint(b.bytes)); err != nil {
+		return fmt.Errorf("make an archive: %w", err)
 	}
-	results := map[string][]usage{}
+	file, size, err := onlyFile(dir)
+	if err != nil {
+		return err
+	}
+	all, err := b.takeTurns(ctx, b.put(file, size), b.mirror(dir, size))
+	if err != nil {
+		return err
+	}
+	return printTable(os.Stdout, b.uploadTable(at, all))
+}
+
+// takeTurns gives each way's median.
+func (b *bench) takeTurns(ctx context.Context, turns ...turn) (map[string]usage, error) {
+	all := map[string][]usage{}
 	// Round 0 warms the page cache and is not counted.
 	for round := range b.rounds + 1 {
-		for _, way := range []string{wayFloor, wayTools, wayRoller} {
-			u, err := b.measure(ctx, self, way, cluster.Endpoints()[0])
+		for _, t := range turns {
+			ways, err := b.take(ctx, t)
 			if err != nil {
-				return fmt.Errorf("%s: %w", way, err)
+				return nil, err
 			}
-			if round > 0 {
-				results[way] = append(results[way], u)
+			for way, u := range ways {
+				if round > 0 {
+					all[way] = append(all[way], u)
+				}
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round, b.rounds)
 	}
-	return printTable(os.Stdout, b, results)
+	medians := map[string]usage{}
+	for way, us := range all {
+		medians[way] = median(us)
+	}
+	return medians, nil
 }
 
-// measure runs one way once, into an empty directory.
-func (b *bench) measure(ctx context.Context, self, way, endpoint string) (u usage, err error) {
+// take gives a turn its empty directory and an empty bucket.
+func (b *bench) take(ctx context.Context, t turn) (ways map[string]usage, err error) {
 	dir := filepath.Join(b.work, "out")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return u, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	switch way {
-	case wayFloor:
-		return measured(ctx, self, "floor", endpoint)
-	case wayRoller:
-		u, err = measured(ctx, b.program, "save", "--endpoints", endpoint, "--dir", dir)
-		if err != nil {
-			return u, err
-		}
-		u.archive, err = onlyFile(dir)
-		return u, err
+	if err := b.s3.MakeBucket(ctx, bucket, s3test.BucketOptions{}); err != nil {
+		return nil, err
 	}
-	etcdctl, err := etcdtest.Program(b.version, "etcdctl")
-	if err != nil {
-		return u, err
-	}
-	raw, zip := filepath.Join(dir, "snapshot"), filepath.Join(dir, "snapshot.zip")
-	u, err = measured(ctx, etcdctl, "--endpoints", endpoint, "snapshot", "save", raw)
-	if err != nil {
-		return u, err
-	}
-	second, err := measured(ctx, self, "deflate", raw, zip)
-	if err != nil {
-		return u, err
-	}
-	u = u.then(second)
-	info, err := os.Stat(zip)
-	if err != nil {
-		return u, err
-	}
-	u.archive = info.Size()
-	return u, nil
-}
-
-// onlyFile is the size of the one snapshot in dir.
-func onlyFile(dir string) (int64, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
-	if err != nil || len(files) != 1 {
-		return 0, errors.Join(err, fmt.Errorf("%d snapshots in %s, not one", len(files), dir))
-	}
-	info, err := os.Stat(files[0])
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
+	defer func() { err = errors.Join(err, b.s3.RemoveBucket(ctx, bucket, true)) }()
+	return t(ctx, dir)
 }

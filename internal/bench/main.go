@@ -1,5 +1,6 @@
-// Command bench compares, in one run on one machine, three ways to read a large etcd: the stream read and thrown away,
-// which nothing can beat; etcdctl followed by deflate, as rke-tools does; and etcd-rolling-backup save.
+// Command bench compares, in one run on one machine, ways to read a large etcd: the stream read and thrown away, which
+// nothing can beat; etcdctl followed by deflate, as rke-tools does; and etcd-rolling-backup save. With a MinIO beside it,
+// it compares the ways on into a bucket as well: minio-go's FPutObject and the mirror.
 //
 // Every measured step is a process of its own, so that the kernel's figures for it, of time, memory and writing, hold
 // no other. The ways take turns within a round, for a shared machine's mood changes slowly.
@@ -7,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
 )
 
 func main() {
@@ -30,21 +33,22 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	// The bench starts itself for the steps that are no program of their own.
-	switch {
-	case len(args) == 2 && args[0] == "floor":
-		return floor(ctx, args[1])
-	case len(args) == 3 && args[0] == "fill":
-		return fill(ctx, args[1], args[2])
-	case len(args) == 3 && args[0] == "deflate":
-		return deflate(args[1], args[2])
+	if len(args) > 0 {
+		if s := steps()[args[0]]; s.run != nil && len(args) == 1+s.args {
+			return s.run(ctx, args[1:])
+		}
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	program := flags.String("program", "", "the `PATH` of etcd-rolling-backup")
 	dir := flags.String("dir", "", "where databases and archives lie meanwhile (default: a temporary directory)")
-	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between")
-	rounds := flags.Int("rounds", 5, "how often each way is measured; the table shows medians")
+	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive")
+	rounds := flags.Int("rounds", 5, "how often each way is measured; the tables show medians")
 	version := flags.String("etcd", etcdtest.Default, "etcd version")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	all, err := parseSizes(*sizes)
+	if err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp(*dir, "bench-")
@@ -52,15 +56,42 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	all, err := parseSizes(*sizes)
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	for i, size := range all {
-		b := &bench{program: *program, work: filepath.Join(work, fmt.Sprint(i)), version: *version, rounds: *rounds, bytes: size}
-		if err := b.run(ctx); err != nil {
-			return fmt.Errorf("bench with %s: %w", humanize.IBytes(uint64(size)), err)
+	return runAll(ctx, bench{program: *program, self: self, work: work, version: *version, rounds: *rounds}, all)
+}
+
+// runAll goes into the bucket over TLS, as an installation does; the upload alone is measured in plain too, where
+// minio-go signs each chunk.
+func runAll(ctx context.Context, b bench, sizes []int64) error {
+	err := b.withMinIO(ctx, true, func() error {
+		for _, size := range sizes {
+			b.bytes = size
+			if err := b.snapshots(ctx); err != nil {
+				return fmt.Errorf("bench with %s: %w", humanize.IBytes(uint64(size)), err)
+			}
 		}
+		b.bytes = sizes[0]
+		return b.uploads(ctx, "MinIO over https")
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return b.withMinIO(ctx, false, func() error { return b.uploads(ctx, "MinIO over http") })
+}
+
+// withMinIO calls do while a server runs.
+func (b *bench) withMinIO(ctx context.Context, tls bool, do func() error) error {
+	dir := filepath.Join(b.work, "minio")
+	server, err := s3test.Start(ctx, s3test.Options{TLS: tls, Dir: dir})
+	if err != nil {
+		return err
+	}
+	if err = shareKeys(server.Target); err == nil {
+		b.s3 = server.Target
+		err = do()
+	}
+	return errors.Join(err, server.Close(), os.RemoveAll(dir))
 }

@@ -6,46 +6,31 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
-	"syscall"
-	"time"
+	"strings"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// usage is what the kernel says of a finished process.
-type usage struct {
-	wall, cpu time.Duration
-	memory    int64 // peak resident bytes
-	written   int64 // bytes that it made dirty on disks
-	archive   int64 // bytes of what it left
+// step is what the bench does as a process of its own.
+type step struct {
+	args int
+	run  func(ctx context.Context, args []string) error
 }
 
-// then is the usage of two processes, one after the other.
-func (u usage) then(v usage) usage {
-	return usage{wall: u.wall + v.wall, cpu: u.cpu + v.cpu, memory: max(u.memory, v.memory), written: u.written + v.written}
-}
-
-func measured(ctx context.Context, program string, args ...string) (usage, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	wall := time.Since(start)
-	if err != nil {
-		return usage{}, errors.Join(err, errors.New(string(out)))
+func steps() map[string]step {
+	return map[string]step{
+		"fill":    {2, func(ctx context.Context, args []string) error { return fill(ctx, args[0], args[1]) }},
+		"floor":   {1, func(ctx context.Context, args []string) error { return floor(ctx, args[0]) }},
+		"deflate": {2, func(_ context.Context, args []string) error { return deflate(args[0], args[1]) }},
+		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
+		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
 	}
-	r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return usage{}, errors.New("no resource usage of the process")
-	}
-	return usage{
-		wall: wall, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		memory: r.Maxrss << 10, written: r.Oublock * 512, // Linux counts KiB and sectors
-	}, nil
 }
 
 func fill(ctx context.Context, endpoint, bytes string) error {
@@ -93,4 +78,15 @@ func deflate(from, to string) error {
 	}
 	_, err = io.Copy(w, in)
 	return errors.Join(err, z.Close(), out.Close(), os.Remove(from))
+}
+
+// put uploads a file as most programs do, with minio-go's defaults for everything.
+func put(ctx context.Context, server, file string) error {
+	scheme, endpoint, _ := strings.Cut(server, "://")
+	client, err := minio.New(endpoint, &minio.Options{Creds: credentials.NewEnvAWS(), Secure: scheme == "https"})
+	if err != nil {
+		return err
+	}
+	_, err = client.FPutObject(ctx, bucket, "plain", file, minio.PutObjectOptions{})
+	return err
 }

@@ -1,58 +1,78 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
-	"time"
 
 	"github.com/dustin/go-humanize"
 )
 
-// printTable writes the medians and the ratios as a Markdown table.
-func printTable(out io.Writer, b *bench, results map[string][]usage) error {
-	a, tools, ours := median(results[wayFloor]), median(results[wayTools]), median(results[wayRoller])
-	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)
-	p := func(format string, args ...any) { fmt.Fprintf(t, format, args...) } // Flush gives the error
-	p("\n%s of data, etcd %s, medians of %d rounds\n\n", humanize.IBytes(uint64(b.bytes)), b.version, b.rounds)
+// table is what a set of ways is shown as.
+type table struct {
+	title string
+	ways  []string // the rows, in this order
+	all   map[string]usage
+	goals []goal
+}
+
+// goal is a figure beside what it is to be.
+type goal struct{ what, measured, wanted string }
+
+// printTable writes the figures and the goals as two Markdown tables.
+func printTable(out io.Writer, t table) error {
+	tab := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)
+	p := func(format string, args ...any) { fmt.Fprintf(tab, format, args...) } // Flush gives the error
+	p("\n%s\n\n", t.title)
 	p("| way\t wall\t CPU\t peak memory\t written\t archive\t\n|---\t---\t---\t---\t---\t---\t\n")
-	for _, row := range []struct {
-		way string
-		u   usage
-	}{{wayFloor, a}, {wayTools, tools}, {wayRoller, ours}} {
-		p("| %s\t %.2f s\t %.2f s\t %s\t %s\t %s\t\n", row.way, row.u.wall.Seconds(), row.u.cpu.Seconds(),
-			humanize.IBytes(uint64(row.u.memory)), humanize.IBytes(uint64(row.u.written)), humanize.IBytes(uint64(row.u.archive)))
+	for _, way := range t.ways {
+		u := t.all[way]
+		p("| %s\t %.2f s\t %.2f s\t %s\t %s\t %s\t\n", way, u.wall.Seconds(), u.cpu.Seconds(),
+			bytes(u.memory), bytes(u.written), bytes(u.archive))
 	}
 	p("\n| ratio\t measured\t wanted\t\n|---\t---\t---\t\n")
-	p("| wall, (c) to (a)\t %.2f\t at most 1.4\t\n", ratio(ours.wall, a.wall))
-	p("| wall, (b) to (c)\t %.2f\t at least 2.5\t\n", ratio(tools.wall, ours.wall))
-	p("| CPU, (c) to (b)\t %.2f\t at most 0.5\t\n", ratio(ours.cpu, tools.cpu))
-	p("| written to archive, (c)\t %.3f\t 0.99 to 1.01\t\n", ratio(ours.written, ours.archive))
-	p("| archive, (c) to (b)\t %.2f\t under 1\t\n", ratio(ours.archive, tools.archive))
-	p("| peak memory, (c)\t %s\t under 64 MiB\t\n", humanize.IBytes(uint64(ours.memory)))
-	return t.Flush()
-}
-
-// median takes each figure's own median.
-func median(all []usage) usage {
-	return usage{
-		wall:    middle(all, func(u usage) time.Duration { return u.wall }),
-		cpu:     middle(all, func(u usage) time.Duration { return u.cpu }),
-		memory:  middle(all, func(u usage) int64 { return u.memory }),
-		written: middle(all, func(u usage) int64 { return u.written }),
-		archive: middle(all, func(u usage) int64 { return u.archive }),
+	for _, g := range t.goals {
+		p("| %s\t %s\t %s\t\n", g.what, g.measured, g.wanted)
 	}
+	return tab.Flush()
 }
 
-func middle[T cmp.Ordered](all []usage, figure func(usage) T) T {
-	values := make([]T, 0, len(all))
-	for _, u := range all {
-		values = append(values, figure(u))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
+func (b *bench) title(of string) string {
+	return fmt.Sprintf("%s of %s, medians of %d rounds", bytes(b.bytes), of, b.rounds)
 }
 
-func ratio[T ~int64](x, y T) float64 { return float64(x) / float64(y) }
+func (b *bench) snapshotTable(all map[string]usage) table {
+	floor, tools, ours := all[wayFloor], all[wayTools], all[wayRoller]
+	return table{b.title("data, etcd " + b.version), []string{wayFloor, wayTools, wayRoller}, all, []goal{
+		{"wall, (c) to (a)", ratio(ours.wall, floor.wall, 2), "at most 1.4"},
+		{"wall, (b) to (c)", ratio(tools.wall, ours.wall, 2), "at least 2.5"},
+		{"CPU, (c) to (b)", ratio(ours.cpu, tools.cpu, 2), "at most 0.5"},
+		{"written to archive, (c)", ratio(ours.written, ours.archive, 3), "0.99 to 1.01"},
+		{"archive, (c) to (b)", ratio(ours.archive, tools.archive, 2), "under 1"},
+		{"peak memory, (c)", bytes(ours.memory), underMemory},
+	}}
+}
+
+func (b *bench) endToEndTable(all map[string]usage) table {
+	tools, ours := all[wayToolsPut], all[wayRollerMirror]
+	return table{b.title("data, from etcd " + b.version + " into MinIO"), []string{wayToolsPut, wayRollerMirror}, all, []goal{
+		{"wall, (e1) to (e2)", ratio(tools.wall, ours.wall, 2), "at least 2.5"},
+		{"peak memory, (e2)", bytes(ours.memory), underMemory},
+	}}
+}
+
+func (b *bench) uploadTable(at string, all map[string]usage) table {
+	put, ours := all[wayPut], all[wayMirror]
+	return table{b.title("archive into " + at), []string{wayPut, wayMirror}, all, []goal{
+		{"throughput, (d2) to (d1)", ratio(put.wall, ours.wall, 2), "at least 0.9"},
+		{"peak memory, (d2)", bytes(ours.memory), underMemory},
+	}}
+}
+
+const underMemory = "under 64 MiB"
+
+func bytes(n int64) string { return humanize.IBytes(uint64(n)) }
+
+func ratio[T ~int64](x, y T, digits int) string {
+	return fmt.Sprintf("%.*f", digits, float64(x)/float64(y))
+}

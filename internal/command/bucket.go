@@ -80,6 +80,9 @@ func openBucket(c *cli.Context) (*s3.Bucket, error) {
 
 // places reads --from. Without it both places count where there is a bucket.
 func places(c *cli.Context) (local, remote bool, err error) {
+	if err := checkS3(c); err != nil {
+		return false, false, err
+	}
 	from := c.String("from")
 	if from == "" {
 		from = fromLocal
@@ -100,10 +103,8 @@ func places(c *cli.Context) (local, remote bool, err error) {
 
 // s3Policy is the bucket's own, or the local one when no flag of it is given.
 func s3Policy(c *cli.Context, local retention.Policy) (retention.Policy, error) {
-	for _, f := range policyFlags() {
-		if c.IsSet("s3-" + f.Names()[0]) {
-			return policyOf(c, "s3-")
-		}
+	if hasPolicy(c, "s3-") {
+		return policyOf(c, "s3-")
 	}
 	return local, nil
 }

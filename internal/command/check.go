@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -148,20 +149,27 @@ func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
 	if err != nil {
 		return fail(what, err)
 	}
-	for _, e := range l.Snapshots {
-		if !e.Name.Rolling(o.Node) {
+	e, ok := daemon.Newest(l, o.Node, now)
+	age := func() string { return age(now, e.Name.Time) }
+	for _, first := range l.Snapshots {
+		switch {
+		case !first.Name.Rolling(o.Node):
 			continue
+		case first.Name.Time.After(now) && ok:
+			return warn(what, "%s is dated in the future: a clock was or is wrong; the newest before it is %s, %s old", first.Name, e.Name, age())
+		case first.Name.Time.After(now):
+			return warn(what, "%s is dated in the future: a clock was or is wrong", first.Name)
 		}
-		if e.Name.Time.After(now) {
-			return warn(what, "%s is dated in the future: a clock was or is wrong", e.Name)
-		}
+		break
+	}
+	if ok {
 		if _, err := dir.Manifest(e.Name); err != nil {
 			return fail(what, err)
 		}
 		if o.Schedule.Next(e.Name.Time).Before(now) {
-			return warn(what, "%s is %s old: a run was missed", e.Name, age(now, e.Name.Time))
+			return warn(what, "%s is %s old: a run was missed", e.Name, age())
 		}
-		return okay(what, "%s, %s old", e.Name, age(now, e.Name.Time))
+		return okay(what, "%s, %s old", e.Name, age())
 	}
 	return warn(what, "node %s has no rolling snapshot yet", o.Node)
 }
@@ -199,8 +207,13 @@ func checkEtcd(c *cli.Context, cfg member.Config) []finding {
 	}
 	out := []finding{okay("etcd", "%s: etcd %s, member %s (%s) of cluster %s, revision %d, database %s",
 		m.Endpoint(), s.EtcdVersion, s.MemberID, role, s.ClusterID, s.Revision, size(m.DBSize()))}
-	if err := m.Snapshotable(); err != nil {
-		out = append(out, fail("member", err))
+	if err := m.Silent(); err != nil {
+		out = append(out, warn("endpoints", "%s; the daemon would take the snapshot from %s", line(err), m.Endpoint()))
+	}
+	if err := tryStream(c.Context, m); err != nil {
+		out = append(out, fail("stream", err))
+	} else {
+		out = append(out, okay("stream", "the snapshot's first bytes came"))
 	}
 	if !s.Healthy {
 		out = append(out, warn("leader", "the member knows no leader: snapshots work, the cluster does not"))
@@ -213,3 +226,22 @@ func checkEtcd(c *cli.Context, cfg member.Config) []finding {
 	}
 	return out
 }
+
+// errEnough ends a stream whose first bytes have come.
+var errEnough = errors.New("enough")
+
+type firstBytes struct{}
+
+func (firstBytes) Write([]byte) (int, error) { return 0, errEnough }
+
+// tryStream opens a snapshot's stream and ends it at once: the only way to know whether a user may.
+func tryStream(ctx context.Context, m *member.Member) error {
+	ctx, cancel := context.WithTimeout(ctx, streamTry)
+	defer cancel()
+	if err := m.Stream(ctx, firstBytes{}, func(int64) {}); !errors.Is(err, errEnough) {
+		return fmt.Errorf("open the snapshot's stream: %w", err)
+	}
+	return nil
+}
+
+const streamTry = 30 * time.Second

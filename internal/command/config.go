@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,8 @@ func credentials(user, file string) (string, member.Secret, error) {
 func node(c *cli.Context) (string, error) {
 	name := c.String("node")
 	if name != "" {
-		if err := snapshot.CheckPart("node", name); err != nil {
+		// The whole name counts, for its length is bounded.
+		if _, err := snapshot.NewName(snapshot.RollingSet, name, time.Now()); err != nil {
 			return "", usagef("--node: %w", err)
 		}
 		return name, nil
@@ -177,7 +179,8 @@ func newLogger(c *cli.Context, w io.Writer) (*logrus.Logger, error) {
 	log := logrus.New()
 	log.SetOutput(w)
 	level, err := logrus.ParseLevel(c.String("log-level"))
-	if err != nil {
+	// The library knows more of them: quieter ones, which would hide failures, and a louder one.
+	if err != nil || !slices.Contains([]string{"debug", "info", "warning", "error"}, level.String()) {
 		return nil, usagef("--log-level: %q is not debug, info, warn or error", c.String("log-level"))
 	}
 	log.SetLevel(level)

@@ -2,7 +2,12 @@ package command
 
 import (
 	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -34,10 +39,11 @@ func runDaemon(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	if w := notifier.Watchdog(); w > 0 && w <= t.options.Stall {
-		return usagef("--stall-timeout: %s is not shorter than systemd's WatchdogSec, %s", t.options.Stall, w)
+	if err := checkWatchdog(c, notifier.Watchdog(), t.options.Stall); err != nil {
+		return err
 	}
-	o.Notifier, o.Log = notifier, log
+	o.Notifier, o.Log, t.log = notifier, log, log
+	warnUnknown(c, log)
 	if err := t.dir.Prepare(); err != nil {
 		return err
 	}
@@ -57,9 +63,42 @@ func runDaemon(c *cli.Context, e env) error {
 		return err
 	case c.Err() != nil: // stopped already
 	default:
-		log.WithError(err).Warn("etcd does not answer yet")
+		log.WithField("error", line(err)).Warn("etcd does not answer yet")
 	}
 	return daemon.New(o).Run(c.Context)
+}
+
+// checkWatchdog refuses waits in which nothing would feed systemd's watchdog for too long.
+func checkWatchdog(c *cli.Context, watchdog, stall time.Duration) error {
+	if watchdog == 0 {
+		return nil
+	}
+	if stall >= watchdog {
+		return usagef("--stall-timeout: %s is not shorter than systemd's WatchdogSec, %s", stall, watchdog)
+	}
+	each, err := positive(c, "etcd-timeout")
+	if err != nil {
+		return err
+	}
+	if n := len(c.StringSlice("endpoints")); time.Duration(n)*each >= watchdog {
+		return usagef("--etcd-timeout: %s for each of %d endpoints is not shorter than systemd's WatchdogSec, %s", each, n, watchdog)
+	}
+	return nil
+}
+
+// warnUnknown tells of variables that look like flags and are none. They can't be refused: Kubernetes sets such for a
+// service whose name begins alike.
+func warnUnknown(c *cli.Context, log logrus.FieldLogger) {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "ETCD_BACKUP_") {
+			continue
+		}
+		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "ETCD_BACKUP_"), "_", "-"))
+		if !slices.Contains(knownKeys(c.App.Commands), flag) {
+			log.WithField("variable", name).Warn("variable names no flag; it has no effect")
+		}
+	}
 }
 
 // daemonOptions reads the whole configuration before anything starts.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -75,7 +76,7 @@ func findRemote(c *cli.Context, b *s3.Bucket) (snapshot.Entry, error) {
 	if err != nil {
 		return snapshot.Entry{}, err
 	}
-	entry, err := snapshot.Listing{Snapshots: entries}.Find(ref)
+	entry, err := snapshot.Listing{Snapshots: entries}.Find(ref, time.Now())
 	if err != nil {
 		return entry, fmt.Errorf("look into %s: %w", b, err)
 	}

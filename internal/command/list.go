@@ -2,8 +2,10 @@ package command
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +76,9 @@ func (l *listing) addLocal(c *cli.Context) (snapshot.Listing, error) {
 	}
 	for _, entry := range found.Snapshots {
 		m, err := dir.Manifest(entry.Name)
+		if errors.Is(err, snapshot.ErrNotFound) {
+			continue // pruned meanwhile
+		}
 		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, fromLocal))
 	}
 	return found, nil
@@ -139,11 +144,19 @@ func (l *listing) print(e env, now time.Time) error {
 		lines = append(lines, []string{name, fromLocal, "-", "-", "-", "-", "partial"})
 	}
 	for _, name := range l.Foreign {
-		lines = append(lines, []string{name, fromLocal, "-", "-", "-", "-", "foreign"})
+		lines = append(lines, []string{printable(name), fromLocal, "-", "-", "-", "-", "foreign"})
 	}
 	if len(lines) == 0 {
 		_, err := fmt.Fprintln(e.stdout, "no snapshots yet")
 		return err
 	}
 	return printTable(e.stdout, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "ETCD"}, lines)
+}
+
+// printable quotes a name that would spoil the table or the terminal.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }

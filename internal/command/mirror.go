@@ -61,6 +61,9 @@ func mirror(c *cli.Context, e env) error {
 	}
 	done, failed := mirrorPass(c.Context, c, dir, o)
 	bar.done()
+	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Waiting+done.Locked+done.Swept == 0 {
+		return failed
+	}
 	out := mirrored{Uploaded: texts(done.Uploaded), Removed: texts(done.Removed), Waiting: done.Waiting, Locked: done.Locked, Swept: done.Swept}
 	// What was done before something failed is told all the same.
 	if asJSON {

@@ -61,6 +61,9 @@ func prune(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	if !c.Bool("dry-run") && !hasPolicy(c, "") && (local || !hasPolicy(c, "s3-")) {
+		return usagef("prune removes for good, and no policy is given: repeat the daemon's --keep-... flags or its --config, or look first with --dry-run")
+	}
 	out := []pruned{}
 	var failed error
 	if local {
@@ -69,7 +72,7 @@ func prune(c *cli.Context, e env) error {
 	}
 	if remote && failed == nil {
 		var decisions []retention.Decision
-		decisions, failed = decideRemote(c, dir, mirror)
+		decisions, failed = decideRemote(c, dir, mirror, out)
 		out = appendPruned(out, decisions, fromS3)
 	}
 	if failed != nil && len(out) == 0 {
@@ -79,7 +82,12 @@ func prune(c *cli.Context, e env) error {
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, out), failed)
 	}
-	return errors.Join(printPruned(e, out, name, p, c.Bool("dry-run")), failed)
+	return errors.Join(printPruned(e, out, name, policyText(local, remote, p, mirror.Policy), c.Bool("dry-run")), failed)
+}
+
+// hasPolicy tells whether a flag of the policy whose flags begin with prefix is given.
+func hasPolicy(c *cli.Context, prefix string) bool {
+	return slices.ContainsFunc(policyFlags(), func(f cli.Flag) bool { return c.IsSet(prefix + f.Names()[0]) })
 }
 
 func appendPruned(out []pruned, decisions []retention.Decision, place string) []pruned {
@@ -89,8 +97,8 @@ func appendPruned(out []pruned, decisions []retention.Decision, place string) []
 	return out
 }
 
-// decideRemote prunes the bucket, or only says how.
-func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions) ([]retention.Decision, error) {
+// decideRemote prunes the bucket, or only says how. What is decided on here already counts: a dry run has removed nothing.
+func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions, here []pruned) ([]retention.Decision, error) {
 	b, err := openBucket(c)
 	if err != nil {
 		return nil, err
@@ -100,6 +108,9 @@ func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions) ([]
 	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) { // on another machine there is none
 		return nil, err
 	}
+	l.Snapshots = slices.DeleteFunc(l.Snapshots, func(e snapshot.Entry) bool {
+		return slices.ContainsFunc(here, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
+	})
 	remote, err := b.List(c.Context)
 	if err != nil {
 		return nil, err
@@ -122,9 +133,16 @@ func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions) ([]
 		return decisions, nil
 	}
 	done, err := daemon.MirrorPrune(c.Context, l.Snapshots, b, o, now)
+	stays := "it could not be removed: held by Object Lock, or see the error"
+	switch {
+	case err == nil:
+		stays = "but Object Lock holds it"
+	case done.Locked == 0:
+		stays = "it could not be removed"
+	}
 	for i := range decisions {
 		if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(done.Removed, func(n snapshot.Name) bool { return n.String() == d.ID }) {
-			d.Keep, d.Reasons = true, append(d.Reasons, "it could not be removed: held by Object Lock, or see the error")
+			d.Keep, d.Reasons = true, append(d.Reasons, stays)
 		}
 	}
 	return decisions, err
@@ -141,7 +159,20 @@ func decide(c *cli.Context, dir *snapshot.Dir, node string, p retention.Policy) 
 	return daemon.PlanPrune(l.Snapshots, node, p, time.Now()), nil
 }
 
-func printPruned(e env, out []pruned, node string, p retention.Policy, dryRun bool) error {
+// policyText names the policy of each place that was pruned.
+func policyText(local, remote bool, here, there retention.Policy) string {
+	switch {
+	case !remote:
+		return here.String()
+	case !local:
+		return there.String()
+	case here == there:
+		return here.String()
+	}
+	return fmt.Sprintf("%s; in the bucket: %s", here, there)
+}
+
+func printPruned(e env, out []pruned, node, policy string, dryRun bool) error {
 	removed, word := 0, "removed"
 	if dryRun {
 		word = "would remove"
@@ -160,6 +191,6 @@ func printPruned(e env, out []pruned, node string, p retention.Policy, dryRun bo
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(e.stdout, "%s %d of %d rolling snapshots of node %s; policy: %s\n", word, removed, len(out), node, p)
+	_, err := fmt.Fprintf(e.stdout, "%s %d of %d rolling snapshots of node %s; policy: %s\n", word, removed, len(out), node, policy)
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sirupsen/logrus"
+
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
@@ -16,6 +18,7 @@ type taker struct {
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
+	log     logrus.FieldLogger
 }
 
 // Take implements daemon.Taker.
@@ -41,6 +44,9 @@ func (t *taker) take(ctx context.Context, o snapshot.TakeOptions) (taken snapsho
 		return taken, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if silent := m.Silent(); silent != nil {
+		t.log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; taking the next: %s", line(silent))
+	}
 	if err := t.role.Choose(m.Leader(), m.Source().Healthy); err != nil {
 		return taken, err
 	}

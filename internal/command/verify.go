@@ -1,11 +1,11 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -124,18 +124,16 @@ func openSnapshot(c *cli.Context) (*os.File, *snapshot.Dir, error) {
 		ref = snapshot.Latest
 	}
 	if strings.ContainsRune(ref, filepath.Separator) {
-		f, err := os.Open(ref)
-		if err != nil {
-			return nil, nil, err
-		}
-		info, err := f.Stat()
+		// Before opening it, which would wait for ever for a pipe's other end.
+		info, err := os.Stat(ref)
 		if err == nil && !info.Mode().IsRegular() {
 			err = usagef("%s is not a file", ref)
 		}
 		if err != nil {
-			return nil, nil, errors.Join(err, f.Close())
+			return nil, nil, err
 		}
-		return f, scratchFor(filepath.Dir(ref)), nil
+		f, err := os.Open(ref)
+		return f, scratchFor(filepath.Dir(ref)), err
 	}
 	dir, err := directory(c)
 	if err != nil {
@@ -145,7 +143,7 @@ func openSnapshot(c *cli.Context) (*os.File, *snapshot.Dir, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	entry, err := l.Find(ref)
+	entry, err := l.Find(ref, time.Now())
 	if err != nil {
 		if ref != snapshot.Latest {
 			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)

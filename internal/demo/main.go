@@ -1,6 +1,6 @@
-// Command demo shows the main job on a throwaway etcd: a daemon that takes snapshots every few seconds while keys
-// change, old ones that go, and the newest one proven, unpacked and read by etcd's own library. It ends by itself and
-// leaves nothing behind.
+// Command demo shows the main job on a throwaway etcd and a throwaway S3 server: a daemon that takes snapshots every few
+// seconds while keys change and mirrors them, old ones that go, a bucket that is away for a while and catches up, and the
+// newest snapshot proven, unpacked and read by etcd's own library. It ends by itself and leaves nothing behind.
 package main
 
 import (
@@ -20,9 +20,8 @@ import (
 const (
 	schedule = "@every 2s"
 	keep     = 3
-	// wanted is how many snapshots are waited for: with keep of them left, at least three must have gone.
-	wanted = keep + 3
-	limit  = 55 * time.Second
+	keepInS3 = 5
+	limit    = 58 * time.Second
 )
 
 func main() {
@@ -47,7 +46,7 @@ func run(ctx context.Context, program string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	d := &demo{program: program, dir: filepath.Join(work, "snapshots"), unpacked: filepath.Join(work, "snap.db")}
 
-	step("Start a throwaway etcd and fill it with objects like those of Kubernetes")
+	step("Start a throwaway etcd, filled with objects like those of Kubernetes, and a throwaway S3 server")
 	cluster, err := etcdtest.Start(ctx, etcdtest.Options{Dir: filepath.Join(work, "etcd")})
 	if err != nil {
 		return err
@@ -64,6 +63,11 @@ func run(ctx context.Context, program string) (err error) {
 		return err
 	}
 	say("etcd %s answers at %s with %d keys at revision %d", cluster.Version, d.endpoint, filled.Keys, filled.Revision)
+	if d.s3, err = newRemote(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.s3.close()) }()
+	say("S3 answers at %s with an empty bucket %s", d.s3.proxy.URL(), bucket)
 
 	churning, stopChurn := context.WithCancel(ctx)
 	churned := make(chan error, 1)
@@ -77,7 +81,7 @@ func run(ctx context.Context, program string) (err error) {
 		return err
 	}
 	step("Clean up")
-	say("etcd stopped, everything removed")
+	say("etcd and S3 stopped, everything removed")
 	return nil
 }
 

@@ -24,20 +24,24 @@ type demo struct {
 	program, endpoint string
 	dir               string // of the snapshots
 	unpacked          string
+	s3                *remote
 }
 
-// roll runs the daemon until enough snapshots have come and gone, then stops it as systemd would.
+// roll runs the daemon through an outage of the bucket, then stops it as systemd would.
 func (d *demo) roll(ctx context.Context) error {
-	args := []string{"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--schedule", schedule, "--keep-last", fmt.Sprint(keep)}
-	step(fmt.Sprintf("Run the daemon: a snapshot %s, the newest %d are kept, while keys change", schedule, keep))
+	args := append([]string{
+		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--schedule", schedule,
+		"--keep-last", fmt.Sprint(keep), "--s3-keep-last", fmt.Sprint(keepInS3),
+	}, d.s3.flags()...)
+	step(fmt.Sprintf("Run the daemon: a snapshot %s while keys change, the newest %d are kept here and %d in the bucket", schedule, keep, keepInS3))
 	say("$ etcd-rolling-backup %s", strings.Join(args, " "))
-	cmd := exec.CommandContext(ctx, d.program, args...)
+	cmd := d.command(ctx, args...)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	watchErr := d.watch(ctx)
+	watchErr := d.outage(ctx)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		watchErr = errors.Join(watchErr, err)
 	}
@@ -45,64 +49,23 @@ func (d *demo) roll(ctx context.Context) error {
 	if err := errors.Join(watchErr, cmd.Wait()); err != nil {
 		return fmt.Errorf("daemon: %w; it logged:\n%s", err, log.String())
 	}
-	say("stopped the daemon; it ended cleanly after %s. Its last log lines:", time.Since(asked).Round(time.Millisecond))
-	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	for _, line := range lines[max(0, len(lines)-2):] {
-		say("  %s", line)
-	}
-	return nil
+	say("stopped the daemon; it ended cleanly after %s. What it logged of the outage and its end:", time.Since(asked).Round(time.Millisecond))
+	return sayLog(log.String())
 }
 
-// watch tells of each snapshot that appears or goes until wanted have appeared and the surplus is gone.
-func (d *demo) watch(ctx context.Context) error {
-	store := snapshot.NewDir(d.dir)
-	there := map[string]bool{}
-	came, went := 0, 0
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for came < wanted || came-went > keep {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("saw %d snapshots come and %d go: %w", came, went, ctx.Err())
-		case <-tick.C:
-		}
-		l, err := store.List()
-		if errors.Is(err, snapshot.ErrUnusableDir) {
-			continue // the daemon has not made it yet
-		}
-		if err != nil {
-			return err
-		}
-		now := map[string]bool{}
-		for _, e := range l.Snapshots {
-			name := e.Name.String()
-			now[name] = true
-			if !there[name] {
-				came++
-				m, err := store.Manifest(e.Name)
-				if err != nil {
-					return err
-				}
-				say("+ %s   revision %d, %.1f MiB of database in %.1f MiB", name, m.Revision, mib(m.RawSize), mib(e.Size))
-			}
-		}
-		for name := range there {
-			if !now[name] {
-				went++
-				say("- %s   pruned", name)
-			}
-		}
-		there = now
-	}
-	return nil
+func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, d.program, args...)
+	cmd.Env = d.s3.environ()
+	return cmd
 }
 
 // prove verifies the newest snapshot, then reads it without any of our code.
 func (d *demo) prove(ctx context.Context) error {
-	for _, args := range [][]string{{"list", "--dir", d.dir}, {"verify", "--dir", d.dir}} {
-		step(map[string]string{"list": "List what is kept", "verify": "Verify the newest: zstd data, digests, every page of the database"}[args[0]])
+	list := append([]string{"list", "--from", "all", "--dir", d.dir}, d.s3.flags()...)
+	for _, args := range [][]string{list, {"verify", "--dir", d.dir}} {
+		step(map[string]string{"list": "List what is kept, here and in the bucket", "verify": "Verify the newest: zstd data, digests, every page of the database"}[args[0]])
 		say("$ etcd-rolling-backup %s", strings.Join(args, " "))
-		out, err := exec.CommandContext(ctx, d.program, args...).CombinedOutput()
+		out, err := d.command(ctx, args...).CombinedOutput()
 		for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 			say("%s", line)
 		}

@@ -2,63 +2,20 @@ package doctest
 
 import (
 	"context"
-	"os"
+	"encoding/json"
 	"path/filepath"
-	"slices"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
 )
 
-// block is one fenced block of shell with the mark before it.
-type block struct {
-	line       int
-	mark, text string
-}
-
-// blocks reads a Markdown file.
-func blocks(t *testing.T, path string) []block {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []block
-	before, inside := "", false
-	for i, line := range strings.Split(string(data), "\n") {
-		switch {
-		case inside && line == "```":
-			inside = false
-		case inside:
-			out[len(out)-1].text += line + "\n"
-		case line == "```sh" || line == "```bash" || line == "```console" || line == "```shell":
-			inside = true
-			mark := strings.TrimSuffix(strings.TrimPrefix(before, "<!-- "), " -->")
-			if mark == before {
-				mark = ""
-			}
-			out = append(out, block{line: i + 1, mark: mark})
-		}
-		before = line
-	}
-	return out
-}
-
-// documents are all Markdown files of the repository, relative to root.
-func documents(t *testing.T, root string) []string {
-	t.Helper()
-	var out []string
-	for _, pattern := range []string{"*.md", "*/*.md", "*/*/*.md"} {
-		found, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, found...)
-	}
-	return slices.DeleteFunc(out, func(p string) bool { return strings.Contains(p, "/testdata/") })
-}
+// blockLimit bounds a block that ends by itself.
+const blockLimit = 3 * time.Minute
 
 func TestCommandsOfTheDocuments(t *testing.T) {
 	p := newPlace(t)
@@ -71,33 +28,104 @@ func TestCommandsOfTheDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range blocks(t, path) {
-			cluster := plain
-			if strings.Contains(b.text, "--cacert") {
-				cluster = secure
-			}
-			p.serve(cluster)
-			endpoint := strings.TrimPrefix(strings.TrimPrefix(cluster.Endpoints()[0], "http://"), "https://")
-			switch kind, why, _ := strings.Cut(b.mark, ": "); {
-			case b.mark == "tested":
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-				if out, err := p.command(ctx, b.text, endpoint).CombinedOutput(); err != nil {
-					t.Errorf("%s:%d: %v\n%s\n%s", rel, b.line, err, b.text, out)
+		// One page: its blocks build on each other, so the first that fails ends it, and its servers end with it.
+		t.Run(rel, func(t *testing.T) {
+			var said *string // by the last block that ran
+			for _, b := range readBlocks(t, path) {
+				p.serve(plain)
+				if strings.Contains(b.text, "--cacert") {
+					p.serve(secure)
 				}
-				cancel()
-				ran++
-			case b.mark == "tested: until the first snapshot":
-				p.untilSnapshot(t, b.text, endpoint)
-				ran++
-			case (kind == "tested elsewhere" || kind == "not tested" || strings.HasPrefix(kind, "run by Test")) && why != "":
-			default:
-				t.Errorf("%s:%d: the block has no mark that says what runs it: %q", rel, b.line, b.mark)
+				switch {
+				case b.shell() && strings.HasPrefix(b.mark, "tested") && !strings.HasPrefix(b.mark, "tested elsewhere: "):
+					out := p.run(t, b)
+					said = &out
+					ran++
+				case b.mark == "output" && said != nil:
+					p.compare(t, b, *said)
+				case b.mark == "output":
+					t.Errorf("line %d: no block that ran stands before this output", b.line)
+				case b.shell() && !regexp.MustCompile(`^(tested elsewhere|not tested|run by Test\w+): .`).MatchString(b.mark):
+					t.Errorf("line %d: the block has no mark that says what runs it: %q", b.line, b.mark)
+				}
 			}
-		}
+		})
 	}
 	if ran == 0 {
 		t.Error("no block was run")
 	}
+}
+
+// run runs a block as its mark says and returns what it said.
+func (p *place) run(t *testing.T, b block) string {
+	t.Helper()
+	_, how, _ := strings.Cut(b.mark, "tested: ")
+	text, says := strings.CutPrefix(how, "until it says ")
+	switch {
+	case b.mark == "tested" || how == "fails":
+		ctx, cancel := context.WithTimeout(t.Context(), blockLimit)
+		defer cancel()
+		out, err := p.command(ctx, b.text).CombinedOutput()
+		if ctx.Err() != nil || (err == nil) != (b.mark == "tested") {
+			t.Fatalf("line %d: %v\n%s\n%s", b.line, err, b.text, out)
+		}
+		return string(out)
+	case how == "in the background":
+		started := p.start(t, b.text)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("line %d said\n%s", b.line, started.output(t))
+			}
+			started.stop(t)
+		})
+		return ""
+	case how == "until the first snapshot":
+		return p.daemon(t, b.text, func(string) bool { return p.hasSnapshot(t) })
+	case says && text != "":
+		return p.daemon(t, b.text, func(out string) bool { return strings.Contains(out, text) })
+	}
+	t.Fatalf("line %d: %q is no mark", b.line, b.mark)
+	return ""
+}
+
+// compare looks for each line of a block in what a command said.
+func (p *place) compare(t *testing.T, b block, said string) {
+	t.Helper()
+	said = oneSpaced(p.restore.Replace(said))
+	for line := range strings.Lines(oneSpaced(b.text)) {
+		want := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(line)), "…", ".*")
+		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(said) {
+			t.Errorf("line %d: the document shows %q, the command says\n%s", b.line, line, said)
+		}
+	}
+}
+
+// oneSpaced makes columns that are as wide as this machine's names comparable.
+func oneSpaced(text string) string {
+	return regexp.MustCompile(`(?m)[ \t]+$`).ReplaceAllString(regexp.MustCompile(`[ \t]+`).ReplaceAllString(text, " "), "")
+}
+
+// The policy that the walk-through tells the reader to give is the one under which all other tests run.
+func TestPolicyOfTheWalkThrough(t *testing.T) {
+	for _, b := range readBlocks(t, filepath.Join("..", "..", "docs", "MINIO.md")) {
+		m := regexp.MustCompile(`(?s)policy\.json <<'EOF'\n(.*?)\nEOF\n`).FindStringSubmatch(b.text)
+		if m == nil {
+			continue
+		}
+		var got, want any
+		if err := json.Unmarshal([]byte(m[1]), &got); err != nil {
+			t.Fatal(err)
+		}
+		text := s3test.MinimalPolicy("backups", "cluster-a/")
+		if err := json.Unmarshal([]byte(text), &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the document has %s, the tests %s", m[1], text)
+		}
+		return
+	}
+	t.Error("there is no policy")
 }
 
 // put gives the snapshots something to hold.

@@ -1,7 +1,6 @@
 package doctest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -10,19 +9,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/snapshot"
 )
 
-// place is a machine as the documents know it: etcd on its port, certificates, the snapshots' directory, programs.
+// place is a machine as the documents know it: etcd and MinIO on their ports, certificates, directories, programs.
 type place struct {
-	root    string // a copy of the paths that the documents name
-	replace *strings.Replacer
-	path    string
-	dir     string
-	repo    string
+	root     string            // a copy of the paths that the documents name
+	replace  *strings.Replacer // from the documents to here
+	restore  *strings.Replacer // and back
+	endpoint string            // of etcd
+	minio    string            // where MinIO is to listen
+	path     string
+	dir      string
+	repo     string
 }
 
 func newPlace(t *testing.T) *place {
@@ -31,7 +33,11 @@ func newPlace(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{root: t.TempDir(), repo: repo}
+	ports, err := proctest.ReservePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &place{root: t.TempDir(), repo: repo, minio: ports[0]}
 	bin := filepath.Join(p.root, "usr/local/bin")
 	p.dir = filepath.Join(p.root, "var/lib/etcd-rolling-backup")
 	for _, dir := range []string{bin, filepath.Join(p.root, "var/tmp")} {
@@ -44,20 +50,24 @@ func newPlace(t *testing.T) *place {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	etcdutl, err := etcdtest.Program(etcdtest.Default, "etcdutl")
-	if err != nil {
-		t.Fatal(err)
+	p.path = bin
+	for _, name := range []string{"etcd-" + etcdtest.Default + "/etcdutl", "minio", "mc"} {
+		program, err := proctest.Program(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.path += ":" + filepath.Dir(program)
 	}
-	p.path = bin + ":" + filepath.Dir(etcdutl) + ":" + os.Getenv("PATH")
+	p.path += ":" + os.Getenv("PATH")
 	return p
 }
 
 // serve makes the documents' endpoint and kubeadm's certificates those of a cluster.
 func (p *place) serve(c *etcdtest.Cluster) {
-	endpoint := strings.TrimPrefix(strings.TrimPrefix(c.Endpoints()[0], "http://"), "https://")
-	pairs := []string{
-		"127.0.0.1:2379", endpoint,
-		"/var/lib/", p.root + "/var/lib/", "/var/tmp/", p.root + "/var/tmp/", "/usr/local/bin/", p.root + "/usr/local/bin/",
+	p.endpoint = strings.TrimPrefix(strings.TrimPrefix(c.Endpoints()[0], "http://"), "https://")
+	pairs := []string{"127.0.0.1:2379", p.endpoint, "127.0.0.1:9000", p.minio, "~/.mc/", p.root + "/root/.mc/"}
+	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/lib/", "/var/tmp/"} {
+		pairs = append(pairs, dir, p.root+dir)
 	}
 	if c.PKI != nil {
 		pairs = append(pairs, "/etc/kubernetes/pki/etcd/ca.crt", c.PKI.CACert,
@@ -65,62 +75,30 @@ func (p *place) serve(c *etcdtest.Cluster) {
 			"/etc/kubernetes/pki/etcd/healthcheck-client.key", c.PKI.Client.Key)
 	}
 	p.replace = strings.NewReplacer(pairs...)
+	var back []string
+	for i := 0; i < len(pairs); i += 2 {
+		back = append(back, pairs[i+1], pairs[i])
+	}
+	p.restore = strings.NewReplacer(back...)
 }
 
 // command is a block as a child process. The program's defaults are moved by its own environment variables.
-func (p *place) command(ctx context.Context, text, endpoint string) *exec.Cmd {
+func (p *place) command(ctx context.Context, text string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", p.replace.Replace(text))
 	cmd.Dir = p.repo
-	cmd.Env = append(os.Environ(), "PATH="+p.path, "ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+endpoint,
-		"ETCD_BACKUP_NODE=docs", "ETCD_BACKUP_MIN_FREE=1MiB")
+	cmd.Env = append(proctest.Environ("AWS_", "ETCDCTL_", "MC_", "MINIO_"), "PATH="+p.path, "MC_CONFIG_DIR="+p.root+"/root/.mc",
+		"ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB")
 	// A group of its own: the signal that ends a block reaches the program and not only the shell.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// untilSnapshot runs a daemon's block, and ends its process group when there is a rolling snapshot.
-func (p *place) untilSnapshot(t *testing.T, text, endpoint string) {
+// hasSnapshot tells whether there is a rolling snapshot.
+func (p *place) hasSnapshot(t *testing.T) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := os.RemoveAll(p.dir); err != nil {
+	l, err := snapshot.NewDir(p.dir).List()
+	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) {
 		t.Fatal(err)
 	}
-	cmd := p.command(ctx, text, endpoint)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			t.Fatalf("ended by itself: %v\n%s", err, out.String())
-		case <-tick.C:
-		}
-		l, err := snapshot.NewDir(p.dir).List()
-		if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) {
-			t.Fatal(err)
-		}
-		if len(l.Snapshots) > 0 {
-			break
-		}
-	}
-	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		// bash gives 143 when the group's signal reached it too.
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 128+int(syscall.SIGTERM) && exit.ExitCode() != -1 {
-			t.Fatalf("%v\n%s", err, out.String())
-		}
-	}
-	if !strings.Contains(out.String(), "stopped") {
-		t.Fatalf("no word of a clean end:\n%s", out.String())
-	}
+	return len(l.Snapshots) > 0
 }

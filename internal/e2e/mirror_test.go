@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,57 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/snapshot"
 )
-
-// bucket is what the tests see of the mirror's far end, as root and past every fault.
-type bucket struct {
-	t      testing.TB
-	name   string
-	client *minio.Client
-}
-
-func newBucket(t testing.TB, target s3test.Target, o s3test.BucketOptions) *bucket {
-	t.Helper()
-	return &bucket{t: t, name: s3test.Bucket(t, target, o), client: s3test.Dial(t, target)}
-}
-
-// keys are all there are, sorted.
-func (b *bucket) keys() []string {
-	b.t.Helper()
-	var keys []string
-	for o := range b.client.ListObjects(context.Background(), b.name, minio.ListObjectsOptions{Recursive: true}) {
-		must(b.t, o.Err)
-		keys = append(keys, o.Key)
-	}
-	return keys
-}
-
-func (b *bucket) put(key, text string) {
-	b.t.Helper()
-	_, err := b.client.PutObject(context.Background(), b.name, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
-	must(b.t, err)
-}
-
-// flags are those of the mirror, with the keys in files.
-func (b *bucket) flags(target s3test.Target) []string {
-	b.t.Helper()
-	dir := b.t.TempDir()
-	access, secret := filepath.Join(dir, "access"), filepath.Join(dir, "secret")
-	must(b.t, os.WriteFile(access, []byte(target.AccessKey+"\n"), 0o600))
-	must(b.t, os.WriteFile(secret, []byte(target.SecretKey+"\n"), 0o600))
-	f := []string{
-		"--s3-bucket=" + b.name, "--s3-endpoint=" + target.URL(), "--s3-access-key-file=" + access, "--s3-secret-key-file=" + secret,
-	}
-	if target.CAFile != "" {
-		f = append(f, "--s3-ca="+target.CAFile)
-	}
-	return f
-}
 
 // A user with the least rights there are, TLS of an own CA, an outage of ten cycles: local snapshots come and go as ever,
 // and when the server is back, everything that is kept here is there.

@@ -25,7 +25,7 @@ func (p *process) stop(t *testing.T, s os.Signal, status int) {
 func TestSignals(t *testing.T) {
 	c := solid(t)
 	server := c.Members[0]
-	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Run("daemon between two runs", func(t *testing.T) {
 				dir := newStore(t)

@@ -73,7 +73,7 @@ func (c Config) endpointURL(endpoint string) (string, error) {
 		}
 	}
 	u, err := url.Parse(full)
-	if err != nil || u.Hostname() == "" || u.Port() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT or https://HOST:PORT", ErrConfig, endpoint)
 	}
 	if u.Scheme == "http" && c.secure() {

@@ -32,6 +32,7 @@ type Member struct {
 	leader   snapshot.ID
 	dbSize   int64
 	learner  bool
+	silent   error // of the other endpoints
 }
 
 // Connect takes the first endpoint, in the order given, that answers; the others that answer must be of the same
@@ -41,7 +42,7 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 		return nil, err
 	}
 	var first *Member
-	var failed error
+	var failed error // of the endpoints before the first that answers, and behind it
 	for _, endpoint := range c.Endpoints {
 		m, err := c.dial(ctx, endpoint)
 		switch {
@@ -53,16 +54,17 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 			err := m.Close()
 			if m.source.ClusterID != first.source.ClusterID {
 				err = errors.Join(fmt.Errorf("%w: %s is of %s, %s of %s: give --endpoints of one cluster",
-					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID), first.Close())
+					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID))
 			}
 			if err != nil {
-				return nil, err
+				return nil, errors.Join(err, first.Close())
 			}
 		}
 	}
 	if first == nil {
 		return nil, failed
 	}
+	first.silent = failed
 	return first, nil
 }
 
@@ -149,6 +151,9 @@ func alarms(texts []string) []string {
 
 // Source describes the member as it was at Connect.
 func (m *Member) Source() snapshot.Source { return m.source }
+
+// Silent tells of the endpoints that did not answer; nil when all did.
+func (m *Member) Silent() error { return m.silent }
 
 // Endpoint is the URL that answered.
 func (m *Member) Endpoint() string { return m.endpoint }

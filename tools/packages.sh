@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs the Debian packages whose programs the tests run: zstd unpacks archives as a stranger would, openssl makes the
+# certificates of docs/MINIO.md, systemd checks the unit.
+set -eu
+need=
+command -v zstd >/dev/null || need="$need zstd"
+command -v openssl >/dev/null || need="$need openssl"
+command -v systemd-analyze >/dev/null || need="$need systemd"
+[ -n "$need" ] || exit 0
+apt-get -qq update
+# shellcheck disable=SC2086 # a list of names
+DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $need
