@@ -16,7 +16,7 @@ func deleteCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "delete", Usage: "remove snapshots by their full names, whatever the policy says",
 		ArgsUsage: "SNAPSHOT...   full names, as list shows them",
-		Flags:     group([]cli.Flag{fromFlag(fromLocal, "`PLACE`: local, s3 or all; what stays here is mirrored again")}, dirFlags(), s3Flags()),
+		Flags:     group([]cli.Flag{fromFlag(fromLocal, "`PLACE`: local, s3 or all; what stays here is mirrored again"), outputFlag()}, dirFlags(), s3Flags()),
 		Action:    func(c *cli.Context) error { return remove(c, e) },
 	}
 }
@@ -25,6 +25,10 @@ func deleteCommand(e env) *cli.Command {
 func remove(c *cli.Context, e env) error {
 	if !c.Args().Present() {
 		return usagef("delete needs the full names of snapshots: list shows them")
+	}
+	asJSON, err := jsonOutput(c)
+	if err != nil {
+		return err
 	}
 	local, remote, err := places(c)
 	if err != nil {
@@ -44,7 +48,7 @@ func remove(c *cli.Context, e env) error {
 		if err != nil {
 			return err
 		}
-		from = append(from, holder{"", dir.Path(), dir, l.Snapshots})
+		from = append(from, holder{fromLocal, dir.Path(), dir, l.Snapshots})
 	}
 	if remote {
 		b, err := openBucket(c)
@@ -56,15 +60,19 @@ func remove(c *cli.Context, e env) error {
 		if err != nil {
 			return err
 		}
-		from = append(from, holder{" from the bucket", b.String(), b, entries})
+		from = append(from, holder{fromS3, b.String(), b, entries})
 	}
-	return removeAll(c, e, names, from)
+	gone, failed := removeAll(c, names, from)
+	if gone == nil {
+		return failed
+	}
+	return errors.Join(printDeleted(e, gone, asJSON), failed)
 }
 
 // holder is a place that snapshots are removed from.
 type holder struct {
-	suffix, where string
-	store         interface {
+	place, where string
+	store        interface {
 		Remove(ctx context.Context, n snapshot.Name) error
 	}
 	entries []snapshot.Entry
@@ -87,8 +95,16 @@ func fullNames(args []string) ([]snapshot.Name, error) {
 	return names, wrong
 }
 
-// removeAll wants each name in one of the places at least.
-func removeAll(c *cli.Context, e env, names []snapshot.Name, from []holder) error {
+// deleted is what --output json shows of one that is gone.
+type deleted struct {
+	Name  string `json:"name"`
+	Place string `json:"place"`
+}
+
+// removeAll wants each name in one of the places at least. What is gone before something fails is returned beside
+// the error.
+func removeAll(c *cli.Context, names []snapshot.Name, from []holder) ([]deleted, error) {
+	gone := []deleted{}
 	var wrong error
 	for _, n := range names {
 		if !slices.ContainsFunc(from, func(h holder) bool { return h.has(n) }) {
@@ -100,7 +116,7 @@ func removeAll(c *cli.Context, e env, names []snapshot.Name, from []holder) erro
 		for _, h := range from {
 			where = append(where, h.where)
 		}
-		return fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), wrong)
+		return nil, fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), wrong)
 	}
 	for _, n := range names {
 		for _, h := range from {
@@ -108,11 +124,25 @@ func removeAll(c *cli.Context, e env, names []snapshot.Name, from []holder) erro
 				continue
 			}
 			if err := h.store.Remove(c.Context, n); err != nil {
-				return err
+				return gone, err
 			}
-			if _, err := fmt.Fprintf(e.stdout, "deleted %s%s\n", n, h.suffix); err != nil {
-				return err
-			}
+			gone = append(gone, deleted{Name: n.String(), Place: h.place})
+		}
+	}
+	return gone, nil
+}
+
+func printDeleted(e env, gone []deleted, asJSON bool) error {
+	if asJSON {
+		return printJSON(e.stdout, gone)
+	}
+	for _, d := range gone {
+		from := ""
+		if d.Place == fromS3 {
+			from = " from the bucket"
+		}
+		if _, err := fmt.Fprintf(e.stdout, "deleted %s%s\n", d.Name, from); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -161,6 +161,7 @@ func TestDocsConfigFile(t *testing.T) {
 func TestDocsFields(t *testing.T) {
 	for name, value := range map[string]any{
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
+		"fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(value).Fields() {

@@ -22,14 +22,25 @@ func downloadCommand(e env) *cli.Command {
 				text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
 				text("store", "min-free", "1GiB", "`SIZE` that the download leaves free on the disk"),
 			},
-			s3Flags(), dirFlags(), logFlags()),
+			[]cli.Flag{outputFlag()}, s3Flags(), dirFlags()),
 		Action: func(c *cli.Context) error { return download(c, e) },
 	}
+}
+
+// downloaded is what --output json shows.
+type downloaded struct {
+	File     string            `json:"file"`
+	Size     int64             `json:"size"`
+	Manifest snapshot.Manifest `json:"manifest"`
 }
 
 func download(c *cli.Context, e env) error {
 	if c.NArg() > 1 {
 		return usagef("download takes one snapshot, and %d were given", c.NArg())
+	}
+	asJSON, err := jsonOutput(c)
+	if err != nil {
+		return err
 	}
 	free, err := minFree(c)
 	if err != nil {
@@ -62,7 +73,11 @@ func download(c *cli.Context, e env) error {
 	if err != nil {
 		return fmt.Errorf("download %s from %s: %w", entry.Name, b, err)
 	}
-	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, proven\n", filepath.Join(dir.Path(), base), m.Revision, size(bytes))
+	file := filepath.Join(dir.Path(), base)
+	if asJSON {
+		return printJSON(e.stdout, downloaded{File: file, Size: bytes, Manifest: m})
+	}
+	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, proven\n", file, m.Revision, size(bytes))
 	return err
 }
 
