@@ -85,7 +85,7 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		case err == nil:
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Waiting--
-			p.arrived(e.Name)
+			p.there[e.Name] = true
 		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned here meanwhile, or never wanted
 			done.Waiting--
 		case errors.Is(err, snapshot.ErrDamaged):
@@ -179,8 +179,6 @@ func orphans(remote []snapshot.Entry, o MirrorOptions, now time.Time) []snapshot
 	}
 	return out
 }
-
-func (p *mirrorPlan) arrived(n snapshot.Name) { p.there[n] = true }
 
 // remove deletes what is not kept. Without the newest in the bucket nothing of this node goes. Of errors it gives the first.
 func (p *mirrorPlan) remove(ctx context.Context, bucket Bucket, o MirrorOptions, done *Mirrored) error {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -303,4 +304,44 @@ func newestOf(b *memBucket) time.Time {
 		}
 	}
 	return newest
+}
+
+// stubborn is a bucket in which some objects can't be removed.
+type stubborn struct {
+	*memBucket
+	stays map[string]bool
+	tried int
+}
+
+func (b *stubborn) Remove(ctx context.Context, n snapshot.Name) error {
+	b.tried++
+	if b.stays[n.String()] {
+		return fmt.Errorf("remove %s: %w", n, errBucketDown)
+	}
+	return b.memBucket.Remove(ctx, n)
+}
+
+func TestMirrorGivesOneErrorForWhatItCannotRemove(t *testing.T) {
+	names := hourly(t, node, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+	for name, tc := range map[string]struct{ stay, tried, left int }{
+		"one":  {1, 9, 2},
+		"two":  {2, 9, 3},
+		"all":  {9, 3, 10},
+		"none": {0, 9, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &stubborn{memBucket: newMemBucket(), stays: map[string]bool{}}
+			b.fill(names...)
+			for _, n := range names[1:][:tc.stay] {
+				b.stays[n.String()] = true
+			}
+			_, err := daemon.Mirror(t.Context(), archives(t), b, mirrorOptions(1), today)
+			if (err != nil) != (tc.stay > 0) || err != nil && strings.Count(err.Error(), "remove") != 1 {
+				t.Errorf("error: %v", err)
+			}
+			if b.tried != tc.tried || len(b.objects) != tc.left {
+				t.Errorf("%d removals tried and %d objects left, want %d and %d", b.tried, len(b.objects), tc.tried, tc.left)
+			}
+		})
+	}
 }
