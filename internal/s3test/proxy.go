@@ -90,32 +90,22 @@ func (p *Proxy) resetAfter(direction string, bytes int64) error {
 	)
 }
 
-// Latency delays each answer of the server by d, rounded to milliseconds, on existing connections too. It is set once until Clear.
+// Latency delays each answer of the server by d, rounded to milliseconds. Existing connections are cut first.
 func (p *Proxy) Latency(d time.Duration) error {
-	return p.add("latency", fmt.Sprintf(`{"type": "latency", "stream": "downstream", "attributes": {"latency": %d}}`, d.Milliseconds()))
+	return p.replace("latency", fmt.Sprintf(`{"type": "latency", "stream": "downstream", "attributes": {"latency": %d}}`, d.Milliseconds()))
 }
 
 // Blackhole swallows everything from now on in both directions: connections can be made and stay open, and nothing comes back.
-// It is set once until Clear.
+// Existing connections are cut first.
 func (p *Proxy) Blackhole() error {
-	return p.add("black hole",
+	return p.replace("black hole",
 		`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`,
 		`{"type": "timeout", "stream": "downstream", "attributes": {"timeout": 0}}`,
 	)
 }
 
-// add puts toxics into existing and new connections.
-func (p *Proxy) add(fault string, toxics ...string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.live == nil {
-		return fmt.Errorf("proxy fault %s: the proxy is down", fault)
-	}
-	return addToxics(p.live, fault, toxics)
-}
-
-// replace cuts all connections and goes on with these toxics alone. Taking toxics out of connections instead can
-// block toxiproxy for good, when one has just broken.
+// replace cuts all connections and goes on with these toxics alone. Putting toxics into living connections, or
+// taking them out, can block toxiproxy for good when one is just breaking.
 func (p *Proxy) replace(fault string, toxics ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
