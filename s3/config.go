@@ -116,7 +116,7 @@ func (c Config) endpointURL() (*url.URL, error) {
 	case u.User != nil:
 		return nil, configError("--s3-endpoint holds a user or password: give the keys with --s3-access-key-file and --s3-secret-key-file")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, configError("--s3-endpoint: %s has something after the host: name the bucket with --s3-bucket, the folder with --s3-folder", u.Host)
+		return nil, configError("--s3-endpoint: %s has something after the host: name the bucket with --s3-bucket, the folder with --s3-folder", u.Scheme+"://"+u.Host)
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }

@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 		"--s3-object-lock: a duration":  func(c *s3.Config) { c.LockFor = -time.Hour },
 		"--s3-upload-rate":              func(c *s3.Config) { c.UploadRate = 10 },
 		"--s3-timeout and --s3-stall":   func(c *s3.Config) { c.Stall = -1 },
-		"--s3-endpoint: https://h/?a=b": func(c *s3.Config) { c.Endpoint = "https://h/?a=b" },
+		"--s3-endpoint: https://h has": func(c *s3.Config) { c.Endpoint = "https://h/?a=b" },
 	} {
 		c := s3.Config{Bucket: "backups"}
 		must(t, c.Check())
