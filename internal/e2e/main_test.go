@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +21,10 @@ var checked, lean string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if signal.Ignored(syscall.SIGHUP) {
+		// Under nohup the programs under test would inherit that, and rightly respect it. A caught signal they don't inherit.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	os.Exit(buildAndRun(m))
 }
 
