@@ -7,6 +7,7 @@ BIN     := .cache/bin
 ETCDS   := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd
 MINIO   := $(BIN)/minio
 MC      := $(BIN)/mc
+PROMTOOL := $(BIN)/promtool
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -23,7 +24,7 @@ build: ## the program, static, in .cache/bin
 demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
 	go run ./internal/demo -program $(PROGRAM)
 
-test: $(ETCDS) $(MINIO) $(MC) ## all tests, with the race detector
+test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) ## all tests, with the race detector
 	tools/packages.sh
 	go test -race -timeout 20m ./...
 
@@ -36,7 +37,7 @@ lint: $(BIN)/golangci-lint ## the linters, with the rule of which package import
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z]+' $$package | sed 's/func //'); do \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 	  done; \
 	done
 
@@ -45,7 +46,7 @@ bench: build $(BIN)/etcd-3.7/etcd $(MINIO) ## time, memory and writing beside et
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(MINIO) $(MC) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(BIN)/golangci-lint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -65,6 +66,10 @@ $(MINIO): tools/minio/go.mod
 
 $(MC): tools/mc/go.mod
 	cd tools/mc && go build -trimpath -o ../../$@ github.com/minio/mc
+
+# Comes with the prometheus beside it.
+$(PROMTOOL): tools/prometheus/fetch.sh
+	tools/prometheus/fetch.sh $(@D)
 
 $(BIN)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

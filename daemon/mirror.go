@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -35,8 +34,9 @@ type Source interface {
 type Bucket interface {
 	// List gives all snapshots there, of all nodes, newest first.
 	List(ctx context.Context) ([]snapshot.Entry, error)
-	// Put returns nil only when size and checksum have arrived.
-	Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error
+	// PutArchive proves the archive and returns nil only when its size and checksum have arrived. One that is not whole
+	// wraps snapshot.ErrDamaged and is never stored.
+	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
 	// Sweep ends unfinished uploads of the names that are mine, and tells how many.
@@ -232,7 +232,7 @@ func MirrorPrune(ctx context.Context, local []snapshot.Entry, bucket Bucket, o M
 	return done, p.remove(ctx, bucket, o, &done)
 }
 
-// MirrorOne proves one archive and puts it. One taken with --no-mirror gives ErrLocalOnly.
+// MirrorOne puts one archive, which proves it. One taken with --no-mirror gives ErrLocalOnly.
 func MirrorOne(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o MirrorOptions) error {
 	f, err := src.File(e.Name)
 	if err != nil {
@@ -243,9 +243,6 @@ func MirrorOne(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry,
 	if err == nil && a.Manifest.LocalOnly {
 		err = ErrLocalOnly
 	}
-	if err == nil {
-		err = a.Prove(ctx)
-	}
 	if err != nil {
 		return fmt.Errorf("mirror %s: %w", e.Name, err)
 	}
@@ -253,5 +250,5 @@ func MirrorOne(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry,
 	if o.Progress != nil {
 		progress = func(done, total int64) { o.Progress(e.Name, done, total) }
 	}
-	return bucket.Put(ctx, e.Name, f, e.Size, progress)
+	return bucket.PutArchive(ctx, e.Name, a, progress)
 }

@@ -36,6 +36,9 @@ func (u *upload) multipart(ctx context.Context) error {
 	}
 	pieces := split(u.size)
 	if err = u.sendAll(ctx, id, pieces); err == nil {
+		err = u.prove(pieces)
+	}
+	if err == nil {
 		err = u.complete(ctx, id, pieces)
 	}
 	if err != nil {

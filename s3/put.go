@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ type upload struct {
 	r        io.ReaderAt
 	size     int64
 	progress func(done, total int64)
+	crc32c   []byte // that all bytes must have; nil: anything goes
 
 	mu   sync.Mutex
 	done int64
@@ -42,14 +44,46 @@ func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size i
 	if size < 0 || size > maxObject {
 		return fmt.Errorf("put %s: %d bytes: S3 takes objects of 0 bytes to 5 TiB", n, size)
 	}
-	if progress == nil {
-		progress = func(int64, int64) {}
+	return (&upload{Bucket: b, name: n, r: r, size: size, progress: progress}).run(ctx)
+}
+
+// PutArchive proves the archive and stores it as Put does; one that is not whole wraps snapshot.ErrDamaged and never gets
+// its name in the bucket. Where the server knows S3's own checksums and the archive its own, the proof takes no time: the
+// parts' checksums give that of the whole. Otherwise the archive is read once before.
+func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error {
+	u := &upload{Bucket: b, name: n, r: a, size: a.Size, progress: progress}
+	sum, known := a.CRC32C()
+	if known && b.cfg.Checksum != ChecksumMD5 {
+		u.crc32c = binary.BigEndian.AppendUint32(nil, sum)
+	} else if err := a.Prove(ctx); err != nil {
+		return fmt.Errorf("put %s: %w", n, err)
 	}
-	u := &upload{Bucket: b, name: n, r: r, size: size, progress: progress}
-	if size <= partSize {
+	return u.run(ctx)
+}
+
+func (u *upload) run(ctx context.Context) error {
+	if u.progress == nil {
+		u.progress = func(int64, int64) {}
+	}
+	if u.size <= partSize {
 		return u.single(ctx)
 	}
 	return u.multipart(ctx)
+}
+
+// prove compares what was read with what is to be there, before anything gets its name in the bucket.
+func (u *upload) prove(pieces []piece) error {
+	if u.crc32c == nil {
+		return nil
+	}
+	got, err := wholeCRC(pieces)
+	if err != nil {
+		return err
+	}
+	if want := encodeSum(u.crc32c); got != want {
+		return fmt.Errorf("put %s: %w: CRC-32C of the archive is %s, the manifest gives %s", u.name, snapshot.ErrDamaged, got, want)
+	}
+	return nil
 }
 
 func (u *upload) op() op {
@@ -82,6 +116,9 @@ func (u *upload) single(ctx context.Context) error {
 	p := &piece{size: u.size}
 	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
+	}
+	if err := u.prove([]piece{*p}); err != nil {
+		return err
 	}
 	var extra map[string]string
 	if u.cfg.Checksum != ChecksumMD5 {

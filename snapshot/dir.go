@@ -96,6 +96,7 @@ func (d *Dir) List() (Listing, error) {
 		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
 		switch {
 		case f.Name() == lockName:
+		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())
 		case strings.HasSuffix(f.Name(), partSuffix):

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 )
 
@@ -24,9 +25,10 @@ type Manifest struct {
 
 	Source
 
-	RawSize       int64  `json:"raw_size"`       // bytes after decompression: the database and its 32-byte digest
-	RawSHA256     string `json:"raw_sha256"`     // of the database, hex: the digest that etcd sent
-	ArchiveSHA256 string `json:"archive_sha256"` // of the compressed bytes before the manifest, hex
+	RawSize       int64  `json:"raw_size"`                 // bytes after decompression: the database and its 32-byte digest
+	RawSHA256     string `json:"raw_sha256"`               // of the database, hex: the digest that etcd sent
+	ArchiveSHA256 string `json:"archive_sha256"`           // of the compressed bytes before the manifest, hex
+	ArchiveCRC32C string `json:"archive_crc32c,omitempty"` // of the same bytes, 8 hex digits; early archives have none
 	ToolVersion   string `json:"tool_version"`
 	LocalOnly     bool   `json:"local_only,omitempty"` // taken with --no-mirror: never brought to the bucket
 }
@@ -111,8 +113,15 @@ func (m Manifest) check() error {
 		return fmt.Errorf("%w: manifest: raw_size %d", ErrDamaged, m.RawSize)
 	case !isSHA256(m.RawSHA256) || !isSHA256(m.ArchiveSHA256):
 		return fmt.Errorf("%w: manifest: a digest is not 64 hexadecimal digits", ErrDamaged)
+	case m.ArchiveCRC32C != "" && !isCRC32C(m.ArchiveCRC32C):
+		return fmt.Errorf("%w: manifest: archive_crc32c is not 8 hexadecimal digits", ErrDamaged)
 	}
 	return nil
+}
+
+func isCRC32C(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == crc32.Size
 }
 
 func isSHA256(s string) bool {

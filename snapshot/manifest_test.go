@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"maps"
 	"strings"
 	"testing"
@@ -65,6 +67,7 @@ func TestManifestIsWhatWasWritten(t *testing.T) {
 	sum := sha256.Sum256(packed[:data])
 	m.Format, m.RawSize = "etcd-rolling-backup/1", 544
 	m.RawSHA256, m.ArchiveSHA256 = hex.EncodeToString(raw[512:]), hex.EncodeToString(sum[:])
+	m.ArchiveCRC32C = fmt.Sprintf("%08x", crc32.Checksum(packed[:data], crc32.MakeTable(crc32.Castagnoli)))
 	want, err := json.Marshal(m)
 	must(t, err)
 	have, err := json.Marshal(got)

@@ -30,7 +30,7 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 
 // Fetch copies an archive of size bytes from elsewhere into a nameless file, to be verified.
 func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progress func(done, total int64)) (*os.File, error) {
-	f, err := d.nameless()
+	f, err := d.Scratch()
 	if err != nil {
 		return nil, err
 	}

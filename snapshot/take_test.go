@@ -69,7 +69,8 @@ func TestTake(t *testing.T) {
 	sum := sha256.Sum256(raw[:len(raw)-32])
 	want := snapshot.Manifest{
 		Format: snapshot.Format, Name: taken.Name.String(), CreatedAt: taken.Name.Time, Node: "node-a", Source: sourceA(51),
-		RawSize: int64(len(raw)), RawSHA256: hex.EncodeToString(sum[:]), ArchiveSHA256: taken.Manifest.ArchiveSHA256, ToolVersion: "test",
+		RawSize: int64(len(raw)), RawSHA256: hex.EncodeToString(sum[:]), ArchiveSHA256: taken.Manifest.ArchiveSHA256,
+		ArchiveCRC32C: taken.Manifest.ArchiveCRC32C, ToolVersion: "test",
 	}
 	if !reflect.DeepEqual(taken.Manifest, want) {
 		t.Errorf("manifest %+v, want %+v", taken.Manifest, want)

@@ -21,34 +21,17 @@ type Report struct {
 // revision and the keys of the unpacked database. The database lies for that time in a nameless file of scratch's
 // file system, which leaves it minFree bytes and which no crash leaves behind. progress may be nil; it hears of the
 // bytes unpacked so far and in all. Errors wrap ErrDamaged where the archive is at fault.
-func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (r Report, err error) {
-	info, err := f.Stat()
+func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (Report, error) {
+	db, err := scratch.Scratch()
 	if err != nil {
-		return r, err
+		return Report{}, err
 	}
-	a, err := OpenArchive(f, info.Size())
-	if err != nil {
-		return r, err
-	}
-	r.Manifest, r.Size = a.Manifest, a.Size
-	db, err := scratch.nameless()
-	if err != nil {
-		return r, err
-	}
-	// bbolt closes the file too; a second close is no trouble of the archive's.
-	defer db.Close()
-	if err := unpack(ctx, a, &spaceGuard{dir: scratch, w: db, minFree: minFree}, progress); err != nil {
-		return r, err
-	}
-	r.Database, err = inspect(ctx, db)
-	if err != nil {
-		return r, err
-	}
-	if r.Revision < a.Manifest.Revision {
-		return r, fmt.Errorf("%w: the database ends at revision %d, the manifest says %d", ErrDamaged, r.Revision, a.Manifest.Revision)
-	}
-	return r, nil
+	return VerifyInto(ctx, f, db, scratch, minFree, progress)
 }
+
+// PageCachePiece is how many bytes of a database are written at once. For larger writes newer kernels fill the page cache by
+// blocks of megabytes; a virtual machine has to get those from its host first, which makes writing several times slower.
+const PageCachePiece = 32 << 10
 
 // unpack copies the whole of an archive's data to w, which proves its digests.
 func unpack(ctx context.Context, a *Archive, w io.Writer, progress func(done, total int64)) (err error) {
@@ -57,7 +40,7 @@ func unpack(ctx context.Context, a *Archive, w io.Writer, progress func(done, to
 		return err
 	}
 	defer func() { err = errors.Join(err, raw.Close()) }()
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, PageCachePiece)
 	for done := int64(0); ; {
 		n, readErr := raw.Read(buf)
 		if ctx.Err() != nil {
@@ -79,8 +62,8 @@ func unpack(ctx context.Context, a *Archive, w io.Writer, progress func(done, to
 	}
 }
 
-// nameless makes a file that has no name in the directory and so is gone with its last descriptor.
-func (d *Dir) nameless() (*os.File, error) {
+// Scratch makes a file that has no name in the directory and so is gone with its last descriptor.
+func (d *Dir) Scratch() (*os.File, error) {
 	f, err := os.OpenFile(d.path, unix.O_TMPFILE|os.O_RDWR, 0o600)
 	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
 		return f, err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,7 +26,7 @@ type Writer struct {
 
 // NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish, or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
-	out := &hashingWriter{w: w, sum: sha256.New()}
+	out := &hashingWriter{w: w, sum: sha256.New(), crc: newCRC32C()}
 	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
@@ -56,6 +57,7 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	m.Format = Format
 	m.RawSize, m.RawSHA256 = w.digest.size, raw
 	m.ArchiveSHA256 = hex.EncodeToString(w.out.sum.Sum(nil))
+	m.ArchiveCRC32C = hex.EncodeToString(w.out.crc.Sum(nil))
 	if err := m.check(); err != nil {
 		return m, fmt.Errorf("check the manifest before writing: %w", err)
 	}
@@ -76,14 +78,17 @@ func (w *Writer) Abort() {
 
 // hashingWriter passes bytes on, hashes and counts them.
 type hashingWriter struct {
-	w    io.Writer
-	sum  hash.Hash
-	size int64
+	w        io.Writer
+	sum, crc hash.Hash
+	size     int64
 }
+
+func newCRC32C() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
 
 func (h *hashingWriter) Write(p []byte) (int, error) {
 	n, err := h.w.Write(p)
 	h.sum.Write(p[:n])
+	h.crc.Write(p[:n])
 	h.size += int64(n)
 	return n, err
 }

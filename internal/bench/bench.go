@@ -59,7 +59,10 @@ func (b *bench) snapshots(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(printTable(os.Stdout, b.snapshotTable(all)), printTable(os.Stdout, b.endToEndTable(all)))
+	if err := errors.Join(printTable(os.Stdout, b.snapshotTable(all)), printTable(os.Stdout, b.endToEndTable(all))); err != nil {
+		return err
+	}
+	return b.restores(ctx)
 }
 
 // uploads measures the ways from a large archive into a bucket, which is at.

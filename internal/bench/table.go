@@ -28,7 +28,7 @@ func printTable(out io.Writer, t table) error {
 	for _, way := range t.ways {
 		u := t.all[way]
 		p("| %s\t %.2f s\t %.2f s\t %s\t %s\t %s\t\n", way, u.wall.Seconds(), u.cpu.Seconds(),
-			bytes(u.memory), bytes(u.written), bytes(u.archive))
+			ibytes(u.memory), ibytes(u.written), ibytes(u.archive))
 	}
 	p("\n| ratio\t measured\t wanted\t\n|---\t---\t---\t\n")
 	for _, g := range t.goals {
@@ -38,7 +38,7 @@ func printTable(out io.Writer, t table) error {
 }
 
 func (b *bench) title(of string) string {
-	return fmt.Sprintf("%s of %s, medians of %d rounds", bytes(b.bytes), of, b.rounds)
+	return fmt.Sprintf("%s of %s, medians of %d rounds", ibytes(b.bytes), of, b.rounds)
 }
 
 func (b *bench) snapshotTable(all map[string]usage) table {
@@ -49,7 +49,7 @@ func (b *bench) snapshotTable(all map[string]usage) table {
 		{"CPU, (c) to (b)", ratio(ours.cpu, tools.cpu, 2), "at most 0.5"},
 		{"written to archive, (c)", ratio(ours.written, ours.archive, 3), "0.99 to 1.01"},
 		{"archive, (c) to (b)", ratio(ours.archive, tools.archive, 2), "under 1"},
-		{"peak memory, (c)", bytes(ours.memory), underMemory},
+		{"peak memory, (c)", ibytes(ours.memory), underMemory},
 	}}
 }
 
@@ -57,7 +57,7 @@ func (b *bench) endToEndTable(all map[string]usage) table {
 	tools, ours := all[wayToolsPut], all[wayRollerMirror]
 	return table{b.title("data, from etcd " + b.version + " into MinIO"), []string{wayToolsPut, wayRollerMirror}, all, []goal{
 		{"wall, (e1) to (e2)", ratio(tools.wall, ours.wall, 2), "at least 2.5"},
-		{"peak memory, (e2)", bytes(ours.memory), underMemory},
+		{"peak memory, (e2)", ibytes(ours.memory), underMemory},
 	}}
 }
 
@@ -65,13 +65,22 @@ func (b *bench) uploadTable(at string, all map[string]usage) table {
 	put, ours := all[wayPut], all[wayMirror]
 	return table{b.title("archive into " + at), []string{wayPut, wayMirror}, all, []goal{
 		{"throughput, (d2) to (d1)", ratio(put.wall, ours.wall, 2), "at least 0.9"},
-		{"peak memory, (d2)", bytes(ours.memory), underMemory},
+		{"peak memory, (d2)", ibytes(ours.memory), underMemory},
+	}}
+}
+
+func (b *bench) restoreTable(all map[string]usage) table {
+	etcdutl, both, ours := all[wayEtcdutl], all[wayZstdEtcdutl], all[wayRestore]
+	return table{b.title("data back from an archive, etcd " + b.version), []string{wayEtcdutl, wayZstdEtcdutl, wayRestore}, all, []goal{
+		{"wall, (f3) to (f1)", ratio(ours.wall, etcdutl.wall, 2), "at most 1.5"},
+		{"wall, (f3) to (f2)", ratio(ours.wall, both.wall, 2), "under 1"},
+		{"peak memory beside mapped files, (f3)", ibytes(ours.own), "under 128 MiB"},
 	}}
 }
 
 const underMemory = "under 64 MiB"
 
-func bytes(n int64) string { return humanize.IBytes(uint64(n)) }
+func ibytes(n int64) string { return humanize.IBytes(uint64(n)) }
 
 func ratio[T ~int64](x, y T, digits int) string {
 	return fmt.Sprintf("%.*f", digits, float64(x)/float64(y))

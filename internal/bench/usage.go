@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -14,13 +15,14 @@ import (
 type usage struct {
 	wall, cpu time.Duration
 	memory    int64 // peak resident bytes
+	own       int64 // peak resident bytes that are no mapping of a file, as looked up every few milliseconds
 	written   int64 // bytes that it made dirty on disks
 	archive   int64 // bytes of what it left
 }
 
 // then is the usage of two processes, one after the other.
 func (u usage) then(v usage) usage {
-	return usage{wall: u.wall + v.wall, cpu: u.cpu + v.cpu, memory: max(u.memory, v.memory), written: u.written + v.written}
+	return usage{wall: u.wall + v.wall, cpu: u.cpu + v.cpu, memory: max(u.memory, v.memory), own: max(u.own, v.own), written: u.written + v.written}
 }
 
 // leaving is the usage with what was left by it.
@@ -31,11 +33,18 @@ func (u usage) leaving(archive int64) usage {
 
 func measured(ctx context.Context, program string, args ...string) (usage, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	out, err := cmd.CombinedOutput()
+	if err := cmd.Start(); err != nil {
+		return usage{}, err
+	}
+	own := watchMemory(cmd.Process.Pid)
+	err := cmd.Wait()
 	wall := time.Since(start)
+	peak := own()
 	if err != nil {
-		return usage{}, errors.Join(err, errors.New(string(out)))
+		return usage{}, errors.Join(err, errors.New(out.String()))
 	}
 	r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -43,7 +52,7 @@ func measured(ctx context.Context, program string, args ...string) (usage, error
 	}
 	return usage{
 		wall: wall, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		memory: r.Maxrss << 10, written: r.Oublock * 512, // Linux counts KiB and sectors
+		memory: r.Maxrss << 10, own: peak, written: r.Oublock * 512, // Linux counts KiB and sectors
 	}, nil
 }
 
@@ -53,6 +62,7 @@ func median(all []usage) usage {
 		wall:    middle(all, func(u usage) time.Duration { return u.wall }),
 		cpu:     middle(all, func(u usage) time.Duration { return u.cpu }),
 		memory:  middle(all, func(u usage) int64 { return u.memory }),
+		own:     middle(all, func(u usage) int64 { return u.own }),
 		written: middle(all, func(u usage) int64 { return u.written }),
 		archive: middle(all, func(u usage) int64 { return u.archive }),
 	}

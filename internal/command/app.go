@@ -42,8 +42,8 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		OnUsageError:    onUsageError,
 		Action:          noCommand,
 		Commands: []*cli.Command{
-			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), pruneCommand(e), deleteCommand(e),
-			mirrorCommand(e), downloadCommand(e), checkCommand(e),
+			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
+			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e),
 		},
 	}
 	known := knownKeys(app.Commands)

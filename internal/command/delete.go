@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,56 +29,22 @@ func remove(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	local, remote, err := places(c)
-	if err != nil {
-		return err
-	}
 	names, err := fullNames(c.Args().Slice())
 	if err != nil {
 		return fmt.Errorf("nothing deleted: %w", err)
 	}
-	var from []holder
-	if local {
-		dir, err := directory(c)
-		if err != nil {
-			return err
-		}
-		l, err := dir.List()
-		if err != nil {
-			return err
-		}
-		from = append(from, holder{fromLocal, dir.Path(), dir, l.Snapshots})
+	from, err := listPlaces(c)
+	if err != nil {
+		return err
 	}
-	if remote {
-		b, err := openBucket(c)
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		entries, err := b.List(c.Context)
-		if err != nil {
-			return err
-		}
-		from = append(from, holder{fromS3, b.String(), b, entries})
+	for _, p := range from {
+		defer p.close()
 	}
 	gone, failed := removeAll(c, names, from)
 	if gone == nil {
 		return failed
 	}
 	return errors.Join(printDeleted(e, gone, asJSON), failed)
-}
-
-// holder is a place that snapshots are removed from.
-type holder struct {
-	place, where string
-	store        interface {
-		Remove(ctx context.Context, n snapshot.Name) error
-	}
-	entries []snapshot.Entry
-}
-
-func (h holder) has(n snapshot.Name) bool {
-	return slices.ContainsFunc(h.entries, func(e snapshot.Entry) bool { return e.Name == n })
 }
 
 func fullNames(args []string) ([]snapshot.Name, error) {
@@ -103,30 +68,30 @@ type deleted struct {
 
 // removeAll wants each name in one of the places at least. What is gone before something fails is returned beside
 // the error.
-func removeAll(c *cli.Context, names []snapshot.Name, from []holder) ([]deleted, error) {
+func removeAll(c *cli.Context, names []snapshot.Name, from []place) ([]deleted, error) {
 	gone := []deleted{}
 	var wrong error
 	for _, n := range names {
-		if !slices.ContainsFunc(from, func(h holder) bool { return h.has(n) }) {
+		if !slices.ContainsFunc(from, func(p place) bool { return p.has(n) }) {
 			wrong = errors.Join(wrong, fmt.Errorf("%w: %s: list shows what there is", snapshot.ErrNotFound, n))
 		}
 	}
 	if wrong != nil {
 		var where []string
-		for _, h := range from {
-			where = append(where, h.where)
+		for _, p := range from {
+			where = append(where, p.where)
 		}
 		return nil, fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), wrong)
 	}
 	for _, n := range names {
-		for _, h := range from {
-			if !h.has(n) {
+		for _, p := range from {
+			if !p.has(n) {
 				continue
 			}
-			if err := h.store.Remove(c.Context, n); err != nil {
+			if err := p.store.Remove(c.Context, n); err != nil {
 				return gone, err
 			}
-			gone = append(gone, deleted{Name: n.String(), Place: h.place})
+			gone = append(gone, deleted{Name: n.String(), Place: p.name})
 		}
 	}
 	return gone, nil

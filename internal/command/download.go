@@ -2,27 +2,27 @@ package command
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
 
 func downloadCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "download", Usage: "bring a snapshot from the bucket, proven; nothing is ever replaced by it",
+		Name: "download", Usage: "bring a snapshot from the bucket or a peer, proven; nothing is ever replaced by it",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name or a label",
 		Flags: group(
 			[]cli.Flag{
 				text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
 				text("store", "min-free", "1GiB", "`SIZE` that the download leaves free on the disk"),
+				peerFlag(),
 			},
-			[]cli.Flag{outputFlag()}, s3Flags(), dirFlags()),
+			[]cli.Flag{outputFlag()}, s3Flags(), dirFlags(), certificateFlags()),
 		Action: func(c *cli.Context) error { return download(c, e) },
 	}
 }
@@ -35,8 +35,8 @@ type downloaded struct {
 }
 
 func download(c *cli.Context, e env) error {
-	if c.NArg() > 1 {
-		return usagef("download takes one snapshot, and %d were given", c.NArg())
+	if err := oneSnapshot(c); err != nil {
+		return err
 	}
 	asJSON, err := jsonOutput(c)
 	if err != nil {
@@ -46,15 +46,11 @@ func download(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	b, err := openBucket(c)
+	from, entry, done, err := downloadSource(c)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	entry, err := findRemote(c, b)
-	if err != nil {
-		return err
-	}
+	defer done()
 	dir, base, err := target(c, entry.Name)
 	if err != nil {
 		return err
@@ -62,40 +58,36 @@ func download(c *cli.Context, e env) error {
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
-	body, bytes, err := b.Get(c.Context, entry.Name)
+	out := downloaded{File: filepath.Join(dir.Path(), base)}
+	err = from.read(c, e, func(body io.Reader, bytes int64, progress func(done, total int64)) (err error) {
+		out.Size = bytes
+		out.Manifest, err = dir.Receive(c.Context, base, body, bytes, free, progress)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	bar := newProgress(e.stderr, "downloading")
-	m, err := dir.Receive(c.Context, base, body, bytes, free, bar.update)
-	bar.done()
-	if err != nil {
-		return fmt.Errorf("download %s from %s: %w", entry.Name, b, err)
-	}
-	file := filepath.Join(dir.Path(), base)
 	if asJSON {
-		return printJSON(e.stdout, downloaded{File: file, Size: bytes, Manifest: m})
+		return printJSON(e.stdout, out)
 	}
-	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, proven\n", file, m.Revision, size(bytes))
+	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, proven\n", out.File, out.Manifest.Revision, size(out.Size))
 	return err
 }
 
-// findRemote picks the snapshot that the first argument names in the bucket.
-func findRemote(c *cli.Context, b *s3.Bucket) (snapshot.Entry, error) {
-	ref := c.Args().First()
-	if ref == "" {
-		ref = snapshot.Latest
+// downloadSource is the peer where one is given, else the bucket. done lets go of it.
+func downloadSource(c *cli.Context) (from reader, entry snapshot.Entry, done func(), err error) {
+	if c.String("peer") != "" {
+		o, err := findPeer(c)
+		if err != nil {
+			return nil, snapshot.Entry{}, nil, err
+		}
+		return o, o.entry, func() {}, nil
 	}
-	entries, err := b.List(c.Context)
+	r, err := findRemote(c)
 	if err != nil {
-		return snapshot.Entry{}, err
+		return nil, snapshot.Entry{}, nil, err
 	}
-	entry, err := snapshot.Listing{Snapshots: entries}.Find(ref, time.Now())
-	if err != nil {
-		return entry, fmt.Errorf("look into %s: %w", b, err)
-	}
-	return entry, nil
+	return r, r.entry, r.bucket.Close, nil
 }
 
 // target is where --to puts the file.

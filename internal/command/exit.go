@@ -10,6 +10,8 @@ import (
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/peer"
+	"etcd-rolling-backup/snapshot/restore"
 )
 
 // Exit statuses, as docs/CLI.md promises them.
@@ -43,6 +45,7 @@ func exitStatus(err error) int {
 	}
 	for _, usage := range []error{
 		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
+		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied,
 	} {
 		if errors.Is(err, usage) {
 			return exitUsage

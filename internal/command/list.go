@@ -39,25 +39,18 @@ func list(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	local, remote, err := places(c)
+	from, err := listPlaces(c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
-	var found snapshot.Listing
-	if local {
-		if found, err = out.addLocal(c); err != nil {
-			return err
-		}
-	}
-	if remote {
-		if err := out.addRemote(c); err != nil {
-			return err
-		}
+	for _, p := range from {
+		defer p.close()
+		out.add(c, p)
 	}
 	out.sort()
-	if c.Bool("all") {
-		out.Partials, out.Foreign = found.Partials, found.Foreign
+	if !c.Bool("all") {
+		out.Partials, out.Foreign = nil, nil
 	}
 	if asJSON {
 		return printJSON(e.stdout, out)
@@ -65,53 +58,24 @@ func list(c *cli.Context, e env) error {
 	return out.print(e, time.Now())
 }
 
-func (l *listing) addLocal(c *cli.Context) (snapshot.Listing, error) {
-	dir, err := directory(c)
-	if err != nil {
-		return snapshot.Listing{}, err
+// add reads a manifest only where no place before had one of that name: in the bucket each costs a request.
+func (l *listing) add(c *cli.Context, p place) {
+	l.Partials, l.Foreign = append(l.Partials, p.Partials...), append(l.Foreign, p.Foreign...)
+	seen := map[string]int{}
+	for i, r := range l.Snapshots {
+		seen[r.Name] = i
 	}
-	found, err := dir.List()
-	if err != nil {
-		return found, err
-	}
-	for _, entry := range found.Snapshots {
-		m, err := dir.Manifest(entry.Name)
+	for _, entry := range p.Snapshots {
+		if i, ok := seen[entry.Name.String()]; ok {
+			l.Snapshots[i].Places = append(l.Snapshots[i].Places, p.name)
+			continue
+		}
+		m, err := p.manifest(c.Context, entry)
 		if errors.Is(err, snapshot.ErrNotFound) {
 			continue // pruned meanwhile
 		}
-		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, fromLocal))
+		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, p.name))
 	}
-	return found, nil
-}
-
-// addRemote reads a manifest from the bucket only where there is none here: each costs a request.
-func (l *listing) addRemote(c *cli.Context) error {
-	b, err := openBucket(c)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	entries, err := b.List(c.Context)
-	if err != nil {
-		return err
-	}
-	here := map[string]int{}
-	for i, r := range l.Snapshots {
-		here[r.Name] = i
-	}
-	for _, entry := range entries {
-		if i, ok := here[entry.Name.String()]; ok {
-			l.Snapshots[i].Places = append(l.Snapshots[i].Places, fromS3)
-			continue
-		}
-		var m snapshot.Manifest
-		tail, bytes, err := b.Tail(c.Context, entry.Name)
-		if err == nil {
-			m, _, err = snapshot.DecodeTail(tail, bytes)
-		}
-		l.Snapshots = append(l.Snapshots, newRow(entry, m, err, fromS3))
-	}
-	return nil
 }
 
 func newRow(entry snapshot.Entry, m snapshot.Manifest, err error, place string) row {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
@@ -56,8 +57,12 @@ func save(c *cli.Context, e env) error {
 	if _, err := etcdConfig(c); err != nil {
 		return err
 	}
-	if err := checkS3(c); err != nil {
+	b, err := saveBucket(c)
+	if err != nil {
 		return err
+	}
+	if b != nil {
+		defer b.Close()
 	}
 	dir, err := directory(c)
 	if err != nil {
@@ -81,33 +86,38 @@ func save(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	failed := saveMirror(c, e, dir, taken.Entry)
+	failed := saveMirror(c, e, dir, b, taken.Entry)
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, snapshotRow(taken.Entry, taken.Manifest)), failed)
 	}
 	m := taken.Manifest
 	_, err = fmt.Fprintf(e.stdout, "saved %s\n  revision %d, database %s, archive %s, took %s\n", filepath.Join(dir.Path(), taken.Name.String()),
 		m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
-	if err == nil && failed == nil && hasBucket(c) && !m.LocalOnly {
+	if err == nil && failed == nil && b != nil {
 		_, err = fmt.Fprintf(e.stdout, "  mirrored to s3://%s\n", c.String("s3-bucket"))
 	}
 	return errors.Join(err, failed)
 }
 
+// saveBucket is where the snapshot is brought, nil for nowhere. It is opened before anything is taken: somebody waits, who can mend
+// a wrong file at once. No server is asked, for one that is away must not keep a snapshot from being taken.
+func saveBucket(c *cli.Context) (*s3.Bucket, error) {
+	if err := checkS3(c); err != nil || !hasBucket(c) || c.Bool("no-mirror") {
+		return nil, err
+	}
+	return openBucket(c)
+}
+
 // saveMirror brings the new snapshot to the bucket, where there is one.
-func saveMirror(c *cli.Context, e env, dir *snapshot.Dir, entry snapshot.Entry) error {
-	if !hasBucket(c) || c.Bool("no-mirror") {
+func saveMirror(c *cli.Context, e env, dir *snapshot.Dir, b *s3.Bucket, entry snapshot.Entry) error {
+	if b == nil {
 		return nil
 	}
-	b, err := openBucket(c)
-	if err == nil {
-		defer b.Close()
-		bar := newProgress(e.stderr, "mirroring")
-		err = daemon.MirrorOne(c.Context, dir, b, entry, daemon.MirrorOptions{
-			Progress: func(_ snapshot.Name, done, total int64) { bar.update(done, total) },
-		})
-		bar.done()
-	}
+	bar := newProgress(e.stderr, "mirroring")
+	err := daemon.MirrorOne(c.Context, dir, b, entry, daemon.MirrorOptions{
+		Progress: func(_ snapshot.Name, done, total int64) { bar.update(done, total) },
+	})
+	bar.done()
 	if err != nil {
 		return fmt.Errorf("the snapshot is safe here and not in the bucket: %w (once that is mended: mirror)", err)
 	}

@@ -71,7 +71,16 @@ func (b *bucket) has(want ...string) {
 	}
 }
 
-// as is the same bucket for a subtest.
+// uploads are unfinished ones of a key. MinIO lists them by whole keys only.
+func (b *bucket) uploads(key string) int {
+	b.t.Helper()
+	count := 0
+	for u := range b.client.ListIncompleteUploads(context.Background(), b.name, key, true) {
+		must(b.t, u.Err)
+		count++
+	}
+	return count
+}
 
 // mirrorBed is what the tests of one file share: a server, and a member with next to nothing in it.
 type mirrorBed struct {

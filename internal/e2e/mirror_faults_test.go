@@ -23,6 +23,7 @@ func TestMirrorBadDays(t *testing.T) {
 		"clock":             bed.clock,
 		"bucket made again": bed.bucketMadeAgain,
 		"keys rotated":      bed.keysRotated,
+		"keys come later":   bed.keysComeLater,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -164,6 +165,21 @@ func (m *mirrorBed) keysRotated(t *testing.T) {
 			t.Errorf("%q stands in the log", secret)
 		}
 	}
+}
+
+// A daemon that starts before its keys are there takes snapshots all the same, and mirrors them then.
+func (m *mirrorBed) keysComeLater(t *testing.T) {
+	b := m.bucket(t)
+	mirror := b.flags(m.server.Target)
+	secret := value(t, mirror, "--s3-secret-key-file")
+	must(t, os.Rename(secret, secret+".later"))
+	p, dir := m.follow(t, mirror)
+	p.next(t, "mirroring failed", "--s3-secret-key-file", "no such file")
+	p.goesOn(t, 1)
+	must(t, os.Rename(secret+".later", secret))
+	p.next(t, "msg=mirrored")
+	b.converges(dir)
+	p.stop(t, syscall.SIGTERM, 0)
 }
 
 // A server with a new certificate is refused until its CA is given, for which the daemon need not be started anew.

@@ -18,11 +18,12 @@ func TestMirrorRetention(t *testing.T) {
 	bed := newMirrorBed(t, s3test.Options{})
 	archive := bed.save(t)
 	for name, test := range map[string]func(*testing.T, string){
-		"policies":    bed.policies,
-		"object lock": bed.objectLock,
-		"versions":    bed.versions,
-		"orphans":     bed.orphans,
-		"foreign":     bed.foreign,
+		"policies":   bed.policies,
+		"governance": func(t *testing.T, archive string) { bed.objectLock(t, archive, minio.Governance) },
+		"compliance": func(t *testing.T, archive string) { bed.objectLock(t, archive, minio.Compliance) },
+		"versions":   bed.versions,
+		"orphans":    bed.orphans,
+		"foreign":    bed.foreign,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,35 +60,6 @@ func (m *mirrorBed) policies(t *testing.T, archive string) {
 			run(t, 0, []string{"0 uploaded, 0 waiting, 0 removed"}, words("mirror", args)...)
 		})
 	}
-}
-
-// A locked object is passed over and counted, and is no trouble; who wants it gone is told.
-func (m *mirrorBed) objectLock(t *testing.T, archive string) {
-	b := newBucket(t, m.server.Target, s3test.BucketOptions{ObjectLock: true})
-	dir, names := newStore(t), rolling(t, node, 3)
-	plant(t, dir, archive, names...)
-	args := append(b.flags(m.server.Target), "--dir="+dir, "--node="+node)
-	run(t, 0, []string{"3 uploaded"}, words("mirror", args, []string{"--s3-object-lock=1h"})...)
-	for _, lock := range [][]string{nil, {"--s3-object-lock=1h"}} {
-		run(t, 0, []string{"0 removed, 2 held by a lock"}, words("mirror", args, lock, []string{"--s3-keep-last=1"})...)
-		run(t, 0, []string{"Object Lock holds it", "removed 0 of 3"}, words("prune", args, lock, []string{"--from=s3", "--s3-keep-last=1"})...)
-	}
-	run(t, 1, []string{names[2], "held by object lock", "until "}, words("delete", b.flags(m.server.Target), []string{"--from=s3", names[2]})...)
-	b.has(names...)
-
-	p, _ := m.follow(t, args, []string{"--s3-keep-last=1", "--s3-object-lock=1h"})
-	p.next(t, "msg=mirrored", "uploaded=1", "pruned=0", "locked=3")
-	p.stop(t, syscall.SIGTERM, 0)
-	if log := p.stderr.String(); strings.Contains(log, "level=error") {
-		t.Errorf("a lock is an error:\n%s", log)
-	}
-
-	// A bucket without Object Lock can't do it, and costs no local snapshot.
-	plain := m.bucket(t)
-	p, _ = m.follow(t, plain.flags(m.server.Target), []string{"--s3-object-lock=1h"})
-	p.next(t, "mirroring failed", "--s3-object-lock needs a bucket that was made with Object Lock")
-	p.goesOn(t, 1)
-	p.stop(t, syscall.SIGTERM, 0)
 }
 
 // In a bucket with versioning what is removed is out of sight, and does not count.

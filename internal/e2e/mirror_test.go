@@ -137,13 +137,15 @@ func TestAlteredObjectIsFound(t *testing.T) {
 	wantWhole(t, elsewhere, 1)
 }
 
-// Killed at any moment of an upload, the next start finishes the work, and what lies in the bucket is whole.
+// Killed at any moment of an upload, the next start finishes the work, what lies in the bucket is whole, and the parts that the
+// killed ones had sent are no longer kept.
 func TestMirrorSurvivesKills(t *testing.T) {
 	server := s3test.Run(t, s3test.Options{})
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	c, dir := solid(t), newStore(t)
 	run(t, 0, nil, words("save", flags(c, c.Endpoints()[0]), store(dir))...)
 	mirror := words("mirror", []string{"--dir=" + dir, "--node=" + node, "--s3-upload-rate=20MiB"}, b.flags(server.Target))
+	name := filepath.Base(only(t, dir))
 	for i := range 8 {
 		p := start(t, mirror...)
 		select {
@@ -156,7 +158,13 @@ func TestMirrorSurvivesKills(t *testing.T) {
 			t.Fatalf("after a kill %q is in the bucket", keys)
 		}
 	}
+	if b.uploads(name) == 0 {
+		t.Error("none of eight was killed in the middle of an upload")
+	}
 	run(t, 0, []string{"1 uploaded, 0 waiting"}, words("mirror", []string{"--dir=" + dir, "--node=" + node}, b.flags(server.Target))...)
+	if n := b.uploads(name); n != 0 {
+		t.Errorf("%d unfinished uploads are left", n)
+	}
 	run(t, 0, []string{"is whole"}, words("verify", []string{"--from=s3", "--dir=" + dir, "--min-free=0"}, b.flags(server.Target))...)
 }
 

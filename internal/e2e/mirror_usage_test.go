@@ -49,7 +49,7 @@ func TestMirrorUsage(t *testing.T) {
 		refused(append(append(commands[c], at...), "--s3-keep-last=-2"), "--s3-keep-last")
 	}
 	for _, ca := range []string{"no such file", "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----", "LS0tLS1CRUdJTg=="} {
-		for _, args := range [][]string{{"list", "--from=s3"}, {"verify", "--from=s3"}, {"delete", name, "--from=s3"}, {"prune", "--from=s3", "--keep-last=1"}, {"mirror"}, {"download"}} {
+		for _, args := range [][]string{{"list", "--from=s3"}, {"verify", "--from=s3"}, {"delete", name, "--from=s3"}, {"prune", "--from=s3", "--keep-last=1"}, {"mirror"}, {"download"}, {"save"}} {
 			refused(append(append(args, at...), "--s3-ca="+ca), "--s3-ca")
 		}
 	}

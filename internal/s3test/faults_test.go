@@ -44,7 +44,7 @@ func TestHTTPRefusals(t *testing.T) {
 		t.Error(err)
 	}
 	requests := f.Requests()
-	want := Request{Method: http.MethodDelete, Path: "/" + bucket + "/b"}
+	want := Request{Method: http.MethodDelete, Host: f.Endpoint(), Path: "/" + bucket + "/b"}
 	if last := requests[len(requests)-1]; last != want {
 		t.Errorf("last request %+v, want %+v", last, want)
 	}

@@ -19,13 +19,14 @@ type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 // Request is one request that has passed the proxy.
 type Request struct {
 	Method string
+	Host   string // the server that the client asked for, with the bucket before it where that is no part of the path
 	Path   string // /bucket/key, unescaped
 	Query  string // as sent, without the question mark
 }
 
 // HTTPFaults is a reverse proxy that runs a Fault on each request. It speaks plain HTTP to the client, whatever the server does.
-// Signatures survive: the server gets the Host header that the client signed. A server that cannot be reached shows as a
-// broken connection. The embedded Target is the upstream's, reached through the proxy.
+// Signatures survive: the server gets the Host header that the client signed. So it is the proxy of HTTP_PROXY as well, which
+// leads to the upstream whatever host is asked for. A server that cannot be reached shows as a broken connection. The embedded Target is the upstream's, reached through the proxy.
 type HTTPFaults struct {
 	Target
 	http      *http.Server
@@ -87,7 +88,7 @@ func (f *HTTPFaults) Close() error { return f.http.Close() }
 func (f *HTTPFaults) record(r *http.Request) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.requests = append(f.requests, Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery})
+	f.requests = append(f.requests, Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Query: r.URL.RawQuery})
 	return f.fault
 }
 

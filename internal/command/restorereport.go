@@ -1,0 +1,181 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/restore"
+)
+
+// restoreReport is what --output json shows of a restore.
+type restoreReport struct {
+	Snapshot string             `json:"snapshot"`
+	Place    string             `json:"place"`
+	Form     string             `json:"form"`
+	Proven   bool               `json:"proven"` // a digest was there and fits
+	SHA256   string             `json:"raw_sha256"`
+	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
+
+	DryRun         bool     `json:"dry_run"`
+	DataDir        string   `json:"data_dir"`
+	WALDir         string   `json:"wal_dir,omitempty"`
+	Owner          string   `json:"owner"`
+	Name           string   `json:"name"`
+	InitialCluster string   `json:"initial_cluster"`
+	Token          string   `json:"initial_cluster_token"`
+	LeftOut        []string `json:"left_out,omitempty"`
+	Revision       int64    `json:"revision"`
+	Bumped         uint64   `json:"bumped_by,omitempty"`
+	Aside          []aside  `json:"moved_aside,omitempty"`
+
+	now        time.Time
+	fromBucket bool
+	cluster    restore.Cluster
+	again      string // the flags that other members are restored with
+}
+
+type aside struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// take notes what the plan says.
+func (r *restoreReport) take(c *cli.Context, p *restore.Plan, o restore.Options) {
+	r.DryRun = c.Bool("dry-run")
+	r.Proven, r.SHA256 = p.Database.Proven, p.Database.SHA256
+	r.DataDir, r.WALDir, r.Owner = p.DataDir, p.WALDir, p.Owner.String()
+	r.Name, r.InitialCluster, r.Token, r.LeftOut = p.Cluster.Name, p.Cluster.Initial(), p.Cluster.Token, p.Cluster.LeftOut
+	r.Revision, r.Bumped = p.Revision, o.BumpRevision
+	for _, m := range p.Aside {
+		r.Aside = append(r.Aside, aside(m))
+	}
+	r.cluster = p.Cluster
+	r.again, r.fromBucket = sameFlags(c), strings.HasPrefix(r.Place, "s3://")
+}
+
+// sameFlags are those that must be alike on all members.
+func sameFlags(c *cli.Context) string {
+	var flags []string
+	for _, name := range []string{"kubernetes", "mark-compacted", "skip-hash-check"} {
+		if c.Bool(name) {
+			flags = append(flags, "--"+name)
+		}
+	}
+	if n := c.Int("bump-revision"); n > 0 {
+		flags = append(flags, fmt.Sprintf("--bump-revision %d", n))
+	}
+	for _, name := range []string{"initial-cluster", "initial-cluster-token"} {
+		if v := c.String(name); v != "" {
+			flags = append(flags, "--"+name+" "+v)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
+// printSource says which snapshot is taken, before the work begins.
+func (r *restoreReport) printSource(w io.Writer) error {
+	out := &printer{w: w}
+	out.line("restoring %s from %s", r.Snapshot, r.Place)
+	if m := r.Manifest; m != nil {
+		out.line("  taken %s (%s) on %s, revision %d, database %s, etcd %s", m.CreatedAt.Format("2006-01-02 15:04:05 UTC"),
+			humanize.RelTime(m.CreatedAt, r.now, "ago", "from now"), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
+		if !m.Healthy {
+			out.line("  its member knew no leader: others may hold later changes")
+		}
+		if len(m.Alarms) > 0 {
+			out.line("  etcd raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
+		}
+	}
+	return out.err
+}
+
+func (r *restoreReport) print(w io.Writer) error {
+	out := &printer{w: w}
+	verb := "restored"
+	if r.DryRun {
+		verb = "nothing is changed (--dry-run); this would be restored:"
+	}
+	out.line("%s %s", verb, r.DataDir)
+	if r.WALDir != "" {
+		out.line("  write-ahead log  %s", r.WALDir)
+	}
+	out.line("  member           %s of %s", r.Name, r.InitialCluster)
+	for _, m := range r.LeftOut {
+		out.line("  left out         %s", m)
+	}
+	out.line("  cluster token    %s", r.Token)
+	if r.Bumped > 0 {
+		out.line("  revision         %d (raised by %d, all before counts as compacted)", r.Revision, r.Bumped)
+	} else {
+		out.line("  revision         %d", r.Revision)
+	}
+	out.line("  owner            %s", r.Owner)
+	if !r.Proven {
+		out.line("  proof            none: --skip-hash-check waived it")
+	}
+	for _, m := range r.Aside {
+		out.line("  moved aside      %s to %s", m.From, m.To)
+	}
+	if !r.DryRun {
+		r.printNext(out)
+	}
+	return out.err
+}
+
+// printNext tells the order of what is left to do.
+func (r *restoreReport) printNext(out *printer) {
+	step := 0
+	next := func(format string, args ...any) {
+		step++
+		out.line("  %d. "+format, append([]any{step}, args...)...)
+	}
+	out.line("next")
+	if others := r.others(); len(others) > 0 {
+		from := r.Snapshot + " --from s3"
+		if !r.fromBucket {
+			next("give the other members this snapshot, and no other one: etcd-rolling-backup serve %s --cacert CA --cert CERT --key KEY", r.Snapshot)
+			from = "--peer HOST:PORT"
+		}
+		next("restore the other members from it, each on its node:")
+		for _, name := range others {
+			out.line("       %s", strings.TrimSpace("etcd-rolling-backup restore "+from+" --name "+name+" "+r.again))
+		}
+	}
+	if onSELinux() {
+		next("give the files their SELinux labels: restorecon -R %s", strings.TrimSpace(r.DataDir+" "+r.WALDir))
+	}
+	flags := fmt.Sprintf("--name %s --data-dir %s", r.Name, r.DataDir)
+	if r.WALDir != "" {
+		flags += " --wal-dir " + r.WALDir
+	}
+	next("start etcd on all members; its flags must say")
+	out.line("       %s", flags)
+	out.line("       --initial-advertise-peer-urls %s", strings.Join(r.cluster.URLs(), ","))
+	out.line("     a systemd unit: systemctl start etcd")
+	out.line("     kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers")
+	next("look: etcdctl endpoint status --cluster -w table")
+	if len(r.Aside) > 0 {
+		out.line("to go back, with etcd stopped:")
+		for _, m := range slices.Backward(r.Aside) {
+			out.line("     mv %s %s.unwanted && mv %s %s", m.From, m.From, m.To, m.From)
+		}
+	}
+}
+
+// others are the members that are restored elsewhere.
+func (r *restoreReport) others() []string {
+	var names []string
+	for _, p := range r.cluster.Peers {
+		if p.Name != r.Name {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}

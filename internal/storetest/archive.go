@@ -1,0 +1,81 @@
+package storetest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// room is left to the manifest, whose length depends on numbers in it.
+const room = 8 << 10
+
+// Name gives the i-th snapshot of a node, one an hour.
+func Name(t testing.TB, set, node string, i int) snapshot.Name {
+	t.Helper()
+	n, err := snapshot.NewName(set, node, time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC).Add(time.Duration(i)*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Samples gives an archive of each size, for several stores: large ones take time to make.
+func Samples(t testing.TB, sizes ...int) []Sample {
+	t.Helper()
+	var samples []Sample
+	for i, size := range sizes {
+		n := Name(t, snapshot.RollingSet, "a", i)
+		samples = append(samples, Sample{Name: n, Data: Archive(t, n, size)})
+	}
+	return samples
+}
+
+// Archive gives a whole archive of exactly so many bytes, 16 KiB at least. Its data does not compress; the manifest is made
+// longer until the size is right.
+func Archive(t testing.TB, n snapshot.Name, size int) []byte {
+	t.Helper()
+	if size < 2*room {
+		t.Fatalf("an archive of %d bytes is too small to be made to measure", size)
+	}
+	// Blocks of zstd that are stored as they are have headers of 3 bytes.
+	raw := make([]byte, (size-room)&^511)
+	seed := sha256.Sum256([]byte(n.String()))
+	_, _ = rand.NewChaCha8(seed).Read(raw) // never fails
+	sum := sha256.Sum256(raw)
+	raw = append(raw, sum[:]...)
+	version := "test"
+	for range 3 {
+		data := pack(t, n, raw, version)
+		missing := size - len(data)
+		if missing == 0 {
+			return data
+		}
+		version += strings.Repeat("x", max(missing, 0))
+	}
+	t.Fatalf("no archive of %d bytes came out", size)
+	return nil
+}
+
+func pack(t testing.TB, n snapshot.Name, raw []byte, version string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := snapshot.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Finish(snapshot.Manifest{
+		Name: n.String(), CreatedAt: n.Time, Node: n.Node, ToolVersion: version,
+		Source: snapshot.Source{ClusterID: 1, MemberID: 2, Revision: 3, EtcdVersion: "3.6.4", Healthy: true},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}

@@ -1,0 +1,130 @@
+package metrics_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/metrics"
+)
+
+const hostile = `<script>alert(1)</script><img src=x onerror=alert(2)>"'&` + "`${7*7}`" + `</style></svg></pre><b>x`
+
+// cases are the pages worth a look, each with words that it has to show.
+func cases(now *time.Time) map[string]struct {
+	m    *metrics.Metrics
+	want []string
+} {
+	type page = struct {
+		m    *metrics.Metrics
+		want []string
+	}
+	fresh := metrics.New(options(now))
+	fresh.Inventory(metrics.Local, nil)
+	fresh.Schedule(*now, time.Hour)
+	fresh.Rebuilt()
+	return map[string]page{
+		"well": {well(now), []string{
+			"All is well", "Last good snapshot 12 min ago, next in 47 min", "2026-11-22 12:00:00 UTC", "34 snapshots", "41.0 GiB free",
+			"--from local --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "48,291,734", "None since the start", "✓ 10 min ago",
+		}},
+		"ill": {ill(now), []string{
+			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for S3", "erification found damage in rolling_node-a_20261122T120000Z",
+			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
+			"/var/lib/etcd rolling_node-a_20261122T110000Z.db.zst", "waits for S3", "Mirroring failed",
+		}},
+		"empty":    {fresh, []string{"Needs attention", "here is no snapshot yet", "None yet"}},
+		"starting": {metrics.New(options(now)), []string{"Starting", "not known yet"}},
+		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now"}},
+		"many":     {many(now, 500), []string{"All is well", "The newest 50 of 500"}},
+		"hostile":  {hostilePage(now), []string{hostile}},
+	}
+}
+
+// many keeps n snapshots, ten minutes apart.
+func many(now *time.Time, n int) *metrics.Metrics {
+	m := metrics.New(options(now))
+	var list []metrics.Snapshot
+	for i := range int64(n) {
+		list = append(list, taken(now.Add(-time.Duration(i)*10*time.Minute), 3*gib-i*3*mib+(i*i%17)*20*mib, 7_812_334_981-i*91_000))
+	}
+	m.Inventory(metrics.Local, list)
+	m.Inventory(metrics.S3, list[n/2:])
+	m.SnapshotDone(list[0].Time, list[0], 0, 0)
+	m.Schedule(now.Add(10*time.Minute), 10*time.Minute)
+	m.Rebuilt()
+	return m
+}
+
+// hostilePage has names and messages that want to be more than text.
+func hostilePage(now *time.Time) *metrics.Metrics {
+	o := options(now)
+	o.Node, o.Version = strings.Repeat("n", 60)+hostile, hostile
+	o.RestoreCommand = func(name string, _ metrics.Place) string {
+		return "restore " + strings.Repeat("/very-long", 40) + " " + name
+	}
+	m := metrics.New(o)
+	list := []metrics.Snapshot{taken(now.Add(-time.Hour), 1, 1), taken(now.Add(-2*time.Hour), 1<<62, 1<<62)}
+	list[0].Name = strings.Repeat("long", 50) + hostile
+	m.Inventory(metrics.Local, list)
+	m.Inventory(metrics.S3, nil)
+	m.Rebuilt()
+	m.Failed(metrics.Drill, *now, list[0].Name, metrics.Other, hostile+strings.Repeat("w", 300))
+	m.Failed(metrics.Verify, *now, list[1].Name, metrics.Damaged, "javascript:alert(1)\r\n\x00\x1b[31m"+hostile)
+	return m
+}
+
+func TestPageInBrowser(t *testing.T) {
+	chromium := browser(t)
+	now := noon
+	for name, c := range cases(&now) {
+		url := serve(t, c.m.Handler()) + "/"
+		for _, scheme := range []string{"light", "dark"} {
+			for _, width := range []int64{360, 768, 1200} {
+				t.Run(fmt.Sprintf("%s/%s/%d", name, scheme, width), func(t *testing.T) {
+					s, l := look(chromium, t, url, name, width, scheme)
+					s.check(t, l, url)
+					for _, w := range c.want {
+						if !strings.Contains(s.Text, w) {
+							t.Errorf("does not show %q in:\n%.1500s", w, s.Text)
+						}
+					}
+					if light := s.Colors == "rgb(246, 245, 241)"; light != (scheme == "light") {
+						t.Errorf("background in the %s scheme: %s", scheme, s.Colors)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestPageHeaders(t *testing.T) {
+	now := noon
+	r := ask(t, serve(t, well(&now).Handler())+"/")
+	for header, want := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+		"Content-Type":            "text/html; charset=utf-8",
+		"X-Content-Type-Options":  "nosniff",
+		"Cache-Control":           "no-store",
+	} {
+		if got := r.header.Get(header); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+}
+
+// TestPageIsOneFile looks for anything that would make a browser ask for more.
+func TestPageIsOneFile(t *testing.T) {
+	now := noon
+	_, body := get(t, well(&now), "/")
+	for _, word := range []string{"<script", "src=", "@import", "url(", "http://", "https://"} {
+		if strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), word) {
+			t.Errorf("the page has %q", word)
+		}
+	}
+	_, body = get(t, many(&now, 500), "/")
+	if len(body) > 256<<10 {
+		t.Errorf("500 snapshots make a page of %d bytes", len(body))
+	}
+}

@@ -1,0 +1,168 @@
+package metrics
+
+import "time"
+
+// The recorders. Whoever does the work calls Attempt when a run begins and one of the others when it ends. A run that is
+// cut off by the program's own end is told to nobody.
+//
+// After a restart the same recorders are called with the old times of what lies on the disk and in the bucket, in any
+// order, and then Rebuilt: until then they set times and states, and count nothing.
+
+// Rebuilt ends the rebuilding: what came before the start is known as far as it can be. From now on recorders count.
+func (m *Metrics) Rebuilt() {
+	m.change(func(s *state, _ bool) {
+		s.rebuilt = true
+		s.forget()
+	})
+}
+
+// Schedule tells when the next snapshot is due and how long it is from that to the one after. It is called at the start, with
+// a time that may have passed, and after each run; a run that failed and is tried again may be given as the next.
+func (m *Metrics) Schedule(next time.Time, interval time.Duration) {
+	m.change(func(s *state, _ bool) { s.schedule(next, interval) })
+}
+
+// Attempt tells that a run begins.
+func (m *Metrics) Attempt(k Kind, at time.Time) {
+	m.change(func(s *state, _ bool) { s.attempt(k, at) })
+}
+
+// Failed tells that a run failed. name is the snapshot that it was about, or "". The message, which holds no secrets, is shown
+// to people and never becomes a label.
+func (m *Metrics) Failed(k Kind, at time.Time, name string, r Reason, message string) {
+	m.change(func(s *state, count bool) {
+		r = within(r, failures(k))
+		s.failed(k, at, name, r, message)
+		if name != "" && k == Verify && r == Damaged {
+			s.verdict(name, at, true)
+		}
+		if name != "" && k == Drill {
+			s.drillVerdict(name, at, false)
+		}
+		if !count {
+			return
+		}
+		m.runs.WithLabelValues(string(k), failure, string(r)).Inc()
+		if k == Mirror && r != Damaged && r != Disk {
+			m.s3Errors.WithLabelValues(string(r)).Inc()
+		}
+	})
+}
+
+// Skipped tells that a run was left out on purpose.
+func (m *Metrics) Skipped(k Kind, at time.Time, r Reason) {
+	m.change(func(s *state, count bool) {
+		s.skip(k, at)
+		if count {
+			m.runs.WithLabelValues(string(k), skipped, string(within(r, skips(k)))).Inc()
+		}
+	})
+}
+
+// SnapshotDone tells that x is safe on the local disk. stream is the time from opening the stream to its last byte, sync
+// the time until file and name were safe; 0: not known.
+func (m *Metrics) SnapshotDone(at time.Time, x Snapshot, stream, sync time.Duration) {
+	m.change(func(s *state, count bool) {
+		s.succeeded(Snapshots, at, x.Name)
+		s.keep(Local, x)
+		if !count {
+			return
+		}
+		if s.switched[Mirror] {
+			s.fresh, s.freshAt = x, at
+			s.waiting = append(s.waiting, x)
+		}
+		m.runs.WithLabelValues(string(Snapshots), success, string(none)).Inc()
+		m.observe("stream", stream)
+		m.observe("fsync", sync)
+	})
+}
+
+// Inventory tells what a place holds of this node, in any order. It replaces what was known; what list does not tell of a
+// snapshot stays known.
+func (m *Metrics) Inventory(p Place, list []Snapshot) {
+	m.change(func(s *state, _ bool) { s.inventory(p, list) })
+}
+
+// Pruned tells that the policy's removals were made.
+func (m *Metrics) Pruned(p Place, names ...string) {
+	m.change(func(s *state, count bool) {
+		s.drop(p, names)
+		if count {
+			m.pruned.WithLabelValues(string(p)).Add(float64(len(names)))
+		}
+	})
+}
+
+// Waiting tells what S3 is to hold and does not yet, as a pass of the mirror has found out.
+func (m *Metrics) Waiting(list []Snapshot) {
+	m.change(func(s *state, _ bool) { s.setWaiting(list) })
+}
+
+// Uploaded tells that x has arrived in S3.
+func (m *Metrics) Uploaded(x Snapshot, took time.Duration) {
+	m.change(func(s *state, count bool) {
+		s.arrived(x)
+		if !count {
+			return
+		}
+		m.uploads.Inc()
+		m.uploaded.Add(float64(max(x.Size, 0)))
+		m.observe("upload", took)
+	})
+}
+
+// MirrorDone tells that a pass of the mirror left S3 in line. locked is how many snapshots an object lock kept from
+// being pruned.
+func (m *Metrics) MirrorDone(at time.Time, locked int) {
+	m.change(func(s *state, count bool) {
+		s.succeeded(Mirror, at, "")
+		s.locked = locked
+		if count {
+			m.runs.WithLabelValues(string(Mirror), success, string(none)).Inc()
+		}
+	})
+}
+
+// S3Error counts trouble with S3 that was not a mirror's failed pass, which counts by itself.
+func (m *Metrics) S3Error(class Reason) {
+	m.change(func(_ *state, count bool) {
+		if count {
+			m.s3Errors.WithLabelValues(string(within(class, s3Reasons()))).Inc()
+		}
+	})
+}
+
+// Verified tells that the named snapshot was read in full and is whole.
+func (m *Metrics) Verified(at time.Time, name string, took time.Duration) {
+	m.change(func(s *state, count bool) {
+		s.succeeded(Verify, at, name)
+		s.verdict(name, at, false)
+		if count {
+			m.runs.WithLabelValues(string(Verify), success, string(none)).Inc()
+			m.observe("verify", took)
+		}
+	})
+}
+
+// Drilled tells that a restore of the named snapshot was tried and brought everything back.
+func (m *Metrics) Drilled(at time.Time, name string, took time.Duration) {
+	m.change(func(s *state, count bool) {
+		s.succeeded(Drill, at, name)
+		s.drillVerdict(name, at, true)
+		if count {
+			m.runs.WithLabelValues(string(Drill), success, string(none)).Inc()
+			m.observe("drill", took)
+		}
+	})
+}
+
+// Member tells what etcd said of itself: the bytes of its database file, whether it knew a leader, which alarms are raised
+// in etcd's own words.
+func (m *Metrics) Member(at time.Time, databaseBytes int64, hasLeader bool, raised []string) {
+	names := make([]string, len(raised))
+	for i, a := range raised {
+		names[i] = alarmName(a)
+	}
+	m.change(func(s *state, _ bool) { s.member = member{at, databaseBytes, hasLeader, names} })
+}

@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// Errors of Open.
+var (
+	// ErrWebConfig marks a web configuration file that can't be used.
+	ErrWebConfig = errors.New("web configuration")
+	// ErrListen marks an address that can't be taken.
+	ErrListen = errors.New("listen")
+)
+
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 16 << 10
+	stopTimeout   = 5 * time.Second
+)
+
+// ServerOptions say where and how to listen. All but Log are required.
+type ServerOptions struct {
+	Addr string // host:port, as in :9979
+	// WebConfig is the path of an exporter-toolkit web configuration file; "": plain HTTP, no password.
+	WebConfig string
+	Handler   http.Handler
+	Log       Log
+}
+
+// Server holds its address from Open on.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	config   string
+	log      Log
+	stop     time.Duration // how long requests under way may hold up the end
+}
+
+// Open reads the web configuration, if any, and takes the address. It answers only once Serve runs; until then connections
+// wait. Errors wrap ErrWebConfig or ErrListen.
+func Open(ctx context.Context, o ServerOptions) (*Server, error) {
+	if err := web.Validate(o.WebConfig); err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrWebConfig, o.WebConfig, err)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", o.Addr)
+	if err != nil {
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			err = op.Err // without the operation and the address once more
+		}
+		return nil, fmt.Errorf("%w on %s: %w", ErrListen, o.Addr, err)
+	}
+	return &Server{
+		listener: l, config: o.WebConfig, log: o.Log, stop: stopTimeout,
+		http: &http.Server{
+			Handler:           o.Handler,
+			ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+			MaxHeaderBytes: headerBytes,
+			// Port scanners and probes break off handshakes all day.
+			ErrorLog: slog.NewLogLogger(bridge{log: o.Log}, slog.LevelDebug),
+		},
+	}, nil
+}
+
+// Addr is the address taken, with the port that the system chose if it was 0.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close gives the address back without having served.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Serve answers until ctx ends, which is its good end and gives nil; requests under way get some seconds to finish. It is
+// called once.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() {
+		failed <- web.Serve(s.listener, s.http, &web.FlagConfig{WebConfigFile: &s.config}, slog.New(bridge{log: s.log}))
+	}()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", s.Addr(), errors.Join(err, s.http.Close()))
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stop)
+	defer cancel()
+	err := s.http.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
+	if err != nil {
+		return fmt.Errorf("stop serving %s: %w", s.Addr(), err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package metrics
+
+import (
+	"slices"
+	"time"
+)
+
+// maxProblems is how many errors are remembered for the status page.
+const maxProblems = 10
+
+// Snapshot is one snapshot as the recorders take it. Sizes are in bytes; what is not known is 0.
+type Snapshot struct {
+	Name     string
+	Time     time.Time // when it was taken
+	Size     int64     // of the archive
+	RawSize  int64     // before compression
+	Revision int64
+}
+
+// state is all that is known. Metrics guards it; its own methods lock nothing and do no I/O.
+type state struct {
+	switched map[Kind]bool // which kinds of work there are
+	rebuilt  bool          // what was there before the start is known
+	next     time.Time
+	// due is when the snapshot was due that has neither been taken nor skipped yet; trying again does not move it.
+	due      time.Time
+	interval time.Duration
+	tracks   map[Kind]*track
+	stock    map[Place][]Snapshot // newest first; a missing key: not known
+	waiting  []Snapshot
+	fresh    Snapshot // the newest that this process took, until it is in S3
+	freshAt  time.Time
+	locked   int
+	marks    map[string]mark
+	problems []problem // newest first
+	member   member
+}
+
+// track is the recent past of one kind of work.
+type track struct {
+	attempt, success time.Time
+	settled          time.Time // last success or skip
+	failed           time.Time // last failure
+	running          bool
+	failures         int // in a row
+	reason           Reason
+	message          string
+	name             string // of the snapshot that the last run was about; "" if none
+}
+
+// mark is what is known of one snapshot beyond where it lies. Zero times: not yet.
+type mark struct {
+	verified, drilled time.Time
+	damaged, undrill  bool // the last verification found damage; the last drill failed
+}
+
+type problem struct {
+	At      time.Time
+	Kind    Kind
+	Reason  Reason
+	Message string
+}
+
+type member struct {
+	seen     time.Time
+	database int64
+	leader   bool
+	alarms   []string
+}
+
+func newState(kindsOn ...Kind) *state {
+	s := &state{
+		switched: map[Kind]bool{Snapshots: true}, tracks: map[Kind]*track{},
+		stock: map[Place][]Snapshot{}, marks: map[string]mark{},
+	}
+	for _, k := range kindsOn {
+		s.switched[k] = true
+	}
+	for _, k := range kinds() {
+		s.tracks[k] = &track{}
+	}
+	return s
+}
+
+// stamp moves *t to at. Before the state is rebuilt it only moves forward, so that old times may come in any order; later
+// it follows the clock, which may be set back.
+func (s *state) stamp(t *time.Time, at time.Time) {
+	if s.rebuilt || at.After(*t) {
+		*t = at
+	}
+}
+
+func (s *state) attempt(k Kind, at time.Time) {
+	t := s.tracks[k]
+	s.stamp(&t.attempt, at)
+	t.running = s.rebuilt
+}
+
+func (s *state) succeeded(k Kind, at time.Time, name string) {
+	t := s.tracks[k]
+	if !t.running { // nobody told of its begin
+		s.stamp(&t.attempt, at)
+	}
+	s.stamp(&t.success, at)
+	s.stamp(&t.settled, at)
+	t.running = false
+	if s.rebuilt || at.After(t.failed) {
+		t.failures, t.reason, t.message, t.name = 0, "", "", name
+	}
+	if k == Snapshots {
+		s.due = time.Time{}
+	}
+}
+
+func (s *state) failed(k Kind, at time.Time, name string, r Reason, message string) {
+	t := s.tracks[k]
+	if !t.running { // nobody told of its begin
+		s.stamp(&t.attempt, at)
+	}
+	t.running = false
+	message = oneLine(message)
+	if s.rebuilt || at.After(t.settled) {
+		t.failures++
+		s.stamp(&t.failed, at)
+		t.reason, t.message, t.name = r, message, name
+	}
+	s.problems = append(s.problems, problem{At: at, Kind: k, Reason: r, Message: message})
+	slices.SortStableFunc(s.problems, func(a, b problem) int { return b.At.Compare(a.At) })
+	s.problems = s.problems[:min(len(s.problems), maxProblems)]
+}
+
+func (s *state) skip(k Kind, at time.Time) {
+	t := s.tracks[k]
+	s.stamp(&t.settled, at)
+	t.running = false
+	if k == Snapshots {
+		// The run is settled. Verifications and drills that did not take place mend no failure.
+		t.failures, t.reason, t.message = 0, "", ""
+		s.due = time.Time{}
+	}
+}
+
+func (s *state) schedule(next time.Time, interval time.Duration) {
+	s.next, s.interval = next, interval
+	if s.tracks[Snapshots].failures == 0 || s.due.IsZero() || next.Before(s.due) {
+		s.due = next
+	}
+}

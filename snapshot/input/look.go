@@ -1,0 +1,108 @@
+package input
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// A bbolt file begins with two meta pages, one of which may be torn (go.etcd.io/bbolt, internal/common: page.go, meta.go):
+//
+//	page  header 16 bytes
+//	meta  magic 4, version 4, page size 4, ...; in the byte order of the machine that wrote it
+const (
+	pageHeader  = 16
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+	minPage     = 512
+	maxPage     = 64 << 10
+
+	// headSize reaches into the second meta page of the largest pages.
+	headSize = maxPage + pageHeader + 12
+)
+
+// isDatabase judges by a file's first bytes, headSize of them where there are so many.
+func isDatabase(head []byte) bool {
+	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
+		return true
+	}
+	for size := minPage; size <= maxPage && len(head) >= size+pageHeader+12; size *= 2 {
+		meta := head[size+pageHeader:]
+		if binary.NativeEndian.Uint32(meta) == metaMagic && binary.NativeEndian.Uint32(meta[4:]) == metaVersion &&
+			binary.NativeEndian.Uint32(meta[8:]) == uint32(size) {
+			return true
+		}
+	}
+	return false
+}
+
+// What can be unpacked here.
+const (
+	lookGzip = "gzip"
+	lookZip  = "a zip archive"
+	lookZstd = "zstd"
+)
+
+// lookOf says for people what something is that is no database, by its first bytes.
+func lookOf(head []byte) string {
+	for _, l := range []struct {
+		at    int
+		magic string
+		look  string
+	}{
+		{0, "\x1f\x8b", lookGzip},
+		{0, "PK\x03\x04", lookZip},
+		{0, "PK\x05\x06", lookZip}, // an empty one
+		{0, "PK\x07\x08", lookZip}, // a piece of one
+		{0, "\x28\xb5\x2f\xfd", lookZstd},
+		{0, "BZh", "bzip2"},
+		{0, "\xfd7zXZ\x00", "xz"},
+		{0, "\x04\x22\x4d\x18", "lz4"},
+		{0, "7z\xbc\xaf\x27\x1c", "a 7z archive"},
+		{257, "ustar", "a tar archive"},
+		{0, "age-encryption.org/", "encrypted with age: decrypt it first"},
+		{0, "-----BEGIN AGE ENCRYPTED FILE", "encrypted with age: decrypt it first"},
+		{0, "-----BEGIN PGP MESSAGE", "encrypted with PGP: decrypt it first"},
+		{0, "Salted__", "encrypted with openssl: decrypt it first"},
+		{0, "\x7fELF", "a program"},
+	} {
+		if len(head) >= l.at && bytes.HasPrefix(head[l.at:], []byte(l.magic)) {
+			return l.look
+		}
+	}
+	// zstd's skippable frames have sixteen magic numbers; parallel writers begin with one.
+	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18" {
+		return lookZstd
+	}
+	return lookOfContent(head)
+}
+
+// lookOfContent is for what has no magic number.
+func lookOfContent(head []byte) string {
+	text := bytes.ToLower(bytes.TrimLeft(head[:min(len(head), 512)], "\xef\xbb\xbf \t\r\n"))
+	switch {
+	case len(head) == 0:
+		return "empty"
+	case len(bytes.Trim(head, "\x00")) == 0:
+		return "nothing but zeros where it begins"
+	case bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html")):
+		return "a web page: a download that wanted a login?"
+	case bytes.HasPrefix(text, []byte("<?xml")):
+		return "XML: the error message of a download?"
+	case isText(head):
+		return "text"
+	}
+	return "of an unknown kind"
+}
+
+func isText(head []byte) bool {
+	head = head[:min(len(head), 512)]
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		if r == utf8.RuneError && n == 1 && utf8.FullRune(head) || r < ' ' && !bytes.ContainsRune([]byte("\t\r\n\f\x1b"), r) {
+			return false
+		}
+		head = head[n:]
+	}
+	return true
+}

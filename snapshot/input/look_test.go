@@ -1,0 +1,100 @@
+package input_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
+)
+
+// What is no snapshot is named for what it looks like, beside what is accepted.
+func TestRefusesOtherFiles(t *testing.T) {
+	raw := withDigest(database(64 << 10))
+	tar := make([]byte, 1024)
+	copy(tar, "snap.db")
+	copy(tar[257:], "ustar")
+	for want, b := range map[string][]byte{
+		"the file is empty":                    nil,
+		"encrypted with age":                   []byte("age-encryption.org/v1\n-> X25519 abc\n"),
+		"age: decrypt it first":                []byte("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"),
+		"encrypted with PGP":                   []byte("-----BEGIN PGP MESSAGE-----\n\n"),
+		"encrypted with openssl":               []byte("Salted__12345678\x01\x02"),
+		"a web page":                           []byte("\n <!DOCTYPE HTML><html><title>Sign in</title>"),
+		"is XML":                               []byte(`<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>`),
+		"is text":                              []byte("äöü: rpc error: code = Unavailable\n"),
+		"is xz":                                []byte("\xfd7zXZ\x00\x00\x04"),
+		"is bzip2":                             []byte("BZh91AY&SY"),
+		"is lz4":                               []byte("\x04\x22\x4d\x18aa"),
+		"a 7z archive":                         []byte("7z\xbc\xaf\x27\x1c\x00"),
+		"a tar archive":                        tar,
+		"nothing but zeros":                    make([]byte, 100_000),
+		"of an unknown kind":                   {0x01, 0x02, 0x03, 0xff},
+		"gzip file, and what it holds is zstd": gzipped(t, archive(t, raw)),
+		"what it holds is gzip":                gzipped(t, gzipped(t, raw)),
+		"what it holds is a tar archive":       gzipped(t, tar),
+		"what it holds is empty":               gzipped(t, nil),
+		"what it holds is a zip archive":       gzipped(t, rkeZip(t, raw)),
+		"zstd file, and what it holds is gzip": zstded(t, gzipped(t, raw)),
+		"what it holds is zstd":                zstded(t, zstded(t, raw)),
+		"what it holds is nothing but zeros":   zstded(t, make([]byte, 1<<20)),
+		`"s.gz" is gzip`:                       zipped(t, file{"s.gz", gzipped(t, raw)}),
+		`"s.db.zst" is zstd`:                   zipped(t, file{"s.db.zst", archive(t, raw)}),
+		"it holds no files":                    zipped(t),
+	} {
+		_, err := open(b)
+		refused(t, want, err, input.ErrForm, want, "accepted are")
+		if errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("%s: counts as damaged", want)
+		}
+	}
+}
+
+// A torn first meta page is what bbolt has two for; the page size tells where the second one lies.
+func TestSecondMetaPage(t *testing.T) {
+	for size := 512; size <= 64<<10; size *= 2 {
+		db := bytes.Repeat([]byte{7}, 128<<10)
+		putMeta(db, size, size)
+		if got, _, _, err := unpack(withDigest(db), input.Options{}); err != nil || !bytes.Equal(got, db) {
+			t.Errorf("pages of %d bytes: %d bytes and %v", size, len(got), err)
+		}
+		if _, in, _, err := unpack(gzipped(t, withDigest(db)), input.Options{}); err != nil || in.Form != input.FormGzip {
+			t.Errorf("pages of %d bytes in gzip: %v", size, err)
+		}
+		putMeta(db, size, 2*size) // a page that says it lies elsewhere
+		_, err := open(withDigest(db))
+		refused(t, "a meta page out of place", err, input.ErrForm)
+	}
+}
+
+// Lengths that no database has.
+func TestOddLengths(t *testing.T) {
+	db := database(8192)
+	for _, size := range []int{20, 100, 512 + 31, 512 + 33, 8191} {
+		for _, w := range wrappings()[1:] {
+			_, _, _, err := unpack(w.wrap(t, db[:size]), input.Options{})
+			refused(t, string(w.form), err, snapshot.ErrDamaged, "whole 512-byte sectors")
+			if got, _, u, err := unpack(w.wrap(t, db[:size]), skip()); err != nil || u.Proven || len(got) != size {
+				t.Errorf("%s of %d bytes: etcdutl takes it with --skip-hash-check: %d, %v", w.form, size, len(got), err)
+			}
+		}
+	}
+}
+
+// An archive of ours is never taken for something else, and its faults are those of the package snapshot.
+func TestArchiveOfOurs(t *testing.T) {
+	packed := archive(t, withDigest(database(64<<10)))
+	altered := bytes.Clone(packed)
+	altered[len(altered)-100]++
+	_, err := open(altered)
+	refused(t, "altered manifest", err, snapshot.ErrDamaged, "manifest")
+	altered = bytes.Clone(packed)
+	altered[1000]++
+	_, _, _, err = unpack(altered, skip())
+	refused(t, "altered data", err, snapshot.ErrDamaged)
+	if strings.Contains(err.Error(), "--skip-hash-check") {
+		t.Errorf("offers to skip what is never skipped: %v", err)
+	}
+}

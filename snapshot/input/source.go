@@ -1,0 +1,100 @@
+package input
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// footerMagic ends an archive of ours, in every version (docs/FORMAT.md).
+const footerMagic = "etcdRB\x001"
+
+const (
+	// readBuffer stands before decoders, which read in small steps.
+	readBuffer = 256 << 10
+	// maxWindow bounds a zstd decoder's memory; zstd itself goes up to 8 MiB unless it is told to.
+	maxWindow = 64 << 20
+)
+
+// source is the file. It remembers a failed read, so that a bad disk is not taken for a damaged snapshot; decoders read
+// ahead in goroutines of their own.
+type source struct {
+	r    io.ReaderAt
+	size int64
+	err  atomic.Pointer[error]
+}
+
+var errOffset = errors.New("it points to before its own begin")
+
+// ReadAt reads the file.
+func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 { // archive/zip believes what a directory says
+		return 0, errOffset
+	}
+	n, err := s.r.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err.Store(&err)
+	}
+	return n, err
+}
+
+// fault tells a disk that failed from bytes that are no good.
+func (s *source) fault(what Form, err error) error {
+	switch read := s.err.Load(); {
+	case read != nil:
+		return fmt.Errorf("read snapshot: %w", *read)
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return formError("a zstd file that needs a window of more than %d MiB: unpack it with zstd -d --long=31", maxWindow>>20)
+	case errors.Is(err, snapshot.ErrDamaged):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %s: it is cut off", snapshot.ErrDamaged, what)
+	}
+	return fmt.Errorf("%w: %s: %w", snapshot.ErrDamaged, what, err)
+}
+
+// head reads the file's first bytes.
+func (s *source) head() ([]byte, error) {
+	head := make([]byte, min(s.size, headSize))
+	if _, err := io.ReadFull(io.NewSectionReader(s, 0, s.size), head); err != nil {
+		return nil, fmt.Errorf("read snapshot: %w", err)
+	}
+	return head, nil
+}
+
+func (s *source) hasFooter() (bool, error) {
+	if s.size < int64(len(footerMagic)) {
+		return false, nil
+	}
+	end := make([]byte, len(footerMagic))
+	if _, err := io.ReadFull(io.NewSectionReader(s, s.size-int64(len(end)), int64(len(end))), end); err != nil {
+		return false, fmt.Errorf("read snapshot: %w", err)
+	}
+	return string(end) == footerMagic, nil
+}
+
+func (s *source) plain() (io.ReadCloser, error) {
+	return io.NopCloser(io.NewSectionReader(s, 0, s.size)), nil
+}
+
+func (s *source) buffered() io.Reader {
+	return bufio.NewReaderSize(io.NewSectionReader(s, 0, s.size), readBuffer)
+}
+
+func (s *source) gunzip() (io.ReadCloser, error) { return gzip.NewReader(s.buffered()) }
+
+func (s *source) unzstd() (io.ReadCloser, error) {
+	dec, err := zstd.NewReader(s.buffered(),
+		zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, err
+	}
+	return dec.IOReadCloser(), nil
+}

@@ -1,0 +1,172 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+const (
+	// maxAnswer bounds what is read of an answer that is no snapshot.
+	maxAnswer  = 64 << 10
+	readBuffer = 64 << 10
+)
+
+// Client fetches from one peer.
+type Client struct {
+	// Stall is the longest wait for the next byte or answer; a minute unless it is set.
+	Stall time.Duration
+
+	peer string // HOST:PORT
+	tls  *tls.Config
+	http *http.Client
+}
+
+// Dial reads the certificates and sends nothing yet. hostport is HOST:PORT of a Serve; its certificate must name HOST.
+// Errors wrap ErrConfig or ErrCertificate, or are the files'.
+func Dial(id Identity, hostport string) (*Client, error) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?# ") {
+		return nil, fmt.Errorf("%w: %q is not HOST:PORT", ErrConfig, hostport)
+	}
+	own, err := id.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := own.usable(x509.ExtKeyUsageClientAuth); err != nil {
+		return nil, err
+	}
+	config := own.clientConfig(host)
+	return &Client{Stall: stall, peer: hostport, tls: config, http: &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{ // no proxy: peers reach each other, or there is no cluster
+			TLSClientConfig:    config,
+			DialContext:        (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext,
+			DisableKeepAlives:  true, // a few requests in all, and nothing to close afterwards
+			DisableCompression: true,
+			ReadBufferSize:     readBuffer,
+		},
+	}}, nil
+}
+
+// Offer asks which snapshot the peer has. Errors wrap ErrCertificate or ErrNoPeer, snapshot.ErrStalled, or are the network's.
+func (c *Client) Offer(ctx context.Context) (Remote, error) {
+	text, status, err := c.text(ctx, "/")
+	if err != nil {
+		return Remote{}, c.explain(ctx, "ask for its snapshot", err)
+	}
+	var a answer
+	if status == http.StatusOK && json.Unmarshal(text, &a) == nil && a.Service == service {
+		if err := a.check(); err != nil {
+			return Remote{}, fmt.Errorf("peer %s: %w", c.peer, err)
+		}
+		return a.Remote, nil
+	}
+	if version := c.etcdVersion(ctx); version != "" {
+		return Remote{}, fmt.Errorf("peer %s: %w: an etcd %s answers there: give the port of serve", c.peer, ErrNoPeer, version)
+	}
+	return Remote{}, fmt.Errorf("peer %s: %w: it answers with HTTP status %d: is the port that of serve?", c.peer, ErrNoPeer, status)
+}
+
+// check refuses what no Serve says.
+func (r Remote) check() error {
+	digest, err := hex.DecodeString(r.SHA256)
+	if err != nil || len(digest) != 32 || r.Size <= 0 || checkName(r.Name) != nil {
+		return fmt.Errorf("%w: it offers %q of %d bytes with SHA-256 %q", ErrNoPeer, r.Name, r.Size, r.SHA256)
+	}
+	return nil
+}
+
+// etcdVersion asks what every etcd answers, on its client port and its peer port; "" when it is none.
+func (c *Client) etcdVersion(ctx context.Context) string {
+	text, status, err := c.text(ctx, "/version")
+	var v struct {
+		Server string `json:"etcdserver"`
+	}
+	if err != nil || status != http.StatusOK || json.Unmarshal(text, &v) != nil || len(v.Server) > 20 {
+		return ""
+	}
+	return strings.ToValidUTF8(v.Server, "")
+}
+
+// text reads a short answer.
+func (c *Client) text(ctx context.Context, path string) (text []byte, status int, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Stall, silent(c.Stall))
+	defer cancel()
+	res, err := c.get(ctx, path, nil)
+	if err != nil {
+		return nil, 0, causeOf(ctx, err)
+	}
+	defer res.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	return text, res.StatusCode, causeOf(ctx, err)
+}
+
+// silent is the cause of a context that ended because nothing came for so long.
+func silent(patience time.Duration) error {
+	return fmt.Errorf("%w for %s", snapshot.ErrStalled, patience)
+}
+
+// causeOf gives the word of whoever ended ctx instead of what that made of a request.
+func causeOf(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// get sends one request. Its error is the server's own word where there is one.
+func (c *Client) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+c.peer+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	for key, values := range header {
+		req.Header[key] = values
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if u := new(url.Error); errors.As(err, &u) {
+			err = u.Err // the rest repeats what is known here
+		}
+		return nil, c.clarify(ctx, err)
+	}
+	return res, nil
+}
+
+// alertWait is how long a server that took the handshake may be silent before it counts as content.
+const alertWait = 500 * time.Millisecond
+
+// clarify gives the server's own word for why it does not want the connection, or else err. With TLS 1.3 the client is done
+// with the handshake before the server has looked at its certificate; who writes on finds a broken connection as often as
+// the alert. Who only reads always finds the alert.
+func (c *Client) clarify(ctx context.Context, err error) error {
+	if ctx.Err() != nil || kindOf(err) != nil {
+		return err
+	}
+	conn, dialErr := (&tls.Dialer{Config: c.tls}).DialContext(ctx, "tcp", c.peer)
+	if dialErr != nil {
+		return err
+	}
+	defer conn.Close()
+	if conn.SetReadDeadline(time.Now().Add(alertWait)) != nil {
+		return err
+	}
+	_, readErr := conn.Read(make([]byte, 1))
+	if op := new(net.OpError); errors.As(readErr, &op) && op.Op == "remote error" { // crypto/tls's name for an alert
+		return op
+	}
+	return err
+}

@@ -1,0 +1,192 @@
+package peer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Pauses before a transfer is taken up again.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// Get gives the snapshot's bytes. A connection that breaks is taken up where it broke, also after the peer was started
+// anew, as long as it offers the same bytes (ErrChanged); when none comes for Stall it ends with snapshot.ErrStalled.
+// io.EOF means that r.Size bytes came and fit r.SHA256; other bytes wrap snapshot.ErrDamaged. ctx must last until the
+// caller has closed it.
+func (c *Client) Get(ctx context.Context, r Remote) (io.ReadCloser, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	t := &transfer{ctx: ctx, client: c, remote: r, sum: sha256.New()}
+	if err := t.open(ctx, c.Stall); err != nil {
+		return nil, t.explain(err)
+	}
+	return t, nil
+}
+
+type transfer struct {
+	ctx    context.Context // of the Get that it continues
+	client *Client
+	remote Remote
+	sum    hash.Hash
+	offset int64
+
+	body  io.ReadCloser // nil between two connections
+	watch *watch        // of body
+}
+
+// watch ends a request in which nothing moves. It rests while the caller does something else.
+type watch struct {
+	*time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func (t *transfer) explain(err error) error {
+	return t.client.explain(t.ctx, fmt.Sprintf("fetch %s after %d of %d bytes", t.remote.Name, t.offset, t.remote.Size), err)
+}
+
+// open asks for the bytes from offset on.
+func (t *transfer) open(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watch{cancel: cancel, Timer: time.AfterFunc(patience, func() { cancel(silent(patience)) })}
+	header := http.Header{}
+	if t.offset > 0 {
+		header.Set("Range", "bytes="+strconv.FormatInt(t.offset, 10)+"-")
+		header.Set("If-Range", etag(t.remote))
+	}
+	res, err := t.client.get(ctx, "/"+url.PathEscape(t.remote.Name), header)
+	w.Stop()
+	if err != nil {
+		err = causeOf(ctx, err)
+		cancel(nil)
+		return err
+	}
+	if err := t.fits(res); err != nil {
+		cancel(nil)
+		return errors.Join(err, res.Body.Close())
+	}
+	t.body, t.watch = &reading{res.Body, ctx}, w
+	return nil
+}
+
+// fits tells whether an answer goes on with the same bytes.
+func (t *transfer) fits(res *http.Response) error {
+	same := res.Header.Get("ETag") == etag(t.remote)
+	want := http.StatusOK
+	if t.offset > 0 {
+		want = http.StatusPartialContent
+	}
+	switch {
+	case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusOK && !same:
+		return fmt.Errorf("%w: ask again", ErrChanged)
+	case res.StatusCode != want || !same || res.ContentLength != t.remote.Size-t.offset:
+		return fmt.Errorf("%w: it answers with HTTP status %d and %d bytes", ErrNoPeer, res.StatusCode, res.ContentLength)
+	case t.offset > 0 && res.Header.Get("Content-Range") != fmt.Sprintf("bytes %d-%d/%d", t.offset, t.remote.Size-1, t.remote.Size):
+		return fmt.Errorf("%w: it answers with the range %q", ErrNoPeer, res.Header.Get("Content-Range"))
+	}
+	return nil
+}
+
+// reading gives the watch's word instead of what it made of the body.
+type reading struct {
+	io.ReadCloser
+	ctx context.Context
+}
+
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	return n, causeOf(r.ctx, err)
+}
+
+// Read never gives io.EOF before the last byte. A peer that is silent on one connection is tried on another before Stall
+// is over.
+func (t *transfer) Read(p []byte) (int, error) {
+	if t.offset == t.remote.Size {
+		return 0, t.compare()
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	until := time.Now().Add(t.client.Stall)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		n, err := t.try(p, until)
+		if n > 0 {
+			return n, nil // an error is met again by the next Read, without a body
+		}
+		if err = t.hopeless(err, until); err != nil {
+			return 0, t.explain(err)
+		}
+		select {
+		case <-t.ctx.Done():
+		case <-time.After(min(pause, time.Until(until))):
+		}
+	}
+}
+
+// try reads once, on a new connection where there is none.
+func (t *transfer) try(p []byte, until time.Time) (int, error) {
+	patience := max(min(t.client.Stall/2, time.Until(until)), time.Millisecond)
+	if t.body == nil {
+		if err := t.open(t.ctx, patience); err != nil {
+			return 0, err
+		}
+	}
+	t.watch.Reset(patience)
+	n, err := t.body.Read(p[:min(int64(len(p)), t.remote.Size-t.offset)])
+	t.watch.Stop()
+	t.sum.Write(p[:n])
+	t.offset += int64(n)
+	if err != nil {
+		_ = t.Close() // its error is the one at hand
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// hopeless gives the error that ends the transfer, nil when another try may help.
+func (t *transfer) hopeless(err error, until time.Time) error {
+	switch {
+	case t.ctx.Err() != nil, kindOf(err) != nil:
+		return err
+	case err == nil, time.Now().Before(until):
+		return nil
+	case errors.Is(err, snapshot.ErrStalled):
+		return silent(t.client.Stall)
+	}
+	return fmt.Errorf("%w: %w", silent(t.client.Stall), err)
+}
+
+// compare gives io.EOF for the very bytes that were offered.
+func (t *transfer) compare() error {
+	if got := hex.EncodeToString(t.sum.Sum(nil)); got != t.remote.SHA256 {
+		return fmt.Errorf("peer %s: %s: %w: SHA-256 of what came is %s, the peer said %s", t.client.peer, t.remote.Name, snapshot.ErrDamaged, got, t.remote.SHA256)
+	}
+	return io.EOF
+}
+
+// Close ends the transfer.
+func (t *transfer) Close() error {
+	if t.body == nil {
+		return nil
+	}
+	t.watch.Stop()
+	err := t.body.Close()
+	t.watch.cancel(nil)
+	t.body = nil
+	return err
+}

@@ -1,0 +1,87 @@
+package peer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// ServeHTTP knows two paths, as they stand in the request: nothing is decoded, cleaned or redirected.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	out := &renewing{ResponseWriter: w, control: http.NewResponseController(w), patience: s.stall, status: http.StatusOK}
+	out.renew()
+	if r.ContentLength != 0 { // nothing here takes a body: whoever sends one slowly gains no time
+		_ = out.control.SetReadDeadline(began.Add(headerTimeout)) // without one it waits as long as the client does
+	}
+	s.route(out, r)
+	e := Event{
+		Remote: r.RemoteAddr, Method: r.Method, Path: r.RequestURI,
+		Status: out.status, Bytes: out.bytes, Took: time.Since(began), Err: out.err,
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		e.Client = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	s.tell(e)
+}
+
+func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	known := r.RequestURI == "/" || r.RequestURI == "/"+url.PathEscape(s.Name)
+	switch {
+	case !known:
+		http.Error(w, "nothing here: / tells the snapshot's name", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "GET and HEAD only", http.StatusMethodNotAllowed)
+	case r.RequestURI == "/":
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer{Service: service, Remote: s.remote}) // w remembers its error
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("ETag", etag(s.remote))
+		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(s.Archive, 0, s.Size))
+	}
+}
+
+func etag(r Remote) string { return `"` + r.SHA256 + `"` }
+
+// renewing gives each piece of an answer its own deadline and remembers what became of the answer.
+type renewing struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+	status   int
+	bytes    int64
+	err      error
+}
+
+func (w *renewing) renew() {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // fails on a dead connection, as Write will
+}
+
+func (w *renewing) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write takes one piece, of 32 KiB when the snapshot is served.
+func (w *renewing) Write(p []byte) (int, error) {
+	w.renew()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	switch {
+	case err == nil || w.err != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.err = fmt.Errorf("%w: the client took nothing for %s", snapshot.ErrStalled, w.patience)
+	default:
+		w.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,121 @@
+package peer
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Identity is what a member shows and trusts: PEM files, etcd's own.
+type Identity struct{ CACert, Cert, Key string }
+
+// loaded is an Identity that was read.
+type loaded struct {
+	id    Identity
+	pair  tls.Certificate
+	roots *x509.CertPool
+}
+
+func (id Identity) load() (loaded, error) {
+	l := loaded{id: id, roots: x509.NewCertPool()}
+	if id.CACert == "" || id.Cert == "" || id.Key == "" {
+		return l, fmt.Errorf("%w: --cacert, --cert and --key are needed, all three: both sides show a certificate", ErrConfig)
+	}
+	ca, err := os.ReadFile(id.CACert)
+	if err != nil {
+		return l, fmt.Errorf("read --cacert: %w%s", err, fileHint(err))
+	}
+	if !l.roots.AppendCertsFromPEM(ca) {
+		return l, fmt.Errorf("read --cacert: %s holds no PEM certificate", id.CACert)
+	}
+	if l.pair, err = tls.LoadX509KeyPair(id.Cert, id.Key); err != nil {
+		return l, fmt.Errorf("read --cert %s and --key %s: %w%s", id.Cert, id.Key, err, fileHint(err))
+	}
+	if l.pair.Leaf == nil { // as with GODEBUG=x509keypairleaf=0
+		l.pair.Leaf, err = x509.ParseCertificate(l.pair.Certificate[0])
+	}
+	return l, err
+}
+
+// fileHint says what to look at when a file can't be used.
+func fileHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return " (this user may not read it: etcd's keys are root's)"
+	case strings.Contains(err.Error(), "does not match"):
+		return " (the key belongs to another certificate)"
+	}
+	return ""
+}
+
+// usable tells whether --cert may be shown as a server or client. Whether the other side trusts its CA is for that to say.
+func (l loaded) usable(usage x509.ExtKeyUsage) error {
+	leaf, now := l.pair.Leaf, time.Now()
+	anyUse := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("%w: --cert %s has expired on %s: renew it", ErrCertificate, l.id.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("%w: --cert %s begins on %s: set the clock", ErrCertificate, l.id.Cert, leaf.NotBefore.UTC().Format(time.RFC3339))
+	case anyUse || slices.Contains(leaf.ExtKeyUsage, usage):
+		return nil
+	case usage == x509.ExtKeyUsageServerAuth:
+		return fmt.Errorf("%w: --cert %s is for clients only, like kubeadm's healthcheck-client.crt: "+
+			"give the member's own, as /etc/kubernetes/pki/etcd/server.crt", ErrCertificate, l.id.Cert)
+	}
+	return fmt.Errorf("%w: --cert %s is no client certificate: give one with the extended key usage \"TLS Web Client Authentication\"",
+		ErrCertificate, l.id.Cert)
+}
+
+// ofCA tells whether --cert hangs below --cacert, as the peers demand.
+func (l loaded) ofCA() error {
+	between := x509.NewCertPool()
+	for _, der := range l.pair.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(c)
+		}
+	}
+	_, err := l.pair.Leaf.Verify(x509.VerifyOptions{Roots: l.roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return fmt.Errorf("%w: --cert %s is not of the CA in --cacert %s: %w", ErrCertificate, l.id.Cert, l.id.CACert, err)
+	}
+	return nil
+}
+
+// serverConfig asks every client for a certificate of the CA.
+func (l loaded) serverConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS12,
+		Certificates:           []tls.Certificate{l.pair},
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		ClientCAs:              l.roots,
+		NextProtos:             []string{"http/1.1"},
+		SessionTicketsDisabled: true, // each connection shows its certificate
+	}
+}
+
+func (l loaded) clientConfig(host string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		RootCAs:    l.roots,
+		ServerName: host,
+		// Shown whatever CAs the server names: its refusal says more than that there was none.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &l.pair, nil },
+	}
+}
+
+// namesOf lists what a server's certificate is for.
+func namesOf(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, net.IP.String(ip))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,93 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Run builds the data directory in a staging directory and puts it in its place. After an error everything is as it was
+// before, but for an error that says otherwise.
+func (p *Plan) Run(ctx context.Context) (err error) {
+	data, err := newStage(p.data.parent(), filepath.Base(p.data.swap))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, data.discard()) }()
+	wal := &stage{}
+	if p.WALDir != "" {
+		if wal, err = newStage(p.wal.parent(), filepath.Base(p.wal.swap)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, wal.discard()) }()
+	}
+	if err := p.build(data, wal); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// An etcd may have been started since the plan was made.
+	if err := checkFree(p.DataDir); err != nil {
+		return err
+	}
+	moves := p.Aside
+	if p.WALDir != "" {
+		moves = append(moves, Move{From: wal.path(), To: p.wal.swap})
+	}
+	return renames(append(moves, Move{From: p.data.within(data.path()), To: p.data.swap}))
+}
+
+// build makes the directories complete and safe on the disk, under their staging names.
+func (p *Plan) build(data, wal *stage) error {
+	c := etcdutl.RestoreConfig{
+		SnapshotPath:        throughFD(p.scratch),
+		SkipHashCheck:       true, // Unpack has compared it, and cut it off
+		Name:                p.Cluster.Name,
+		InitialCluster:      p.Cluster.Initial(),
+		InitialClusterToken: p.Cluster.Token,
+		PeerURLs:            p.Cluster.URLs(),
+		OutputDataDir:       data.path(),
+		RevisionBump:        p.o.BumpRevision,
+		MarkCompacted:       p.o.MarkCompacted,
+	}
+	trees := []string{data.path()}
+	if p.WALDir != "" {
+		c.OutputWALDir = wal.path()
+		trees = append(trees, wal.path())
+	}
+	if err := run(c); err != nil {
+		return fmt.Errorf("build the data directory: %w", err)
+	}
+	for _, tree := range trees {
+		if err := giveAndSync(tree, p.Owner); err != nil {
+			return fmt.Errorf("build the data directory: %w", err)
+		}
+	}
+	built, err := look(filepath.Join(data.path(), "member", "snap", "db"))
+	if err != nil {
+		return err
+	}
+	if built.revision != p.Revision {
+		return fmt.Errorf("build the data directory: it ends at revision %d, not at %d", built.revision, p.Revision)
+	}
+	return nil
+}
+
+// run calls etcd's library, which panics on a database whose pages make no sense.
+func run(c etcdutl.RestoreConfig) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: etcdutl: %v", snapshot.ErrDamaged, r)
+		}
+	}()
+	// Its log goes nowhere, and what it takes for fatal must not end the process.
+	return etcdutl.NewV3(zap.NewNop().WithOptions(zap.WithFatalHook(zapcore.WriteThenPanic))).Restore(c)
+}

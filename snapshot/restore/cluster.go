@@ -1,0 +1,198 @@
+package restore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// ErrCluster marks a list of members that no cluster can be made of.
+var ErrCluster = errors.New("no such cluster")
+
+// What a restored member is called where nothing says so, as etcdutl has it.
+const (
+	defaultName    = "default"
+	defaultPeerURL = "http://localhost:2380"
+)
+
+// MemberMode says where the restored cluster's members come from when no InitialCluster is given.
+type MemberMode string
+
+const (
+	// Recorded takes the members that the snapshot was taken from.
+	Recorded MemberMode = "recorded"
+	// Single makes a cluster of one member that others reach at localhost, as etcdutl does by itself.
+	Single MemberMode = "single"
+)
+
+// Identity says which member of which cluster is restored. Its fields have the meaning of etcdutl's flags; empty ones are
+// filled in from each other and from what the snapshot records.
+type Identity struct {
+	Name           string     // of this member
+	InitialCluster string     // name=peerURL,…
+	PeerURLs       []string   // of this member; without them those that the cluster's list gives it
+	Token          string     // "": made of the snapshot, so that members restored from different ones never form a cluster
+	Members        MemberMode // "": Recorded where the snapshot records them, else Single
+}
+
+// Peer is a member of the restored cluster.
+type Peer struct {
+	Name string
+	URLs []string // peer URLs
+}
+
+// Cluster is what is restored.
+type Cluster struct {
+	Name    string // of this member
+	Token   string
+	Peers   []Peer
+	LeftOut []string // recorded members that are not part of it, and why
+}
+
+// Initial is the cluster in the form of --initial-cluster.
+func (c Cluster) Initial() string {
+	var parts []string
+	for _, p := range c.Peers {
+		for _, u := range p.URLs {
+			parts = append(parts, p.Name+"="+u)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// URLs are this member's.
+func (c Cluster) URLs() []string {
+	for _, p := range c.Peers {
+		if p.Name == c.Name {
+			return p.URLs
+		}
+	}
+	return nil
+}
+
+func (c Cluster) names() string {
+	var names []string
+	for _, p := range c.Peers {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// cluster decides from what is given and recorded. Errors wrap ErrCluster and name the flag.
+func (id Identity) cluster(recorded []snapshot.Member) (Cluster, error) {
+	c := Cluster{Name: id.Name, Token: id.Token}
+	mode := id.Members
+	if mode == "" && len(recorded) == 0 {
+		mode = Single
+	}
+	switch {
+	case id.InitialCluster != "":
+		if err := c.parse(id.InitialCluster); err != nil {
+			return c, err
+		}
+	case mode == Single || mode == "" && len(id.PeerURLs) > 0:
+		urls := id.PeerURLs
+		if len(urls) == 0 {
+			urls = []string{defaultPeerURL}
+		}
+		c.Name = cmp.Or(c.Name, defaultName)
+		c.Peers = []Peer{{Name: c.Name, URLs: urls}}
+	default:
+		if err := c.record(recorded); err != nil {
+			return c, err
+		}
+	}
+	return c, c.check(id.PeerURLs)
+}
+
+// parse reads the flag as etcd does.
+func (c *Cluster) parse(list string) error {
+	m, err := types.NewURLsMap(list)
+	if err != nil {
+		return fmt.Errorf("%w: --initial-cluster: %w (it looks like a=https://10.0.0.1:2380,b=https://10.0.0.2:2380)", ErrCluster, err)
+	}
+	for name, urls := range m {
+		c.Peers = append(c.Peers, Peer{Name: name, URLs: urls.StringSlice()})
+	}
+	slices.SortFunc(c.Peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	c.Name = cmp.Or(c.Name, defaultName)
+	return nil
+}
+
+// record takes the voting members of the cluster that the snapshot is of.
+func (c *Cluster) record(members []snapshot.Member) error {
+	for _, m := range members {
+		switch {
+		case m.Name == "":
+			c.LeftOut = append(c.LeftOut, fmt.Sprintf("%s (it had never started)", m.ID))
+		case m.Learner:
+			c.LeftOut = append(c.LeftOut, m.Name+" (a learner: add it again once the cluster runs)")
+		default:
+			c.Peers = append(c.Peers, Peer{Name: m.Name, URLs: slices.Clone(m.PeerURLs)})
+		}
+	}
+	slices.SortFunc(c.Peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	switch {
+	case len(c.Peers) == 0:
+		return fmt.Errorf("%w: the snapshot records no voting member: give --initial-cluster, or --members single", ErrCluster)
+	case c.Name == "" && len(c.Peers) == 1:
+		c.Name = c.Peers[0].Name
+	case c.Name == "":
+		return fmt.Errorf("%w: the snapshot is of the members %s: say with --name which one this node is, or give --members single for a cluster of one", ErrCluster, c.names())
+	}
+	return nil
+}
+
+// check tells in our words what etcd would refuse, and what it would take and never start on.
+func (c *Cluster) check(given []string) error {
+	owner := map[string]string{}
+	mine := false
+	for i, p := range c.Peers {
+		if i > 0 && c.Peers[i-1].Name == p.Name {
+			return fmt.Errorf("%w: two members are called %s: give --initial-cluster", ErrCluster, p.Name)
+		}
+		for _, u := range p.URLs {
+			if err := checkURL(p.Name, u); err != nil {
+				return err
+			}
+			if other, taken := owner[u]; taken {
+				return fmt.Errorf("%w: the peer URL %s stands there twice, for %s and for %s", ErrCluster, u, other, p.Name)
+			}
+			owner[u] = p.Name
+		}
+		mine = mine || p.Name == c.Name
+	}
+	if !mine {
+		return fmt.Errorf("%w: --name %s is not among the members %s", ErrCluster, c.Name, c.names())
+	}
+	if len(given) > 0 && !sameURLs(given, c.URLs()) {
+		return fmt.Errorf("%w: --initial-advertise-peer-urls %s differs from what the member list gives %s: %s",
+			ErrCluster, strings.Join(given, ","), c.Name, strings.Join(c.URLs(), ","))
+	}
+	return nil
+}
+
+func checkURL(name, text string) error {
+	u, err := url.Parse(text)
+	if err == nil {
+		_, err = types.NewURLs([]string{text})
+	}
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("%w: the peer URL %q of %s is none like https://10.0.0.1:2380", ErrCluster, text, name)
+	}
+	return nil
+}
+
+func sameURLs(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}

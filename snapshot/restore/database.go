@@ -1,0 +1,95 @@
+package restore
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// content is what a restore needs to know of a database.
+type content struct {
+	revision int64 // the newest that is written there
+	members  []snapshot.Member
+}
+
+// look reads it from a database that was proven to be what etcd sent; what can't be read wraps snapshot.ErrDamaged.
+func look(path string) (c content, err error) {
+	// bbolt ends in a panic on pages that make no sense; a disk that fails under a mapping ends this read only.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: read the database: %v", snapshot.ErrDamaged, r)
+		}
+	}()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	switch {
+	case errors.Is(err, syscall.ENOMEM):
+		return c, fmt.Errorf("open the database: %w", err)
+	case err != nil:
+		return c, fmt.Errorf("%w: open the database: %w", snapshot.ErrDamaged, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.View(func(tx *bbolt.Tx) error {
+		if err := c.readRevision(tx); err != nil {
+			return err
+		}
+		return c.readMembers(tx)
+	})
+	return c, err
+}
+
+// readRevision takes the last key of the bucket "key": the main revision in 8 bytes big endian, and more
+// (etcd, server/storage/mvcc/revision.go).
+func (c *content) readRevision(tx *bbolt.Tx) error {
+	keys := tx.Bucket([]byte("key"))
+	if keys == nil {
+		return fmt.Errorf("%w: no bucket \"key\": this is no etcd database", snapshot.ErrDamaged)
+	}
+	last, _ := keys.Cursor().Last()
+	if last == nil {
+		c.revision = 1 // of an empty etcd
+		return nil
+	}
+	if len(last) < 8 {
+		return fmt.Errorf("%w: the database holds %x where a revision belongs", snapshot.ErrDamaged, last)
+	}
+	c.revision = int64(binary.BigEndian.Uint64(last)) //nolint:gosec // etcd's own type is int64
+	return nil
+}
+
+// member is what the bucket "members" holds (etcd, server/etcdserver/api/membership/member.go).
+type member struct {
+	ID         uint64   `json:"id"`
+	PeerURLs   []string `json:"peerURLs"`
+	Learner    bool     `json:"isLearner"`
+	Name       string   `json:"name"`
+	ClientURLs []string `json:"clientURLs"`
+}
+
+func (c *content) readMembers(tx *bbolt.Tx) error {
+	b := tx.Bucket([]byte("members"))
+	if b == nil {
+		return nil // of a member that had never seen the cluster's list
+	}
+	return b.ForEach(func(_, v []byte) error {
+		var m member
+		if err := json.Unmarshal(v, &m); err != nil {
+			return fmt.Errorf("%w: the database's list of members: %w", snapshot.ErrDamaged, err)
+		}
+		c.members = append(c.members, snapshot.Member{
+			ID: snapshot.ID(m.ID), Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner,
+		})
+		return nil
+	})
+}
+
+// throughFD is a path to an open file, which need not have a name.
+func throughFD(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

@@ -1,0 +1,113 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrOwner marks a user or group that is not there, or that this process may not give files to.
+var ErrOwner = errors.New("can't give the data to its owner")
+
+// Owner is whom files belong to.
+type Owner struct{ UID, GID int }
+
+func (o Owner) String() string {
+	name := func(id int, found string, err error) string {
+		if err != nil {
+			return strconv.Itoa(id)
+		}
+		return found
+	}
+	var userName, groupName string
+	u, userErr := user.LookupId(strconv.Itoa(o.UID))
+	if userErr == nil {
+		userName = u.Username
+	}
+	g, groupErr := user.LookupGroupId(strconv.Itoa(o.GID))
+	if groupErr == nil {
+		groupName = g.Name
+	}
+	return name(o.UID, userName, userErr) + ":" + name(o.GID, groupName, groupErr)
+}
+
+// ParseOwner reads USER:GROUP, names or numbers; without a group it is the user's own. Errors wrap ErrOwner.
+func ParseOwner(text string) (Owner, error) {
+	name, group, hasGroup := strings.Cut(text, ":")
+	o, err := lookup(name)
+	if err != nil {
+		return o, err
+	}
+	if hasGroup {
+		if g, err := user.LookupGroup(group); err == nil {
+			group = g.Gid
+		}
+		if o.GID, err = strconv.Atoi(group); err != nil || o.GID < 0 {
+			return o, fmt.Errorf("%w: --chown: there is no group %q here", ErrOwner, group)
+		}
+	}
+	return o, nil
+}
+
+func lookup(name string) (Owner, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		id, numErr := strconv.Atoi(name)
+		if numErr != nil || id < 0 {
+			return Owner{}, fmt.Errorf("%w: --chown: there is no user %q here", ErrOwner, name)
+		}
+		if u, err = user.LookupId(name); err != nil {
+			return Owner{UID: id, GID: id}, nil // a container's user has no name here
+		}
+	}
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	return Owner{UID: uid, GID: gid}, errors.Join(uidErr, gidErr)
+}
+
+// ownerOf is whom a file or directory belongs to.
+func ownerOf(path string) (Owner, error) {
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		return Owner{}, fmt.Errorf("look at %s: %w", path, err)
+	}
+	return Owner{UID: int(s.Uid), GID: int(s.Gid)}, nil
+}
+
+// may tells whether this process can give files to o.
+func (o Owner) may() bool {
+	return os.Geteuid() == 0 || o == Owner{UID: os.Geteuid(), GID: os.Getegid()}
+}
+
+// giveAndSync hands the tree over to o and brings it to the disk: files 0600, directories 0700.
+func giveAndSync(tree string, o Owner) error {
+	return filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o600)
+		if d.IsDir() {
+			mode = 0o700
+		}
+		if o.may() {
+			err = os.Lchown(path, o.UID, o.GID)
+		}
+		return errors.Join(err, os.Chmod(path, mode), syncPath(path))
+	})
+}
+
+// syncPath brings a file's content or a directory's names to the disk.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,102 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	stageInfix = ".restore-"
+	// stageMark is the file in a staging directory that says whose it is. It is locked as long as the restore lives.
+	stageMark = ".etcd-rolling-backup"
+)
+
+// stage is a directory beside the target in which its replacement is built.
+type stage struct {
+	dir  string
+	mark *os.File
+}
+
+// newStage makes a staging directory in parent for the target called base, and clears those of restores that died.
+func newStage(parent, base string) (s *stage, err error) {
+	// Under the parent's lock nobody sees a staging directory before its own lock is held.
+	err = locked(parent, func() error {
+		if err := sweep(parent, base); err != nil {
+			return err
+		}
+		dir, err := os.MkdirTemp(parent, base+stageInfix)
+		if err != nil {
+			return err
+		}
+		s = &stage{dir: dir}
+		if s.mark, err = os.OpenFile(filepath.Join(dir, stageMark), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
+			return errors.Join(err, os.Remove(dir))
+		}
+		return unix.Flock(int(s.mark.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make a staging directory in %s: %w", parent, err)
+	}
+	return s, nil
+}
+
+// path is where the target is built.
+func (s *stage) path() string { return filepath.Join(s.dir, "new") }
+
+// discard removes what is still in it.
+func (s *stage) discard() error {
+	return errors.Join(os.RemoveAll(s.dir), s.mark.Close())
+}
+
+// sweep removes staging directories whose restore is dead.
+func sweep(parent, base string) error {
+	found, err := filepath.Glob(filepath.Join(escapeGlob(parent), escapeGlob(base)+stageInfix+"*", stageMark))
+	if err != nil {
+		return err
+	}
+	for _, mark := range found {
+		f, err := os.Open(mark)
+		if err != nil {
+			return err
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			err = os.RemoveAll(filepath.Dir(mark))
+		} else if errors.Is(err, unix.EWOULDBLOCK) {
+			err = nil // it lives
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("remove what an earlier restore left behind: %w", err)
+		}
+	}
+	return nil
+}
+
+func escapeGlob(text string) string {
+	out := make([]byte, 0, len(text))
+	for i := range len(text) {
+		switch text[i] {
+		case '*', '?', '[', '\\':
+			out = append(out, '\\')
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
+}
+
+// locked runs change while no other restore makes or removes staging directories in dir.
+func locked(dir string, change func() error) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	return change()
+}

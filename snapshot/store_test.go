@@ -1,0 +1,83 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"etcd-rolling-backup/internal/storetest"
+	"etcd-rolling-backup/snapshot"
+)
+
+// The directory is a store like any other.
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Store { return dirStore{newDir(t)} })
+}
+
+// dirStore reads and writes the directory as download and verify do.
+type dirStore struct{ dir *snapshot.Dir }
+
+func (s dirStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64) error {
+	// Not cut at size, so that what follows is seen.
+	_, err := s.dir.Receive(ctx, n.String(), io.NewSectionReader(r, 0, math.MaxInt64), size, 0, nil)
+	return err
+}
+
+func (s dirStore) List(context.Context) ([]snapshot.Entry, error) {
+	l, err := s.dir.List()
+	return l.Snapshots, err
+}
+
+func (s dirStore) Get(_ context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
+	f, err := s.dir.File(n)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+func (s dirStore) Tail(_ context.Context, n snapshot.Name) ([]byte, int64, error) {
+	f, err := s.dir.File(n)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	tail, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-snapshot.TailSize), snapshot.TailSize))
+	return tail, info.Size(), err
+}
+
+func (s dirStore) Remove(ctx context.Context, n snapshot.Name) error { return s.dir.Remove(ctx, n) }
+
+func (s dirStore) Plant(_ context.Context, key string, data []byte) error {
+	path := filepath.Join(s.dir.Path(), key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+func (s dirStore) Keys(context.Context) ([]string, error) {
+	var keys []string
+	err := filepath.WalkDir(s.dir.Path(), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && e.Name() != ".lock" {
+			keys = append(keys, path[len(s.dir.Path())+1:])
+		}
+		return err
+	})
+	slices.Sort(keys)
+	return keys, err
+}
