@@ -8,6 +8,7 @@ ETCDS   := $(BIN)/etcd-3.4/etcd $(BIN)/etcd-3.5/etcd $(BIN)/etcd-3.6/etcd $(BIN)
 MINIO   := $(BIN)/minio
 MC      := $(BIN)/mc
 PROMTOOL := $(BIN)/promtool
+KUBE    := $(BIN)/kube-apiserver
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -16,7 +17,7 @@ BENCH ?= -sizes 1GiB,4GiB -rounds 5
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
-.PHONY: build demo test test-boot lint fuzz bench tools clean
+.PHONY: build demo test test-boot test-kubernetes lint fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -30,6 +31,9 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) ## all tests, with the race detector
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
+
+test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) ## restore --kubernetes under a real API server; first builds it (some minutes, once)
+	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
 
 lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
 	$(BIN)/golangci-lint run ./...
@@ -66,6 +70,12 @@ $(MINIO): tools/minio/go.mod
 
 $(MC): tools/mc/go.mod
 	cd tools/mc && go build -trimpath -o ../../$@ github.com/minio/mc
+
+# Kubernetes' releases too get their version from the linker.
+$(KUBE): tools/kubernetes/go.mod
+	cd tools/kubernetes && CGO_ENABLED=0 go build -trimpath -o ../../$@ \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes)" \
+	  k8s.io/kubernetes/cmd/kube-apiserver
 
 # Comes with the prometheus beside it.
 $(PROMTOOL): tools/prometheus/fetch.sh

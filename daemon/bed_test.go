@@ -53,6 +53,7 @@ type bed struct {
 type outcome struct {
 	takes  time.Duration
 	err    error
+	says   string                // a warning of the run's own
 	change func(*snapshot.Taken) // what is unusual about the snapshot
 }
 
@@ -88,7 +89,7 @@ func (b *bed) runFor(d time.Duration) {
 func (b *bed) start() error { return daemon.New(b.opts).Run(b.t.Context()) }
 
 // Take implements daemon.Taker.
-func (b *bed) Take(ctx context.Context, alive func()) (snapshot.Taken, error) {
+func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error) {
 	if b.busy {
 		b.t.Error("a run began while another was going on")
 	}
@@ -101,6 +102,9 @@ func (b *bed) Take(ctx context.Context, alive func()) (snapshot.Taken, error) {
 		o = b.run[n]
 	}
 	alive()
+	if o.says != "" {
+		log.Warn(o.says)
+	}
 	if o.takes > 0 {
 		select {
 		case <-ctx.Done():
@@ -186,6 +190,7 @@ func (b *bed) wantLines(level string, want ...string) {
 // memStore is a daemon.Store that fails on demand.
 type memStore struct {
 	entries             []snapshot.Entry
+	manifests           int // how many were read
 	partials            []string
 	removed             []string
 	listErr, partialErr error
@@ -220,6 +225,15 @@ func (s *memStore) Remove(ctx context.Context, n snapshot.Name) error {
 	s.entries = slices.Delete(s.entries, i, i+1)
 	s.removed = append(s.removed, n.String())
 	return nil
+}
+
+// Manifest implements daemon.Store; all are alike.
+func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
+	s.manifests++
+	if i := slices.IndexFunc(s.entries, func(e snapshot.Entry) bool { return e.Name == n }); i < 0 {
+		return snapshot.Manifest{}, snapshot.ErrNotFound
+	}
+	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
 }
 
 func (s *memStore) RemovePartials(ctx context.Context) ([]string, error) {

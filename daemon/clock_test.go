@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"etcd-rolling-backup/retention"
@@ -18,9 +19,15 @@ func (emptyStore) List() (snapshot.Listing, error)                  { return sna
 func (emptyStore) Remove(context.Context, snapshot.Name) error      { return nil }
 func (emptyStore) RemovePartials(context.Context) ([]string, error) { return nil, nil }
 
+func (emptyStore) Manifest(snapshot.Name) (snapshot.Manifest, error) {
+	return snapshot.Manifest{}, nil
+}
+
 type takerFunc func() (snapshot.Taken, error)
 
-func (f takerFunc) Take(context.Context, func()) (snapshot.Taken, error) { return f() }
+func (f takerFunc) Take(context.Context, logrus.FieldLogger, func()) (snapshot.Taken, error) {
+	return f()
+}
 
 // The wall clock is set 20 minutes after the start; the time that really passes goes on. Runs are due by the wall
 // clock, so a clock set forward brings the next run at once, and one set back never puts it off.

@@ -53,7 +53,7 @@ func TestClosingLine(t *testing.T) {
 				pruned = 1
 			}
 			want := logrus.Fields{
-				"snapshot": fmt.Sprintf("rolling_node-a_20000101T%02d0000Z.db.zst", i),
+				"run": e.Data["run"], "snapshot": fmt.Sprintf("rolling_node-a_20000101T%02d0000Z.db.zst", i),
 				"revision": int64(42), "raw_bytes": int64(5000), "archive_bytes": int64(1000),
 				"duration": 7 * time.Second, "stream": 2 * time.Second, "sync": 30 * time.Millisecond,
 				"kept": kept, "pruned": pruned, "next": b.origin.Add(time.Duration(i+1) * time.Hour).Format(time.RFC3339),

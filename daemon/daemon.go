@@ -6,13 +6,12 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
@@ -25,13 +24,13 @@ const (
 	lookInterval = 15 * time.Second
 )
 
-// Taker takes one snapshot and brings it into the store. alive is to be called as the work goes on. A run that this
-// member leaves to others is an error that wraps ErrSkipped.
+// Taker takes one snapshot and brings it into the store. log is the run's own, alive is to be called as the work goes on.
+// A run that this member leaves to others is an error that wraps ErrSkipped.
 type Taker interface {
-	Take(ctx context.Context, alive func()) (snapshot.Taken, error)
+	Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error)
 }
 
-// Options are the daemon's parts and settings; all but Mirror and Notifier are required.
+// Options are the daemon's parts and settings; those from Mirror on, but for Log, may be left out.
 type Options struct {
 	Node     string
 	Schedule Schedule
@@ -39,18 +38,34 @@ type Options struct {
 	Taker    Taker
 	Store    Store
 	// Mirror does one pass of the mirror, nil: there is none. It ends soon after its context.
-	Mirror   func(context.Context) (Mirrored, error)
+	Mirror func(context.Context) (Mirrored, error)
+	// Drill restores the newest snapshot for a test now and then, nil: nobody does.
+	Drill    *Drill
 	Notifier *Notifier
 	Log      logrus.FieldLogger
+	// Recorder hears what becomes of the work.
+	Recorder Recorder
+	// Reason gives the class of an error.
+	Reason func(metrics.Kind, error) metrics.Reason
+	// Serve answers questions about what Recorder has heard until its context ends. It begins once the directory has been read
+	// and the first pass of the mirror has ended or has taken some seconds, so that the first answer knows the past.
+	Serve func(context.Context)
+	// Heartbeat tells a watcher elsewhere how a cycle has ended; *Heartbeat's Send is one.
+	Heartbeat func(ctx context.Context, well bool) error
 }
 
 // Daemon runs cycles on a schedule.
 type Daemon struct {
 	Options
-	clock   func() time.Time
-	run     time.Time // when the run that was last due began; trying it again does not move it
-	attempt int       // failures in a row of that run
-	kick    chan struct{}
+	clock     func() time.Time
+	run       time.Time // when the run that was last due began; trying it again does not move it
+	attempt   int       // failures in a row of that run
+	kick      chan struct{}
+	taken     chan struct{}                      // a snapshot was taken, for who waits for the first
+	passed    chan struct{}                      // closed when the first pass of the mirror has ended
+	beats     chan bool                          // how the last cycle ended, until that is sent
+	lastDrill DrillReport                        // before the start
+	known     map[snapshot.Name]metrics.Snapshot // what lies in the directory
 }
 
 // New makes a daemon; nothing runs yet.
@@ -58,7 +73,10 @@ func New(o Options) *Daemon {
 	if o.Notifier == nil {
 		o.Notifier = &Notifier{}
 	}
-	return &Daemon{Options: o, clock: wallClock, kick: make(chan struct{}, 1)}
+	if o.Recorder == nil {
+		o.Recorder = deaf{}
+	}
+	return &Daemon{Options: o, clock: wallClock, kick: make(chan struct{}, 1), taken: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1)}
 }
 
 // Run works until ctx ends, which is its good end and gives nil. It fails only when the store can't be read at the start.
@@ -72,14 +90,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.notify(d.Notifier.Ready())
 		d.notify(d.Notifier.Status("next run " + stamp(due)))
 	}
-	mirroring := sync.WaitGroup{}
-	if d.Mirror != nil && ctx.Err() == nil {
-		mirroring.Go(func() { d.mirrorLoop(ctx) })
+	var beside sync.WaitGroup
+	if ctx.Err() == nil {
+		d.startBeside(ctx, &beside)
 	}
 	for d.wait(ctx, due) {
 		due = d.cycle(ctx)
 	}
-	mirroring.Wait()
+	beside.Wait()
 	d.notify(d.Notifier.Stopping())
 	d.Log.Info("stopped")
 	return nil
@@ -100,11 +118,13 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	now := d.clock()
-	due, last := now, time.Time{}
+	due, regular, last := now, d.Schedule.Next(now), time.Time{}
 	if e, ok := Newest(l, d.Node, now); ok {
 		last = e.Name.Time
 		due = d.Schedule.Next(last)
+		regular = due
 	}
+	d.rebuild(l, due, regular)
 	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node})
 	switch {
 	case last.IsZero():
@@ -134,6 +154,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		// Later than the next run from now on it can be only because the clock was set back.
 		if next := d.Schedule.Next(now); next.Before(due) {
 			due = next
+			d.schedule(due, due)
 			d.Log.WithField("next", stamp(due)).Warn("brought the next run forward; the clock was set back")
 			continue
 		}
@@ -143,84 +164,6 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		}
 	}
 	return false
-}
-
-// cycle takes one snapshot, prunes after it, and tells when the next run is due.
-func (d *Daemon) cycle(ctx context.Context) time.Time {
-	began := d.clock()
-	if d.attempt == 0 {
-		d.run = began
-	}
-	taken, err := d.Taker.Take(ctx, d.alive)
-	now := d.clock()
-	log := d.Log.WithField("duration", now.Sub(began).Round(time.Millisecond))
-	if err != nil && ctx.Err() != nil {
-		log.Info("run cut off by the stop; nothing of it is kept")
-		return now
-	}
-	next := d.Schedule.Next(d.run)
-	if !next.After(now) {
-		log.WithField("missed", stamp(next)).Warn("run took longer than the schedule's interval; passed over the runs it missed")
-		d.run, next = now, d.Schedule.Next(now)
-	}
-	if err != nil && !errors.Is(err, ErrSkipped) {
-		return d.failed(log, err, now, next)
-	}
-	d.attempt = 0
-	if err != nil {
-		log.WithField("next", stamp(next)).Info(err.Error())
-		d.notify(d.Notifier.Status(fmt.Sprintf("last run %v, next run %s", err, stamp(next))))
-		return next
-	}
-	d.finish(ctx, log, taken, next)
-	return next
-}
-
-// failed logs the error and chooses between another try and the next run, whichever comes first.
-func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) time.Time {
-	d.attempt++
-	again := now.Add(backoff(d.attempt))
-	if !again.Before(next) {
-		again = next
-		d.attempt = 0
-	}
-	log.WithError(err).WithField("next", stamp(again)).Error("snapshot failed")
-	d.notify(d.Notifier.Status(fmt.Sprintf("last run failed, next try %s: %v", stamp(again), err)))
-	return again
-}
-
-// finish prunes and writes the cycle's closing line.
-func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
-	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock())
-	if err != nil && ctx.Err() == nil {
-		log.WithError(err).Error("pruning failed; the new snapshot is safe")
-	}
-	kept, removed := 0, 0
-	for _, x := range decisions {
-		if x.Keep {
-			kept++
-		} else {
-			removed++
-		}
-	}
-	m := t.Manifest
-	log = log.WithFields(logrus.Fields{
-		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
-		"stream": t.Stream.Round(time.Millisecond), "sync": t.Sync.Round(time.Millisecond),
-		"kept": kept, "pruned": removed, "next": stamp(next),
-	})
-	if !m.Healthy {
-		log.Warn("member knows no leader: the cluster may have lost its quorum")
-	}
-	if len(m.Alarms) > 0 {
-		log.WithField("alarms", m.Alarms).Warn("etcd raises alarms")
-	}
-	log.Info("kept snapshot")
-	select {
-	case d.kick <- struct{}{}:
-	default: // a pass is due already
-	}
-	d.notify(d.Notifier.Status(fmt.Sprintf("last snapshot %s, next run %s", t.Name, stamp(next))))
 }
 
 func (d *Daemon) alive() { d.notify(d.Notifier.Alive()) }

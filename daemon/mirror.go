@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
@@ -52,6 +53,8 @@ type MirrorOptions struct {
 	Locked func(error) bool
 	// Progress, if set, hears of each upload.
 	Progress func(n snapshot.Name, done, total int64)
+	// Recorder, if set, hears of what lies there, what waits, what comes and what goes, as it happens.
+	Recorder Recorder
 }
 
 // Mirrored is what one pass has done.
@@ -76,13 +79,20 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 	if err != nil {
 		return done, err
 	}
+	if o.Recorder == nil {
+		o.Recorder = deaf{}
+	}
 	p := planMirror(local.Snapshots, remote, o, now)
+	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
+	p.record(remote, o, now)
 	done.Waiting = len(p.upload)
 	var damaged error
 	for _, e := range p.upload {
+		began := time.Now()
 		err := MirrorOne(ctx, src, bucket, e, o)
 		switch {
 		case err == nil:
+			o.Recorder.Uploaded(plain(e), time.Since(began))
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Waiting--
 			p.there[e.Name] = true
@@ -96,6 +106,7 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		}
 	}
 	err = errors.Join(damaged, p.remove(ctx, bucket, o, &done))
+	o.Recorder.Pruned(metrics.S3, done.removedOf(o.Node)...)
 	var sweepErr error
 	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
 	if sweepErr != nil {

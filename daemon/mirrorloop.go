@@ -2,20 +2,32 @@ package daemon
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"etcd-rolling-backup/metrics"
 )
 
 // mirrorLoop brings the bucket in line at the start, after each snapshot, and after trouble with growing pauses. It runs
 // beside the cycles: however S3 is, snapshots are taken and pruned here all the same.
 func (d *Daemon) mirrorLoop(ctx context.Context) {
+	var first sync.Once
 	for failures := 0; ; {
 		began := d.clock()
+		d.Recorder.Attempt(metrics.Mirror, began)
 		done, err := d.Mirror(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		now := d.clock()
+		if err == nil {
+			d.Recorder.MirrorDone(now, done.Locked)
+		} else {
+			d.Recorder.Failed(metrics.Mirror, now, "", d.reason(metrics.Mirror, err), err.Error())
+		}
+		first.Do(func() { close(d.passed) })
 		var again <-chan time.Time
 		pause := time.Duration(0)
 		if failures++; err == nil {
@@ -24,7 +36,7 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 			pause = backoff(failures)
 			again = time.After(pause)
 		}
-		d.logMirror(done, d.clock().Sub(began), pause, err)
+		d.logMirror(done, now.Sub(began), pause, err)
 		select {
 		case <-ctx.Done():
 			return
@@ -37,7 +49,7 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 // logMirror writes a pass's closing line. A pass that found everything in place is not worth one.
 func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) {
 	log := d.Log.WithFields(logrus.Fields{
-		"uploaded": len(done.Uploaded), "waiting": done.Waiting, "pruned": len(done.Removed), "duration": took.Round(time.Millisecond),
+		"run": runID(), "uploaded": len(done.Uploaded), "waiting": done.Waiting, "pruned": len(done.Removed), "duration": took.Round(time.Millisecond),
 	})
 	if done.Locked > 0 {
 		log = log.WithField("locked", done.Locked)

@@ -13,6 +13,8 @@ import (
 // Store is the place that keeps the snapshots; *snapshot.Dir is one.
 type Store interface {
 	List() (snapshot.Listing, error)
+	// Manifest reads what one says of itself.
+	Manifest(n snapshot.Name) (snapshot.Manifest, error)
 	// Remove deletes one for good; a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
 	// RemovePartials clears what dead writers left and returns their file names.

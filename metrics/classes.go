@@ -34,6 +34,7 @@ const (
 	Stalled     Reason = "stalled"     // the stream brought nothing for too long
 	Learner     Reason = "learner"     // the member is a learner, which gives no snapshot
 	LowSpace    Reason = "low_space"   // the disk would be left with too little
+	LowMemory   Reason = "low_memory"  // memory is too short for it
 	Disk        Reason = "disk"        // the local disk fails
 	Damaged     Reason = "damaged"     // bytes are not what they should be
 	Start       Reason = "start"       // the restored etcd does not start
@@ -101,7 +102,7 @@ func skips(k Kind) []Reason {
 	case Snapshots:
 		return []Reason{Role, Other}
 	case Verify, Drill:
-		return []Reason{NoSnapshot, LowSpace, Busy, Role, Other}
+		return []Reason{NoSnapshot, LowSpace, LowMemory, Busy, Role, Other}
 	case Mirror:
 	}
 	return nil

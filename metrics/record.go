@@ -124,6 +124,16 @@ func (m *Metrics) MirrorDone(at time.Time, locked int) {
 	})
 }
 
+// Recalled tells of a run that succeeded before the start, where that becomes known only after Rebuilt, as with S3. It counts
+// nothing, and says nothing new where a success is known already.
+func (m *Metrics) Recalled(k Kind, at time.Time) {
+	m.change(func(s *state, _ bool) {
+		if t := s.tracks[k]; t.success.IsZero() {
+			t.success = at
+		}
+	})
+}
+
 // S3Error counts trouble with S3 that was not a mirror's failed pass, which counts by itself.
 func (m *Metrics) S3Error(class Reason) {
 	m.change(func(_ *state, count bool) {

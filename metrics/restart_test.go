@@ -71,3 +71,32 @@ func TestOldNewsInAnyOrder(t *testing.T) {
 		t.Error("the last success is not the newest")
 	}
 }
+
+// TestRecalled: S3's past becomes known after Rebuilt. It is told without being counted, and never over a success of this process.
+func TestRecalled(t *testing.T) {
+	now := noon
+	m := metrics.New(metrics.Options{Mirror: true, Now: func() time.Time { return now }})
+	m.Rebuilt()
+	const success = `last_success_timestamp_seconds{kind="mirror"} `
+	want := func(line string) {
+		t.Helper()
+		_, body := get(t, m, "/metrics")
+		if !slices.Contains(ours(body), success+line) {
+			t.Errorf("the scrape lacks %s%s", success, line)
+		}
+		for _, l := range nonzero(ours(body)) {
+			if strings.HasPrefix(l, "runs_total") && line != "1.7953494e+09" {
+				t.Errorf("counted: %s", l)
+			}
+		}
+	}
+	want("0")
+	m.Attempt(metrics.Mirror, now)
+	m.Recalled(metrics.Mirror, time.Unix(1795340000, 0))
+	want("1.79534e+09")
+	m.Recalled(metrics.Mirror, time.Unix(1795341000, 0))
+	want("1.79534e+09")
+	m.MirrorDone(time.Unix(1795349400, 0), 0)
+	m.Recalled(metrics.Mirror, time.Unix(1795340000, 0))
+	want("1.7953494e+09")
+}

@@ -95,7 +95,7 @@ func (d *Dir) List() (Listing, error) {
 	for _, f := range files {
 		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
 		switch {
-		case f.Name() == lockName:
+		case f.Name() == lockName || strings.TrimSuffix(f.Name(), partSuffix) == drillNote:
 		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())

@@ -34,7 +34,7 @@ func serve(t *testing.T, more ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), program, "daemon",
-		"--endpoints", "127.0.0.1:1", "--etcd-timeout", "200ms", "--dir", t.TempDir(), "--node", "node-a")
+		"--endpoints", "127.0.0.1:1", "--etcd-timeout", "200ms", "--dir", t.TempDir(), "--node", "node-a", "--listen", "127.0.0.1:0", "--drill-schedule", "off")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC="+strconv.Itoa(minutes*60_000_000))
 	for _, m := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(text, -1) {
 		cmd.Env = append(cmd.Env, m[1])

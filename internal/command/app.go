@@ -43,7 +43,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		Action:          noCommand,
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
-			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e),
+			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), drillChildCommand(e),
 		},
 	}
 	known := knownKeys(app.Commands)

@@ -18,7 +18,7 @@ import (
 func checkCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "try everything the daemon needs and show a line for each; give it the daemon's flags",
-		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), []cli.Flag{outputFlag()}),
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), drillFlags(), monitorFlags(), []cli.Flag{outputFlag()}),
 		Action: func(c *cli.Context) error { return check(c, e) },
 	}
 }
@@ -61,6 +61,10 @@ func check(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	w, err := monitorOptions(c)
+	if err != nil {
+		return err
+	}
 	cfg, err := t.connect()
 	if err != nil {
 		return err
@@ -77,6 +81,7 @@ func check(c *cli.Context, e env) error {
 	if hasBucket(c) {
 		findings = append(findings, checkBucket(c)...)
 	}
+	findings = append(findings, checkMonitor(c.Context, w)...)
 	if asJSON {
 		err = printJSON(e.stdout, findings)
 	} else {

@@ -154,6 +154,24 @@ func schedule(c *cli.Context, node string) (daemon.Schedule, error) {
 	return s, nil
 }
 
+// drillSchedule is --drill-schedule; the zero Schedule and false mean that there are no drills. Nodes that share their
+// storage would otherwise all do it at once: each has its own part of six hours.
+func drillSchedule(c *cli.Context, node string) (daemon.Schedule, bool, error) {
+	spec := c.String("drill-schedule")
+	if spec == "off" || spec == "" {
+		return daemon.Schedule{}, false, nil
+	}
+	jitter := time.Duration(0)
+	if !strings.Contains(spec, "@every") {
+		jitter = 6 * time.Hour
+	}
+	s, err := daemon.ParseSchedule(spec, jitter, node)
+	if err != nil {
+		return s, false, usagef(`--drill-%w: write five cron fields such as "0 4 * * 0", @weekly, @every 24h, or off`, err)
+	}
+	return s, true, nil
+}
+
 // duration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
 func duration(c *cli.Context, flag string) (time.Duration, error) {
 	s := c.String(flag)

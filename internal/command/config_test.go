@@ -31,7 +31,7 @@ func parse(t *testing.T, command string, args ...string) *cli.Context {
 
 // Every flag of every command can be set in each of the three places, and each goes before the next.
 func TestPrecedenceOfEveryFlag(t *testing.T) {
-	for _, command := range newApp("", io.Discard, io.Discard).Commands {
+	for _, command := range visible() {
 		for _, f := range command.Flags {
 			name := f.Names()[0]
 			if name == "config" {

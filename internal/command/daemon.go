@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -18,7 +19,7 @@ import (
 func daemonCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "daemon", Usage: "take snapshots on a schedule and keep the ones that the policy wants",
-		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), logFlags()),
+		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), drillFlags(), monitorFlags(), logFlags()),
 		Action: func(c *cli.Context) error { return runDaemon(c, e) },
 	}
 }
@@ -42,9 +43,20 @@ func runDaemon(c *cli.Context, e env) error {
 	if err := checkWatchdog(c, notifier.Watchdog(), t.options.Stall); err != nil {
 		return err
 	}
-	o.Notifier, o.Log, t.log = notifier, log, log
+	w, err := monitorOptions(c)
+	if err != nil {
+		return err
+	}
+	o.Notifier, o.Log = notifier, log
 	warnUnknown(c, log)
 	if err := t.dir.Prepare(); err != nil {
+		return err
+	}
+	if err := removeDrills(t.dir, log); err != nil {
+		return err
+	}
+	address, err := w.open(c, e, t, &o)
+	if err != nil {
 		return err
 	}
 	// Endpoints of different clusters are an error of configuration, seen only by asking. An etcd that is down is
@@ -56,6 +68,7 @@ func runDaemon(c *cli.Context, e env) error {
 	m, err := member.Connect(c.Context, cfg)
 	switch {
 	case err == nil:
+		t.saw(m)
 		if err := m.Close(); err != nil {
 			return err
 		}
@@ -65,7 +78,21 @@ func runDaemon(c *cli.Context, e env) error {
 	default:
 		log.WithField("error", line(err)).Warn("etcd does not answer yet")
 	}
-	return daemon.New(o).Run(c.Context)
+	if address != "" {
+		log.WithField("address", address).Info("listening")
+	}
+	return runBeside(c.Context, func(ctx context.Context) { t.lookLoop(ctx, log) }, daemon.New(o).Run)
+}
+
+// runBeside runs work, and beside it another that ends with it.
+func runBeside(ctx context.Context, beside func(context.Context), work func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { beside(ctx) })
+	err := work(ctx)
+	cancel()
+	ended.Wait()
+	return err
 }
 
 // checkWatchdog refuses waits in which nothing would feed systemd's watchdog for too long.
@@ -128,10 +155,18 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
 	o.Node, o.Store, o.Taker = take.Node, dir, t
+	if o.Drill, err = drills(c, dir, take.Node, take.MinFree); err != nil {
+		return nil, o, err
+	}
 	if err := checkS3(c); err != nil || !hasBucket(c) {
 		return t, o, err
 	}
 	mirror, err := mirrorOptions(c, take.Node, o.Policy)
-	o.Mirror = func(ctx context.Context) (daemon.Mirrored, error) { return mirrorPass(ctx, c, dir, mirror) }
+	o.Mirror = func(ctx context.Context) (daemon.Mirrored, error) {
+		if t.metrics != nil {
+			mirror.Recorder = t.metrics
+		}
+		return mirrorPass(ctx, c, dir, mirror)
+	}
 	return t, o, err
 }

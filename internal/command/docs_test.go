@@ -3,7 +3,6 @@ package command
 import (
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,7 +44,7 @@ func section(t *testing.T, text, name string) (before, inside, after string) {
 }
 
 func TestDocsTables(t *testing.T) {
-	commands := newApp("", io.Discard, io.Discard).Commands
+	commands := visible()
 	text := readDocs(t)
 	for name, want := range map[string]string{"commands": commandTable(commands), "flags": flagTables(commands)} {
 		before, got, after := section(t, text, name)
@@ -122,7 +121,7 @@ func flagRow(f cli.Flag) string {
 // No flag or variable stands in the text that the program does not know.
 func TestDocsNameOnlyWhatThereIs(t *testing.T) {
 	known := []string{"--help", "--version", "ETCDCTL_PASSWORD"}
-	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+	for _, c := range visible() {
 		for _, f := range c.Flags {
 			known = append(append(known, "--"+f.Names()[0]), f.(cli.DocGenerationFlag).GetEnvVars()...)
 		}
@@ -145,7 +144,7 @@ func TestDocsConfigFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+	for _, c := range visible() {
 		parse(t, c.Name, "--config", file)
 	}
 	taker, options, err := daemonOptions(parse(t, "daemon", "--config", file), env{})
@@ -162,6 +161,7 @@ func TestDocsFields(t *testing.T) {
 	for name, value := range map[string]any{
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
 		"fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
+		"fields: restore": restoreReport{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(value).Fields() {

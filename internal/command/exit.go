@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
@@ -45,7 +46,7 @@ func exitStatus(err error) int {
 	}
 	for _, usage := range []error{
 		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
-		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied,
+		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, metrics.ErrWebConfig, daemon.ErrHeartbeat,
 	} {
 		if errors.Is(err, usage) {
 			return exitUsage
@@ -63,6 +64,8 @@ func line(err error) string {
 	text := err.Error()
 	switch {
 	case errors.As(err, &failed): // its parts have told all that there is to tell
+	case errors.Is(err, metrics.ErrListen):
+		text += " (--listen: give another address, or off; is a daemon running already?)"
 	case errors.Is(err, snapshot.ErrUnusableDir):
 		text += " (--dir: give one that is there and that this user may write to)"
 	}

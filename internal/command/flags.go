@@ -122,6 +122,23 @@ func s3PolicyFlags() []cli.Flag {
 	return flags
 }
 
+func drillFlags() []cli.Flag {
+	const g = "drill"
+	return []cli.Flag{
+		text(g, "drill-schedule", "@weekly", "restore the newest snapshot for a test at `CRON`, and once after the first snapshot of all; off: never"),
+		text(g, "drill-from", fromLocal, "`PLACE` the snapshot for it is taken from: local or s3"),
+	}
+}
+
+func monitorFlags() []cli.Flag {
+	const g = "monitoring"
+	return []cli.Flag{
+		text(g, "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
+		text(g, "web-config", "", "`FILE` with TLS and passwords for --listen, in the form that all Prometheus exporters share"),
+		text(g, "heartbeat-url", "", "`URL` to call after each good cycle, as healthchecks.io gives it; with /fail behind its path after a failed one"),
+	}
+}
+
 func fromFlag(value, usage string) cli.Flag {
 	return text("store", "from", value, usage)
 }

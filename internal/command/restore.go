@@ -44,6 +44,11 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	if err != nil {
 		return err
 	}
+	now := time.Now()
+	// Before anything is brought from elsewhere.
+	if err := restore.Check(o, now); err != nil {
+		return err
+	}
 	p, err := pickSource(c, e)
 	if err != nil {
 		return err
@@ -57,9 +62,9 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", p.name, err)
 	}
-	report := restoreReport{Snapshot: p.name, Place: p.place, Form: string(in.Form), Manifest: in.Manifest, now: time.Now()}
+	report := restoreReport{Snapshot: p.name, Place: p.place, Form: string(in.Form), Manifest: in.Manifest, peer: p.peer, now: now}
 	if !asJSON {
-		if err := report.printSource(e.stdout); err != nil {
+		if err := report.printSource(e.stdout, in, info.ModTime()); err != nil {
 			return err
 		}
 	}
@@ -77,6 +82,7 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	defer func() { err = errors.Join(err, plan.Close()) }()
 	report.take(c, plan, o)
 	if !report.DryRun {
+		_ = p.file.Close() // one from elsewhere lies on the same disk, which has to hold the database twice now
 		if err := plan.Run(c.Context); err != nil {
 			return fmt.Errorf("restore %s: %w", p.name, err)
 		}
@@ -97,7 +103,7 @@ func restoreOptions(c *cli.Context) (restore.Options, error) {
 			Members: restore.MemberMode(c.String("members")),
 		},
 	}
-	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir"} {
+	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer"} {
 		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
 			return o, usagef("--%s is empty: give a value, or leave the flag out", name)
 		}

@@ -3,7 +3,6 @@ package command
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/restore"
 )
 
@@ -35,10 +35,10 @@ type restoreReport struct {
 	Bumped         uint64   `json:"bumped_by,omitempty"`
 	Aside          []aside  `json:"moved_aside,omitempty"`
 
-	now        time.Time
-	fromBucket bool
-	cluster    restore.Cluster
-	again      string // the flags that other members are restored with
+	now     time.Time
+	peer    bool // Place is one
+	cluster restore.Cluster
+	again   string // the flags that other members are restored with
 }
 
 type aside struct {
@@ -57,13 +57,13 @@ func (r *restoreReport) take(c *cli.Context, p *restore.Plan, o restore.Options)
 		r.Aside = append(r.Aside, aside(m))
 	}
 	r.cluster = p.Cluster
-	r.again, r.fromBucket = sameFlags(c), strings.HasPrefix(r.Place, "s3://")
+	r.again = sameFlags(c)
 }
 
-// sameFlags are those that must be alike on all members.
+// sameFlags are those that must be alike on all members, and where files go, which mostly is.
 func sameFlags(c *cli.Context) string {
 	var flags []string
-	for _, name := range []string{"kubernetes", "mark-compacted", "skip-hash-check"} {
+	for _, name := range []string{"replace", "kubernetes", "mark-compacted", "skip-hash-check"} {
 		if c.Bool(name) {
 			flags = append(flags, "--"+name)
 		}
@@ -71,8 +71,8 @@ func sameFlags(c *cli.Context) string {
 	if n := c.Int("bump-revision"); n > 0 {
 		flags = append(flags, fmt.Sprintf("--bump-revision %d", n))
 	}
-	for _, name := range []string{"initial-cluster", "initial-cluster-token"} {
-		if v := c.String(name); v != "" {
+	for _, name := range []string{"members", "initial-cluster", "initial-cluster-token", "data-dir", "wal-dir", "chown"} {
+		if v := c.String(name); c.IsSet(name) && v != "" {
 			flags = append(flags, "--"+name+" "+v)
 		}
 	}
@@ -80,21 +80,30 @@ func sameFlags(c *cli.Context) string {
 }
 
 // printSource says which snapshot is taken, before the work begins.
-func (r *restoreReport) printSource(w io.Writer) error {
+func (r *restoreReport) printSource(w io.Writer, in *input.Input, changed time.Time) error {
 	out := &printer{w: w}
 	out.line("restoring %s from %s", r.Snapshot, r.Place)
-	if m := r.Manifest; m != nil {
-		out.line("  taken %s (%s) on %s, revision %d, database %s, etcd %s", m.CreatedAt.Format("2006-01-02 15:04:05 UTC"),
-			humanize.RelTime(m.CreatedAt, r.now, "ago", "from now"), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
-		if !m.Healthy {
-			out.line("  its member knew no leader: others may hold later changes")
+	m := r.Manifest
+	if m == nil {
+		form := string(in.Form)
+		if in.Member != "" {
+			form += " with " + in.Member + " in it"
 		}
-		if len(m.Alarms) > 0 {
-			out.line("  etcd raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
-		}
+		out.line("  a %s, last changed %s (%s)", form, changed.UTC().Format(time.DateTime+" UTC"), r.age(changed))
+		return out.err
+	}
+	out.line("  taken %s (%s) on %s, revision %d, database %s, etcd %s", m.CreatedAt.UTC().Format(time.DateTime+" UTC"),
+		r.age(m.CreatedAt), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
+	if !m.Healthy {
+		out.line("  its member knew no leader: others may hold later changes")
+	}
+	if len(m.Alarms) > 0 {
+		out.line("  etcd raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
 	}
 	return out.err
 }
+
+func (r *restoreReport) age(t time.Time) string { return humanize.RelTime(t, r.now, "ago", "from now") }
 
 func (r *restoreReport) print(w io.Writer) error {
 	out := &printer{w: w}
@@ -127,55 +136,4 @@ func (r *restoreReport) print(w io.Writer) error {
 		r.printNext(out)
 	}
 	return out.err
-}
-
-// printNext tells the order of what is left to do.
-func (r *restoreReport) printNext(out *printer) {
-	step := 0
-	next := func(format string, args ...any) {
-		step++
-		out.line("  %d. "+format, append([]any{step}, args...)...)
-	}
-	out.line("next")
-	if others := r.others(); len(others) > 0 {
-		from := r.Snapshot + " --from s3"
-		if !r.fromBucket {
-			next("give the other members this snapshot, and no other one: etcd-rolling-backup serve %s --cacert CA --cert CERT --key KEY", r.Snapshot)
-			from = "--peer HOST:PORT"
-		}
-		next("restore the other members from it, each on its node:")
-		for _, name := range others {
-			out.line("       %s", strings.TrimSpace("etcd-rolling-backup restore "+from+" --name "+name+" "+r.again))
-		}
-	}
-	if onSELinux() {
-		next("give the files their SELinux labels: restorecon -R %s", strings.TrimSpace(r.DataDir+" "+r.WALDir))
-	}
-	flags := fmt.Sprintf("--name %s --data-dir %s", r.Name, r.DataDir)
-	if r.WALDir != "" {
-		flags += " --wal-dir " + r.WALDir
-	}
-	next("start etcd on all members; its flags must say")
-	out.line("       %s", flags)
-	out.line("       --initial-advertise-peer-urls %s", strings.Join(r.cluster.URLs(), ","))
-	out.line("     a systemd unit: systemctl start etcd")
-	out.line("     kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers")
-	next("look: etcdctl endpoint status --cluster -w table")
-	if len(r.Aside) > 0 {
-		out.line("to go back, with etcd stopped:")
-		for _, m := range slices.Backward(r.Aside) {
-			out.line("     mv %s %s.unwanted && mv %s %s", m.From, m.From, m.To, m.From)
-		}
-	}
-}
-
-// others are the members that are restored elsewhere.
-func (r *restoreReport) others() []string {
-	var names []string
-	for _, p := range r.cluster.Peers {
-		if p.Name != r.Name {
-			names = append(names, p.Name)
-		}
-	}
-	return names
 }

@@ -80,8 +80,8 @@ func save(c *cli.Context, e env) error {
 	}
 	bar := newProgress(e.stderr, "saving")
 	o.Progress, o.LocalOnly = bar.update, c.Bool("no-mirror")
-	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: daemon.RoleAny, dir: dir, options: o, log: log}
-	taken, err := t.Take(c.Context, func() {})
+	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: daemon.RoleAny, dir: dir, options: o}
+	taken, err := t.Take(c.Context, log, func() {})
 	bar.done()
 	if err != nil {
 		return err

@@ -33,9 +33,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			// A script that forgets --dir must not write to this machine's own.
+			// A script that forgets --dir or --data-dir must not write to this machine's own.
 			e.Setenv("ETCD_BACKUP_DIR", filepath.Join(e.WorkDir, "d"))
+			e.Setenv("ETCD_BACKUP_DATA_DIR", filepath.Join(e.WorkDir, "etcd"))
 			e.Setenv("ETCD_BACKUP_NODE", "n1")
+			// Many daemons run on this machine.
+			e.Setenv("ETCD_BACKUP_LISTEN", "127.0.0.1:0")
+			e.Setenv("ETCD_BACKUP_DRILL_SCHEDULE", "off") // its process would be this test's program
 			// The race detector waits a second at each exit for reports of threads that still run; we have none then.
 			e.Setenv("GORACE", "atexit_sleep_ms=10")
 			for _, v := range servers {

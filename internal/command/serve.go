@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -96,6 +97,10 @@ func provenArchive(ctx context.Context, p *picked) (*snapshot.Archive, error) {
 	info, err := p.file.Stat()
 	if err != nil {
 		return nil, err
+	}
+	in, err := input.Open(p.file, info.Size())
+	if err == nil && in.Form != input.FormArchive && in.Form != input.FormZstd { // the latter may be an archive that is cut off
+		return nil, usagef("it is no archive of this program but a %s, which the others can't prove: copy it to them", in.Form)
 	}
 	a, err := snapshot.OpenArchive(p.file, info.Size())
 	if err != nil {

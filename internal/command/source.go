@@ -18,6 +18,7 @@ const fromPeer = "peer"
 type sourced struct {
 	*picked
 	place string
+	peer  bool // place is one
 }
 
 // pickSource opens what is to be restored, from the place that --from names. Without it, a file's path is a file, --peer
@@ -51,7 +52,10 @@ func pickSource(c *cli.Context, e env) (*sourced, error) {
 		return sourcedFrom(p, "s3://"+c.String("s3-bucket"), err)
 	case fromPeer:
 		p, err := pickPeer(c, e)
-		return sourcedFrom(p, c.String("peer"), err)
+		if err != nil {
+			return nil, err
+		}
+		return &sourced{picked: p, place: c.String("peer"), peer: true}, nil
 	}
 	return nil, usagef("--from: %q is not local, s3 or peer", from)
 }

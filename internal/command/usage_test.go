@@ -2,6 +2,7 @@ package command
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestPlain(t *testing.T) {
 
 // A new flag of a kind that plain and misfit don't know would give the library's words to people.
 func TestKindsOfFlags(t *testing.T) {
-	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+	for _, c := range visible() {
 		for _, f := range c.Flags {
 			switch f.(type) {
 			case *cli.StringFlag, *cli.StringSliceFlag, *cli.IntFlag, *cli.BoolFlag:
@@ -37,7 +38,7 @@ func TestKindsOfFlags(t *testing.T) {
 
 // The help explains every flag, and no flag twice in one command.
 func TestHelp(t *testing.T) {
-	for _, c := range newApp("", io.Discard, io.Discard).Commands {
+	for _, c := range visible() {
 		seen := map[string]bool{}
 		status, stdout, stderr := run(t.Context(), c.Name, "--help")
 		if status != exitDone || stderr != "" {
@@ -55,4 +56,9 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// visible are the commands for people.
+func visible() []*cli.Command {
+	return slices.DeleteFunc(newApp("", io.Discard, io.Discard).Commands, func(c *cli.Command) bool { return c.Hidden })
 }

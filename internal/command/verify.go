@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
 )
 
 func verifyCommand(e env) *cli.Command {
@@ -16,6 +17,10 @@ func verifyCommand(e env) *cli.Command {
 		Flags: group(
 			[]cli.Flag{
 				text("store", "min-free", "1GiB", "`SIZE` that the unpacked database leaves free on the disk"),
+				&cli.BoolFlag{
+					Name: "restore", Category: "general", EnvVars: envVars("restore"),
+					Usage: "also restore it for a test: start an etcd on it that nobody can reach, and compare what that holds",
+				},
 				fromFlag(fromLocal, "`PLACE`: local or s3"), outputFlag(),
 			},
 			dirFlags(), s3Flags()),
@@ -31,6 +36,7 @@ type verified struct {
 	Keys     int               `json:"keys"`
 	Hash     string            `json:"hash"`
 	Manifest snapshot.Manifest `json:"manifest"`
+	Drill    *drill.Result     `json:"drill,omitempty"`
 }
 
 func verify(c *cli.Context, e env) error {
@@ -56,10 +62,18 @@ func verify(c *cli.Context, e env) error {
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", p.name, err)
 	}
+	out := verified{
+		File: p.name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
+	}
+	if c.Bool("restore") {
+		d, err := drillPicked(c, e, p, free)
+		if err != nil {
+			return err
+		}
+		out.Drill = &d
+	}
 	if asJSON {
-		return printJSON(e.stdout, verified{
-			File: p.name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
-		})
+		return printJSON(e.stdout, out)
 	}
 	if taken := r.Manifest.Name; taken != filepath.Base(p.name) {
 		if _, err := fmt.Fprintf(e.stderr, "the file is a renamed copy of %s\n", taken); err != nil {
@@ -68,5 +82,8 @@ func verify(c *cli.Context, e env) error {
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s is whole\n  revision %d, %d keys, hash %x, database %s, taken %s from etcd %s\n",
 		p.name, r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
-	return err
+	if err != nil || out.Drill == nil {
+		return err
+	}
+	return printDrill(e.stdout, *out.Drill)
 }

@@ -22,9 +22,12 @@ type place struct {
 	restore  *strings.Replacer // and back
 	endpoint string            // of etcd
 	minio    string            // where MinIO is to listen
+	listen   string            // where the daemon is to
 	path     string
 	dir      string
 	repo     string
+	before   string   // shell that goes before every block
+	env      []string // further variables, last and so with precedence
 }
 
 func newPlace(t *testing.T) *place {
@@ -33,11 +36,11 @@ func newPlace(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports, err := proctest.ReservePorts(1)
+	ports, err := proctest.ReservePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{root: t.TempDir(), repo: repo, minio: ports[0]}
+	p := &place{root: t.TempDir(), repo: repo, minio: ports[0], listen: ports[1]}
 	bin := filepath.Join(p.root, "usr/local/bin")
 	p.dir = filepath.Join(p.root, "var/lib/etcd-rolling-backup")
 	for _, dir := range []string{bin, filepath.Join(p.root, "var/tmp")} {
@@ -65,7 +68,7 @@ func newPlace(t *testing.T) *place {
 // serve makes the documents' endpoint and kubeadm's certificates those of a cluster.
 func (p *place) serve(c *etcdtest.Cluster) {
 	p.endpoint = strings.TrimPrefix(strings.TrimPrefix(c.Endpoints()[0], "http://"), "https://")
-	pairs := []string{"127.0.0.1:2379", p.endpoint, "127.0.0.1:9000", p.minio, "~/.mc/", p.root + "/root/.mc/"}
+	pairs := []string{"127.0.0.1:2379", p.endpoint, "127.0.0.1:9000", p.minio, "127.0.0.1:9979", p.listen, "~/.mc/", p.root + "/root/.mc/"}
 	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/lib/", "/var/tmp/"} {
 		pairs = append(pairs, dir, p.root+dir)
 	}
@@ -84,10 +87,12 @@ func (p *place) serve(c *etcdtest.Cluster) {
 
 // command is a block as a child process. The program's defaults are moved by its own environment variables.
 func (p *place) command(ctx context.Context, text string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", p.replace.Replace(text))
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", p.before+p.replace.Replace(text))
 	cmd.Dir = p.repo
 	cmd.Env = append(proctest.Environ("AWS_", "ETCDCTL_", "MC_", "MINIO_"), "PATH="+p.path, "MC_CONFIG_DIR="+p.root+"/root/.mc",
-		"ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB")
+		"ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB",
+		"ETCD_BACKUP_LISTEN="+p.listen, "ETCD_BACKUP_DRILL_SCHEDULE=off")
+	cmd.Env = append(cmd.Env, p.env...)
 	// A group of its own: the signal that ends a block reaches the program and not only the shell.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd

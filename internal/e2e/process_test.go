@@ -87,12 +87,15 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// cleanEnv is the environment without what sets flags of the program or etcd's, or speaks of systemd.
+// cleanEnv is the environment without what sets flags of the program or etcd's, or speaks of systemd, but for the port.
 func cleanEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "ETCD") || strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_")
 	})
-	return append(env, "GORACE=atexit_sleep_ms=0") // otherwise each end of a raced program takes a second
+	return append(env,
+		"ETCD_BACKUP_LISTEN=127.0.0.1:0", // many daemons run at once
+		"ETCD_BACKUP_DRILL_SCHEDULE=off", // a second of work after each first snapshot
+		"GORACE=atexit_sleep_ms=0")       // otherwise each end of a raced program takes a second
 }
 
 // kill ends the process with SIGKILL and waits for it.

@@ -63,7 +63,7 @@ func (p *Plan) build(data, wal *stage) error {
 		c.OutputWALDir = wal.path()
 		trees = append(trees, wal.path())
 	}
-	if err := run(c); err != nil {
+	if err := run(c, p.Database.Proven); err != nil {
 		return fmt.Errorf("build the data directory: %w", err)
 	}
 	for _, tree := range trees {
@@ -75,19 +75,56 @@ func (p *Plan) build(data, wal *stage) error {
 	if err != nil {
 		return err
 	}
-	if built.revision != p.Revision {
-		return fmt.Errorf("build the data directory: it ends at revision %d, not at %d", built.revision, p.Revision)
+	if got := built.begins(0); got != p.Revision {
+		return fmt.Errorf("build the data directory: it begins with revision %d, not with %d", got, p.Revision)
 	}
 	return nil
 }
 
-// run calls etcd's library, which panics on a database whose pages make no sense.
-func run(c etcdutl.RestoreConfig) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: etcdutl: %v", snapshot.ErrDamaged, r)
-		}
+// run calls etcd's library, which panics on a database whose pages make no sense, and calls what else goes wrong fatal.
+func run(c etcdutl.RestoreConfig, proven bool) error {
+	ended, failed := make(chan error, 1), make(fatal, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				ended <- gaveUp(r, proven)
+			}
+		}()
+		// Its log goes nowhere.
+		ended <- etcdutl.NewV3(zap.NewNop().WithOptions(zap.WithFatalHook(failed))).Restore(c)
 	}()
-	// Its log goes nowhere, and what it takes for fatal must not end the process.
-	return etcdutl.NewV3(zap.NewNop().WithOptions(zap.WithFatalHook(zapcore.WriteThenPanic))).Restore(c)
+	select {
+	case err := <-ended:
+		return err
+	case err := <-failed:
+		return err
+	}
+}
+
+// gaveUp says of a panic what is the likelier cause: a database that nothing proves, or a disk whose error the library does not
+// handle.
+func gaveUp(r any, proven bool) error {
+	if proven {
+		return fmt.Errorf("etcd's library gave up: %v (does the kernel's log tell of an error of the disk?)", r)
+	}
+	return fmt.Errorf("%w: etcd's library gave up: %v", snapshot.ErrDamaged, r)
+}
+
+// fatal takes over where etcd's library would end the process, from whatever goroutine. That one stops for ever, with the locks
+// that it holds: whatever waits for those is left behind too.
+type fatal chan error
+
+// OnWrite is zap's.
+func (f fatal) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	err := errors.New(e.Message)
+	for _, field := range fields {
+		if cause, ok := field.Interface.(error); ok {
+			err = fmt.Errorf("%s: %w", e.Message, cause)
+		}
+	}
+	select {
+	case f <- err:
+	default:
+	}
+	select {}
 }

@@ -155,6 +155,9 @@ func (c *Cluster) check(given []string) error {
 	owner := map[string]string{}
 	mine := false
 	for i, p := range c.Peers {
+		if p.Name == "" {
+			return fmt.Errorf("%w: --initial-cluster: a member has no name: it looks like a=https://10.0.0.1:2380,b=https://10.0.0.2:2380", ErrCluster)
+		}
 		if i > 0 && c.Peers[i-1].Name == p.Name {
 			return fmt.Errorf("%w: two members are called %s: give --initial-cluster", ErrCluster, p.Name)
 		}
@@ -168,6 +171,9 @@ func (c *Cluster) check(given []string) error {
 			owner[u] = p.Name
 		}
 		mine = mine || p.Name == c.Name
+	}
+	if !mine && c.Name == defaultName {
+		return fmt.Errorf("%w: the members are %s: say with --name which one this node is", ErrCluster, c.names())
 	}
 	if !mine {
 		return fmt.Errorf("%w: --name %s is not among the members %s", ErrCluster, c.Name, c.names())

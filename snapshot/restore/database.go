@@ -16,8 +16,16 @@ import (
 
 // content is what a restore needs to know of a database.
 type content struct {
-	revision int64 // the newest that is written there
-	members  []snapshot.Member
+	last, finished, scheduled int64 // revisions: of the newest change that is there, and of compactions; 0: none
+	members                   []snapshot.Member
+}
+
+// begins is the revision that an etcd begins with, bumped as etcdutl does it (etcd, server/storage/mvcc/kvstore.go: restore).
+func (c content) begins(bump uint64) int64 {
+	if bump > 0 {
+		return max(c.last+int64(bump), c.finished) //nolint:gosec // revisions are etcd's int64
+	}
+	return max(1, c.last, c.finished, c.scheduled) // a compaction may have removed the newest change, a deletion
 }
 
 // look reads it from a database that was proven to be what etcd sent; what can't be read wraps snapshot.ErrDamaged.
@@ -38,7 +46,7 @@ func look(path string) (c content, err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	err = db.View(func(tx *bbolt.Tx) error {
-		if err := c.readRevision(tx); err != nil {
+		if err := c.readRevisions(tx); err != nil {
 			return err
 		}
 		return c.readMembers(tx)
@@ -46,23 +54,32 @@ func look(path string) (c content, err error) {
 	return c, err
 }
 
-// readRevision takes the last key of the bucket "key": the main revision in 8 bytes big endian, and more
-// (etcd, server/storage/mvcc/revision.go).
-func (c *content) readRevision(tx *bbolt.Tx) error {
-	keys := tx.Bucket([]byte("key"))
+// readRevisions takes the last key of the bucket "key", and what the bucket "meta" says of compactions: the main revision in
+// 8 bytes big endian, and more (etcd, server/storage/mvcc/revision.go).
+func (c *content) readRevisions(tx *bbolt.Tx) (err error) {
+	keys, meta := tx.Bucket([]byte("key")), tx.Bucket([]byte("meta"))
 	if keys == nil {
 		return fmt.Errorf("%w: no bucket \"key\": this is no etcd database", snapshot.ErrDamaged)
 	}
 	last, _ := keys.Cursor().Last()
-	if last == nil {
-		c.revision = 1 // of an empty etcd
-		return nil
+	if c.last, err = mainRevision(last); err != nil || meta == nil {
+		return err
 	}
-	if len(last) < 8 {
-		return fmt.Errorf("%w: the database holds %x where a revision belongs", snapshot.ErrDamaged, last)
+	if c.finished, err = mainRevision(meta.Get([]byte("finishedCompactRev"))); err != nil {
+		return err
 	}
-	c.revision = int64(binary.BigEndian.Uint64(last)) //nolint:gosec // etcd's own type is int64
-	return nil
+	c.scheduled, err = mainRevision(meta.Get([]byte("scheduledCompactRev")))
+	return err
+}
+
+func mainRevision(b []byte) (int64, error) {
+	switch {
+	case b == nil:
+		return 0, nil
+	case len(b) < 8:
+		return 0, fmt.Errorf("%w: the database holds %x where a revision belongs", snapshot.ErrDamaged, b)
+	}
+	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // etcd's own type is int64
 }
 
 // member is what the bucket "members" holds (etcd, server/etcdserver/api/membership/member.go).

@@ -51,13 +51,14 @@ func holder(f *os.File) string {
 	return fmt.Sprintf("process %d (%s)", pid, strings.TrimSpace(string(name)))
 }
 
-// lockedBy reads /proc/locks, whose lines look like "1: FLOCK  ADVISORY  WRITE 710 fe:00:5242891 0 EOF".
+// lockedBy reads /proc/locks, whose lines look like "1: FLOCK  ADVISORY  WRITE 710 fe:00:5242891 0 EOF". The device in them is
+// another one than that of stat on Btrfs and overlays: there the process has to have the file open.
 func lockedBy(f *os.File) int {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
 		return 0
 	}
-	inode := fmt.Sprintf("%02x:%02x:%d", unix.Major(s.Dev), unix.Minor(s.Dev), s.Ino)
+	exact := fmt.Sprintf("%02x:%02x:%d", unix.Major(s.Dev), unix.Minor(s.Dev), s.Ino)
 	locks, err := os.Open("/proc/locks")
 	if err != nil {
 		return 0
@@ -66,12 +67,28 @@ func lockedBy(f *os.File) int {
 	lines := bufio.NewScanner(locks)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
+		if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], fmt.Sprintf(":%d", s.Ino)) {
 			continue
 		}
-		if pid, err := strconv.Atoi(fields[4]); err == nil {
+		if pid, err := strconv.Atoi(fields[4]); err == nil && (fields[5] == exact || hasOpen(pid, &s)) {
 			return pid
 		}
 	}
 	return 0
+}
+
+// hasOpen tells whether a process has a file open, as far as that may be seen.
+func hasOpen(pid int, file *unix.Stat_t) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	open, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, fd := range open {
+		var s unix.Stat_t
+		if unix.Stat(filepath.Join(dir, fd.Name()), &s) == nil && s.Dev == file.Dev && s.Ino == file.Ino {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -49,7 +50,7 @@ func ParseOwner(text string) (Owner, error) {
 		if g, err := user.LookupGroup(group); err == nil {
 			group = g.Gid
 		}
-		if o.GID, err = strconv.Atoi(group); err != nil || o.GID < 0 {
+		if o.GID, err = strconv.Atoi(group); err != nil || !validID(o.GID) {
 			return o, fmt.Errorf("%w: --chown: there is no group %q here", ErrOwner, group)
 		}
 	}
@@ -60,7 +61,7 @@ func lookup(name string) (Owner, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		id, numErr := strconv.Atoi(name)
-		if numErr != nil || id < 0 {
+		if numErr != nil || !validID(id) {
 			return Owner{}, fmt.Errorf("%w: --chown: there is no user %q here", ErrOwner, name)
 		}
 		if u, err = user.LookupId(name); err != nil {
@@ -71,6 +72,9 @@ func lookup(name string) (Owner, error) {
 	gid, gidErr := strconv.Atoi(u.Gid)
 	return Owner{UID: uid, GID: gid}, errors.Join(uidErr, gidErr)
 }
+
+// validID refuses what the kernel takes for "leave it as it is" as well.
+func validID(id int) bool { return id >= 0 && id < math.MaxUint32 }
 
 // ownerOf is whom a file or directory belongs to.
 func ownerOf(path string) (Owner, error) {

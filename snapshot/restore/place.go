@@ -18,6 +18,11 @@ var (
 	ErrOccupied = errors.New("data is there already")
 )
 
+const (
+	dataFlag = "--data-dir"
+	walFlag  = "--wal-dir"
+)
+
 // asideLayout dates what is moved aside, in UTC and without colons, which etcd's flags and some tools stumble over.
 const asideLayout = "20060102T150405Z"
 
@@ -58,6 +63,9 @@ func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
 	mounted, err := isMountPoint(dir)
 	if err != nil {
 		return p, err
+	}
+	if mounted && flag == walFlag {
+		return p, fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd can't use either: give a directory in it", ErrTarget, dir)
 	}
 	if mounted {
 		p.swap = filepath.Join(dir, "member")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -57,32 +56,37 @@ type Plan struct {
 	scratch   *os.File
 }
 
+// Check is the part of Prepare that needs no snapshot: who fetches one from elsewhere asks before.
+func Check(o Options, now time.Time) error {
+	_, err := newPlan(o, now)
+	return err
+}
+
 // Prepare checks the target, unpacks and proves the snapshot beside it, and decides on the cluster. Nothing of what is
 // there is changed. The caller closes the plan.
 func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, err error) {
-	if (o.BumpRevision > 0) != o.MarkCompacted {
-		return nil, fmt.Errorf("%w: --bump-revision and --mark-compacted go together: give both or none", ErrCluster)
-	}
-	p := &Plan{o: o, now: now}
-	if err := p.findPlaces(); err != nil {
-		return nil, err
-	}
-	if err := p.findOwner(); err != nil {
+	p, err := newPlan(o, now)
+	if err != nil {
 		return nil, err
 	}
 	// Wrong members of our archive are told before minutes of unpacking.
-	if o.InitialCluster != "" || len(o.Recorded) > 0 {
+	if p.Cluster.Peers == nil && len(o.Recorded) > 0 {
 		if p.Cluster, err = o.cluster(o.Recorded); err != nil {
 			return nil, err
 		}
 	}
-	if err := checkSpace(p.data.parent(), o.Size, copies(p.data.parent())); err != nil {
+	copies := copies(p.data.parent())
+	if err := p.checkSpace(o.Size * copies); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = snapshot.NewDir(p.data.parent()).Scratch(); err != nil {
 		return nil, fmt.Errorf("make a file to unpack to: %w", err)
 	}
-	if err := p.unpack(ctx, in); err != nil {
+	err = p.unpack(ctx, in)
+	if err == nil { // the size was not always known
+		err = p.checkSpace(p.Database.Size * (copies - 1))
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -96,55 +100,6 @@ func (p *Plan) Close() error {
 	f := p.scratch
 	p.scratch = nil
 	return f.Close()
-}
-
-func (p *Plan) findPlaces() (err error) {
-	if p.data, err = findPlace("--data-dir", p.o.DataDir, p.o.Replace, p.now); err != nil {
-		return err
-	}
-	p.DataDir = p.data.dir
-	if err := checkFree(p.DataDir); err != nil {
-		return err
-	}
-	places := []place{p.data}
-	if p.o.WALDir != "" {
-		if p.wal, err = findPlace("--wal-dir", p.o.WALDir, p.o.Replace, p.now); err != nil {
-			return err
-		}
-		p.WALDir = p.wal.dir
-		rel, err := filepath.Rel(p.DataDir, p.WALDir)
-		switch {
-		case err == nil && filepath.IsLocal(rel):
-			return fmt.Errorf("%w: --wal-dir %s lies in --data-dir: leave it out, or give a directory elsewhere", ErrTarget, p.WALDir)
-		case p.wal.swap != p.wal.dir:
-			return fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd can't use either: give a directory in it", ErrTarget, p.WALDir)
-		}
-		places = append(places, p.wal)
-	}
-	for _, at := range places {
-		if at.old != "" {
-			p.Aside = append(p.Aside, Move{From: at.swap, To: at.old})
-		}
-	}
-	return nil
-}
-
-func (p *Plan) findOwner() (err error) {
-	if p.o.Owner != nil {
-		if p.Owner = *p.o.Owner; !p.Owner.may() {
-			return fmt.Errorf("%w: --chown %s: only root may", ErrOwner, p.Owner)
-		}
-		return nil
-	}
-	for _, path := range []string{filepath.Join(p.DataDir, "member"), p.DataDir, filepath.Dir(p.DataDir)} {
-		if p.Owner, err = ownerOf(path); err == nil || !errors.Is(err, os.ErrNotExist) {
-			break
-		}
-	}
-	if err == nil && !p.Owner.may() {
-		p.Owner = Owner{UID: os.Geteuid(), GID: os.Getegid()} // nobody else can be given anything
-	}
-	return err
 }
 
 func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
@@ -164,7 +119,7 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	if p.Cluster.Token == "" {
 		p.Cluster.Token = p.token()
 	}
-	p.Revision = found.revision + int64(p.o.BumpRevision) //nolint:gosec // revisions are etcd's int64
+	p.Revision = found.begins(p.o.BumpRevision)
 	return nil
 }
 

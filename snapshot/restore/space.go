@@ -17,16 +17,30 @@ var ErrNoSpace = errors.New("not enough free space")
 // (etcd, server/storage/wal: SegmentSizeBytes).
 const walSize = 2 * 64 << 20
 
-// checkSpace asks for copies of the database of size bytes (-1: not known) and of a WAL in dir.
-func checkSpace(dir string, size int64, copies int64) error {
+// checkSpace asks for need bytes (below zero: not known) beside the data directory and for a WAL where that goes.
+func (p *Plan) checkSpace(need int64) error {
+	need = max(need, 0)
+	if p.WALDir == "" {
+		return room(dataFlag, p.data.parent(), need+walSize)
+	}
+	var data, wal unix.Stat_t
+	if err := errors.Join(unix.Stat(p.data.parent(), &data), unix.Stat(p.wal.parent(), &wal)); err != nil {
+		return fmt.Errorf("read free space: %w", err)
+	}
+	if data.Dev == wal.Dev {
+		return room(dataFlag, p.data.parent(), need+walSize)
+	}
+	return errors.Join(room(dataFlag, p.data.parent(), need), room(walFlag, p.wal.parent(), walSize))
+}
+
+func room(flag, dir string, need int64) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return fmt.Errorf("read free space of %s: %w", dir, err)
 	}
-	free := int64(s.Bavail) * s.Bsize //nolint:gosec // a file system of 8 EiB is not in sight
-	if need := max(size, 0)*copies + walSize; free < need {
-		return fmt.Errorf("%w: %s has %s and the restore takes %s: make room there, or give --data-dir on another disk",
-			ErrNoSpace, dir, humanize.IBytes(uint64(free)), humanize.IBytes(uint64(need))) //nolint:gosec // neither is negative
+	if free := int64(s.Bavail) * s.Bsize; free < need { //nolint:gosec // a file system of 8 EiB is not in sight
+		return fmt.Errorf("%w: %s has %s and the restore takes %s: make room there, or give %s on another disk",
+			ErrNoSpace, dir, humanize.IBytes(uint64(free)), humanize.IBytes(uint64(need)), flag) //nolint:gosec // neither is negative
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +14,7 @@ const (
 	stageInfix = ".restore-"
 	// stageMark is the file in a staging directory that says whose it is. It is locked as long as the restore lives.
 	stageMark = ".etcd-rolling-backup"
+	stageNew  = "new"
 )
 
 // stage is a directory beside the target in which its replacement is built.
@@ -28,7 +30,7 @@ func newStage(parent, base string) (s *stage, err error) {
 		if err := sweep(parent, base); err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp(parent, base+stageInfix)
+		dir, err := os.MkdirTemp(parent, base+stageInfix+"*")
 		if err != nil {
 			return err
 		}
@@ -45,35 +47,48 @@ func newStage(parent, base string) (s *stage, err error) {
 }
 
 // path is where the target is built.
-func (s *stage) path() string { return filepath.Join(s.dir, "new") }
+func (s *stage) path() string { return filepath.Join(s.dir, stageNew) }
 
 // discard removes what is still in it.
-func (s *stage) discard() error {
-	return errors.Join(os.RemoveAll(s.dir), s.mark.Close())
+func (s *stage) discard() error { return errors.Join(removeStage(s.dir), s.mark.Close()) }
+
+// removeStage removes the mark last: what is left of it at any moment, the next restore knows.
+func removeStage(dir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dir, stageNew)), os.RemoveAll(dir))
 }
 
-// sweep removes staging directories whose restore is dead.
+// sweep removes staging directories whose restore is dead. Under the parent's lock one without a mark is none of a living one.
 func sweep(parent, base string) error {
-	found, err := filepath.Glob(filepath.Join(escapeGlob(parent), escapeGlob(base)+stageInfix+"*", stageMark))
+	found, err := filepath.Glob(filepath.Join(escapeGlob(parent), escapeGlob(base)+stageInfix+"*"))
 	if err != nil {
 		return err
 	}
-	for _, mark := range found {
-		f, err := os.Open(mark)
-		if err != nil {
-			return err
+	for _, dir := range found {
+		if number := strings.TrimPrefix(filepath.Base(dir), base+stageInfix); strings.Trim(number, "0123456789") != "" {
+			continue
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			err = os.RemoveAll(filepath.Dir(mark))
-		} else if errors.Is(err, unix.EWOULDBLOCK) {
-			err = nil // it lives
-		}
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err := sweepOne(dir); err != nil {
 			return fmt.Errorf("remove what an earlier restore left behind: %w", err)
 		}
 	}
 	return nil
+}
+
+func sweepOne(dir string) error {
+	f, err := os.Open(filepath.Join(dir, stageMark))
+	if errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(dir) // if it is empty, and so ours
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil // it lives
+	}
+	return errors.Join(err, removeStage(dir))
 }
 
 func escapeGlob(text string) string {

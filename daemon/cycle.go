@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
+)
+
+// runID tells the lines of one run from those of others.
+func runID() string { return fmt.Sprintf("%08x", rand.Uint32()) }
+
+// cycle takes one snapshot, prunes after it, and tells when the next run is due.
+func (d *Daemon) cycle(ctx context.Context) time.Time {
+	began := d.clock()
+	if d.attempt == 0 {
+		d.run = began
+	}
+	log := d.Log.WithField("run", runID())
+	d.Recorder.Attempt(metrics.Snapshots, began)
+	taken, err := d.Taker.Take(ctx, log, d.alive)
+	now := d.clock()
+	log = log.WithField("duration", now.Sub(began).Round(time.Millisecond))
+	if err != nil && ctx.Err() != nil {
+		log.Info("run cut off by the stop; nothing of it is kept")
+		return now
+	}
+	next := d.Schedule.Next(d.run)
+	if !next.After(now) {
+		log.WithField("missed", stamp(next)).Warn("run took longer than the schedule's interval; passed over the runs it missed")
+		d.run, next = now, d.Schedule.Next(now)
+	}
+	if err != nil && !errors.Is(err, ErrSkipped) {
+		return d.failed(log, err, now, next)
+	}
+	d.attempt = 0
+	if err != nil {
+		d.Recorder.Skipped(metrics.Snapshots, now, metrics.Role)
+		d.schedule(next, next)
+		log.WithField("next", stamp(next)).Info(err.Error())
+		d.notify(d.Notifier.Status(fmt.Sprintf("last run %v, next run %s", err, stamp(next))))
+		return next
+	}
+	d.finish(ctx, log, taken, next)
+	return next
+}
+
+// failed logs the error and chooses between another try and the next run, whichever comes first.
+func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) time.Time {
+	d.attempt++
+	again := now.Add(backoff(d.attempt))
+	if !again.Before(next) {
+		again = next
+		d.attempt = 0
+	}
+	d.Recorder.Failed(metrics.Snapshots, now, "", d.reason(metrics.Snapshots, err), err.Error())
+	d.schedule(again, next)
+	d.beat(false)
+	log.WithError(err).WithField("next", stamp(again)).Error("snapshot failed")
+	d.notify(d.Notifier.Status(fmt.Sprintf("last run failed, next try %s: %v", stamp(again), err)))
+	return again
+}
+
+// finish prunes and writes the cycle's closing line.
+func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
+	d.Recorder.SnapshotDone(d.clock(), described(t.Entry, t.Manifest), t.Stream, t.Sync)
+	d.schedule(next, next)
+	kept, removed, err := d.prune(ctx, log)
+	m := t.Manifest
+	log = log.WithFields(logrus.Fields{
+		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
+		"stream": t.Stream.Round(time.Millisecond), "sync": t.Sync.Round(time.Millisecond),
+		"kept": kept, "pruned": removed, "next": stamp(next),
+	})
+	if !m.Healthy {
+		log.Warn("member knows no leader: the cluster may have lost its quorum")
+	}
+	if len(m.Alarms) > 0 {
+		log.WithField("alarms", m.Alarms).Warn("etcd raises alarms")
+	}
+	log.Info("kept snapshot")
+	d.beat(err == nil)
+	select {
+	case d.kick <- struct{}{}:
+	default: // a pass is due already
+	}
+	select {
+	case d.taken <- struct{}{}:
+	default:
+	}
+	d.notify(d.Notifier.Status(fmt.Sprintf("last snapshot %s, next run %s", t.Name, stamp(next))))
+}
+
+// prune applies the policy and tells what lies there then. What the stop kept it from is no error.
+func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, removed int, err error) {
+	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock())
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if err != nil {
+		log.WithError(err).Error("pruning failed; the new snapshot is safe")
+	}
+	gone := removedNames(decisions)
+	d.Recorder.Pruned(metrics.Local, gone...)
+	// Listed anew, for snapshots also come and go by hand.
+	if l, err := d.Store.List(); err == nil {
+		d.inventory(l)
+	}
+	return len(decisions) - len(gone), len(gone), err
+}

@@ -1,0 +1,146 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+)
+
+var errNotWhole = fmt.Errorf("drill: compare: %w: 3 keys are missing", snapshot.ErrDamaged)
+
+// drills is a daemon.Drill whose drill number n ends as it is told to.
+type drills struct {
+	begun []time.Duration // since the bed's origin
+	takes time.Duration
+	end   func(n int) error
+	kept  []daemon.DrillReport
+	bed   *bed
+}
+
+func newDrills(b *bed, spec string) *drills {
+	b.t.Helper()
+	s, err := daemon.ParseSchedule(spec, 0, node)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	d := &drills{bed: b, takes: time.Second, end: func(int) error { return nil }}
+	b.opts.Drill = &daemon.Drill{Schedule: s, Do: d.do, Last: d.last, Keep: d.keep}
+	return d
+}
+
+func (d *drills) do(ctx context.Context) (daemon.DrillReport, error) {
+	n := len(d.begun)
+	d.begun = append(d.begun, time.Since(d.bed.origin))
+	names := d.bed.store.names()
+	if len(names) == 0 {
+		return daemon.DrillReport{}, snapshot.ErrNotFound
+	}
+	select {
+	case <-ctx.Done():
+		return daemon.DrillReport{}, ctx.Err()
+	case <-time.After(d.takes):
+	}
+	return daemon.DrillReport{Name: names[0], Revision: 42, Keys: 7}, d.end(n)
+}
+
+func (d *drills) last() (daemon.DrillReport, error) {
+	if len(d.kept) == 0 {
+		return daemon.DrillReport{}, nil
+	}
+	return d.kept[len(d.kept)-1], nil
+}
+
+func (d *drills) keep(r daemon.DrillReport) error {
+	d.kept = append(d.kept, r)
+	return nil
+}
+
+func (d *drills) want(begun ...time.Duration) {
+	d.bed.t.Helper()
+	if !slices.Equal(d.begun, begun) {
+		d.bed.t.Errorf("drills began at\n%v, want\n%v", d.begun, begun)
+	}
+}
+
+// The first snapshot of all is drilled at once, then the schedule has its way, over restarts too.
+func TestDrillAfterTheFirstSnapshotAndOnItsSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		d := newDrills(b, "0 3 * * *")
+		b.runFor(2 * time.Hour)
+		d.want(0, 5*time.Second, 10*time.Second) // twice in vain, and when there is one
+		b.runFor(26 * time.Hour)
+		d.want(0, 5*time.Second, 10*time.Second, 3*time.Hour, 27*time.Hour)
+		if r := d.kept[0]; r.At.Sub(b.origin) != 11*time.Second || r.Took != time.Second || r.Error != "" || r.Keys != 7 {
+			t.Errorf("kept %+v", r)
+		}
+	})
+}
+
+// After a failure the pauses grow from an hour to a day; one that is left out is none, and is not kept.
+func TestDrillThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@daily")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		d := newDrills(b, "@weekly")
+		d.end = func(n int) error {
+			switch {
+			case n == 2:
+				return errNotWhole
+			case n < 6:
+				return fmt.Errorf("%w: too little memory", daemon.ErrSkipped)
+			}
+			return nil
+		}
+		b.runFor(20 * time.Hour)
+		// Each takes a second; the ones at the very start had nothing to work on.
+		after := func(hours, seconds time.Duration) time.Duration { return hours*time.Hour + seconds*time.Second }
+		d.want(0, after(0, 5), after(0, 10), after(1, 11), after(3, 12), after(7, 13), after(15, 14))
+		if len(d.kept) != 2 || d.kept[0].Error != errNotWhole.Error() || d.kept[1].Error != "" {
+			t.Errorf("kept %+v", d.kept)
+		}
+		b.wantLines(atError, "restore drill failed: this snapshot might not come back")
+		b.wantLines(atWarning, "restore drill left out", "restore drill left out", "restore drill left out")
+	})
+}
+
+// What was before the start is told before anybody asks; a failure is looked into again soon.
+func TestDrillIsRecalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		d := newDrills(b, "@weekly")
+		d.end = func(int) error { return errNotWhole }
+		b.runFor(time.Minute)
+		e := listen(b)
+		b.runFor(time.Minute)
+		failed := slices.IndexFunc(e.heard, func(s string) bool { return len(s) > 12 && s[:12] == "failed drill" })
+		rebuilt := slices.Index(e.heard, "rebuilt")
+		if failed < 0 || failed > rebuilt {
+			t.Errorf("the failed drill is told at %d, rebuilt at %d of %q", failed, rebuilt, e.heard)
+		}
+		b.runFor(time.Hour)
+		d.want(0, 5*time.Second, 10*time.Second, time.Hour+11*time.Second) // an hour after the failed one, not sooner for the restarts
+	})
+}
+
+// A note that can't be read costs a drill, not the daemon.
+func TestDrillNoteIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		d := newDrills(b, "@weekly")
+		b.opts.Drill.Last = func() (daemon.DrillReport, error) { return daemon.DrillReport{}, errors.New("no JSON") }
+		b.store.add(taken(t, time.Now().Add(-time.Minute)).Entry)
+		b.runFor(time.Minute)
+		d.want(0)
+		b.wantLines(atWarning, "the last drill is not known any more; doing one")
+	})
+}

@@ -1,0 +1,61 @@
+package daemon_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/snapshot"
+)
+
+// A pass tells what it has found before it works, and then each thing as it is done. Other nodes' snapshots are not told of,
+// nor does what was taken with --no-mirror ever wait.
+func TestRecorderHearsWhatAPassDoes(t *testing.T) {
+	dir := archives(t, hourly(t, node, 1, 2, 3)...)
+	for _, localOnly := range []bool{true, false} {
+		_, err := snapshot.Take(t.Context(), oneSector{}, dir, snapshot.TakeOptions{
+			Set: fmt.Sprint("set-", localOnly), Node: node, LocalOnly: localOnly, Stall: midnight.Sub(midnight.Add(-1e9)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newMemBucket()
+	b.fill(append(hourly(t, "gone", 0, 1), hourly(t, node, 0, 1)...)...)
+	o := mirrorOptions(2)
+	o.OrphanAfter = 1
+	e := &ears{origin: midnight}
+	o.Recorder = e
+	done, err := daemon.Mirror(t.Context(), dir, b, o, today)
+	if err != nil || len(done.Removed) != 3 || done.Waiting != 0 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	got := strings.Join(e.heard, "\n")
+	for _, line := range []string{
+		"recalled mirror 1h0m0s\n", "inventory s3: rolling_node-a_20261121T01 1/0@0, rolling_node-a_20261121T00 1/0@0\nwaiting: set-false",
+		"uploaded set-false", "uploaded rolling_node-a_20261121T03", "uploaded rolling_node-a_20261121T02",
+		"pruned s3: [\"rolling_node-a_20261121T010000Z.db.zst\" \"rolling_node-a_20261121T000000Z.db.zst\"]",
+	} {
+		if strings.Count(got, line) != 1 {
+			t.Errorf("%q was not heard once:\n%s", line, got)
+		}
+	}
+	if strings.Contains(got, "set-true") || strings.Contains(got, "gone") || len(e.heard) != 7 {
+		t.Errorf("heard\n%s", got)
+	}
+}
+
+func TestRecorderHearsWhatAnEndedPassHasDone(t *testing.T) {
+	dir := archives(t, hourly(t, node, 1, 2)...)
+	b := newMemBucket()
+	b.budget = 2 // the list and one archive
+	o, e := mirrorOptions(2), &ears{origin: midnight}
+	o.Recorder = e
+	if done, err := daemon.Mirror(t.Context(), dir, b, o, today); err == nil || done.Waiting != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if n := len(e.heard); n != 3 || e.heard[0] != "inventory s3: " || !strings.HasPrefix(e.heard[2], "uploaded rolling_node-a_20261121T02") {
+		t.Errorf("heard %q", e.heard)
+	}
+}

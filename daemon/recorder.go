@@ -1,0 +1,135 @@
+package daemon
+
+import (
+	"time"
+
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// Recorder hears what becomes of the work; *metrics.Metrics is one and says what each call means. Its methods return at
+// once. A run that the program's own end cuts off is told to nobody.
+type Recorder interface {
+	Schedule(next time.Time, interval time.Duration)
+	Attempt(k metrics.Kind, at time.Time)
+	Failed(k metrics.Kind, at time.Time, name string, r metrics.Reason, message string)
+	Skipped(k metrics.Kind, at time.Time, r metrics.Reason)
+	SnapshotDone(at time.Time, x metrics.Snapshot, stream, sync time.Duration)
+	Verified(at time.Time, name string, took time.Duration)
+	Drilled(at time.Time, name string, took time.Duration)
+
+	Inventory(p metrics.Place, list []metrics.Snapshot)
+	Pruned(p metrics.Place, names ...string)
+	Waiting(list []metrics.Snapshot)
+	Uploaded(x metrics.Snapshot, took time.Duration)
+	MirrorDone(at time.Time, locked int)
+
+	// Recalled tells of a success before the start that became known only after Rebuilt.
+	Recalled(k metrics.Kind, at time.Time)
+	// Rebuilt ends the telling of what was before the start.
+	Rebuilt()
+}
+
+// deaf is the Recorder of who wants to hear nothing.
+type deaf struct{}
+
+func (deaf) Schedule(time.Time, time.Duration)                                      {}
+func (deaf) Attempt(metrics.Kind, time.Time)                                        {}
+func (deaf) Failed(metrics.Kind, time.Time, string, metrics.Reason, string)         {}
+func (deaf) Skipped(metrics.Kind, time.Time, metrics.Reason)                        {}
+func (deaf) SnapshotDone(time.Time, metrics.Snapshot, time.Duration, time.Duration) {}
+func (deaf) Verified(time.Time, string, time.Duration)                              {}
+func (deaf) Drilled(time.Time, string, time.Duration)                               {}
+func (deaf) Inventory(metrics.Place, []metrics.Snapshot)                            {}
+func (deaf) Pruned(metrics.Place, ...string)                                        {}
+func (deaf) Waiting([]metrics.Snapshot)                                             {}
+func (deaf) Uploaded(metrics.Snapshot, time.Duration)                               {}
+func (deaf) MirrorDone(time.Time, int)                                              {}
+func (deaf) Recalled(metrics.Kind, time.Time)                                       {}
+func (deaf) Rebuilt()                                                               {}
+
+// plain is an entry in the recorder's words; what only its manifest tells is left open.
+func plain(e snapshot.Entry) metrics.Snapshot {
+	return metrics.Snapshot{Name: e.Name.String(), Time: e.Name.Time, Size: e.Size}
+}
+
+func described(e snapshot.Entry, m snapshot.Manifest) metrics.Snapshot {
+	x := plain(e)
+	x.RawSize, x.Revision = m.RawSize, m.Revision
+	return x
+}
+
+func plains(entries []snapshot.Entry) []metrics.Snapshot {
+	out := []metrics.Snapshot{}
+	for _, e := range entries {
+		out = append(out, plain(e))
+	}
+	return out
+}
+
+// ofNode are the node's own, of all sets.
+func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
+	var out []snapshot.Entry
+	for _, e := range entries {
+		if e.Name.Node == node {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// rebuild tells what the directory knows of the time before the start.
+func (d *Daemon) rebuild(l snapshot.Listing, due, regular time.Time) {
+	d.inventory(l)
+	if e, ok := Newest(l, d.Node, d.clock()); ok {
+		d.Recorder.SnapshotDone(e.Name.Time, d.known[e.Name], 0, 0)
+	}
+	d.schedule(due, regular)
+	d.lastDrill = d.recall()
+	d.Recorder.Rebuilt()
+}
+
+// inventory tells what lies in the directory. Manifests are read once; one that can't be is told by its verification.
+func (d *Daemon) inventory(l snapshot.Listing) {
+	known := map[snapshot.Name]metrics.Snapshot{}
+	list := []metrics.Snapshot{}
+	for _, e := range ofNode(l.Snapshots, d.Node) {
+		x, ok := d.known[e.Name]
+		if !ok || x.Size != e.Size {
+			m, err := d.Store.Manifest(e.Name)
+			x = described(e, m)
+			if err != nil {
+				x = plain(e)
+			}
+		}
+		known[e.Name] = x
+		list = append(list, x)
+	}
+	d.known = known
+	d.Recorder.Inventory(metrics.Local, list)
+}
+
+// schedule tells when the next snapshot is due, which may be another try of a run, and how long after the schedule's own
+// run at regular the one behind it comes.
+func (d *Daemon) schedule(due, regular time.Time) {
+	d.Recorder.Schedule(due, max(d.Schedule.Next(regular).Sub(regular), 0))
+}
+
+// reason is the class of an error, of those the metrics know.
+func (d *Daemon) reason(k metrics.Kind, err error) metrics.Reason {
+	if d.Reason == nil {
+		return metrics.Other
+	}
+	return d.Reason(k, err)
+}
+
+func removedNames(decisions []retention.Decision) []string {
+	var out []string
+	for _, x := range decisions {
+		if !x.Keep {
+			out = append(out, x.ID)
+		}
+	}
+	return out
+}

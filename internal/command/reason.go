@@ -1,0 +1,121 @@
+package command
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/s3"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// reason is the one place that gives an error its class for the metrics. What it gives is one of the words that the kind
+// of work knows; what it does not know is Other.
+func reason(k metrics.Kind, err error) metrics.Reason {
+	switch {
+	case errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat):
+		return metrics.Damaged
+	case errors.Is(err, drill.ErrMemory):
+		return metrics.LowMemory
+	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped):
+		return metrics.LowSpace
+	case k == metrics.Snapshots:
+		return etcdReason(err)
+	}
+	if class := metrics.Reason(s3.Class(err)); class != metrics.Other {
+		return class
+	}
+	if onDisk(err) {
+		return metrics.Disk
+	}
+	return metrics.Other
+}
+
+func etcdReason(err error) metrics.Reason {
+	switch {
+	case errors.Is(err, member.ErrLearner):
+		return metrics.Learner
+	case errors.Is(err, snapshot.ErrStalled):
+		return metrics.Stalled
+	case plainAndTLS(err):
+		return metrics.Config
+	case untrusted(err):
+		return metrics.Certificate
+	case errors.Is(err, errUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
+		return metrics.Config
+	}
+	// gRPC hands on codes and texts only, and of several endpoints the first that has a code.
+	switch grpcCode(err) {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return metrics.Credentials
+	case codes.InvalidArgument, codes.FailedPrecondition: // etcd's codes of a wrong password, and of a user where there are none
+		return metrics.Credentials
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return metrics.Unreachable
+	}
+	switch {
+	case onDisk(err):
+		return metrics.Disk
+	case asked(err) && errors.Is(err, context.DeadlineExceeded):
+		return metrics.Unreachable
+	case errors.Is(err, context.DeadlineExceeded):
+		return metrics.Timeout
+	}
+	return metrics.Other
+}
+
+// grpcCode is that of an answer of etcd's or of the connection. etcd's client makes errors of its own of some answers.
+func grpcCode(err error) codes.Code {
+	if answer := (rpctypes.EtcdError{}); errors.As(err, &answer) {
+		return answer.Code()
+	}
+	return status.Code(err)
+}
+
+// plainAndTLS tells of two sides of which one speaks TLS.
+func plainAndTLS(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF")
+}
+
+// untrusted tells of a connection that one side did not want for its certificate. Errors of a handshake come through gRPC as
+// text.
+func untrusted(err error) bool {
+	if alert := tls.AlertError(0); errors.As(err, &alert) {
+		return true
+	}
+	text := err.Error()
+	for _, piece := range []string{"x509: ", "tls: ", "holds no PEM certificate", "read --cacert", "read --cert"} {
+		if strings.Contains(text, piece) {
+			return true
+		}
+	}
+	return false
+}
+
+// asked tells an answer that etcd owes from others that did not come in time.
+func asked(err error) bool { return strings.Contains(err.Error(), "ask etcd at ") }
+
+// onDisk tells of trouble with the local file system.
+func onDisk(err error) bool {
+	var path *fs.PathError
+	if errors.Is(err, snapshot.ErrUnusableDir) || errors.As(err, &path) {
+		return true
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
+)
+
+// verify --restore starts an etcd on the snapshot and says what that held.
+func TestVerifyRestore(t *testing.T) {
+	t.Parallel()
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
+	p := run(t, 0, []string{"is whole", "restored for a test: etcd 3.7"}, "verify", "--dir="+dir, "--restore", "--min-free=0")
+	if strings.Contains(p.stdout.String(), "held all 0 keys") {
+		t.Errorf("no key was counted:\n%s", p.stdout.String())
+	}
+	p = run(t, 0, nil, "verify", "--dir="+dir, "--restore", "--min-free=0", "--output=json")
+	var got struct {
+		Keys  int64
+		Drill struct {
+			Keys, Revision int64
+			Sampled        int
+		}
+	}
+	must(t, json.Unmarshal([]byte(p.stdout.String()), &got))
+	if got.Keys == 0 || got.Drill.Keys != got.Keys || got.Drill.Sampled == 0 {
+		t.Errorf("verify says %+v", got)
+	}
+	wantOnlySnapshots(t, dir, 1)
+
+	// Nothing of a drill is begun on what is not whole.
+	archive := only(t, dir)
+	alter(t, archive)
+	run(t, 3, []string{"damaged"}, "verify", "--dir="+dir, "--restore", "--min-free=0")
+}
+
+// The daemon restores the first snapshot at once, remembers that over a restart, and finds a snapshot that is altered.
+func TestDaemonDrills(t *testing.T) {
+	t.Parallel()
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
+	p := start(t, append(args, "--drill-schedule=@weekly")...)
+	p.says(t, "restore drill passed")
+	p.stop(t, syscall.SIGTERM, 0)
+	wantOnlySnapshots(t, dir, 1)
+
+	p = start(t, append(args, "--drill-schedule=@weekly")...)
+	p.says(t, "started")
+	p.stop(t, syscall.SIGTERM, 0)
+	if strings.Contains(p.stderr.String(), "drill") {
+		t.Errorf("a drill that passed is done again after a restart:\n%s", p.stderr.String())
+	}
+
+	alter(t, only(t, dir))
+	p = start(t, append(args, "--drill-schedule=@every 1s")...)
+	p.says(t, "restore drill failed")
+	p.stop(t, syscall.SIGTERM, 0)
+	note, err := os.ReadFile(filepath.Join(dir, ".last-drill.json"))
+	must(t, err)
+	if !strings.Contains(string(note), `"reason":"damaged"`) {
+		t.Errorf("the note says %s", note)
+	}
+}
+
+// A drill of what the bucket holds reads it from there, and finds it altered while the local copy is good.
+func TestDaemonDrillsFromTheBucket(t *testing.T) {
+	t.Parallel()
+	bed := newMirrorBed(t, s3test.Options{TLS: true})
+	b := bed.bucket(t)
+	dir := newStore(t)
+	args := words("daemon", store(dir), flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(bed.server.Target),
+		[]string{"--schedule=@hourly", "--drill-from=s3", "--drill-schedule=@every 1s"})
+	p := start(t, args...)
+	p.says(t, "restore drill passed")
+	p.stop(t, syscall.SIGTERM, 0)
+	b.put(b.keys()[0], "not an archive")
+	must(t, os.Remove(filepath.Join(dir, ".last-drill.json")))
+	run(t, 0, nil, "verify", "--dir="+dir)
+	p = start(t, args...)
+	p.says(t, "restore drill failed")
+	p.stop(t, syscall.SIGTERM, 0)
+}
+
+// A daemon that is killed in a drill leaves nothing of it, whoever cleans up: its child or the next start.
+func TestDaemonKilledInADrill(t *testing.T) {
+	t.Parallel()
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly", "--drill-schedule=@every 1s"})
+	for range 5 {
+		p := start(t, args...)
+		eventually(t, "a drill runs", func() bool { return len(drillsIn(t, dir)) > 0 })
+		p.kill()
+	}
+	must(t, os.Mkdir(filepath.Join(dir, ".drill-1"), 0o700))
+	p := start(t, args...)
+	p.says(t, "removed what a restore drill that was cut off had left")
+	p.says(t, "restore drill passed")
+	p.stop(t, syscall.SIGTERM, 0)
+	wantOnlySnapshots(t, dir, 1)
+}
+
+// alter changes one byte of a file.
+func alter(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	must(t, err)
+	data[100] ^= 1
+	must(t, os.WriteFile(path, data, 0o600))
+}
+
+func drillsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, ".drill-*"))
+	must(t, err)
+	return found
+}
+
+// wantOnlySnapshots demands so many snapshots and nothing beside them but the store's own two files.
+func wantOnlySnapshots(t *testing.T, dir string, count int) {
+	t.Helper()
+	snapshots := 0
+	for _, f := range files(t, dir) {
+		switch {
+		case f == ".lock" || f == ".last-drill.json":
+		case strings.HasSuffix(f, ".db.zst"):
+			snapshots++
+		default:
+			t.Errorf("%s lies in the store", f)
+		}
+	}
+	if snapshots != count {
+		t.Errorf("%d snapshots, want %d", snapshots, count)
+	}
+}

@@ -1,0 +1,101 @@
+package e2e_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// watched is a daemon that answers questions.
+type watched struct {
+	*process
+	base string // URL without a path
+}
+
+// watch starts a daemon and waits until it has said where it answers.
+func watch(t *testing.T, dir string, more ...[]string) *watched {
+	t.Helper()
+	w := &watched{process: start(t, words("daemon", append([][]string{store(dir)}, more...)...)...)}
+	w.base = "http://" + w.address(t)
+	return w
+}
+
+func (w *watched) address(t *testing.T) string {
+	t.Helper()
+	w.says(t, "msg=listening")
+	m := regexp.MustCompile(`msg=listening address="?([0-9.]+:[0-9]+)`).FindStringSubmatch(w.stderr.String())
+	if m == nil {
+		t.Fatalf("no address in\n%s", w.stderr.String())
+	}
+	return m[1]
+}
+
+// get asks the daemon. It answers from its start on, so one that does not is a failure.
+func (w *watched) get(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	status, body, err := ask(&http.Transport{}, w.base+path, "")
+	must(t, err)
+	return status, body
+}
+
+// ask makes one request over a connection of its own.
+func ask(transport *http.Transport, url, password string) (status int, body string, err error) {
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if password != "" {
+		req.SetBasicAuth("prometheus", password)
+	}
+	res, err := (&http.Client{Transport: transport, Timeout: endLimit}).Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(text), err
+}
+
+// value is that of one series of the scrape, without the program's prefix; there is false where it is not told.
+func (w *watched) value(t *testing.T, series string) (v float64, there bool) {
+	t.Helper()
+	_, body := w.get(t, "/metrics")
+	for line := range strings.Lines(body) {
+		if text, ok := strings.CutPrefix(line, "etcd_rolling_backup_"+series+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			must(t, err)
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// has waits until a series has a value.
+func (w *watched) has(t *testing.T, series string, want float64) {
+	t.Helper()
+	eventually(t, series+" was "+strconv.FormatFloat(want, 'f', -1, 64), func() bool {
+		got, there := w.value(t, series)
+		return there && got == want
+	})
+}
+
+// ready waits for an answer of /readyz: the status, and words of it.
+func (w *watched) ready(t *testing.T, status int, text string) {
+	t.Helper()
+	eventually(t, "/readyz was "+strconv.Itoa(status)+" and said "+text, func() bool {
+		got, body := w.get(t, "/readyz")
+		return got == status && strings.Contains(body, text)
+	})
+}
+
+// at is a time as a metric has it.
+func at(t time.Time) float64 { return float64(t.Unix()) }
+
+// secureTransport trusts one CA alone.
+func secureTransport(c *tls.Config) *http.Transport { return &http.Transport{TLSClientConfig: c} }

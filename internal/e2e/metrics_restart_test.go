@@ -1,0 +1,97 @@
+package e2e_test
+
+import (
+	"net/http"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
+	"etcd-rolling-backup/snapshot"
+)
+
+// A daemon that is killed again and again knows each time when the last snapshot was: it looks neither freshly broken nor, with
+// one that is too old and an etcd that is away, healthy.
+func TestTimesAfterRestart(t *testing.T) {
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	again := func() *watched {
+		return watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
+	}
+	w := again()
+	w.says(t, "kept snapshot")
+	w.kill()
+	for _, age := range []time.Duration{20 * time.Minute, 50 * time.Minute} {
+		taken := time.Now().Add(-age).Truncate(time.Second)
+		redate(t, dir, listed(t, dir)[0].Name, taken)
+		m, err := snapshot.NewDir(dir).Manifest(listed(t, dir)[0].Name)
+		must(t, err)
+		for range 3 {
+			w = again()
+			for series, want := range map[string]float64{
+				`last_success_timestamp_seconds{kind="snapshot"}`: at(taken), `last_attempt_timestamp_seconds{kind="snapshot"}`: at(taken),
+				`runs_total{kind="snapshot",reason="none",result="success"}`: 0, "next_run_timestamp_seconds": at(taken.Add(time.Hour)),
+				`snapshots{place="local"}`: 1, "newest_raw_bytes": float64(m.RawSize), "newest_revision": float64(m.Revision),
+			} {
+				if got, there := w.value(t, series); !there || got != want {
+					t.Errorf("%s is %v, want %v", series, got, want)
+				}
+			}
+			if status, body := w.get(t, "/readyz"); status != http.StatusOK {
+				t.Errorf("a snapshot %s old: %d: %s", age, status, body)
+			}
+			w.kill()
+		}
+	}
+	must(t, c.Members[0].Kill())
+	redate(t, dir, listed(t, dir)[0].Name, time.Now().Add(-3*time.Hour))
+	for range 3 {
+		w = again()
+		w.ready(t, http.StatusServiceUnavailable, "no snapshot since the one due at ")
+		w.kill()
+	}
+}
+
+// S3's past comes from its listing: what arrived last arrived before the start, and what waits has waited since it was taken.
+// While S3 can't be listed nobody says that all is well, and snapshots are taken at once.
+func TestTimesOfS3AfterRestart(t *testing.T) {
+	bed := newMirrorBed(t, s3test.Options{})
+	b, proxy := bed.bucket(t), s3test.RunHTTPFaults(t, bed.server.Target)
+	archive, dir := bed.save(t), newStore(t)
+	now := time.Now().Truncate(time.Second)
+	arrived, err := snapshot.NewName(snapshot.RollingSet, node, now.Add(-2*time.Hour))
+	must(t, err)
+	waits, err := snapshot.NewName(snapshot.RollingSet, node, now.Add(-10*time.Minute))
+	must(t, err)
+	b.plant(archive, arrived.String())
+	plant(t, dir, archive, arrived.String(), waits.String())
+	must(t, os.Chmod(dir, 0o700))
+
+	proxy.Set(s3test.When(s3test.Method(http.MethodGet), nil)) // replaced below; reading works
+	proxy.Set(s3test.When(func(r *http.Request) bool { return r.Method != http.MethodGet }, s3test.Refuse(http.StatusForbidden, "AccessDenied")))
+	args := [][]string{flags(bed.etcd, bed.etcd.Endpoints()[0]), b.flags(proxy.Target), impatient, {"--schedule=@every 1h"}}
+	for range 2 {
+		w := watch(t, dir, args...)
+		w.has(t, `last_success_timestamp_seconds{kind="mirror"}`, at(arrived.Time))
+		w.has(t, "waiting_snapshots", 1)
+		w.has(t, `snapshots{place="s3"}`, 1)
+		w.has(t, `runs_total{kind="mirror",reason="permission",result="failure"}`, 1)
+		if age, _ := w.value(t, "waiting_oldest_age_seconds"); age < 600 || age > 900 {
+			t.Errorf("the oldest has waited for %v s", age)
+		}
+		w.kill()
+	}
+
+	down := s3test.RunProxy(t, bed.server.Target)
+	must(t, down.Blackhole())
+	empty := newStore(t)
+	w := watch(t, empty, args[0], b.flags(down.Target), args[3], []string{"--s3-timeout=1h"})
+	w.says(t, "kept snapshot")
+	w.ready(t, http.StatusServiceUnavailable, "S3 has not been listed since the start yet")
+	if _, there := w.value(t, "waiting_snapshots"); there {
+		t.Error("it says what waits for an S3 that it has not seen")
+	}
+	w.stop(t, syscall.SIGTERM, 0)
+}

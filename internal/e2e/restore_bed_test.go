@@ -1,0 +1,171 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"etcd-rolling-backup/internal/etcdtest"
+)
+
+// revived is an etcd on a data directory that was restored.
+type revived struct {
+	*process
+	client *clientv3.Client
+}
+
+// revive starts the version's etcd on a data directory, at a client URL and a peer URL, and does not wait.
+func revive(t testing.TB, version, name, dir, clientURL, peerURL string, more ...string) *revived {
+	t.Helper()
+	program, err := etcdtest.Program(version, "etcd")
+	must(t, err)
+	args := []string{
+		"--name=" + name, "--data-dir=" + dir, "--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
+		"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=" + name + "=" + peerURL,
+		"--unsafe-no-fsync", "--heartbeat-interval=20", "--election-timeout=200", "--logger=zap", "--log-outputs=stderr",
+	}
+	r := &revived{process: launch(t, exec.Command(program, append(args, more...)...))}
+	soon := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, MaxDelay: time.Second}
+	r.client, err = clientv3.New(clientv3.Config{
+		Context: t.Context(), Endpoints: []string{clientURL}, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon, MinConnectTimeout: endLimit})},
+	})
+	must(t, err)
+	t.Cleanup(func() {
+		_ = r.client.Close() // it says that the test's context has ended
+		if t.Failed() {
+			log := r.stderr.String()
+			t.Logf("end of the log of etcd on %s:\n%s", dir, log[max(0, len(log)-3000):])
+		}
+	})
+	return r
+}
+
+// reviveAlone starts it on free ports.
+func reviveAlone(t *testing.T, version, name, dir string, more ...string) *revived {
+	t.Helper()
+	return revive(t, version, name, dir, "http://"+freePort(t), "http://"+freePort(t), more...)
+}
+
+// state is all that an etcd says of its keys.
+type state struct {
+	keys     int64
+	sum      string // of keys, values and revisions
+	revision int64
+}
+
+// stateOf asks with a linearizable read, for as long as the server needs to come up.
+func stateOf(t testing.TB, client *clientv3.Client) state {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), endLimit)
+	defer cancel()
+	r, err := client.Get(ctx, "\x00", clientv3.WithFromKey())
+	must(t, err)
+	sum := sha256.New()
+	for _, kv := range r.Kvs {
+		_, _ = fmt.Fprintf(sum, "%q %d %d %d %x\n", kv.Key, kv.CreateRevision, kv.ModRevision, kv.Version, sha256.Sum256(kv.Value)) // a hash never fails
+	}
+	return state{keys: r.Count, sum: fmt.Sprintf("%x", sum.Sum(nil)), revision: r.Header.Revision}
+}
+
+// takes writes one key and demands that it gets the next revision.
+func (r *revived) takes(t testing.TB, after int64) {
+	t.Helper()
+	p, err := r.client.Put(t.Context(), "/written", "after the restore")
+	must(t, err)
+	if p.Header.Revision != after+1 {
+		t.Errorf("the first write makes revision %d, want %d", p.Header.Revision, after+1)
+	}
+}
+
+// wantState starts etcd on a restored directory, and demands all keys, a revision and that it can be written to.
+func wantState(t *testing.T, version, name, dir string, want state) *revived {
+	t.Helper()
+	r := reviveAlone(t, version, name, dir)
+	if got := stateOf(t, r.client); got != want {
+		t.Errorf("etcd %s on %s has %+v, want %+v", version, dir, got, want)
+	}
+	r.takes(t, want.revision)
+	return r
+}
+
+// tree lists all files below a directory with what matters of them: mode, owner, content.
+func tree(t testing.TB, dir string) []string {
+	t.Helper()
+	var list []string
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("%s %s %v", strings.TrimPrefix(path, dir), info.Mode(), owner(t, path))
+		if info.Mode().IsRegular() {
+			b, err := begin(path)
+			if err != nil {
+				return err
+			}
+			line += fmt.Sprintf(" %d %x", info.Size(), sha256.Sum256(b))
+		}
+		list = append(list, line)
+		return nil
+	}))
+	return list
+}
+
+// begin reads the first MiB of a file: the rest of a new write-ahead log are 63 of zeros.
+func begin(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 1<<20))
+}
+
+// wantTree demands that nothing changed.
+func wantTree(t testing.TB, dir string, want []string) {
+	t.Helper()
+	if got := tree(t, dir); !slices.Equal(got, want) {
+		t.Errorf("in %s there was\n%s\nand there is\n%s", dir, strings.Join(want, "\n"), strings.Join(got, "\n"))
+	}
+}
+
+// saved takes a snapshot of a cluster's first member and returns its path.
+func saved(t testing.TB, c *etcdtest.Cluster) string {
+	t.Helper()
+	dir := newStore(t)
+	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
+	return only(t, dir)
+}
+
+// target is a data directory to come, in a directory of its own.
+func target(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "data")
+}
+
+// owner of a file, as USER:GROUP in numbers.
+func owner(t testing.TB, path string) string {
+	t.Helper()
+	var s syscall.Stat_t
+	must(t, syscall.Lstat(path, &s))
+	return fmt.Sprintf("%d:%d", s.Uid, s.Gid)
+}

@@ -1,0 +1,77 @@
+package prometheus_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/proctest"
+	"etcd-rolling-backup/internal/s3test"
+)
+
+// notInDaemon are queries without series at a daemon that is well and neither verifies nor drills.
+var notInDaemon = regexp.MustCompile(`kind="(verify|drill)"|result!="success"|s3_errors_total`)
+
+// TestDaemon runs the dashboard's queries and the rules on what the real daemon tells, beside a real etcd and with a real bucket.
+func TestDaemon(t *testing.T) {
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	_, err := etcdtest.Dial(t, c).Put(t.Context(), "/registry/a", "value")
+	must(t, err)
+	bucket := s3test.Run(t, s3test.Options{})
+	access, secret := filepath.Join(t.TempDir(), "access"), filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(access, []byte(bucket.AccessKey), 0o600))
+	must(t, os.WriteFile(secret, []byte(bucket.SecretKey), 0o600))
+	address := daemon(t,
+		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
+		"--s3-endpoint="+bucket.URL(), "--s3-access-key-file="+access, "--s3-secret-key-file="+secret)
+	s := watch(t, address)
+	checkDashboard(t, s, address, notInDaemon)
+	for _, a := range alerts(t) {
+		for _, selector := range selectors(a.Expr) {
+			if !regexp.MustCompile(`"(verify|drill)"|drill_passed`).MatchString(selector) {
+				s.tells(t, selector)
+			}
+		}
+	}
+	s.become(t, "inactive")
+}
+
+// daemon builds the program, runs it until the test ends, and gives the address of its metrics.
+func daemon(t *testing.T, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	built := filepath.Join(dir, "etcd-rolling-backup")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", built, ".")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	for {
+		ports, err := proctest.ReservePorts(1)
+		must(t, err)
+		p := &proctest.Server{
+			Name: "daemon", Program: built, LogPath: filepath.Join(dir, "log"), Env: proctest.Environ("AWS_", "ETCDCTL_", "ETCD_BACKUP_"),
+			Args:  append([]string{"daemon", "--dir=" + filepath.Join(dir, "snapshots"), "--node=node-a", "--min-free=1MiB", "--listen=" + ports[0]}, flags...),
+			Probe: func(ctx context.Context) error { return ask(ctx, "http://"+ports[0]+"/healthz", nil) },
+		}
+		err = p.Run(t.Context())
+		if errors.Is(err, proctest.ErrPortTaken) {
+			continue
+		}
+		must(t, err)
+		t.Cleanup(func() {
+			if err := p.Stop(); err != nil {
+				t.Error(err)
+			}
+			if t.Failed() {
+				t.Logf("%s", p.Tail(0))
+			}
+		})
+		return ports[0]
+	}
+}

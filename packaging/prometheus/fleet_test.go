@@ -1,0 +1,132 @@
+package prometheus_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/metrics"
+)
+
+const gib = int64(1) << 30
+
+// node is one daemon's metrics behind a real listener.
+type node struct {
+	*metrics.Metrics
+	address string
+	began   time.Time
+}
+
+// serve answers for m until the test ends.
+func serve(t *testing.T, m *metrics.Metrics) node {
+	t.Helper()
+	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", Handler: m.Handler()})
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return node{m, s.Addr().String(), time.Now()}
+}
+
+func everything(free int64) metrics.Options {
+	return metrics.Options{
+		Version: "1.2.3", Mirror: true, Verify: true, Drill: true,
+		FreeBytes: func() (int64, error) { return free, nil },
+	}
+}
+
+func taken(at time.Time, raw, revision int64) metrics.Snapshot {
+	name := "rolling_node_" + at.UTC().Format("20060102T150405Z") + ".db.zst"
+	return metrics.Snapshot{Name: name, Time: at, Size: raw / 5, RawSize: raw, Revision: revision}
+}
+
+// wellNode is a daemon that was started anew a moment ago: the past is known, and nothing was done since.
+func wellNode(t *testing.T) node {
+	t.Helper()
+	m := metrics.New(everything(40 * gib))
+	old := taken(time.Now().Add(-2*time.Hour), gib, 1000)
+	for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
+		m.Inventory(p, []metrics.Snapshot{old})
+	}
+	m.SnapshotDone(old.Time, old, 0, 0)
+	m.MirrorDone(old.Time, 0)
+	m.Verified(old.Time, old.Name, 0)
+	m.Rebuilt()
+	m.Schedule(time.Now().Add(time.Hour), time.Hour)
+	return serve(t, m)
+}
+
+// works does one of everything; trouble is some that was overcome.
+func (n node) works(trouble bool) {
+	now := time.Now()
+	if trouble {
+		n.Failed(metrics.Snapshots, now, "", metrics.Unreachable, "etcd does not answer")
+		n.Failed(metrics.Mirror, now, "", metrics.Connection, "no route")
+		n.Skipped(metrics.Drill, now, metrics.Busy)
+	}
+	x := taken(now, gib+gib/50, 1500)
+	n.Attempt(metrics.Snapshots, now)
+	n.SnapshotDone(now, x, 4*time.Second, 300*time.Millisecond)
+	n.Member(now, 2*gib, true, nil)
+	n.Pruned(metrics.Local, "rolling_node_20200101T000000Z.db.zst")
+	n.Attempt(metrics.Mirror, now)
+	n.Uploaded(x, 6*time.Second)
+	n.Waiting(nil)
+	n.MirrorDone(now, 1)
+	n.Verified(now, x.Name, 8*time.Second)
+	n.Drilled(now, x.Name, 35*time.Second)
+}
+
+// illNode has every trouble that one can have. The trouble of shrinking comes with shrinks.
+func illNode(t *testing.T) node {
+	t.Helper()
+	m := metrics.New(everything(gib / 2))
+	old := taken(time.Now().Add(-20*24*time.Hour), 4*gib, 1000)
+	for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
+		m.Inventory(p, []metrics.Snapshot{old})
+	}
+	m.SnapshotDone(old.Time, old, 0, 0)
+	m.Verified(old.Time, old.Name, 0)
+	m.Drilled(old.Time, old.Name, 0)
+	m.Schedule(time.Now().Add(-3*time.Hour), time.Hour)
+	m.Rebuilt()
+	for range 3 {
+		m.Failed(metrics.Snapshots, time.Now(), "", metrics.Unreachable, "etcd does not answer")
+		m.Failed(metrics.Mirror, time.Now(), "", metrics.Connection, "no route")
+	}
+	m.Failed(metrics.Verify, time.Now(), old.Name, metrics.Damaged, "page 17")
+	m.Failed(metrics.Drill, time.Now(), old.Name, metrics.Contents, "three keys less")
+	m.Waiting([]metrics.Snapshot{old})
+	m.Member(time.Now(), 2*gib, false, []string{"NOSPACE"})
+	return serve(t, m)
+}
+
+// shrinks gives the node a snapshot that is much smaller than the one it has told of.
+func (n node) shrinks() {
+	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 1100)})
+}
+
+// blindNode has not reached S3 since its start.
+func blindNode(t *testing.T) node {
+	t.Helper()
+	m := metrics.New(everything(40 * gib))
+	m.Inventory(metrics.Local, nil)
+	m.Rebuilt()
+	m.Schedule(time.Now().Add(time.Hour), time.Hour)
+	return serve(t, m)
+}
+
+func addresses(nodes ...node) []string {
+	var out []string
+	for _, n := range nodes {
+		out = append(out, n.address)
+	}
+	return slices.Clip(out)
+}

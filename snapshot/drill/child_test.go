@@ -1,0 +1,224 @@
+package drill_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
+)
+
+// Whatever the child's end is, the parent goes on, says what it was, and leaves nothing.
+func TestChildCrashes(t *testing.T) {
+	archive := small(t)
+	for stage, signal := range map[drill.Stage]unix.Signal{
+		drill.StageUnpack: unix.SIGKILL, drill.StageBoot: unix.SIGKILL, drill.StageCompare: unix.SIGABRT,
+	} {
+		b := newBench(t, archive)
+		b.at(t, func(pid int) { must(t, unix.Kill(pid, signal)) }, stage)
+		_, err := b.start(t)
+		wantError(t, err, nil, "the drill's process: ")
+		if signal == unix.SIGKILL {
+			wantError(t, err, nil, "signal: killed")
+		}
+	}
+	for role, text := range map[string]string{
+		asCrash:  "exit status 2: panic: page 7: no such page",
+		asMute:   "it ended without a result",
+		asBabble: `said "xxxxx`,
+		asParent: "exit status 2: panic:", // it lacks its arguments
+	} {
+		b := newBench(t, archive)
+		b.Command = child(role)
+		_, err := b.start(t)
+		if role == asBabble {
+			err = errors.Join(err, errors.New(text)) // a line that never ends is no message
+		}
+		wantError(t, err, nil, text)
+	}
+	b := newBench(t, archive)
+	b.Command = []string{"/no/such/program"}
+	_, err := b.start(t)
+	wantError(t, err, os.ErrNotExist, "start a process for the drill")
+}
+
+// wantError wants an error that is no word against the snapshot, unless kind is one.
+func wantError(t *testing.T, err, kind error, text string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), text) || kind != nil && !errors.Is(err, kind) ||
+		errors.Is(err, snapshot.ErrDamaged) != errors.Is(kind, snapshot.ErrDamaged) {
+		t.Errorf("got %v, want %v: %s", err, kind, text)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	archive := small(t)
+	errStop := errors.New("SIGTERM")
+	for role, limit := range map[string]time.Duration{asChild: 2 * time.Second, asDeaf: 4 * time.Second} {
+		b := newBench(t, archive)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var canceled time.Time
+		stop := func() {
+			canceled = time.Now()
+			cancel(errStop)
+		}
+		b.at(t, func(int) { stop() }, drill.StageBoot)
+		if role == asDeaf { // it tells no stage
+			b.Command = child(role)
+			go func() {
+				for ctx.Err() == nil && len(children(t, os.Getpid())) == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				stop()
+			}()
+		}
+		_, err := b.startIn(ctx, t)
+		wantError(t, err, errStop, "")
+		if took := time.Since(canceled); took > limit {
+			t.Errorf("%s: it took %s to stop", role, took)
+		}
+		if left := children(t, os.Getpid()); len(left) != 0 {
+			t.Errorf("%s: processes %v are left", role, left)
+		}
+	}
+}
+
+// A child whose parent was killed ends, and removes in its stead what was written.
+func TestParentDies(t *testing.T) {
+	archive, dir := small(t), t.TempDir()
+	cmd := exec.Command("/proc/self/exe", asParent, archive, dir)
+	cmd.Stderr = os.Stderr
+	steps, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	for lines := bufio.NewScanner(steps); lines.Scan() && !strings.Contains(lines.Text(), string(drill.StageBoot)); {
+	}
+	pid := onlyChild(t, cmd.Process.Pid)
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait() // says that it was killed
+	if removed, err := drill.RemoveLeftovers(snapshot.NewDir(dir)); err != nil || len(removed) != 0 {
+		t.Errorf("removed %v under a child that lives: %v", removed, err)
+	}
+	must(t, unix.Kill(pid, unix.SIGCONT))
+	eventually(t, "the child ended", func() bool { return command(pid) == "" })
+	wantEmpty(t, dir)
+}
+
+// All threads of the child have the lowest priority, its environment tells nothing, and it has no socket on which anybody
+// could reach the etcd.
+func TestChildIsHumbleAndAlone(t *testing.T) {
+	t.Setenv("ETCD_NAME", "from-the-daemon")
+	t.Setenv("ETCD_BACKUP_S3_SECRET_KEY", "a-secret")
+	before := ownNice(t)
+	b := newBench(t, small(t))
+	looked := 0
+	look := func(pid int) {
+		looked++
+		proc := fmt.Sprintf("/proc/%d/", pid)
+		wantNice(t, proc, 19)
+		env, err := os.ReadFile(proc + "environ")
+		must(t, err)
+		for _, word := range []string{"ETCD", "secret", "HOME="} {
+			if bytes.Contains(env, []byte(word)) {
+				t.Errorf("the child's environment is %q", env)
+			}
+		}
+		score, err := os.ReadFile(proc + "oom_score_adj")
+		must(t, err)
+		if string(score) != "1000\n" {
+			t.Errorf("the child's oom_score_adj is %s", score)
+		}
+		fds, err := filepath.Glob(proc + "fd/*")
+		must(t, err)
+		for _, fd := range fds {
+			if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "socket:") {
+				t.Errorf("the child has a socket: %s", to)
+			}
+		}
+	}
+	b.at(t, look, drill.StageBoot, drill.StageCompare)
+	r, err := b.start(t)
+	must(t, err)
+	if looked != 2 || r.Nice != 19 {
+		t.Errorf("looked at the child %d times, its niceness was %d", looked, r.Nice)
+	}
+	eventually(t, "only the child is low", func() bool { return niceness(t, "/proc/self/")[strconv.Itoa(before)] > 1 })
+}
+
+// The threads of this process keep their priority, also when the main thread would be the one to start a child.
+func TestParentKeepsItsPriority(t *testing.T) {
+	before := ownNice(t)
+	archive := small(t)
+	for range 50 {
+		b := newBench(t, archive)
+		b.Command = []string{"/bin/true"}
+		_, err := b.start(t)
+		wantError(t, err, nil, "without a result")
+	}
+	eventually(t, "the low threads ended", func() bool { return len(niceness(t, "/proc/self/")) == 1 })
+	wantNice(t, "/proc/self/", before)
+}
+
+// ownNice is the niceness that the tests were started with: the system call gives 20 minus that.
+func ownNice(t *testing.T) int {
+	t.Helper()
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	must(t, err)
+	return 20 - raw
+}
+
+func wantNice(t *testing.T, proc string, want int) {
+	t.Helper()
+	if got := niceness(t, proc); len(got) != 1 || got[strconv.Itoa(want)] < 2 {
+		t.Errorf("the threads of %s have these niceness: %v, want %d", proc, got, want)
+	}
+}
+
+// niceness counts the threads of a process by theirs: proc_pid_stat(5), the 19th field, of those behind the name the 17th.
+func niceness(t *testing.T, proc string) map[string]int {
+	t.Helper()
+	files, err := filepath.Glob(proc + "task/*/stat")
+	must(t, err)
+	threads := map[string]int{}
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil { // else it has ended
+			threads[strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))[16]]++
+		}
+	}
+	return threads
+}
+
+// Called by hand the child does nothing, least of all to the directory it is told of.
+func TestMainByHand(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
+	for _, stdin := range []string{"", "hello\n", `{"dir":"` + dir + `"}`, `{"dir":".drill-x"}`} {
+		var out bytes.Buffer
+		if err := drill.Main(t.Context(), strings.NewReader(stdin), &out); err == nil || !strings.Contains(out.String(), "own use") {
+			t.Errorf("%q: %v, said %s", stdin, err, out.String())
+		}
+	}
+	_, err := os.Stat(filepath.Join(dir, "precious"))
+	must(t, err)
+}
+
+// Without room nothing is begun, and the reason is told.
+func TestSkipped(t *testing.T) {
+	b := newBench(t, small(t))
+	b.MinFree = 1 << 60
+	b.Command = []string{"/no/such/program"}
+	_, err := b.start(t)
+	wantError(t, err, drill.ErrSkipped, "--min-free keeps")
+}

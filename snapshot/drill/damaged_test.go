@@ -1,0 +1,65 @@
+package drill_test
+
+import (
+	"os"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Archives that are right in themselves, digests and all, and hold a database that no etcd can work with.
+func TestDamagedDatabase(t *testing.T) {
+	archive := small(t)
+	for text, change := range map[string]func(*bbolt.Tx) error{
+		"drill: hash: damaged: etcd gave up: failed to unmarshal mvccpb.KeyValue": func(tx *bbolt.Tx) error {
+			keys := tx.Bucket([]byte("key"))
+			revision, value := keys.Cursor().Last()
+			// Behind the key, which is all that snapshot.Verify looks at, a field that claims more than there is.
+			return keys.Put(revision, append(value[:2+value[1]:2+value[1]], 0x2a, 0xff, 0x01))
+		},
+		"drill: unpack: damaged: no bucket": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("key")) },
+		"drill: boot: damaged: etcd gave up: failed to unmarshal 'authpb.User'": func(tx *bbolt.Tx) error {
+			users, err := tx.CreateBucketIfNotExists([]byte("authUsers"))
+			if err != nil {
+				return err
+			}
+			return users.Put([]byte("root"), []byte{0xff})
+		},
+	} {
+		packed := repack(t, archive, func(path string) {
+			db, err := bbolt.Open(path, 0o600, nil)
+			must(t, err)
+			must(t, db.Update(change))
+			must(t, db.Close())
+		})
+		_, err := newBench(t, packed).start(t)
+		wantError(t, err, snapshot.ErrDamaged, text)
+	}
+}
+
+func TestDamagedPages(t *testing.T) {
+	packed := repack(t, small(t), func(path string) {
+		data, err := os.ReadFile(path)
+		must(t, err)
+		clear(data[2*4096 : len(data)-4096])
+		must(t, os.WriteFile(path, data, 0o600))
+	})
+	_, err := newBench(t, packed).start(t)
+	wantError(t, err, snapshot.ErrDamaged, "")
+}
+
+// A damaged archive is found in the parent, or by the child.
+func TestDamagedArchive(t *testing.T) {
+	whole, err := os.ReadFile(small(t))
+	must(t, err)
+	for text, at := range map[string]int{"manifest": len(whole) - 10, "drill: unpack: damaged": 100} {
+		broken := append([]byte(nil), whole...)
+		broken[at] ^= 1
+		path := t.TempDir() + "/broken"
+		must(t, os.WriteFile(path, broken, 0o600))
+		_, err := newBench(t, path).start(t)
+		wantError(t, err, snapshot.ErrDamaged, text)
+	}
+}

@@ -1,0 +1,130 @@
+package drill
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/server/v3/lease"
+	"go.etcd.io/etcd/server/v3/storage/backend"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.etcd.io/etcd/server/v3/storage/schema"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+)
+
+// sampleSize is how many entries of a database are sampled at least, where it has so many, and half of how many at most.
+const sampleSize = 100
+
+// held is what a snapshot's database holds.
+type held struct {
+	revision int64
+	hash     mvcc.KeyValueHash // of all that is not compacted, up to revision
+	sample   []sampled
+}
+
+// sampled is a key as it is at the newest revision.
+type sampled struct {
+	key []byte
+	sum [sha256.Size]byte // of the entry; the values themselves may be 1.5 MiB each
+	has bool              // it is alive
+}
+
+// readDatabase lets etcd's store read a file, as "etcdutl hashkv" does. The file is opened for writing: etcd's backend
+// knows no other way.
+func readDatabase(ctx context.Context, log *zap.Logger, path string) (h held, err error) {
+	b := backend.NewDefaultBackend(log, path)
+	defer func() { err = firstOf(err, b.Close()) }()
+	store := mvcc.NewStore(log, b, noLeases{}, mvcc.StoreConfig{})
+	defer func() { err = firstOf(err, store.Close()) }()
+	h.revision = store.Rev()
+	if h.hash, _, err = store.HashStorage().HashByRev(h.revision); err != nil {
+		return h, fmt.Errorf("hash the snapshot: %w", err)
+	}
+	keys, err := sampleKeys(b)
+	if err != nil {
+		return h, err
+	}
+	for _, key := range keys {
+		r, err := store.Range(ctx, key, nil, mvcc.RangeOptions{Rev: h.revision})
+		if err != nil {
+			return h, fmt.Errorf("read key %q of the snapshot: %w", key, err)
+		}
+		s, err := sampleOf(key, r.KVs)
+		if err != nil {
+			return h, err
+		}
+		h.sample = append(h.sample, s)
+	}
+	return h, nil
+}
+
+func sampleOf(key []byte, found []*mvccpb.KeyValue) (sampled, error) {
+	s := sampled{key: key, has: len(found) == 1}
+	if !s.has {
+		return s, nil
+	}
+	entry, err := proto.MarshalOptions{Deterministic: true}.Marshal(found[0])
+	if err != nil {
+		return s, fmt.Errorf("key %q: %w", key, err)
+	}
+	s.sum = sha256.Sum256(entry)
+	return s, nil
+}
+
+// sampleKeys walks over all entries, which lie in the order of their revisions, and takes keys at equal distances. The
+// distance doubles when they become too many, for how many entries there are is known only at the end.
+func sampleKeys(b backend.Backend) ([][]byte, error) {
+	var keys [][]byte
+	distance, seen := 1, 0
+	tx := b.ReadTx()
+	tx.RLock()
+	defer tx.RUnlock()
+	err := tx.UnsafeForEach(schema.Key, func(revision, value []byte) error {
+		seen++
+		if (seen-1)%distance != 0 || mvcc.IsTombstone(revision) {
+			return nil
+		}
+		var entry mvccpb.KeyValue
+		if err := proto.Unmarshal(value, &entry); err != nil {
+			return differs("the entry of revision %x: %v", revision, err)
+		}
+		if keys = append(keys, entry.GetKey()); len(keys) == 2*sampleSize {
+			for i := range sampleSize {
+				keys[i] = keys[2*i]
+			}
+			keys, distance = keys[:sampleSize], 2*distance
+		}
+		return nil
+	})
+	return unique(keys), err
+}
+
+// unique leaves one of each key: one that changes often has many entries.
+func unique(keys [][]byte) [][]byte {
+	seen := map[string]bool{}
+	kept := keys[:0]
+	for _, key := range keys {
+		if !seen[string(key)] {
+			seen[string(key)] = true
+			kept = append(kept, bytes.Clone(key))
+		}
+	}
+	return kept
+}
+
+// noLeases lets a store be read without the leases of its keys: only these two methods are called by reading.
+type noLeases struct{ lease.Lessor }
+
+func (noLeases) SetRangeDeleter(lease.RangeDeleter)            {}
+func (noLeases) Attach(lease.LeaseID, []lease.LeaseItem) error { return nil }
+
+// firstOf keeps the first error: what comes after it follows from it.
+func firstOf(err, later error) error {
+	if err != nil {
+		return err
+	}
+	return later
+}

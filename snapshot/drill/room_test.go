@@ -1,0 +1,155 @@
+package drill
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+func TestAvailable(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  int64
+		where string
+	}{
+		"nothing can be read": {nil, -1, ""},
+		"the machine":         {map[string]string{"proc/meminfo": "MemTotal: 100 kB\nMemAvailable:  7 kB\n"}, 7 << 10, "the machine"},
+		"v2, the parent is the tightest": {map[string]string{
+			"proc/meminfo":                                             "MemAvailable: 9999999 kB\n",
+			"proc/self/cgroup":                                         "0::/system.slice/backup.service\n",
+			"sys/fs/cgroup/system.slice/memory.max":                    "1000\n",
+			"sys/fs/cgroup/system.slice/memory.current":                "900\n",
+			"sys/fs/cgroup/system.slice/memory.stat":                   "anon 5\ninactive_file 300\nactive_file 100\n",
+			"sys/fs/cgroup/system.slice/backup.service/memory.max":     "max\n",
+			"sys/fs/cgroup/system.slice/backup.service/memory.current": "100\n",
+		}, 500, "the control group /sys/fs/cgroup/system.slice"},
+		"v2 in a container, memory.high": {map[string]string{
+			"proc/self/cgroup":             "0::/\n",
+			"sys/fs/cgroup/memory.max":     "5000\n",
+			"sys/fs/cgroup/memory.high":    "4000\n",
+			"sys/fs/cgroup/memory.current": "1000\n",
+		}, 3000, "the control group /sys/fs/cgroup"},
+		"v1 in a container that sees the host's path": {map[string]string{
+			"proc/self/cgroup":                           "3:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "5000\n",
+			"sys/fs/cgroup/memory/memory.usage_in_bytes": "3000\n",
+			"sys/fs/cgroup/memory/memory.stat":           "inactive_file 9\ntotal_inactive_file 1000\ntotal_active_file 0\n",
+		}, 3000, "the control group /sys/fs/cgroup/memory"},
+		"more used than allowed": {map[string]string{
+			"proc/self/cgroup":             "0::/../..\n",
+			"sys/fs/cgroup/memory.max":     "5\n",
+			"sys/fs/cgroup/memory.current": "10\n",
+		}, 0, "the control group /sys/fs/cgroup"},
+		"garbage": {map[string]string{"proc/meminfo": "MemAvailable: many\n", "proc/self/cgroup": "\n\nx\n::\n"}, -1, ""},
+	} {
+		root := fstest.MapFS{}
+		for file, text := range c.files {
+			root[file] = &fstest.MapFile{Data: []byte(text)}
+		}
+		n, where, known := available(root)
+		if !known {
+			n = -1
+		}
+		if n != c.want || where != c.where {
+			t.Errorf("%s: %d of %q, want %d of %q", name, n, where, c.want, c.where)
+		}
+	}
+	if n, where, known := available(os.DirFS("/")); !known || n <= 0 || where == "" {
+		t.Errorf("here: %d, %q, %t", n, where, known)
+	}
+}
+
+func TestEnough(t *testing.T) {
+	dir := snapshot.NewDir(t.TempDir())
+	must(t, Enough(dir, 1, Needs(1<<20)))
+	for text, err := range map[string]error{
+		"of disk":   Enough(dir, 0, Room{Disk: math.MaxInt64 / 2}),
+		"keeps":     Enough(dir, math.MaxInt64/2, Room{}),
+		"of memory": Enough(dir, 0, Room{Memory: math.MaxInt64}),
+	} {
+		if !errors.Is(err, ErrSkipped) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	const gib = 1 << 30
+	if few, many := needsMemory(gib, 1000), needsMemory(gib, 4<<20); few != Needs(gib).Memory || many < gib {
+		t.Errorf("1 GiB of few keys takes %d bytes, of many %d", few, many)
+	}
+	if err := Enough(snapshot.NewDir("/no/such/directory"), 0, Room{}); err == nil || errors.Is(err, ErrSkipped) {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
+// Leftovers of dead drills go, living ones and all else stays.
+func TestRemoveLeftovers(t *testing.T) {
+	dir := snapshot.NewDir(t.TempDir())
+	living, err := newScratch(dir.Path())
+	must(t, err)
+	dead, err := newScratch(dir.Path())
+	must(t, err)
+	must(t, os.Mkdir(filepath.Join(dead.path, "data"), 0o700))
+	must(t, dead.lock.Close())
+	must(t, os.Mkdir(filepath.Join(dir.Path(), ".drill-without-a-lock"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir.Path(), ".drill-file"), nil, 0o600))
+	must(t, os.Mkdir(filepath.Join(dir.Path(), "drill"), 0o700))
+
+	if info, err := os.Stat(living.path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	l, err := dir.List()
+	must(t, err)
+	if want := "[.drill-file drill]"; fmt.Sprint(l.Foreign) != want {
+		t.Errorf("foreign are %v, want %s", l.Foreign, want)
+	}
+	removed, err := RemoveLeftovers(dir)
+	must(t, err)
+	if len(removed) != 2 {
+		t.Errorf("removed %v", removed)
+	}
+	if _, err := os.Stat(living.path); err != nil {
+		t.Error(err)
+	}
+	must(t, living.remove())
+	rest, err := os.ReadDir(dir.Path())
+	must(t, err)
+	if len(rest) != 2 {
+		t.Errorf("left are %v", rest)
+	}
+	if _, err := RemoveLeftovers(snapshot.NewDir("/no/such/directory")); err == nil {
+		t.Error("no error for a missing directory")
+	}
+}
+
+// Makers and removers at the same time: nobody loses a directory that he was given.
+func TestScratchRace(t *testing.T) {
+	dir := snapshot.NewDir(t.TempDir())
+	done := make(chan struct{})
+	defer close(done)
+	for range 2 {
+		go func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_, _ = RemoveLeftovers(dir) // may meet what another one is removing
+				}
+			}
+		}()
+	}
+	for range 300 {
+		s, err := newScratch(dir.Path())
+		must(t, err)
+		if _, err := os.Stat(filepath.Join(s.path, scratchLock)); err != nil {
+			t.Fatal(err)
+		}
+		must(t, s.remove())
+	}
+}

@@ -1,0 +1,110 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// logTail is how much of what etcd complains of is kept, bytes.
+const logTail = 2 << 10
+
+// serverLog is the logger of etcd's code. It keeps the last errors for our own, and turns what would end the process, a
+// fatal message or a panic, into an error of guard.
+type serverLog struct {
+	logger *zap.Logger
+	fatal  chan error
+
+	mu   sync.Mutex
+	tail string
+}
+
+func newServerLog() *serverLog {
+	l := &serverLog{fatal: make(chan error, 1)}
+	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "msg", LineEnding: "\n"})
+	core := zapcore.NewCore(encoder, zapcore.AddSync(l), zap.ErrorLevel)
+	l.logger = zap.New(core, zap.WithFatalHook(l), zap.WithPanicHook(l))
+	return l
+}
+
+// Write takes a line of the log.
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail += string(p)
+	l.tail = l.tail[max(0, len(l.tail)-logTail):]
+	return len(p), nil
+}
+
+// said adds to an error what etcd has logged.
+func (l *serverLog) said(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tail == "" {
+		return err
+	}
+	return fmt.Errorf("%w (etcd's log: %s)", err, strings.Join(strings.Fields(l.tail), " "))
+}
+
+// OnWrite is called for what etcd can't go on after. It ends that goroutine and no other one.
+func (l *serverLog) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	err := fmt.Errorf("etcd gave up: %s", e.Message)
+	for _, f := range fields {
+		if cause, ok := f.Interface.(error); ok {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	select {
+	case l.fatal <- blame(err):
+	default: // the first one is the reason
+	}
+	runtime.Goexit()
+}
+
+// blame says that the snapshot is at fault, unless the machine is.
+func blame(err error) error {
+	for _, passing := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EROFS, unix.EFBIG} {
+		if errors.Is(err, passing) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", snapshot.ErrDamaged, err)
+}
+
+// guard runs a piece of etcd's code, which can be neither interrupted nor trusted to return an error. It is left behind
+// when ctx ends.
+func (l *serverLog) guard(ctx context.Context, f func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				err, _ := r.(error)
+				if err == nil {
+					err = fmt.Errorf("%v", r)
+				}
+				done <- blame(fmt.Errorf("etcd panicked: %w", err))
+			}
+		}()
+		done <- f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case err := <-l.fatal:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

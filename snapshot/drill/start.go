@@ -1,0 +1,160 @@
+package drill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// killAfter is how long a child that was told to end has for it.
+const killAfter = 2 * patience
+
+// How much of the beginning and the end of a child's stderr is kept, bytes. A crash begins with its reason.
+const (
+	stderrHead = 4 << 10
+	stderrTail = 4 << 10
+)
+
+// Child says how a drill is started in a process of its own.
+type Child struct {
+	// Command runs Main with its stdin and stdout: this very program with a hidden subcommand. /proc/self/exe as the program
+	// is right also when the file has been replaced by a newer version.
+	Command  []string
+	File     *os.File      // an archive of ours, which needs no name; it is read by the child and not closed
+	Scratch  *snapshot.Dir // where the scratch directory is made and removed
+	MinFree  int64         // bytes that stay free on Scratch's disk
+	Progress func(Step)    // may be nil; must not block
+}
+
+// Start does one drill in a child process and returns when that is gone, and the scratch directory with it. ctx bounds it; a
+// child that is told to end has two seconds for it. Without enough room the error wraps ErrSkipped and, but for a database of
+// very many small keys, nothing is begun. Errors wrap snapshot.ErrDamaged where the snapshot is at fault, also when the restored
+// etcd holds something else than it, and snapshot.ErrLowSpace where the disk was filled meanwhile. That the child crashed or
+// was killed is neither.
+func Start(ctx context.Context, c Child) (r Result, err error) {
+	info, err := c.File.Stat()
+	if err != nil {
+		return r, err
+	}
+	archive, err := snapshot.OpenArchive(c.File, info.Size())
+	if err != nil {
+		return r, err
+	}
+	need := Needs(archive.Manifest.RawSize)
+	if err := Enough(c.Scratch, c.MinFree, need); err != nil {
+		return r, err
+	}
+	s, err := newScratch(c.Scratch.Path())
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.remove()) }()
+	return c.run(ctx, s, need)
+}
+
+// run starts the child and waits for it.
+func (c Child) run(ctx context.Context, s *scratch, need Room) (Result, error) {
+	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
+	cmd.Dir = s.path
+	cmd.Env = environment(s.path, need)
+	cmd.ExtraFiles = []*os.File{c.File, s.lock} // archiveFD, lockFD
+	heard, complaints := &listener{progress: c.Progress}, &ends{}
+	cmd.Stdout, cmd.Stderr = heard, complaints
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return Result{}, err
+	}
+	cmd.Cancel, cmd.WaitDelay = stdin.Close, killAfter
+	if err := startLow(cmd); err != nil {
+		return Result{}, fmt.Errorf("start a process for the drill: %w", err)
+	}
+	orderErr := json.NewEncoder(stdin).Encode(order{Dir: s.path, MinFree: c.MinFree})
+	waitErr := cmd.Wait()
+	switch {
+	case heard.result != nil && waitErr == nil:
+		return *heard.result, nil
+	case ctx.Err() != nil:
+		return Result{}, fmt.Errorf("drill: %w", context.Cause(ctx))
+	case heard.failed != nil:
+		return Result{}, heard.failed
+	case heard.garbled != nil:
+		return Result{}, heard.garbled
+	case waitErr == nil:
+		waitErr = errors.New("it ended without a result")
+	}
+	return Result{}, fmt.Errorf("the drill's process: %w", errors.Join(crash(waitErr, complaints.reason()), unlessPipe(orderErr)))
+}
+
+// environment is all that a child gets to know: no secret of ours, and none of the ETCD_ variables, from which a server takes
+// settings. One processor is enough; limits make Go collect garbage in time, and bound nothing.
+func environment(dir string, need Room) []string {
+	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.Memory, 10), "GOTRACEBACK=single"}
+}
+
+func crash(err error, reason string) error {
+	if reason == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, reason)
+}
+
+// unlessPipe passes over the trace of a child that ended before it read its order.
+func unlessPipe(err error) error {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// ends keeps the beginning and the end of what is written.
+type ends struct {
+	mu         sync.Mutex
+	head, tail []byte
+}
+
+func (e *ends) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if room := stderrHead - len(e.head); room > 0 {
+		e.head = append(e.head, p[:min(room, len(p))]...)
+	}
+	e.tail = append(e.tail, p...)
+	e.tail = e.tail[max(0, len(e.tail)-stderrTail):]
+	return len(p), nil
+}
+
+// reason is the line that says most: where Go's runtime gave up the first one of that, else the last one.
+func (e *ends) reason() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := ""
+	for _, line := range strings.Split(string(e.head)+"\n"+string(e.tail), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+			return bounded(line)
+		}
+		if line != "" {
+			last = line
+		}
+	}
+	return bounded(last)
+}
+
+// bounded keeps an error readable.
+func bounded(line string) string {
+	const longest = 300
+	if len(line) > longest {
+		return line[:longest] + "…"
+	}
+	return line
+}

@@ -1,0 +1,143 @@
+package restore
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a dead restore left is removed, whatever it had got to; what a living one is building, another target's and what
+// only has such a name stays.
+func TestSweep(t *testing.T) {
+	parent := t.TempDir()
+	living, err := newStage(parent, "data")
+	must(t, err)
+	dead, err := newStage(parent, "data")
+	must(t, err)
+	must(t, os.MkdirAll(dead.path()+"/member/wal", 0o700))
+	must(t, dead.mark.Close())
+	other, err := newStage(parent, "data2")
+	must(t, err)
+	must(t, other.mark.Close())
+	for _, name := range []string{"data.restore-1", "data.restore-2/mine", "data.restore-me", "data.restore-3.old"} {
+		must(t, os.MkdirAll(filepath.Join(parent, name), 0o700))
+	}
+	next, err := newStage(parent, "data")
+	must(t, err)
+	for path, want := range map[string]bool{
+		living.dir: true, dead.dir: false, other.dir: true, next.dir: true, parent + "/data.restore-1": false,
+		parent + "/data.restore-2/mine": true, parent + "/data.restore-me": true, parent + "/data.restore-3.old": true,
+	} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it to be there: %t", path, err, want)
+		}
+	}
+	must(t, next.discard())
+	must(t, living.discard())
+
+	// Names are no patterns.
+	strange, err := newStage(parent, `a[*?\]b`)
+	must(t, err)
+	must(t, strange.mark.Close())
+	again, err := newStage(parent, `a[*?\]b`)
+	must(t, err)
+	must(t, again.discard())
+	if left, err := filepath.Glob(parent + `/a\[*`); err != nil || len(left) > 0 {
+		t.Errorf("left: %s (%v)", left, err)
+	}
+}
+
+// A process that has the database locked, as etcd has, is named; when it is gone the directory is free. Nothing is done to
+// the lock meanwhile.
+func TestHolder(t *testing.T) {
+	dir := t.TempDir()
+	must(t, checkFree(dir))
+	occupied(t, dir)
+	must(t, checkFree(dir))
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHolderChild$")
+	cmd.Env = append(os.Environ(), "HOLD="+dir+"/member/snap/db")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	_, err = out.Read(make([]byte, 1))
+	must(t, err)
+	for range 2 {
+		refused(t, "held", checkFree(dir), ErrHeld, "process "+strconv.Itoa(cmd.Process.Pid)+" (restore.test) holds its database: stop it first")
+	}
+	_, err = restored(t, given{data: database(t, 1)}, Options{DataDir: dir, Replace: true})
+	refused(t, "restore", err, ErrHeld)
+	must(t, in.Close())
+	must(t, cmd.Wait())
+	must(t, checkFree(dir))
+}
+
+// TestHolderChild is the process that holds a file, until its input ends.
+func TestHolderChild(t *testing.T) {
+	path := os.Getenv("HOLD")
+	if path == "" {
+		return // run as a test it has nothing to do
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	_, err = os.Stdout.WriteString("held\n")
+	must(t, err)
+	_, _ = os.Stdin.Read(make([]byte, 1)) // its end is an error
+	must(t, f.Close())
+}
+
+// An etcd that is started between the plan and its run is found before anything is renamed.
+func TestEtcdStartsMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	occupied(t, dir+"/data")
+	p, err := Prepare(t.Context(), given{data: database(t, 1)}, Options{DataDir: dir + "/data", Replace: true}, noon)
+	must(t, err)
+	defer p.Close()
+	f, err := os.OpenFile(dir+"/data/member/snap/db", os.O_RDWR, 0)
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	refused(t, "run", p.Run(t.Context()), ErrHeld, "process "+strconv.Itoa(os.Getpid()))
+	must(t, f.Close())
+	wantNames(t, dir, "data")
+	must(t, p.Run(t.Context()))
+	wantData(t, dir+"/data", false)
+}
+
+func TestParseOwner(t *testing.T) {
+	for text, want := range map[string]string{
+		"root": "0:0", "root:daemon": "0:1", "0:daemon": "0:1", "daemon": "1:1", "daemon:": "", "4711": "4711:4711", "4711:12": "4711:12", "0": "0:0",
+		"": "", "nobody-here": "", "root:nobody-here": "", "-1": "", "0:-1": "", ":0": "", "1:2:3": "", "4294967295": "",
+	} {
+		o, err := ParseOwner(text)
+		got := strconv.Itoa(o.UID) + ":" + strconv.Itoa(o.GID)
+		switch {
+		case want == "":
+			refused(t, text, err, ErrOwner, "--chown")
+		case err != nil || got != want:
+			t.Errorf("%q is %s (%v), want %s", text, got, err, want)
+		}
+	}
+	if got := (Owner{0, 4711}).String(); got != "root:4711" {
+		t.Errorf("root of group 4711 is %s", got)
+	}
+}
+
+// Blocks are shared by some file systems and never by tmpfs; where nothing can be made, nothing is presumed.
+func TestCopies(t *testing.T) {
+	if got := copies("/dev/shm"); got != 2 {
+		t.Errorf("on a tmpfs the database lies %d times", got)
+	}
+	if got := copies(t.TempDir() + "/missing"); got != 2 {
+		t.Errorf("in no directory the database lies %d times", got)
+	}
+	if names := names(t, "/dev/shm"); strings.Contains(names, ".scratch") {
+		t.Errorf("left behind: %s", names)
+	}
+}
