@@ -17,7 +17,7 @@ BENCH ?= -sizes 1GiB,4GiB -rounds 5
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
-.PHONY: build demo test test-boot test-kubernetes lint fuzz bench tools clean
+.PHONY: build demo test test-boot test-kubernetes lint lint-dashboard fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -37,6 +37,9 @@ test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) ## rest
 
 lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
 	$(BIN)/golangci-lint run ./...
+
+lint-dashboard: ## the dashboard against Grafana's own schema; npm
+	packaging/grafana/schema.sh
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

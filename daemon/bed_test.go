@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 	_ "time/tzdata" // zones are there on a bare machine too
@@ -189,6 +190,7 @@ func (b *bed) wantLines(level string, want ...string) {
 
 // memStore is a daemon.Store that fails on demand.
 type memStore struct {
+	mu                  sync.Mutex // what runs beside the cycles looks into it too
 	entries             []snapshot.Entry
 	manifests           int // how many were read
 	partials            []string
@@ -197,9 +199,15 @@ type memStore struct {
 	removeErr           map[string]error // by name
 }
 
-func (s *memStore) add(e ...snapshot.Entry) { s.entries = append(s.entries, e...) }
+func (s *memStore) add(e ...snapshot.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries = append(s.entries, e...)
+}
 
 func (s *memStore) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []string
 	for _, e := range s.entries {
 		out = append(out, e.Name.String())
@@ -208,6 +216,8 @@ func (s *memStore) names() []string {
 }
 
 func (s *memStore) List() (snapshot.Listing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	slices.SortFunc(s.entries, func(a, b snapshot.Entry) int {
 		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 	})
@@ -215,6 +225,8 @@ func (s *memStore) List() (snapshot.Listing, error) {
 }
 
 func (s *memStore) Remove(ctx context.Context, n snapshot.Name) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := errors.Join(ctx.Err(), s.removeErr[n.String()]); err != nil {
 		return err
 	}
@@ -229,6 +241,8 @@ func (s *memStore) Remove(ctx context.Context, n snapshot.Name) error {
 
 // Manifest implements daemon.Store; all are alike.
 func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.manifests++
 	if i := slices.IndexFunc(s.entries, func(e snapshot.Entry) bool { return e.Name == n }); i < 0 {
 		return snapshot.Manifest{}, snapshot.ErrNotFound
@@ -237,6 +251,8 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 }
 
 func (s *memStore) RemovePartials(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	gone := s.partials
 	s.partials = nil
 	return gone, errors.Join(ctx.Err(), s.partialErr)

@@ -3,6 +3,7 @@ package doctest
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,6 +23,11 @@ const socketEnv = "DOCTEST_SOCKET"
 func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); slices.Contains(standIns(), name) {
 		os.Exit(standIn(name))
+	}
+	// The servers of the runbook wait more than they work. A flag of the command line goes before this.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
