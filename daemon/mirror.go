@@ -59,6 +59,7 @@ type MirrorOptions struct {
 
 // Mirrored is what one pass has done.
 type Mirrored struct {
+	Listed   bool // the bucket has told what it holds; without that nobody knows what waits
 	Uploaded []snapshot.Name
 	Waiting  int // wanted in the bucket and not there yet
 	Removed  []snapshot.Name
@@ -85,7 +86,7 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 	p := planMirror(local.Snapshots, remote, o, now)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	p.record(remote, o, now)
-	done.Waiting = len(p.upload)
+	done.Listed, done.Waiting = true, len(p.upload)
 	var damaged error
 	for _, e := range p.upload {
 		began := time.Now()
@@ -239,7 +240,7 @@ func MirrorPrune(ctx context.Context, local []snapshot.Entry, bucket Bucket, o M
 		return done, err
 	}
 	p := planMirror(local, remote, o, now)
-	done.Waiting = len(p.upload)
+	done.Listed, done.Waiting = true, len(p.upload)
 	return done, p.remove(ctx, bucket, o, &done)
 }
 

@@ -196,7 +196,11 @@ func TestMirrorPrunesNothingBeforeTheNewestArrived(t *testing.T) {
 	b.fill(hourly(t, node, 1, 2, 3)...)
 	b.budget = 1 // the list
 	done, err := daemon.Mirror(t.Context(), dir, b, mirrorOptions(1), today)
-	if !errors.Is(err, errBucketDown) || done.Waiting != 1 {
+	if !errors.Is(err, errBucketDown) || done.Waiting != 1 || !done.Listed {
+		t.Errorf("%+v, %v", done, err)
+	}
+	b.budget = 0
+	if done, err := daemon.Mirror(t.Context(), dir, b, mirrorOptions(1), today); !errors.Is(err, errBucketDown) || done.Listed {
 		t.Errorf("%+v, %v", done, err)
 	}
 	b.has(t, hourly(t, node, 1, 2, 3)...)

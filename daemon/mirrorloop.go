@@ -49,8 +49,11 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 // logMirror writes a pass's closing line. A pass that found everything in place is not worth one.
 func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) {
 	log := d.Log.WithFields(logrus.Fields{
-		"run": runID(), "uploaded": len(done.Uploaded), "waiting": done.Waiting, "pruned": len(done.Removed), "duration": took.Round(time.Millisecond),
+		"run": runID(), "uploaded": len(done.Uploaded), "pruned": len(done.Removed), "duration": took.Round(time.Millisecond),
 	})
+	if done.Listed {
+		log = log.WithField("waiting", done.Waiting)
+	}
 	if done.Locked > 0 {
 		log = log.WithField("locked", done.Locked)
 	}

@@ -28,7 +28,7 @@ func TestRecorderHearsWhatAPassDoes(t *testing.T) {
 	e := &ears{origin: midnight}
 	o.Recorder = e
 	done, err := daemon.Mirror(t.Context(), dir, b, o, today)
-	if err != nil || len(done.Removed) != 3 || done.Waiting != 0 {
+	if err != nil || len(done.Removed) != 3 || done.Waiting != 0 || !done.Listed {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	got := strings.Join(e.heard, "\n")
