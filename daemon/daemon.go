@@ -20,7 +20,7 @@ const (
 	// firstPause is the wait after a first failure; it doubles with each more up to maxPause.
 	firstPause = 5 * time.Second
 	maxPause   = 5 * time.Minute
-	// lookInterval bounds how late a change of the wall clock is noticed.
+	// lookInterval bounds how late a change of the wall clock, or of the directory by hand, is noticed.
 	lookInterval = 15 * time.Second
 )
 
@@ -161,6 +161,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		select {
 		case <-ctx.Done():
 		case <-time.After(min(left, step)):
+			d.look()
 		}
 	}
 	return false

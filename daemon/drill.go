@@ -56,12 +56,16 @@ func (d *Daemon) recall() DrillReport {
 	return last
 }
 
+// recordDrill tells of a drill and of the verification it begins with: damage is a word against the snapshot itself, other failures are not.
 func (d *Daemon) recordDrill(r DrillReport) {
 	if r.Error != "" {
+		if r.Reason == metrics.Damaged {
+			d.Recorder.Failed(metrics.Verify, r.At, r.Name, r.Reason, r.Error)
+		}
 		d.Recorder.Failed(metrics.Drill, r.At, r.Name, r.Reason, r.Error)
 		return
 	}
-	d.Recorder.Verified(r.At, r.Name, 0) // a drill begins with it
+	d.Recorder.Verified(r.At, r.Name, 0)
 	d.Recorder.Drilled(r.At, r.Name, r.Took)
 }
 

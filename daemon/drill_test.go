@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -130,6 +132,30 @@ func TestDrillIsRecalled(t *testing.T) {
 		b.runFor(time.Hour)
 		d.want(0, 5*time.Second, 10*time.Second, time.Hour+11*time.Second) // an hour after the failed one, not sooner for the restarts
 	})
+}
+
+// Damage that a drill finds is told of the snapshot's verification too, which is a part of the drill. Any other failure is the drill's alone.
+func TestDrillThatFindsDamage(t *testing.T) {
+	for reason, want := range map[metrics.Reason]int{metrics.Damaged: 1, metrics.Start: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@hourly")
+			e := listen(b)
+			b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return reason }
+			d := newDrills(b, "@weekly")
+			d.end = func(int) error { return errNotWhole }
+			x := taken(t, time.Now()).Entry
+			b.store.add(x)
+			b.runFor(time.Minute)
+			told := slices.DeleteFunc(e.heard, func(s string) bool { return !strings.HasPrefix(s, "failed ") })
+			line := func(k metrics.Kind) string {
+				return fmt.Sprintf("failed %s 1s %q %s %s", k, x.Name.String(), reason, errNotWhole)
+			}
+			all := []string{line(metrics.Verify), line(metrics.Drill)}
+			if !slices.Equal(told, all[1-want:]) {
+				t.Errorf("%s: heard %q, want %q", reason, told, all[1-want:])
+			}
+		})
+	}
 }
 
 // A note that can't be read costs a drill, not the daemon.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/metrics"
@@ -88,6 +89,19 @@ func (d *Daemon) rebuild(l snapshot.Listing, due, regular time.Time) {
 	d.schedule(due, regular)
 	d.lastDrill = d.recall()
 	d.Recorder.Rebuilt()
+}
+
+// look tells of snapshots that came or went by hand. A directory that can't be read is the next run's news.
+func (d *Daemon) look() {
+	l, err := d.Store.List()
+	if err != nil {
+		return
+	}
+	own := ofNode(l.Snapshots, d.Node)
+	same := func(e snapshot.Entry) bool { x, ok := d.known[e.Name]; return ok && x.Size == e.Size }
+	if len(own) != len(d.known) || slices.ContainsFunc(own, func(e snapshot.Entry) bool { return !same(e) }) {
+		d.inventory(l)
+	}
 }
 
 // inventory tells what lies in the directory. Manifests are read once; one that can't be is told by its verification.

@@ -121,6 +121,27 @@ func TestRecorderHearsCycles(t *testing.T) {
 	})
 }
 
+// What is removed or saved by hand between two runs is told within seconds, and nothing is told again.
+func TestRecorderHearsOfWorkByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		x := taken(t, b.origin).Entry
+		b.store.add(x)
+		e := listen(b)
+		go func() {
+			time.Sleep(10 * time.Minute)
+			if err := b.store.Remove(t.Context(), x.Name); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Minute)
+			b.store.add(snapshot.Entry{Name: name(t, "manual", node, b.origin.Add(time.Hour)), Size: 5})
+		}()
+		b.runFor(50 * time.Minute)
+		e.want(t, "inventory local: "+first, "snapshot 0s "+first+" 0s 0s", "schedule 1h0m0s every 1h0m0s", "rebuilt",
+			"inventory local: ", "inventory local: manual_node-a_20000101T01 5/5000@42")
+	})
+}
+
 // What lies in the directory is told first, with its own times: the newest rolling snapshot that no wrong clock dated, and
 // all that is this node's.
 func TestRecorderIsToldThePast(t *testing.T) {

@@ -108,6 +108,15 @@ func TestHealth(t *testing.T) {
 			m.Pruned(metrics.S3, x.Name)
 			m.Verified(after(2*time.Minute), taken(after(-time.Hour), mib, 99).Name, time.Second)
 		}, after(3 * time.Minute), ""},
+		"the damaged copy is gone, the one in S3 is not": {func(m *metrics.Metrics) {
+			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
+			m.Pruned(metrics.Local, x.Name)
+			m.Verified(after(2*time.Minute), taken(after(-time.Hour), mib, 99).Name, time.Second)
+		}, after(3 * time.Minute), ""},
+		"the damaged copy stays, the one in S3 is gone": {func(m *metrics.Metrics) {
+			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
+			m.Pruned(metrics.S3, x.Name)
+		}, after(3 * time.Minute), "verification found damage in " + x.Name},
 		"verification could not be done": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.LowSpace, "only 3 MiB are free")
 		}, after(time.Minute), "verification of " + x.Name + " failed: only 3 MiB are free"},

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ type Options struct {
 	FreeBytes func() (int64, error)
 	// RestoreCommand gives the command line that restores the named snapshot from a place, to be shown as it is.
 	RestoreCommand func(name string, from Place) string
+	// Proves is the place whose copies are verified and drilled; "" is Local.
+	Proves Place
 	// Now is the clock; nil: the wall clock.
 	Now func() time.Time
 }
@@ -51,6 +54,7 @@ func New(o Options) *Metrics {
 		}
 	}
 	m := &Metrics{o: o, registry: prometheus.NewPedanticRegistry(), descs: map[string]*prometheus.Desc{}, state: newState(on...)}
+	m.state.proves = cmp.Or(o.Proves, Local)
 	for _, f := range families() {
 		m.register(f)
 	}

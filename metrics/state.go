@@ -32,6 +32,7 @@ type state struct {
 	freshAt  time.Time
 	locked   int
 	marks    map[string]mark
+	proves   Place     // whose copies the marks are about
 	problems []problem // newest first
 	member   member
 }

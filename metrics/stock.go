@@ -89,19 +89,16 @@ func (s *state) drop(p Place, names []string) {
 	s.forget()
 }
 
-// forget drops the marks of snapshots that no place holds. Before the rebuild marks may come ahead of the inventories.
+// forget drops the marks of snapshots that no place holds, and what was found wrong with a copy that is gone: the other place's need
+// not be damaged. Before the rebuild marks may come ahead of the inventories.
 func (s *state) forget() {
 	if !s.rebuilt {
 		return
 	}
-	held := map[string]bool{}
-	for _, list := range s.stock {
-		for _, x := range list {
-			held[x.Name] = true
-		}
-	}
-	for name := range s.marks {
-		if !held[name] {
+	_, known := s.stock[s.proves]
+	for name, m := range s.marks {
+		copied := slices.ContainsFunc(s.stock[s.proves], func(x Snapshot) bool { return x.Name == name })
+		if !s.held(name) || (m.damaged || m.undrill) && known && !copied {
 			delete(s.marks, name)
 		}
 	}

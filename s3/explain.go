@@ -81,6 +81,9 @@ func response(err error) (minio.ErrorResponse, bool) {
 
 // hint says what to look at.
 func (b *Bucket) hint(kind error, action, text string, err error) string {
+	if b.cfg.CA == "" && strings.Contains(text, "certificate signed by unknown authority") {
+		return "the system does not know who signed the server's certificate: give its CA in --s3-ca"
+	}
 	for _, h := range []struct{ piece, hint string }{
 		{"certificate signed by unknown authority", "--s3-ca is not the CA of the server's certificate"},
 		{"certificate is valid for", "the server's certificate does not name this host: use a name that it has in --s3-endpoint"},
@@ -106,6 +109,14 @@ func (b *Bucket) hint(kind error, action, text string, err error) string {
 	return b.hintByKind(kind, action, err)
 }
 
+// keyFlags names where the keys come from.
+func (b *Bucket) keyFlags() string {
+	if b.cfg.AccessKeyFile == "" {
+		return "the AWS keys of environment, profile or role"
+	}
+	return "--s3-access-key-file and --s3-secret-key-file"
+}
+
 func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	res, _ := response(err)
 	is := func(target error) bool { return errors.Is(kind, target) }
@@ -115,11 +126,11 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	case is(ErrNoBucket):
 		return "make the bucket, or correct --s3-bucket"
 	case is(ErrCredentials) && res.Code == "SignatureDoesNotMatch":
-		return "the secret key does not belong to the access key: correct --s3-secret-key-file"
+		return "the secret key does not belong to the access key: correct " + b.keyFlags()
 	case is(ErrCredentials) && strings.HasPrefix(res.Code, "Expired"):
 		return "the keys have expired: renew them"
 	case is(ErrCredentials) && res.Code != "":
-		return "the server does not know these keys: correct --s3-access-key-file and --s3-secret-key-file"
+		return "the server does not know these keys: correct " + b.keyFlags()
 	case is(ErrClock):
 		return fmt.Sprintf("this clock is %s the server's: set it, NTP keeps it right", skewText(b.Skew()))
 	case is(ErrTimeout):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -24,19 +25,25 @@ type Permission struct {
 }
 
 // Probe stores, reads, lists and deletes a tiny object in the folder, whose key no snapshot can have, and tells for
-// each what came of it, and how far the clocks are apart. Where storing fails, what builds on it is not tried.
+// each what came of it, and how far the clocks are apart. Where storing fails, what builds on it is not tried, and said to
+// be so.
 func (b *Bucket) Probe(ctx context.Context) []Permission {
 	p := &probe{Bucket: b, key: b.prefix + "probe-" + rand.Text() + ".tmp", body: []byte("etcd-rolling-backup\n")}
 	out := []Permission{{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx)}}
+	if b.cfg.LockFor > 0 {
+		out[0].Action, out[0].Purpose = out[0].Action+", s3:PutObjectRetention", "store and lock snapshots"
+	}
 	stored := out[0].Err == nil
-	if stored {
-		out = append(out, Permission{Action: "s3:GetObject", Purpose: "read and verify them", Err: p.get(ctx)})
+	onStored := func(action, purpose string, try func(context.Context) error) Permission {
+		if !stored {
+			return Permission{Action: action, Purpose: purpose, Optional: true, Err: errNotTried}
+		}
+		return Permission{Action: action, Purpose: purpose, Err: try(ctx)}
 	}
-	list := Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)}
-	out = append(out, list)
-	if stored {
-		out = append(out, Permission{Action: "s3:DeleteObject", Purpose: "prune them", Err: p.delete(ctx)})
-	}
+	out = append(out,
+		onStored("s3:GetObject", "read and verify them", p.get),
+		Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)},
+		onStored("s3:DeleteObject", "prune them", p.delete))
 	out = append(out, Permission{
 		Action: "s3:ListBucketMultipartUploads", Purpose: "clear away broken uploads", Optional: true, Err: p.uploads(ctx),
 	})
@@ -60,6 +67,8 @@ func (b *Bucket) clock() Permission {
 	return p
 }
 
+var errNotTried = errors.New("not tried, for storing the probe failed")
+
 type probe struct {
 	*Bucket
 	key  string
@@ -70,7 +79,10 @@ func (p *probe) call(ctx context.Context, action string, call func(context.Conte
 	return p.do(ctx, op{doing: "probe", action: action}, call)
 }
 
-// put leaves Object Lock out, or the probe could not be removed.
+// probeLock is how long a probe is locked where snapshots are: long enough for clocks that differ a little.
+const probeLock = time.Minute
+
+// put locks the probe for a moment only, and in the mode that somebody could end, where snapshots are to be locked.
 func (p *probe) put(ctx context.Context) error {
 	sent := piece{size: int64(len(p.body))}
 	if err := sent.digest(bytes.NewReader(p.body), p.cfg.Checksum, make([]byte, maxChunk)); err != nil {
@@ -80,7 +92,12 @@ func (p *probe) put(ctx context.Context) error {
 	if p.cfg.Checksum != ChecksumMD5 {
 		opts.UserMetadata = map[string]string{headerCRC32C: sent.crcText()}
 	}
-	return p.call(ctx, "s3:PutObject", func(ctx context.Context) error {
+	action := "s3:PutObject"
+	if p.cfg.LockFor > 0 {
+		action += " and s3:PutObjectRetention"
+		opts.Mode, opts.RetainUntilDate = minio.Governance, time.Now().Add(probeLock).UTC()
+	}
+	return p.call(ctx, action, func(ctx context.Context) error {
 		_, err := p.core.PutObject(ctx, p.cfg.Bucket, p.key, bytes.NewReader(p.body), sent.size, sent.md5Text(), "", opts)
 		return err
 	})

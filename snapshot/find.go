@@ -31,7 +31,7 @@ func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 		return future[0], nil
 	}
 	if ref == Latest {
-		return Entry{}, fmt.Errorf("%w: the directory keeps none yet", ErrNotFound)
+		return Entry{}, fmt.Errorf("%w: none is there yet", ErrNotFound)
 	}
 	return Entry{}, fmt.Errorf("%w: %s: list shows what there is", ErrNotFound, ref)
 }

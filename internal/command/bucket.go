@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -101,9 +102,13 @@ func places(c *cli.Context) (local, remote bool, err error) {
 	return from != fromS3, from != fromLocal, nil
 }
 
-// s3Policy is the bucket's own, or the local one when no flag of it is given.
+// s3Policy is the bucket's own, or the local one when no flag of it is given, or each with its default.
 func s3Policy(c *cli.Context, local retention.Policy) (retention.Policy, error) {
-	if hasPolicy(c, "s3-") {
+	given := slices.ContainsFunc(policyFlags(), func(f cli.Flag) bool {
+		value := fmt.Sprint(c.Value("s3-" + f.Names()[0]))
+		return value != "0" && value != "0s"
+	})
+	if given {
 		return policyOf(c, "s3-")
 	}
 	return local, nil

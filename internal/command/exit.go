@@ -36,6 +36,11 @@ func (e usageError) Unwrap() error      { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// halfDone is an error after something was done, which no wrong configuration may hide.
+type halfDone struct{ error }
+
+func (e halfDone) Unwrap() error { return e.error }
+
 // exitStatus is the one place that maps errors to exit statuses.
 func exitStatus(err error) int {
 	switch {
@@ -43,6 +48,8 @@ func exitStatus(err error) int {
 		return exitDone
 	case errors.Is(err, snapshot.ErrDamaged):
 		return exitDamaged
+	case errors.As(err, &halfDone{}):
+		return exitFailed
 	}
 	for _, usage := range []error{
 		errUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,

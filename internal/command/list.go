@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -67,7 +68,7 @@ func (l *listing) add(c *cli.Context, p place) {
 	}
 	for _, entry := range p.Snapshots {
 		if i, ok := seen[entry.Name.String()]; ok {
-			l.Snapshots[i].Places = append(l.Snapshots[i].Places, p.name)
+			l.Snapshots[i].alsoIn(p.name, entry.Size)
 			continue
 		}
 		m, err := p.manifest(c.Context, entry)
@@ -82,9 +83,21 @@ func newRow(entry snapshot.Entry, m snapshot.Manifest, err error, place string) 
 	r := snapshotRow(entry, m)
 	r.Places = []string{place}
 	if err != nil {
-		r.Error = err.Error()
+		r.Error, r.short = err.Error(), "unreadable: run verify"
+		if errors.Is(err, s3.ErrPermission) {
+			r.short = "unreadable: no permission"
+		}
 	}
 	return r
+}
+
+// alsoIn adds a place. The mirror takes a copy of another size for none, and so it is told.
+func (r *row) alsoIn(place string, bytes int64) {
+	r.Places = append(r.Places, place)
+	if bytes != r.Size {
+		r.Error = fmt.Sprintf("the copies differ: %d bytes in %s, %d in %s", r.Size, r.Places[0], bytes, place)
+		r.short = "copies differ: verify --from each"
+	}
 }
 
 func (l *listing) sort() {
@@ -98,9 +111,9 @@ func (l *listing) print(e env, now time.Time) error {
 	for _, r := range l.Snapshots {
 		line := []string{r.Name, strings.Join(r.Places, "+"), age(now, r.Time), size(r.Size)}
 		if m := r.Manifest; m != nil {
-			line = append(line, size(m.RawSize), fmt.Sprint(m.Revision), m.EtcdVersion)
+			line = append(line, size(m.RawSize), fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion))
 		} else {
-			line = append(line, "-", "-", "unreadable: run verify")
+			line = append(line, "-", "-", r.short)
 		}
 		lines = append(lines, line)
 	}

@@ -54,6 +54,7 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 	}
 	t.metrics = metrics.New(metrics.Options{
 		Version: e.version, Node: o.Node, Mirror: o.Mirror != nil, Verify: o.Drill != nil, Drill: o.Drill != nil, FreeBytes: t.dir.Free,
+		Proves:         metrics.Place(c.String("drill-from")),
 		RestoreCommand: func(name string, from metrics.Place) string { return restoreLine(c, name, from) },
 	})
 	log := o.Log

@@ -23,6 +23,8 @@ type row struct {
 	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
+
+	short string // Error in a few words, for the table
 }
 
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {

@@ -3,7 +3,6 @@ package command
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -41,10 +40,19 @@ func (r *restoreReport) printNext(out *printer) {
 	s.next("look: etcdctl endpoint status --cluster -w table")
 	if len(r.Aside) > 0 {
 		out.line("to go back, with etcd stopped:")
-		for _, m := range slices.Backward(r.Aside) {
-			out.line("     mv %s %s.unwanted && mv %s %s", m.From, m.From, m.To, m.From)
-		}
+		out.line("     %s", strings.Join(r.back(), " && \\\n     "))
 	}
+}
+
+// back are the commands that undo the restore, of which none makes sense without the others. However often somebody goes back and
+// forth, no name is taken.
+func (r *restoreReport) back() []string {
+	var moves []string
+	for _, m := range r.Aside {
+		_, at, _ := strings.Cut(m.To, ".before-restore-")
+		moves = append(moves, fmt.Sprintf("mv -T %s %s.unwanted-%s", m.From, m.From, at), fmt.Sprintf("mv -T %s %s", m.To, m.From))
+	}
+	return moves
 }
 
 func walFlag(dir string) string {

@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -88,6 +89,11 @@ func (r *restoreReport) printSource(w io.Writer, in *input.Input, changed time.T
 		form := string(in.Form)
 		if in.Member != "" {
 			form += " with " + in.Member + " in it"
+		}
+		if n, err := snapshot.ParseName(filepath.Base(r.Snapshot)); err == nil && in.Form == input.FormZstd {
+			out.line("  taken %s (%s) on %s; its end is damaged and its manifest lost: run verify. The database in it is proven by etcd's digest",
+				n.Time.Format(time.DateTime+" UTC"), r.age(n.Time), n.Node)
+			return out.err
 		}
 		out.line("  a %s, last changed %s (%s)", form, changed.UTC().Format(time.DateTime+" UTC"), r.age(changed))
 		return out.err

@@ -119,7 +119,7 @@ func saveMirror(c *cli.Context, e env, dir *snapshot.Dir, b *s3.Bucket, entry sn
 	})
 	bar.done()
 	if err != nil {
-		return fmt.Errorf("the snapshot is safe here and not in the bucket: %w (once that is mended: mirror)", err)
+		return halfDone{fmt.Errorf("the snapshot is safe here and not in the bucket: %w (once that is mended: mirror)", err)}
 	}
 	return nil
 }

@@ -75,6 +75,9 @@ type offering struct {
 }
 
 func offer(ctx context.Context, e env, o offering) error {
+	if err := o.id.CheckServer(); err != nil { // before anything says that it serves
+		return err
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
 	if err != nil {
 		return fmt.Errorf("%w (--serve-on: a free port of this node)", err)

@@ -28,7 +28,7 @@ func refusals() map[string]refusal {
 		"damaged:":                                         {"etcd-rolling-backup restore --replace --data-dir /var/tmp/x /var/tmp/damaged.db.zst", 3},
 		"say with --name which one this node is":           {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/three/rolling.db.zst", 2},
 		"is not among the members":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-x", 2},
-		"keeps none yet":                                   {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
+		"none is there yet":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
 		"is serve running there, and the port right?":      {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer closed.port" + keys, 1},
 		"--cacert is not the CA of the peer's certificate": {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer strangers.peer" + keys, 1},
 		"--skip-hash-check":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/copy.db", 1},

@@ -82,7 +82,10 @@ func TestDaemonDrillsFromTheBucket(t *testing.T) {
 	p := start(t, args...)
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
-	b.put(b.keys()[0], "not an archive")
+	data, err := os.ReadFile(only(t, dir))
+	must(t, err)
+	data[100] ^= 1
+	b.put(b.keys()[0], string(data)) // as large as before, or the mirror would put it anew
 	must(t, os.Remove(filepath.Join(dir, ".last-drill.json")))
 	run(t, 0, nil, "verify", "--dir="+dir)
 	p = start(t, args...)

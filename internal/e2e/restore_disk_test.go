@@ -113,7 +113,7 @@ func TestRestoreInAMountPoint(t *testing.T) {
 	script := `
 set -e
 mount -t tmpfs -o size=400m,mode=700 tmpfs "$1"
-mkdir -p "$1/member/snap" "$1/lost+found" && echo old >"$1/member/snap/db"
+mkdir -p "$1/member/snap" "$1/member/wal" "$1/lost+found" && echo old >"$1/member/snap/db"
 "$2" restore "$3" --data-dir="$1" && exit 90
 "$2" restore "$3" --data-dir="$1" --replace
 mv "$1"/member.before-restore-* "$1/old" && cat "$1/old/snap/db"

@@ -18,12 +18,12 @@ const restoreKills = 250
 const (
 	stagedNothing = "before anything was made"
 	stagedSome    = "while the new data was built"
-	betweenMoves  = "between the renames"
+	betweenMoves  = "just before old and new traded places"
 	inPlace       = "after the renames"
 )
 
-// A restore that is killed at any moment, by kill -9, leaves the old data whole under its own name or the one that it was
-// moved to, or the new data complete; and of what it was building nothing outlives the next restore.
+// A restore that is killed at any moment, by kill -9, leaves the old data whole under its own name, or the new data complete
+// there and the old one aside: the target is never missing; and of what it was building nothing outlives the next restore.
 func TestRestoreKilledAtRandomMoments(t *testing.T) {
 	b, r := newRestoreBed(t), random(t)
 	var span time.Duration
@@ -54,24 +54,19 @@ func TestRestoreKilledAtRandomMoments(t *testing.T) {
 	b.wantClean()
 }
 
-// The moment between the renames is short: there the kernel kills.
+// The moment in which old and new trade places is short: there the kernel kills.
 func TestRestoreKilledAtItsRenames(t *testing.T) {
 	b := newRestoreBed(t)
 	b.reset()
 	b.start().demand(t, 0)
 	b.want = tree(t, b.data)
-	for _, syscall := range []string{"renameat:signal=SIGKILL:when=1", "renameat:signal=SIGKILL:when=2"} {
-		eventually(t, "a kill fell where it should", func() bool {
-			// Calls are counted by thread, and a goroutine changes threads as it likes.
-			b.reset()
-			clear(b.hits)
-			p := b.strace("-P", b.data, "-e", "trace=renameat", "-e", "inject="+syscall)
-			if p.ended(t) == 0 {
-				return false
-			}
-			b.judge()
-			return b.hits[stagedSome] == 1 && strings.HasSuffix(syscall, "1") || b.hits[betweenMoves] == 1
-		})
+	b.reset()
+	if status := b.strace("-e", "trace=renameat2", "-e", "inject=renameat2:signal=SIGKILL").ended(t); status == 0 {
+		t.Fatal("nothing traded places")
+	}
+	b.judge()
+	if b.hits[betweenMoves] != 1 {
+		t.Errorf("the kill fell %v", b.hits)
 	}
 	b.wantClean()
 }
@@ -79,7 +74,7 @@ func TestRestoreKilledAtItsRenames(t *testing.T) {
 // A disk that fails while the data is written or brought to it is told as what it is, and changes nothing.
 func TestRestoreOnAFailingDisk(t *testing.T) {
 	b := newRestoreBed(t)
-	for _, fault := range []string{"fdatasync:error=EIO", "fsync:error=EIO", "fallocate:error=ENOSPC", "fchownat:error=EPERM", "renameat:error=EIO"} {
+	for _, fault := range []string{"fdatasync:error=EIO", "fsync:error=EIO", "fallocate:error=ENOSPC", "fchownat:error=EPERM", "renameat:error=EIO", "renameat2:error=EIO"} {
 		b.reset()
 		name, _, _ := strings.Cut(fault, ":")
 		p := b.strace("-e", "trace="+name, "-e", "inject="+fault)
@@ -177,11 +172,12 @@ func (b *restoreBed) judge() {
 		b.hits[map[bool]string{true: stagedSome, false: stagedNothing}[len(staged) > 0]]++
 		return
 	}
-	wantTree(b.t, aside[0], b.before)
-	if _, err := os.Stat(b.data); os.IsNotExist(err) {
+	if slices.Equal(tree(b.t, b.data), b.before) {
+		wantTree(b.t, aside[0], b.want)
 		b.hits[betweenMoves]++
 		return
 	}
+	wantTree(b.t, aside[0], b.before)
 	wantTree(b.t, b.data, b.want)
 	b.hits[inPlace]++
 }

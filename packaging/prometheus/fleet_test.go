@@ -16,6 +16,7 @@ type node struct {
 	*metrics.Metrics
 	address string
 	began   time.Time
+	old     metrics.Snapshot // of an ill one, which it keeps
 }
 
 // serve answers for m until the test ends.
@@ -32,7 +33,7 @@ func serve(t *testing.T, m *metrics.Metrics) node {
 			t.Error(err)
 		}
 	})
-	return node{m, s.Addr().String(), time.Now()}
+	return node{Metrics: m, address: s.Addr().String(), began: time.Now()}
 }
 
 func everything(free int64) metrics.Options {
@@ -105,12 +106,14 @@ func illNode(t *testing.T) node {
 	m.Failed(metrics.Drill, time.Now(), old.Name, metrics.Contents, "three keys less")
 	m.Waiting([]metrics.Snapshot{old})
 	m.Member(time.Now(), 2*gib, false, []string{"NOSPACE"})
-	return serve(t, m)
+	n := serve(t, m)
+	n.old = old
+	return n
 }
 
 // shrinks gives the node a snapshot that is much smaller than the one it has told of.
 func (n node) shrinks() {
-	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 1100)})
+	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 1100), n.old})
 }
 
 // blindNode has not reached S3 since its start.

@@ -56,6 +56,23 @@ type server struct {
 	observe func(Event)
 }
 
+// CheckServer tells whether the certificate can serve: it is valid, a server's, and of the CA. Errors are those of Serve.
+func (id Identity) CheckServer() error {
+	_, err := id.server()
+	return err
+}
+
+func (id Identity) server() (loaded, error) {
+	own, err := id.load()
+	if err == nil {
+		err = own.usable(x509.ExtKeyUsageServerAuth)
+	}
+	if err == nil {
+		err = own.ofCA()
+	}
+	return own, err
+}
+
 // Serve offers one snapshot on l until ctx ends, then gives transfers a few seconds and returns nil; l is closed when it
 // returns. It first reads the snapshot once, for its digest. observe, which may be nil, hears of each request, one at a
 // time. A certificate that is no server's or not of the CA is refused at once (ErrCertificate).
@@ -66,14 +83,8 @@ func Serve(ctx context.Context, l net.Listener, id Identity, o Offer, observe fu
 
 func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	defer l.Close() // a second time when the HTTP server has done so
-	own, err := id.load()
+	own, err := id.server()
 	if err != nil {
-		return err
-	}
-	if err := own.usable(x509.ExtKeyUsageServerAuth); err != nil {
-		return err
-	}
-	if err := own.ofCA(); err != nil {
 		return err
 	}
 	if err := checkName(s.Name); err != nil {

@@ -38,11 +38,12 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 	if err := checkFree(p.DataDir); err != nil {
 		return err
 	}
-	moves := p.Aside
+	var changes []change
+	// The log first: an old database beside a new log is still the old one, a new database would be overwritten from an old log.
 	if p.WALDir != "" {
-		moves = append(moves, Move{From: wal.path(), To: p.wal.swap})
+		changes = append(changes, change{staged: wal.path(), target: p.wal.swap, old: p.wal.old})
 	}
-	return renames(append(moves, Move{From: p.data.within(data.path()), To: p.data.swap}))
+	return install(append(changes, change{staged: p.data.within(data.path()), target: p.data.swap, old: p.data.old}))
 }
 
 // build makes the directories complete and safe on the disk, under their staging names.

@@ -150,9 +150,19 @@ func TestRenamesAreUndone(t *testing.T) {
 		must(t, os.Mkdir(path(name), 0o700))
 	}
 	must(t, os.WriteFile(path("full"), nil, 0o600))
-	err := renames([]Move{{path("a"), path("a2")}, {path("b"), path("b2")}, {path("c"), path("full")}})
-	refused(t, "third", err, unix.ENOTDIR)
+	must(t, os.WriteFile(path("a/new"), nil, 0o600))
+	must(t, os.WriteFile(path("b/old"), nil, 0o600))
+	err := install([]change{{path("a"), path("b"), path("b2")}, {path("c"), path("full"), ""}})
+	refused(t, "second", err, unix.ENOTDIR)
 	wantNames(t, dir, "a b c full")
-	must(t, renames([]Move{{path("a"), path("a2")}, {path("b"), path("a")}}))
-	wantNames(t, dir, "a a2 c full")
+	wantNames(t, path("b"), "old")
+	must(t, install([]change{{path("a"), path("b"), path("b2")}, {path("c"), path("d"), ""}}))
+	wantNames(t, dir, "b b2 d full")
+	wantNames(t, path("b"), "new")
+	wantNames(t, path("b2"), "old")
+	// As where the file system can't do it at once.
+	must(t, exchangeSlowly(path("b"), path("b2")))
+	wantNames(t, path("b"), "old")
+	refused(t, "no partner", exchangeSlowly(path("b"), path("gone")), unix.ENOENT)
+	wantNames(t, path("b"), "old")
 }

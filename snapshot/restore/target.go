@@ -44,6 +44,11 @@ func (p *Plan) findPlaces() (err error) {
 	if err := checkFree(p.DataDir); err != nil {
 		return err
 	}
+	if p.o.WALDir == "" {
+		if err := checkLog(p.DataDir); err != nil {
+			return err
+		}
+	}
 	places := []place{p.data}
 	if p.o.WALDir != "" {
 		if p.wal, err = findPlace(walFlag, p.o.WALDir, p.o.Replace, p.now); err != nil {
@@ -59,6 +64,16 @@ func (p *Plan) findPlaces() (err error) {
 		if at.old != "" {
 			p.Aside = append(p.Aside, Move{From: at.swap, To: at.old})
 		}
+	}
+	return nil
+}
+
+// checkLog refuses to leave out a write-ahead log that the etcd which ran here kept elsewhere: started on that old log
+// again, etcd would panic, or write what stands there over the restored data.
+func checkLog(dataDir string) error {
+	_, dbErr := os.Stat(filepath.Join(dataDir, "member", "snap", "db"))
+	if _, err := os.Stat(filepath.Join(dataDir, "member", "wal")); dbErr == nil && errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: the etcd that ran on %s kept its write-ahead log elsewhere: give that in --wal-dir, as etcd has it", ErrTarget, dataDir)
 	}
 	return nil
 }

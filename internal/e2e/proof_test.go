@@ -1,0 +1,149 @@
+package e2e_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// breakage is one thing that goes wrong and is mended again.
+type breakage struct {
+	name   string
+	alerts map[string]string // all that are to be raised, and how far they get at once
+	tells  []string          // words of /readyz and of the page; none: nobody answers
+	log    string            // of the line about it
+	mended string            // of the line after the mend
+
+	do, mend func(t *testing.T)
+}
+
+const (
+	pending = "pending"
+	firing  = "firing"
+)
+
+// One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
+// no others, /readyz, the page and the log say what it is, and after the mend all is well again.
+func TestProof(t *testing.T) {
+	b := newProofBed(t)
+	b.well(t)
+	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsAltered()} {
+		if !t.Run(x.name, func(t *testing.T) { b.prove(t, x) }) {
+			return // what comes next begins with all being well
+		}
+	}
+	t.Run("scrape", b.scrapeIsCheap)
+	b.ranClean(t)
+}
+
+func (b *proofBed) prove(t *testing.T, x breakage) {
+	t.Helper()
+	seen := b.logged(t)
+	x.do(t)
+	b.prometheus.shows(t, x.alerts)
+	b.says(t, seen, x.log)
+	if x.tells == nil {
+		if _, _, err := ask(&http.Transport{}, b.base+"/readyz", ""); err == nil {
+			t.Error("/readyz answers")
+		}
+	} else {
+		b.looks(t, http.StatusServiceUnavailable, "Needs attention", x.tells...)
+	}
+	seen = b.logged(t)
+	x.mend(t)
+	b.says(t, seen, x.mended)
+	b.well(t)
+}
+
+// well waits until nobody has anything to say.
+func (b *proofBed) well(t *testing.T) {
+	t.Helper()
+	b.prometheus.shows(t, map[string]string{})
+	b.looks(t, http.StatusOK, "All is well")
+}
+
+func (b *proofBed) etcdStops() breakage {
+	member := b.etcd.Members[0]
+	return breakage{
+		name:   "etcd stopped",
+		alerts: map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
+		tells:  []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
+		log:    "snapshot failed",
+		mended: "kept snapshot",
+		do:     func(t *testing.T) { must(t, member.Stop()) },
+		mend:   func(t *testing.T) { must(t, member.Restart(t.Context())) },
+	}
+}
+
+func (b *proofBed) s3IsCut() breakage {
+	return breakage{
+		name:   "S3 cut",
+		alerts: map[string]string{"EtcdBackupMirrorFailing": pending, "EtcdBackupNotReady": pending},
+		tells:  []string{"mirroring failed", "times in a row", "connection refused"},
+		log:    "mirroring failed",
+		mended: "msg=mirrored",
+		do:     func(t *testing.T) { must(t, b.s3.Down()) },
+		mend:   func(t *testing.T) { must(t, b.s3.Up()) },
+	}
+}
+
+// The disk is full when the daemon's default, --min-free, says so.
+func (b *proofBed) diskFills() breakage {
+	filler := filepath.Join(b.disk, "filler")
+	return breakage{
+		name:   "disk full",
+		alerts: map[string]string{"EtcdBackupDiskWillFill": pending, "EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
+		tells:  []string{"snapshots failed in a row", "free space too low", "--min-free"},
+		log:    "snapshot failed",
+		mended: "kept snapshot",
+		do: func(t *testing.T) {
+			// One that is under way would fail of it, rightly; after one there are seconds until the next.
+			b.says(t, b.logged(t), "restore drill passed")
+			f, err := os.Create(filler)
+			must(t, err)
+			defer f.Close()
+			must(t, unix.Fallocate(int(f.Fd()), 0, 0, proofFiller))
+		},
+		mend: func(t *testing.T) { must(t, os.Remove(filler)) },
+	}
+}
+
+// The daemon comes back with a schedule under which the newest snapshot stays for as long as the next breakage takes.
+func (b *proofBed) daemonStops() breakage {
+	return breakage{
+		name:   "daemon stopped",
+		alerts: map[string]string{"EtcdBackupAbsent": pending},
+		log:    "msg=stopped",
+		mended: "msg=started",
+		do:     func(t *testing.T) { must(t, b.daemon.Stop()) },
+		mend: func(t *testing.T) {
+			b.daemon.Args[slices.Index(b.daemon.Args, proofSchedule)] = "--schedule=@every 1h"
+			must(t, b.daemon.Restart(t.Context()))
+			b.has(t, "waiting_snapshots", 0)
+		},
+	}
+}
+
+// The copy in S3 is the mend.
+func (b *proofBed) archiveIsAltered() breakage {
+	var name string
+	return breakage{
+		name:   "archive altered",
+		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
+		tells:  []string{"verification found damage in rolling_" + node, "restore drill of rolling_" + node, " failed: "},
+		log:    "restore drill failed",
+		mended: "restore drill passed",
+		do: func(t *testing.T) {
+			name = listed(t, b.store)[0].Name.String()
+			alter(t, filepath.Join(b.store, name))
+		},
+		mend: func(t *testing.T) {
+			run(t, 0, nil, words("download", b.mirror, []string{"--to=" + b.disk, name})...)
+			must(t, os.Rename(filepath.Join(b.disk, name), filepath.Join(b.store, name)))
+		},
+	}
+}
