@@ -49,7 +49,7 @@ func TestAuthorityRefused(t *testing.T) {
 	wantError(t, err, s3.ErrCertificate, "--s3-ca is not the CA")
 	c.CA = "" // the system's roots do not know it either
 	_, err = open(t, c).List(t.Context())
-	wantError(t, err, s3.ErrCertificate, "--s3-ca is not the CA")
+	wantError(t, err, s3.ErrCertificate, "give its CA in --s3-ca")
 
 	for text, ca := range map[string]string{
 		"neither PEM text": "/nonexistent/ca.crt", "no PEM certificate": write(t, t.TempDir()+"/empty", "nothing"),

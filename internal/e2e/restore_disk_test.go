@@ -124,5 +124,5 @@ ls "$4/wal" && echo end
 	dir, other := t.TempDir(), t.TempDir()
 	cmd := exec.Command("sh", "-c", script, "sh", dir, checked, b.archive, other)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	launch(t, cmd).demand(t, 0, "is not empty", "mv "+dir+"/member ", "\nold\n", "\nlost+found\nmember\nold\n", ".wal\nend\n")
+	launch(t, cmd).demand(t, 0, "is not empty", "mv -T "+dir+"/member ", "\nold\n", "\nlost+found\nmember\nold\n", ".wal\nend\n")
 }
