@@ -117,6 +117,7 @@ func wantData(t testing.TB, dir string, old bool) {
 func occupied(t testing.TB, dir string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Join(dir, "member/snap"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(dir, "member/wal"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "member/snap/db"), []byte("old"), 0o600))
 }
 

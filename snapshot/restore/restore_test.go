@@ -70,6 +70,9 @@ func TestWALDir(t *testing.T) {
 		_, err := restored(t, in, Options{DataDir: dir + "/data", WALDir: wal, Replace: true})
 		refused(t, wal, err, ErrTarget, " lies in ")
 	}
+	// Left out, the old log would be written over the restored data.
+	_, err := restored(t, in, Options{DataDir: o.DataDir, Replace: true})
+	refused(t, "log elsewhere", err, ErrTarget, "give that in --wal-dir")
 }
 
 // A mount point can't be renamed; what etcd has in it is. A write-ahead log needs a directory of its own.
