@@ -34,6 +34,7 @@ type DrillReport struct {
 	Name     string         `json:"name"` // of the snapshot; "" when none was reached
 	At       time.Time      `json:"at"`   // when it ended
 	Took     time.Duration  `json:"took"`
+	Verify   time.Duration  `json:"verify,omitempty"` // the part of Took in which the snapshot was proven whole
 	Revision int64          `json:"revision,omitempty"`
 	Keys     int64          `json:"keys,omitempty"`
 	Reason   metrics.Reason `json:"reason,omitempty"` // of a failure
@@ -65,7 +66,7 @@ func (d *Daemon) recordDrill(r DrillReport) {
 		d.Recorder.Failed(metrics.Drill, r.At, r.Name, r.Reason, r.Error)
 		return
 	}
-	d.Recorder.Verified(r.At, r.Name, 0)
+	d.Recorder.Verified(r.At, r.Name, r.Verify)
 	d.Recorder.Drilled(r.At, r.Name, r.Took)
 }
 
@@ -76,7 +77,7 @@ func (d *Daemon) drillLoop(ctx context.Context, last DrillReport) {
 	switch {
 	case last.Error != "":
 		failures = 1
-		due = last.At.Add(firstDrillPause)
+		due = d.nextDrill(last.At, failures)
 	case !last.At.IsZero():
 		due = d.Drill.Schedule.Next(last.At)
 	}

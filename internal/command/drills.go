@@ -65,7 +65,7 @@ func doDrill(ctx context.Context, dir *snapshot.Dir, minFree int64, open func(co
 	if errors.Is(err, drill.ErrSkipped) {
 		err = skippedDrill{err}
 	}
-	report.Revision, report.Keys = r.Revision, r.Keys
+	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
 	return report, err
 }
 

@@ -71,7 +71,10 @@ func TestWALDir(t *testing.T) {
 		refused(t, wal, err, ErrTarget, " lies in ")
 	}
 	// Left out, the old log would be written over the restored data.
-	_, err := restored(t, in, Options{DataDir: o.DataDir, Replace: true})
+	elsewhere := dir + "/elsewhere"
+	occupied(t, elsewhere)
+	must(t, os.Remove(elsewhere+"/member/wal"))
+	_, err := restored(t, in, Options{DataDir: elsewhere, Replace: true})
 	refused(t, "log elsewhere", err, ErrTarget, "give that in --wal-dir")
 }
 
