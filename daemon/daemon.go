@@ -64,7 +64,7 @@ type Daemon struct {
 	taken     chan struct{}                      // a snapshot was taken, for who waits for the first
 	passed    chan struct{}                      // closed when the first pass of the mirror has ended
 	beats     chan bool                          // how the last cycle ended, until that is sent
-	lastDrill DrillReport                        // before the start
+	lastDrill DrillReport                        // the last one, also before the start
 	known     map[snapshot.Name]metrics.Snapshot // what lies in the directory
 }
 

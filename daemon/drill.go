@@ -39,6 +39,7 @@ type DrillReport struct {
 	Keys     int64          `json:"keys,omitempty"`
 	Reason   metrics.Reason `json:"reason,omitempty"` // of a failure
 	Error    string         `json:"error,omitempty"`  // "": it passed
+	Passed   time.Time      `json:"passed,omitzero"`  // when the last one that passed ended, which may be this one
 }
 
 // recall tells of the last drill before the start, and gives it back.
@@ -50,6 +51,10 @@ func (d *Daemon) recall() DrillReport {
 	if err != nil {
 		d.Log.WithError(err).Warn("the last drill is not known any more; doing one")
 		return DrillReport{}
+	}
+	if !last.Passed.IsZero() && last.Error != "" {
+		d.Recorder.Recalled(metrics.Verify, last.Passed)
+		d.Recorder.Recalled(metrics.Drill, last.Passed)
 	}
 	if !last.At.IsZero() {
 		d.recordDrill(last)
@@ -131,10 +136,13 @@ func (d *Daemon) drilled(r DrillReport, err error, next time.Time) {
 	}
 	if err != nil {
 		r.Error, r.Reason = err.Error(), d.reason(metrics.Drill, err)
+		r.Passed = d.lastDrill.Passed
 		log.WithError(err).Error("restore drill failed: this snapshot might not come back")
 	} else {
+		r.Passed = r.At
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
+	d.lastDrill = r
 	d.recordDrill(r)
 	if err := d.Drill.Keep(r); err != nil {
 		log.WithError(err).Warn("keeping the drill's result failed; after a restart it will be done again")

@@ -170,3 +170,29 @@ func TestDrillNoteIsLost(t *testing.T) {
 		b.wantLines(atWarning, "the last drill is not known any more; doing one")
 	})
 }
+
+// When a drill last passed outlives the failures after it, and a restart.
+func TestDrillThatPassedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		d := newDrills(b, "@every 1m")
+		d.end = func(n int) error {
+			if n > 2 {
+				return errNotWhole
+			}
+			return nil
+		}
+		b.runFor(5 * time.Minute)
+		e := listen(b)
+		b.runFor(time.Second)
+		last := d.kept[len(d.kept)-1]
+		if last.Error == "" || last.Passed.Sub(b.origin) != 11*time.Second {
+			t.Errorf("kept %+v", last)
+		}
+		recalled := slices.IndexFunc(e.heard, func(s string) bool { return s == "recalled drill 11s" })
+		if rebuilt := slices.Index(e.heard, "rebuilt"); recalled < 0 || recalled > rebuilt {
+			t.Errorf("the one that passed is told at %d, rebuilt at %d of %q", recalled, rebuilt, e.heard)
+		}
+	})
+}
