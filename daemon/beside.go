@@ -15,7 +15,7 @@ func (d *Daemon) startBeside(ctx context.Context, beside *sync.WaitGroup) {
 		beside.Go(func() { d.mirrorLoop(ctx) })
 	}
 	if d.Drill != nil {
-		beside.Go(func() { d.drillLoop(ctx, d.lastDrill) })
+		beside.Go(func() { d.drillLoop(ctx) })
 	}
 	if d.Heartbeat != nil {
 		beside.Go(func() { d.beatLoop(ctx) })

@@ -24,10 +24,12 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	}
 	log := d.Log.WithField("run", runID())
 	d.Recorder.Attempt(metrics.Snapshots, began)
+	d.runBegan(began)
 	taken, err := d.Taker.Take(ctx, log, d.alive)
 	now := d.clock()
-	log = log.WithField("duration", now.Sub(began).Round(time.Millisecond))
+	log = log.WithField("duration_seconds", seconds(now.Sub(began)))
 	if err != nil && ctx.Err() != nil {
+		d.runStopped()
 		log.Info("run cut off by the stop; nothing of it is kept")
 		return now
 	}
@@ -40,6 +42,7 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 		return d.failed(log, err, now, next)
 	}
 	d.attempt = 0
+	d.runEnded()
 	if err != nil {
 		d.Recorder.Skipped(metrics.Snapshots, now, metrics.Role)
 		d.schedule(next, next)
@@ -59,7 +62,9 @@ func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) 
 		again = next
 		d.attempt = 0
 	}
-	d.Recorder.Failed(metrics.Snapshots, now, "", d.reason(metrics.Snapshots, err), err.Error())
+	reason := d.reason(metrics.Snapshots, err)
+	d.Recorder.Failed(metrics.Snapshots, now, "", reason, err.Error())
+	d.runFailed(now, reason, err.Error())
 	d.schedule(again, next)
 	d.beat(false)
 	log.WithError(err).WithField("next", stamp(again)).Error("snapshot failed")
@@ -75,7 +80,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	m := t.Manifest
 	log = log.WithFields(logrus.Fields{
 		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
-		"stream": t.Stream.Round(time.Millisecond), "sync": t.Sync.Round(time.Millisecond),
+		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync),
 		"kept": kept, "pruned": removed, "next": stamp(next),
 	})
 	if !m.Healthy {

@@ -40,7 +40,9 @@ type Options struct {
 	// Mirror does one pass of the mirror, nil: there is none. It ends soon after its context.
 	Mirror func(context.Context) (Mirrored, error)
 	// Drill restores the newest snapshot for a test now and then, nil: nobody does.
-	Drill    *Drill
+	Drill *Drill
+	// Runs keeps what became of the runs for after a restart.
+	Runs     Note[RunReport]
 	Notifier *Notifier
 	Log      logrus.FieldLogger
 	// Recorder hears what becomes of the work.
@@ -57,15 +59,17 @@ type Options struct {
 // Daemon runs cycles on a schedule.
 type Daemon struct {
 	Options
-	clock     func() time.Time
-	run       time.Time // when the run that was last due began; trying it again does not move it
-	attempt   int       // failures in a row of that run
-	kick      chan struct{}
-	taken     chan struct{}                      // a snapshot was taken, for who waits for the first
-	passed    chan struct{}                      // closed when the first pass of the mirror has ended
-	beats     chan bool                          // how the last cycle ended, until that is sent
-	lastDrill DrillReport                        // the last one, also before the start
-	known     map[snapshot.Name]metrics.Snapshot // what lies in the directory
+	clock   func() time.Time
+	run     time.Time // when the run that was last due began; trying it again does not move it
+	attempt int       // failures in a row of that run
+	runs    RunReport
+	kept    bool // the disk has taken runs, or was not asked yet
+	kick    chan struct{}
+	taken   chan struct{} // a snapshot was taken, for who waits for the first
+	passed  chan struct{} // closed when the first pass of the mirror has ended
+	beats   chan bool     // how the last cycle ended, until that is sent
+	drills  drills
+	known   map[snapshot.Name]metrics.Snapshot // what lies in the directory
 }
 
 // New makes a daemon; nothing runs yet.
@@ -76,7 +80,10 @@ func New(o Options) *Daemon {
 	if o.Recorder == nil {
 		o.Recorder = deaf{}
 	}
-	return &Daemon{Options: o, clock: wallClock, kick: make(chan struct{}, 1), taken: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1)}
+	return &Daemon{
+		Options: o, clock: wallClock, kept: true,
+		kick: make(chan struct{}, 1), taken: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1),
+	}
 }
 
 // Run works until ctx ends, which is its good end and gives nil. It fails only when the store can't be read at the start.
@@ -124,8 +131,11 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		due = d.Schedule.Next(last)
 		regular = due
 	}
-	d.rebuild(l, due, regular)
+	d.rebuild(l, last, due, regular)
 	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node})
+	if d.Drill != nil && !last.IsZero() {
+		log = log.WithField("next_drill", stamp(d.drills.next))
+	}
 	switch {
 	case last.IsZero():
 		log.Info("started; no snapshot yet, taking one now")
@@ -179,5 +189,8 @@ func (d *Daemon) notify(err error) {
 // wallClock is the time of day without Go's monotonic reading, which stands still while a machine sleeps.
 func wallClock() time.Time { return time.Now().Round(0) }
 
-// stamp is how a time stands in log lines.
-func stamp(t time.Time) string { return t.Format(time.RFC3339) }
+// stamp is how a time stands in log lines, in the zone of their own times.
+func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }
+
+// seconds is how a duration stands in log lines, to the millisecond, so that programs can read it.
+func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -11,22 +12,16 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// After a drill that failed or was skipped the next one comes sooner than the schedule has it: first after an hour, then
-// after twice as long each time.
-const (
-	firstDrillPause = time.Hour
-	maxDrillPause   = 24 * time.Hour
-)
-
 // Drill says how the newest snapshot is proven by restoring it for a test, and when.
 type Drill struct {
 	Schedule Schedule
 	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out, for disk or memory are short,
 	// ErrSkipped. The report counts beside an error too.
 	Do func(ctx context.Context) (DrillReport, error)
-	// Last is the drill that Keep kept last, the zero value when there was none.
-	Last func() (DrillReport, error)
-	Keep func(DrillReport) error
+	// Here tells that it restores the snapshots of the Store, and not those of a bucket.
+	Here bool
+	// Note keeps the last one.
+	Note Note[DrillReport]
 }
 
 // DrillReport is a drill that passed or failed.
@@ -37,29 +32,77 @@ type DrillReport struct {
 	Verify   time.Duration  `json:"verify,omitempty"` // the part of Took in which the snapshot was proven whole
 	Revision int64          `json:"revision,omitempty"`
 	Keys     int64          `json:"keys,omitempty"`
-	Reason   metrics.Reason `json:"reason,omitempty"` // of a failure
-	Error    string         `json:"error,omitempty"`  // "": it passed
-	Passed   time.Time      `json:"passed,omitzero"`  // when the last one that passed ended, which may be this one
+	Reason   metrics.Reason `json:"reason,omitempty"`   // of a failure
+	Error    string         `json:"error,omitempty"`    // "": it passed
+	Failures int            `json:"failures,omitempty"` // in a row, with this one
+	Passed   time.Time      `json:"passed,omitzero"`    // when the last one that passed ended, which may be this one
+	Due      time.Time      `json:"due,omitzero"`       // when the one was due that has not passed since, if so
 }
 
-// recall tells of the last drill before the start, and gives it back.
-func (d *Daemon) recall() DrillReport {
+// drills is what the loop of drills goes by.
+type drills struct {
+	last     DrillReport
+	next     time.Time // when the next one begins
+	failures int       // in a row, with those that were left out
+	fresh    bool      // there is no snapshot yet
+}
+
+// recallDrills tells of the last drill before the start and of the next. The newest snapshot was taken at last.
+func (d *Daemon) recallDrills(last time.Time) {
 	if d.Drill == nil {
-		return DrillReport{}
+		return
 	}
-	last, err := d.Drill.Last()
+	now := d.clock()
+	r, err := d.Drill.Note.Read()
 	if err != nil {
 		d.Log.WithError(err).Warn("the last drill is not known any more; doing one")
-		return DrillReport{}
+		r = DrillReport{}
 	}
-	if !last.Passed.IsZero() && last.Error != "" {
-		d.Recorder.Recalled(metrics.Verify, last.Passed)
-		d.Recorder.Recalled(metrics.Drill, last.Passed)
+	d.drills = drills{last: r, next: now, fresh: last.IsZero()}
+	switch {
+	case r.Error != "":
+		d.drills.failures = max(r.Failures, 1)
+		if !d.gone() {
+			d.drills.next = d.nextDrill(r.At, d.drills.failures)
+		}
+	case r.Due.IsZero() && !r.At.IsZero():
+		d.drills.next = d.Drill.Schedule.Next(r.At)
 	}
-	if !last.At.IsZero() {
-		d.recordDrill(last)
+	if !r.Passed.IsZero() && r.Error != "" {
+		d.Recorder.Recalled(metrics.Verify, r.Passed)
+		d.Recorder.Recalled(metrics.Drill, r.Passed)
 	}
-	return last
+	if !r.At.IsZero() {
+		d.recordDrill(r)
+		d.Recorder.Failing(metrics.Drill, max(r.Failures, 1))
+	}
+	if !r.Due.IsZero() {
+		d.scheduleDrill(r.Due)
+	}
+	d.scheduleDrill(d.drills.next)
+}
+
+// scheduleDrill tells when the next drill is due, and how long after the schedule's own the one behind it comes.
+func (d *Daemon) scheduleDrill(due time.Time) {
+	regular := d.Drill.Schedule.Next(due)
+	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
+}
+
+// gone tells, once, that the snapshot of a failed drill is no longer there: then nothing is known of those that are.
+func (d *Daemon) gone() bool {
+	last := &d.drills.last
+	if !d.Drill.Here || last.Error == "" || last.Name == "" {
+		return false
+	}
+	l, err := d.Store.List()
+	if err != nil {
+		return false // the next run has more to say of that
+	}
+	if slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == last.Name }) {
+		return false
+	}
+	last.Name = ""
+	return true
 }
 
 // recordDrill tells of a drill and of the verification it begins with: damage is a word against the snapshot itself, other failures are not.
@@ -75,100 +118,36 @@ func (d *Daemon) recordDrill(r DrillReport) {
 	d.Recorder.Drilled(r.At, r.Name, r.Took)
 }
 
-// drillLoop does a drill whenever one is due, beside the cycles: at once after the first snapshot of all.
-func (d *Daemon) drillLoop(ctx context.Context, last DrillReport) {
-	due := d.clock()
-	failures, empty := 0, 0
-	switch {
-	case last.Error != "":
-		failures = 1
-		due = d.nextDrill(last.At, failures)
-	case !last.At.IsZero():
-		due = d.Drill.Schedule.Next(last.At)
-	}
-	for d.waitDrill(ctx, due) {
-		began := d.clock()
-		d.Recorder.Attempt(metrics.Drill, began)
-		r, err := d.Drill.Do(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		r.At = d.clock()
-		r.Took = r.At.Sub(began)
-		if errors.Is(err, snapshot.ErrNotFound) {
-			d.Recorder.Skipped(metrics.Drill, r.At, metrics.NoSnapshot)
-			empty++
-			d.waitSnapshot(ctx, backoff(empty))
-			due = d.clock()
-			continue
-		}
-		empty = 0
-		if failures++; err == nil {
-			failures = 0
-		}
-		due = d.nextDrill(r.At, failures)
-		d.drilled(r, err, due)
-	}
-}
-
-// nextDrill is the schedule's, or after a failure an earlier one.
-func (d *Daemon) nextDrill(now time.Time, failures int) time.Time {
-	next := d.Drill.Schedule.Next(now)
-	if failures == 0 {
-		return next
-	}
-	if again := now.Add(min(firstDrillPause<<min(failures-1, 16), maxDrillPause)); again.Before(next) {
-		return again
-	}
-	return next
-}
-
 // drilled tells of a drill, in the metrics, the log and to the next process.
-func (d *Daemon) drilled(r DrillReport, err error, next time.Time) {
-	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration": r.Took.Round(time.Millisecond), "next_drill": stamp(next)})
+func (d *Daemon) drilled(r DrillReport, err error) {
+	due := d.drills.last.Due
+	if due.IsZero() {
+		due = d.drills.next
+	}
+	d.drills.next = d.nextDrill(r.At, d.drills.failures)
+	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(r.Took), "next_drill": stamp(d.drills.next)})
 	if r.Name != "" {
 		log = log.WithField("snapshot", r.Name)
 	}
-	if errors.Is(err, ErrSkipped) {
+	switch {
+	case errors.Is(err, ErrSkipped):
 		d.Recorder.Skipped(metrics.Drill, r.At, d.reason(metrics.Drill, err))
 		log.WithError(err).Warn("restore drill left out")
-		return
-	}
-	if err != nil {
-		r.Error, r.Reason = err.Error(), d.reason(metrics.Drill, err)
-		r.Passed = d.lastDrill.Passed
+		r = d.drills.last
+		r.Due = due
+	case err != nil:
+		r.Error, r.Reason, r.Failures = err.Error(), d.reason(metrics.Drill, err), d.drills.last.Failures+1
+		r.Passed, r.Due = d.drills.last.Passed, due
 		log.WithError(err).Error("restore drill failed: this snapshot might not come back")
-	} else {
+		d.recordDrill(r)
+	default:
 		r.Passed = r.At
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
+		d.recordDrill(r)
 	}
-	d.lastDrill = r
-	d.recordDrill(r)
-	if err := d.Drill.Keep(r); err != nil {
+	d.scheduleDrill(d.drills.next)
+	d.drills.last = r
+	if err := d.Drill.Note.Keep(r); err != nil {
 		log.WithError(err).Warn("keeping the drill's result failed; after a restart it will be done again")
-	}
-}
-
-// waitDrill returns true once due is reached, false when ctx has ended. The clock may be set and the machine may sleep.
-func (d *Daemon) waitDrill(ctx context.Context, due time.Time) bool {
-	for ctx.Err() == nil {
-		left := due.Sub(d.clock())
-		if left <= 0 {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(min(left, lookInterval)):
-		}
-	}
-	return false
-}
-
-// waitSnapshot returns once a snapshot was taken, or after so long: one that is wanted from the bucket comes there later.
-func (d *Daemon) waitSnapshot(ctx context.Context, limit time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-d.taken:
-	case <-time.After(limit):
 	}
 }

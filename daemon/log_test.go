@@ -2,8 +2,11 @@ package daemon_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +60,38 @@ func TestLinesOfADayWithoutEtcd(t *testing.T) {
 		got := b.perLevel()
 		if got[atInfo] != 2 || got[atError] != len(b.begun) || got[atError] > 24*18 || len(got) != 2 {
 			t.Errorf("lines: %v of %d tries, want 2 of info and at most 18 errors an hour", got, len(b.begun))
+		}
+	})
+}
+
+// What stands in a line beside its message is in the documentation, and each duration is a number of seconds.
+func TestFieldsAreDocumented(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text, err := os.ReadFile(filepath.Join("..", "docs", "METRICS.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBed(t, "*/10 * * * *")
+		newPasses(b).broken = func(n int) bool { return n == 1 }
+		newNotebook(b)
+		newDrills(b, "@hourly").end = func(n int) error { return []error{nil, errNotWhole, daemon.ErrSkipped}[n%3] }
+		b.run = []outcome{{err: errDown}, {takes: 11 * time.Minute}, {err: fmt.Errorf("%w: the leader", daemon.ErrSkipped)}}
+		b.runFor(5 * time.Hour)
+		b.runFor(time.Minute)
+		seen := map[string]bool{}
+		for _, e := range b.log.AllEntries() {
+			for field, v := range e.Data {
+				seen[field] = true
+				if !strings.Contains(string(text), "| `"+field+"` |") {
+					t.Errorf("docs/METRICS.md has no line for %s: %q", field, e.Message)
+				}
+				if _, is := v.(time.Duration); is {
+					t.Errorf("%s of %q is in nanoseconds", field, e.Message)
+				}
+			}
+		}
+		if len(seen) < 20 {
+			t.Errorf("the story has only the fields %v", seen)
 		}
 	})
 }

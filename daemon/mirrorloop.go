@@ -49,7 +49,7 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 // logMirror writes a pass's closing line. A pass that found everything in place is not worth one.
 func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) {
 	log := d.Log.WithFields(logrus.Fields{
-		"run": runID(), "uploaded": len(done.Uploaded), "pruned": len(done.Removed), "duration": took.Round(time.Millisecond),
+		"run": runID(), "uploaded": len(done.Uploaded), "pruned": len(done.Removed), "duration_seconds": seconds(took),
 	})
 	if done.Listed {
 		log = log.WithField("waiting", done.Waiting)
@@ -62,7 +62,7 @@ func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) 
 	}
 	switch {
 	case err != nil:
-		log.WithError(err).WithField("retry_in", pause).Error("mirroring failed; local snapshots are safe")
+		log.WithError(err).WithField("retry_in_seconds", seconds(pause)).Error("mirroring failed; local snapshots are safe")
 	case len(done.Uploaded)+len(done.Removed)+done.Locked+done.Swept > 0:
 		log.Info("mirrored")
 	default:

@@ -12,7 +12,7 @@ import (
 // Recorder hears what becomes of the work; *metrics.Metrics is one and says what each call means. Its methods return at
 // once. A run that the program's own end cuts off is told to nobody.
 type Recorder interface {
-	Schedule(next time.Time, interval time.Duration)
+	Schedule(k metrics.Kind, next time.Time, interval time.Duration)
 	Attempt(k metrics.Kind, at time.Time)
 	Failed(k metrics.Kind, at time.Time, name string, r metrics.Reason, message string)
 	Skipped(k metrics.Kind, at time.Time, r metrics.Reason)
@@ -28,6 +28,9 @@ type Recorder interface {
 
 	// Recalled tells of a success before the start that became known only after Rebuilt.
 	Recalled(k metrics.Kind, at time.Time)
+	// Failing tells how many runs in a row failed before the start, and Started when the daemon was started of late.
+	Failing(k metrics.Kind, runs int)
+	Started(at ...time.Time)
 	// Rebuilt ends the telling of what was before the start.
 	Rebuilt()
 }
@@ -35,7 +38,7 @@ type Recorder interface {
 // deaf is the Recorder of who wants to hear nothing.
 type deaf struct{}
 
-func (deaf) Schedule(time.Time, time.Duration)                                      {}
+func (deaf) Schedule(metrics.Kind, time.Time, time.Duration)                        {}
 func (deaf) Attempt(metrics.Kind, time.Time)                                        {}
 func (deaf) Failed(metrics.Kind, time.Time, string, metrics.Reason, string)         {}
 func (deaf) Skipped(metrics.Kind, time.Time, metrics.Reason)                        {}
@@ -48,6 +51,8 @@ func (deaf) Waiting([]metrics.Snapshot)                                         
 func (deaf) Uploaded(metrics.Snapshot, time.Duration)                               {}
 func (deaf) MirrorDone(time.Time, int)                                              {}
 func (deaf) Recalled(metrics.Kind, time.Time)                                       {}
+func (deaf) Failing(metrics.Kind, int)                                              {}
+func (deaf) Started(...time.Time)                                                   {}
 func (deaf) Rebuilt()                                                               {}
 
 // plain is an entry in the recorder's words; what only its manifest tells is left open.
@@ -80,15 +85,19 @@ func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
 	return out
 }
 
-// rebuild tells what the directory knows of the time before the start.
-func (d *Daemon) rebuild(l snapshot.Listing, due, regular time.Time) {
+// rebuild tells what the directory knows of the time before the start. The newest snapshot was taken at last.
+func (d *Daemon) rebuild(l snapshot.Listing, last, due, regular time.Time) {
 	d.inventory(l)
 	if e, ok := Newest(l, d.Node, d.clock()); ok {
 		d.Recorder.SnapshotDone(e.Name.Time, d.known[e.Name], 0, 0)
 	}
+	cutOff := d.recallRuns(last)
 	d.schedule(due, regular)
-	d.lastDrill = d.recall()
+	d.recallDrills(last)
 	d.Recorder.Rebuilt()
+	if cutOff {
+		d.countCutOff()
+	}
 }
 
 // look tells of snapshots that came or went by hand. A directory that can't be read is the next run's news.
@@ -127,7 +136,7 @@ func (d *Daemon) inventory(l snapshot.Listing) {
 // schedule tells when the next snapshot is due, which may be another try of a run, and how long after the schedule's own
 // run at regular the one behind it comes.
 func (d *Daemon) schedule(due, regular time.Time) {
-	d.Recorder.Schedule(due, max(d.Schedule.Next(regular).Sub(regular), 0))
+	d.Recorder.Schedule(metrics.Snapshots, due, max(d.Schedule.Next(regular).Sub(regular), 0))
 }
 
 // reason is the class of an error, of those the metrics know.

@@ -53,8 +53,20 @@ func shown(list ...metrics.Snapshot) string {
 	return strings.Join(out, ", ")
 }
 
-func (e *ears) Schedule(next time.Time, interval time.Duration) {
+func (e *ears) Schedule(k metrics.Kind, next time.Time, interval time.Duration) {
+	if k != metrics.Snapshots { // of which most tests are
+		e.add("schedule %s %s every %s", k, next, interval)
+		return
+	}
 	e.add("schedule %s every %s", next, interval)
+}
+
+func (e *ears) Failing(k metrics.Kind, runs int) { e.add("failing %s %d", k, runs) }
+
+func (e *ears) Started(at ...time.Time) {
+	for _, t := range at {
+		e.add("started %s", t)
+	}
 }
 func (e *ears) Attempt(k metrics.Kind, at time.Time) { e.add("attempt %s %s", k, at) }
 func (e *ears) Failed(k metrics.Kind, at time.Time, name string, r metrics.Reason, message string) {

@@ -96,7 +96,7 @@ func TestFailureIsToldOnceWithItsReasonAndTheNextTry(t *testing.T) {
 			if e.Level.String() != atError {
 				continue
 			}
-			if err, _ := e.Data["error"].(error); !errors.Is(err, errDown) || e.Data["next"] != "2000-01-01T00:00:08Z" || e.Data["duration"] != 3*time.Second {
+			if err, _ := e.Data["error"].(error); !errors.Is(err, errDown) || e.Data["next"] != "2000-01-01T00:00:08Z" || e.Data["duration_seconds"] != 3.0 {
 				t.Errorf("fields: %v", e.Data)
 			}
 		}

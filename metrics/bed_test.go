@@ -27,7 +27,7 @@ var noon = time.Date(2026, 11, 22, 12, 12, 30, 0, time.UTC)
 func options(now *time.Time) metrics.Options {
 	return metrics.Options{
 		Version: "1.2.3", Node: "node-a", Mirror: true, Verify: true, Drill: true,
-		FreeBytes: func() (int64, error) { return 41 * gib, nil },
+		FreeBytes: func() (int64, error) { return 41 * gib, nil }, MinFree: gib,
 		RestoreCommand: func(name string, from metrics.Place) string {
 			return fmt.Sprintf("etcd-rolling-backup restore --from %s --data-dir /var/lib/etcd %s", from, name)
 		},
@@ -70,7 +70,7 @@ func well(now *time.Time) *metrics.Metrics {
 	newest := list[0]
 	m.Attempt(metrics.Snapshots, newest.Time)
 	m.SnapshotDone(newest.Time.Add(4*time.Second), newest, 3*time.Second+200*time.Millisecond, 400*time.Millisecond)
-	m.Schedule(newest.Time.Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Snapshots, newest.Time.Add(time.Hour), time.Hour)
 	m.Member(newest.Time, 231*mib, true, nil)
 	m.Attempt(metrics.Mirror, newest.Time.Add(5*time.Second))
 	m.Uploaded(newest, 6*time.Second)
@@ -82,6 +82,8 @@ func well(now *time.Time) *metrics.Metrics {
 	}
 	m.Attempt(metrics.Drill, list[4].Time)
 	m.Drilled(list[4].Time.Add(14*time.Minute), list[4].Name, 35*time.Second)
+	m.Schedule(metrics.Drill, time.Unix(1795380000, 0), 24*time.Hour)
+	m.Started(now.Add(-26*time.Hour), now.Add(-50*time.Minute))
 	return m
 }
 

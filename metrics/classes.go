@@ -41,6 +41,7 @@ const (
 	Contents    Reason = "contents"    // the restored etcd holds something else than the snapshot
 	Role        Reason = "role"        // left to another member
 	NoSnapshot  Reason = "no_snapshot" // nothing there to work on
+	CutOff      Reason = "cut_off"     // the daemon crashed in the midst of it
 
 	Config      Reason = "config"
 	Credentials Reason = "credentials"
@@ -68,6 +69,9 @@ const (
 
 func kinds() []Kind { return []Kind{Snapshots, Mirror, Verify, Drill} }
 
+// scheduled are the kinds that have a schedule of their own. The mirror follows the snapshots, and a verification is part of a drill.
+func scheduled() []Kind { return []Kind{Snapshots, Drill} }
+
 func places() []Place { return []Place{Local, S3} }
 
 func stages() []string { return []string{"stream", "fsync", "upload", "verify", "drill"} }
@@ -85,7 +89,7 @@ func s3Reasons() []Reason {
 func failures(k Kind) []Reason {
 	switch k {
 	case Snapshots:
-		return []Reason{Unreachable, Credentials, Certificate, Config, Learner, Stalled, Timeout, LowSpace, Disk, Damaged, Other}
+		return []Reason{Unreachable, Credentials, Certificate, Config, Learner, Stalled, Timeout, LowSpace, Disk, Damaged, CutOff, Other}
 	case Mirror:
 		return slices.Concat([]Reason{Damaged, Disk}, s3Reasons())
 	case Verify:

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	// The file system is asked outside the lock: should it hang, the work goes on.
 	if free, ok := m.free(); ok {
 		s.gauge(diskFree, float64(free))
+		s.gauge(minFree, float64(m.o.MinFree))
 	}
 	s.gauge(buildInfo, 1, m.o.Version, runtime.Version())
 	m.mu.Lock()
@@ -63,9 +65,16 @@ func (s *scrape) truth(name string, yes bool, labels ...string) {
 
 func (s *scrape) schedule(st *state, now time.Time) {
 	s.truth(readyFamily, len(st.reasons(now)) == 0)
-	if !st.next.IsZero() {
-		s.gauge(nextRun, seconds(st.next))
-		s.gauge(scheduleInterval, st.interval.Seconds())
+	s.gauge(recentStarts, float64(st.startsSince(now.Add(-crashWindow))))
+	for _, k := range scheduled() {
+		p := st.plans[k]
+		if p.next.IsZero() || !st.switched[k] {
+			continue
+		}
+		s.gauge(nextRun, seconds(p.next), string(k))
+		s.gauge(scheduleInterval, p.interval.Seconds(), string(k))
+		// In the moment between a run's end and the word of the next one nothing is due yet.
+		s.gauge(dueRun, seconds(cmp.Or(p.due, p.next)), string(k))
 	}
 	for _, k := range kinds() {
 		if !st.switched[k] {

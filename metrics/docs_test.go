@@ -142,7 +142,7 @@ func full() *Metrics {
 	m.Inventory(S3, nil)
 	m.Rebuilt()
 	m.SnapshotDone(now, Snapshot{Name: "a", Time: now, Size: 1, RawSize: 2, Revision: 3}, 1, 1)
-	m.Schedule(now, 1)
+	m.Schedule(Snapshots, now, 1)
 	m.Member(now, 1, true, nil)
 	m.Drilled(now, "a", 1)
 	return m

@@ -15,16 +15,19 @@ func (s *state) summary(now time.Time) string {
 	last := "No snapshot has been taken yet"
 	if x, any := s.newest(now, s.whole); any {
 		last = "Last good snapshot " + relative(x.Time, now)
+	} else if x, any := s.newest(now, whichever); any {
+		last = "No good snapshot, the newest is damaged and was taken " + relative(x.Time, now)
 	}
+	next := s.plans[Snapshots].next
 	switch {
 	case s.tracks[Snapshots].running:
 		return last + ", one under way now."
-	case s.next.IsZero():
+	case next.IsZero():
 		return last + "."
-	case !s.next.After(now):
+	case !next.After(now):
 		return last + ", next due now."
 	}
-	return last + ", next " + relative(s.next, now) + "."
+	return last + ", next " + relative(next, now) + "."
 }
 
 // facts are the page's figures. free is below 0 where it is not known.
@@ -32,12 +35,16 @@ func (s *state) facts(rows []row, now time.Time, free int64) []fact {
 	out := []fact{s.lastFact(now), s.nextFact(now), s.diskFact(free)}
 	if s.switched[Mirror] {
 		out = append(out, s.mirrorFact(now))
+	} else {
+		out = append(out, off("In S3", "no bucket is given"))
 	}
 	if s.switched[Verify] {
 		out = append(out, s.verifyFact(rows, now))
 	}
 	if s.switched[Drill] {
 		out = append(out, s.drillFact(now))
+	} else {
+		out = append(out, off("Last restore drill", "nothing proves that a snapshot comes back"))
 	}
 	if !s.member.seen.IsZero() {
 		out = append(out, s.etcdFact(now))
@@ -48,7 +55,12 @@ func (s *state) facts(rows []row, now time.Time, free int64) []fact {
 func (s *state) lastFact(now time.Time) fact {
 	x, any := s.newest(now, s.whole)
 	if !any {
-		return fact{Label: "Last good snapshot", Value: s.never()}
+		f := fact{Label: "Last good snapshot", Value: s.never()}
+		if x, any := s.newest(now, whichever); any {
+			f.Value, f.Tone = "none", bad
+			f.More = append(f.More, "the newest, of "+absolute(x.Time)+", is damaged")
+		}
+		return f
 	}
 	f := fact{Label: "Last good snapshot", Value: relative(x.Time, now), More: []string{absolute(x.Time), size(x.Size)}}
 	if x.RawSize > 0 {
@@ -59,21 +71,22 @@ func (s *state) lastFact(now time.Time) fact {
 
 func (s *state) nextFact(now time.Time) fact {
 	f := fact{Label: "Next snapshot", Value: notKnown}
+	next, interval := s.plans[Snapshots].next, s.plans[Snapshots].interval
 	switch {
 	case s.tracks[Snapshots].running:
 		f.Value = "under way"
 		f.More = append(f.More, "since "+absolute(s.tracks[Snapshots].attempt))
-	case s.next.IsZero():
+	case next.IsZero():
 		return f
-	case s.next.After(now):
-		f.Value = relative(s.next, now)
-		f.More = append(f.More, absolute(s.next))
+	case next.After(now):
+		f.Value = relative(next, now)
+		f.More = append(f.More, absolute(next))
 	default:
 		f.Value = "due now"
-		f.More = append(f.More, absolute(s.next))
+		f.More = append(f.More, absolute(next))
 	}
-	if s.interval > 0 {
-		f.More = append(f.More, "every "+span(s.interval))
+	if interval > 0 {
+		f.More = append(f.More, "every "+span(interval))
 	}
 	return f
 }
@@ -149,10 +162,17 @@ func (s *state) drillFact(now time.Time) fact {
 		f.Value = "passed " + relative(t.success, now)
 		f.More = append(f.More, absolute(t.success))
 	}
-	if t.running {
+	switch next := s.plans[Drill].next; {
+	case t.running:
 		f.More = append(f.More, "one is under way")
+	case next.After(now):
+		f.More = append(f.More, "next "+relative(next, now))
 	}
 	return f
+}
+
+func off(label, meaning string) fact {
+	return fact{Label: label, Value: "off", More: []string{meaning}}
 }
 
 func (s *state) etcdFact(now time.Time) fact {

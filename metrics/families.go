@@ -12,6 +12,7 @@ const (
 	failuresInRow     = "failures_in_a_row"
 	inProgress        = "in_progress"
 	nextRun           = "next_run_timestamp_seconds"
+	dueRun            = "due_timestamp_seconds"
 	scheduleInterval  = "schedule_interval_seconds"
 	newestRaw         = "newest_raw_bytes"
 	newestArchive     = "newest_archive_bytes"
@@ -27,6 +28,8 @@ const (
 	uploadedBytes     = "uploaded_bytes_total"
 	s3ErrorsTotal     = "s3_errors_total"
 	diskFree          = "disk_free_bytes"
+	minFree           = "min_free_bytes"
+	recentStarts      = "recent_starts"
 	etcdSeen          = "etcd_seen_timestamp_seconds"
 	etcdDatabase      = "etcd_database_bytes"
 	etcdLeader        = "etcd_has_leader"
@@ -67,7 +70,7 @@ func words[T ~string](in []T) []string {
 
 // families are all there are, but for those of the Go and process collectors.
 func families() []family {
-	kind := label{"kind", words(kinds())}
+	kind, plan := label{"kind", words(kinds())}, label{"kind", words(scheduled())}
 	place := label{"place", words(places())}
 	return []family{
 		{readyFamily, typeGauge, "Whether /readyz says that all is well: 1 or 0.", nil},
@@ -76,13 +79,14 @@ func families() []family {
 		}},
 		{lastSuccess, typeGauge, "When a run last succeeded, also before a restart." + neverIsZero, []label{kind}},
 		{lastAttempt, typeGauge, "When a run last began, or as much of it as the snapshots tell after a restart." + neverIsZero, []label{kind}},
-		{failuresInRow, typeGauge, "Runs that failed since the last one that did not, or since the start.", []label{kind}},
+		{failuresInRow, typeGauge, "Runs that failed since the last one that did not; those of snapshots and drills also before a restart.", []label{kind}},
 		{inProgress, typeGauge, "Whether a run is under way: 1 or 0.", []label{kind}},
 		{stageSeconds, typeHistogram, "How long the stages of runs took; stream includes compressing and writing, upload is one archive.", []label{
 			{"stage", stages()},
 		}},
-		{nextRun, typeGauge, "When the next snapshot is due." + absentUntilKnown, nil},
-		{scheduleInterval, typeGauge, "Time between the next scheduled snapshot and the one after." + absentUntilKnown, nil},
+		{nextRun, typeGauge, "When the next run begins, which may be another try." + absentUntilKnown, []label{plan}},
+		{dueRun, typeGauge, "When the run was or is due that is still to be done. Neither another try nor a restart moves it." + absentUntilKnown, []label{plan}},
+		{scheduleInterval, typeGauge, "Time between the next scheduled run and the one after." + absentUntilKnown, []label{plan}},
 		{newestRaw, typeGauge, "Bytes of the newest snapshot's database before compression." + absentUntilKnown, nil},
 		{newestArchive, typeGauge, "Bytes of the newest snapshot's archive." + absentWithoutAny, nil},
 		{newestRevision, typeGauge, "Revision of the newest snapshot." + absentUntilKnown, nil},
@@ -97,6 +101,8 @@ func families() []family {
 		{uploadedBytes, typeCounter, "Bytes of the archives brought to S3 since the start.", nil},
 		{s3ErrorsTotal, typeCounter, "Errors of S3 since the start, by class.", []label{{"class", words(s3Reasons())}}},
 		{diskFree, typeGauge, "Bytes free for the backup in its file system. Absent when the system does not tell.", nil},
+		{minFree, typeGauge, "Bytes that snapshots leave free in that file system. Absent where the space is not known.", nil},
+		{recentStarts, typeGauge, "Starts of the daemon within the last hour, this one included.", nil},
 		{etcdSeen, typeGauge, "When etcd last told the values below." + absentWithoutSeen, nil},
 		{etcdDatabase, typeGauge, "Size of the member's database file." + absentWithoutSeen, nil},
 		{etcdLeader, typeGauge, "Whether the member knew a leader: 1 or 0." + absentWithoutSeen, nil},

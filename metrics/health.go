@@ -8,20 +8,24 @@ import (
 const (
 	// tolerated is how many failures in a row of snapshots or of the mirror are no news yet: the next try may mend them.
 	tolerated = 2
-	// graceMin and graceMax bound how late a run may be, half of the schedule's interval.
-	graceMin = 2 * time.Minute
-	graceMax = 30 * time.Minute
+	// toleratedStarts is how often within crashWindow a daemon may be started: people try settings.
+	toleratedStarts = 5
+	crashWindow     = time.Hour
 )
 
-// grace is how late a snapshot may be. The daemon begins runs within seconds, so it is for the runs themselves and for trying
-// again.
-func (s *state) grace() time.Duration {
-	return min(max(s.interval/2, graceMin), graceMax)
+// grace is how late a run of this kind may be, half of its schedule's interval. The daemon begins runs within seconds, so it is for
+// the runs themselves and for trying again, which drills do with longer pauses.
+func (s *state) grace(k Kind) time.Duration {
+	low, high := 2*time.Minute, 30*time.Minute
+	if k == Drill {
+		low, high = 2*time.Hour, 24*time.Hour
+	}
+	return min(max(s.plans[k].interval/2, low), high)
 }
 
-// patience is how long after it was due a run may be under way: a large database may take longer than the grace. Once the
+// patience is how long after it was due a snapshot may be under way: a large database may take longer than the grace. Once the
 // next one is due too, it is late in any case.
-func (s *state) patience() time.Duration { return max(s.grace(), s.interval) }
+func (s *state) patience() time.Duration { return max(s.grace(Snapshots), s.plans[Snapshots].interval) }
 
 // reasons tells why not all is well; none: it is.
 func (s *state) reasons(now time.Time) []string {
@@ -31,6 +35,9 @@ func (s *state) reasons(now time.Time) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	s.snapshotReasons(now, add)
+	if n := s.startsSince(now.Add(-crashWindow)); n > toleratedStarts {
+		add("the daemon was started %d times within an hour, the last at %s", n, absolute(s.starts[len(s.starts)-1]))
+	}
 	if s.switched[Mirror] {
 		s.mirrorReasons(now, add)
 	}
@@ -41,34 +48,60 @@ func (s *state) reasons(now time.Time) []string {
 	if t := s.tracks[Verify]; t.failures > 0 && (t.reason != Damaged || len(damaged) == 0) {
 		add("verification%s failed: %s", of(t.name), t.because())
 	}
-	if t := s.tracks[Drill]; t.failures > 0 {
-		add("restore drill%s failed: %s", of(t.name), t.because())
+	if s.switched[Drill] {
+		s.drillReasons(now, add)
 	}
 	return out
 }
 
 func (s *state) snapshotReasons(now time.Time, add func(string, ...any)) {
-	t := s.tracks[Snapshots]
-	late := now.Sub(s.due)
+	t, due := s.tracks[Snapshots], s.plans[Snapshots].due
+	late := now.Sub(due)
 	switch {
-	case s.due.IsZero():
+	case due.IsZero():
 	case t.running && late > s.patience():
-		add("the snapshot due at %s is under way since %s and not done", absolute(s.due), absolute(t.attempt))
-	case !t.running && late > s.grace():
-		add("no snapshot since the one due at %s, %s late", absolute(s.due), span(late))
+		add("the snapshot due at %s is under way since %s and not done", absolute(due), absolute(t.attempt))
+	case !t.running && late > s.grace(Snapshots):
+		add("no snapshot since the one due at %s, %s late", absolute(due), span(late))
 	}
 	if t.failures > tolerated {
 		add("%d snapshots failed in a row, the last at %s: %s", t.failures, absolute(t.failed), t.because())
 	}
-	if _, any := s.newest(now, whichever); !any && t.settled.IsZero() {
+	_, any := s.newest(now, whichever)
+	switch {
+	case any || t.settled.After(t.success): // or left to another member
+	case t.success.IsZero():
 		add("there is no snapshot yet")
+	default:
+		add("there is no snapshot any more")
 	}
+}
+
+func (s *state) drillReasons(now time.Time, add func(string, ...any)) {
+	t, due := s.tracks[Drill], s.plans[Drill].due
+	if t.failures > 0 {
+		add("restore drill%s failed: %s", of(t.name), t.because())
+	}
+	if late := now.Sub(due); !due.IsZero() && late > s.grace(Drill) {
+		add("no restore drill has passed since the one due at %s, %s late", absolute(due), span(late))
+	}
+}
+
+// startsSince counts the starts after that time.
+func (s *state) startsSince(after time.Time) int {
+	n := 0
+	for _, t := range s.starts {
+		if t.After(after) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	t := s.tracks[Mirror]
 	oldest := s.oldestWaiting()
-	if !oldest.IsZero() && now.Sub(oldest) > s.interval+s.grace() {
+	if !oldest.IsZero() && now.Sub(oldest) > s.plans[Snapshots].interval+s.grace(Snapshots) {
 		add("%s for S3, the oldest since %s", count(len(s.waiting), "snapshot waits", "snapshots wait"), absolute(oldest))
 	}
 	_, known := s.stock[S3]

@@ -31,13 +31,14 @@ func TestHealth(t *testing.T) {
 		"late, within grace":   {func(*metrics.Metrics) {}, after(time.Hour + 30*time.Minute), ""},
 		"late":                 {func(*metrics.Metrics) {}, after(time.Hour + 31*time.Minute), "no snapshot since the one due at 2026-11-22 13:00:00 UTC, 31 min late"},
 		"late, schedule of seconds": {func(m *metrics.Metrics) {
-			m.Schedule(after(2*time.Second), 2*time.Second)
+			m.Schedule(metrics.Snapshots, after(2*time.Second), 2*time.Second)
 		}, after(2*time.Minute + 2*time.Second), ""},
 		"late after two minutes, schedule of seconds": {func(m *metrics.Metrics) {
-			m.Schedule(after(2*time.Second), 2*time.Second)
+			m.Schedule(metrics.Snapshots, after(2*time.Second), 2*time.Second)
 		}, after(2*time.Minute + 3*time.Second), "no snapshot since"},
 		"late after half an hour, daily schedule": {func(m *metrics.Metrics) {
-			m.Schedule(after(24*time.Hour), 24*time.Hour)
+			m.Skipped(metrics.Snapshots, after(time.Minute), metrics.Role)
+			m.Schedule(metrics.Snapshots, after(24*time.Hour), 24*time.Hour)
 		}, after(24*time.Hour + 31*time.Minute), "no snapshot since"},
 		"under way, longer than the grace": {func(m *metrics.Metrics) {
 			m.Attempt(metrics.Snapshots, after(time.Hour))
@@ -55,29 +56,46 @@ func TestHealth(t *testing.T) {
 		}, after(time.Hour + time.Minute), "3 snapshots failed in a row, the last at 2026-11-22 13:00:02 UTC: first; second"},
 		"trying again does not move what was due": {func(m *metrics.Metrics) {
 			failedRuns(m, metrics.Snapshots, 2, "m")
-			m.Schedule(after(95*time.Minute), time.Hour)
+			m.Schedule(metrics.Snapshots, after(95*time.Minute), time.Hour)
 		}, after(91 * time.Minute), "no snapshot since the one due at 2026-11-22 13:00:00 UTC"},
 		"mended": {func(m *metrics.Metrics) {
 			failedRuns(m, metrics.Snapshots, 5, "m")
 			m.SnapshotDone(after(61*time.Minute), taken(after(time.Hour), mib, 101), 0, 0)
-			m.Schedule(after(2*time.Hour), time.Hour)
+			m.Schedule(metrics.Snapshots, after(2*time.Hour), time.Hour)
 		}, after(62 * time.Minute), ""},
 		"left to another member": {func(m *metrics.Metrics) {
 			m.Attempt(metrics.Snapshots, after(time.Hour))
 			m.Skipped(metrics.Snapshots, after(time.Hour), metrics.Role)
-			m.Schedule(after(2*time.Hour), time.Hour)
+			m.Schedule(metrics.Snapshots, after(2*time.Hour), time.Hour)
 		}, after(2*time.Hour + time.Minute), ""},
-		"clock set back": {func(m *metrics.Metrics) { m.Schedule(after(-2*time.Hour), time.Hour) }, after(-2 * time.Hour), "there is no snapshot"},
+		"all snapshots are gone": {func(m *metrics.Metrics) {
+			m.SnapshotDone(after(0), x, 0, 0)
+			for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
+				m.Inventory(p, nil)
+			}
+		}, after(time.Minute), "there is no snapshot any more"},
+		"started five times within an hour": {func(m *metrics.Metrics) {
+			m.Started(after(-time.Hour), after(1*time.Minute), after(2*time.Minute), after(3*time.Minute), after(4*time.Minute), after(5*time.Minute))
+		}, after(5 * time.Minute), ""},
+		"a crash loop": {func(m *metrics.Metrics) {
+			m.Started(after(0), after(1*time.Minute), after(2*time.Minute), after(3*time.Minute), after(4*time.Minute), after(5*time.Minute))
+		}, after(5 * time.Minute), "the daemon was started 6 times within an hour, the last at 2026-11-22 12:05:00 UTC"},
+		"a crash loop that has ended": {func(m *metrics.Metrics) {
+			m.Started(after(0), after(1*time.Minute), after(2*time.Minute), after(3*time.Minute), after(4*time.Minute), after(5*time.Minute))
+		}, after(time.Hour), ""},
+		"clock set back": {func(m *metrics.Metrics) { m.Schedule(metrics.Snapshots, after(-2*time.Hour), time.Hour) }, after(-2 * time.Hour), "there is no snapshot"},
 
 		"waiting within interval and grace": {func(m *metrics.Metrics) { m.Waiting([]metrics.Snapshot{x}) }, after(90 * time.Minute), ""},
 		"waiting for longer": {func(m *metrics.Metrics) {
 			m.Waiting([]metrics.Snapshot{x})
-			m.Schedule(after(3*time.Hour), time.Hour)
+			m.Skipped(metrics.Snapshots, after(time.Hour), metrics.Role) // so that no other is due
+			m.Schedule(metrics.Snapshots, after(3*time.Hour), time.Hour)
 		}, after(91 * time.Minute), "1 snapshot waits for S3, the oldest since 2026-11-22 12:00:00 UTC"},
 		"waiting, pruned meanwhile": {func(m *metrics.Metrics) {
 			m.Waiting([]metrics.Snapshot{x})
 			m.Pruned(metrics.Local, x.Name)
-			m.Schedule(after(3*time.Hour), time.Hour)
+			m.Skipped(metrics.Snapshots, after(time.Hour), metrics.Role) // so that no other is due
+			m.Schedule(metrics.Snapshots, after(3*time.Hour), time.Hour)
 		}, after(91 * time.Minute), ""},
 		"mirror failed twice":       {func(m *metrics.Metrics) { failedRuns(m, metrics.Mirror, 2, "m") }, after(time.Hour), ""},
 		"mirror failed three times": {func(m *metrics.Metrics) { failedRuns(m, metrics.Mirror, 3, "") }, after(time.Hour), "mirroring failed 3 times in a row, the last at 2026-11-22 13:00:02 UTC: other"},
@@ -94,6 +112,28 @@ func TestHealth(t *testing.T) {
 			m.Failed(metrics.Drill, after(time.Minute), x.Name, metrics.Contents, "m")
 			m.Drilled(after(2*time.Minute), x.Name, time.Second)
 		}, after(3 * time.Minute), ""},
+		"drill late, within grace": {func(m *metrics.Metrics) {
+			m.Schedule(metrics.Drill, after(-24*time.Hour), 7*24*time.Hour)
+		}, after(0), ""},
+		"weekly drill late by a day": {func(m *metrics.Metrics) {
+			m.Schedule(metrics.Drill, after(-24*time.Hour), 7*24*time.Hour)
+			m.Schedule(metrics.Drill, after(2*time.Hour), 7*24*time.Hour) // the next try
+		}, after(time.Minute), "no restore drill has passed since the one due at 2026-11-21 12:00:00 UTC, 24 h late"},
+		"drills in want of space are late": {func(m *metrics.Metrics) {
+			m.Schedule(metrics.Drill, after(-3*time.Hour), time.Hour)
+			m.Skipped(metrics.Drill, after(0), metrics.LowSpace)
+			m.Schedule(metrics.Drill, after(time.Hour), time.Hour)
+		}, after(time.Minute), "no restore drill has passed since the one due at 2026-11-22 09:00:00 UTC, 3 h late"},
+		"nothing there to drill": {func(m *metrics.Metrics) {
+			m.Schedule(metrics.Drill, after(-3*time.Hour), time.Hour)
+			m.Skipped(metrics.Drill, after(0), metrics.NoSnapshot)
+			m.Schedule(metrics.Drill, after(time.Hour), time.Hour)
+		}, after(time.Minute), ""},
+		"drilled at last": {func(m *metrics.Metrics) {
+			m.Schedule(metrics.Drill, after(-72*time.Hour), time.Hour)
+			m.Drilled(after(time.Minute), x.Name, time.Second)
+			m.Schedule(metrics.Drill, after(time.Hour), time.Hour)
+		}, after(time.Minute), ""},
 
 		"verification found damage": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
@@ -128,7 +168,7 @@ func TestHealth(t *testing.T) {
 			m.Inventory(metrics.Local, []metrics.Snapshot{older, x})
 			m.Inventory(metrics.S3, []metrics.Snapshot{older, x})
 			m.Rebuilt()
-			m.Schedule(after(time.Hour), time.Hour)
+			m.Schedule(metrics.Snapshots, after(time.Hour), time.Hour)
 			c.story(m)
 			ok, reasons := m.Health(now)
 			one := strings.Join(reasons, "\n")
@@ -150,7 +190,7 @@ func TestS3NeverSeen(t *testing.T) {
 	now := noon
 	m := metrics.New(options(&now))
 	m.Inventory(metrics.Local, history(now))
-	m.Schedule(now.Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
 	m.Rebuilt()
 	if _, reasons := m.Health(now); len(reasons) != 1 || reasons[0] != "S3 has not been listed since the start yet" {
 		t.Errorf("before the first pass: %v", reasons)
@@ -170,7 +210,7 @@ func TestSwitchedOffIsNotMissed(t *testing.T) {
 	m := metrics.New(metrics.Options{Now: func() time.Time { return now }})
 	m.Rebuilt()
 	m.SnapshotDone(now, taken(now, mib, 1), time.Second, time.Second)
-	m.Schedule(now.Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
 	if ok, reasons := m.Health(now.Add(time.Hour)); !ok {
 		t.Error(reasons)
 	}
@@ -183,10 +223,8 @@ func TestSwitchedOffIsNotMissed(t *testing.T) {
 		}
 	}
 	_, page := get(t, m, "/")
-	for _, word := range []string{"S3", "verification", "drill", "Restore"} {
-		if strings.Contains(page, word) {
-			t.Errorf("the page tells of %s", word)
-		}
+	if strings.Contains(page, "erification") || strings.Count(page, `value">off<`) != 2 {
+		t.Errorf("the page is to say that S3 and drills are off, and nothing else of them:\n%s", page)
 	}
 }
 

@@ -20,6 +20,8 @@ type Options struct {
 	// FreeBytes asks the backup's file system; it is called on each scrape and each page, from several goroutines, and is
 	// to return at once.
 	FreeBytes func() (int64, error)
+	// MinFree is how many bytes snapshots leave free there.
+	MinFree int64
 	// RestoreCommand gives the command line that restores the named snapshot from a place, to be shown as it is.
 	RestoreCommand func(name string, from Place) string
 	// Proves is the place whose copies are verified and drilled; "" is Local.

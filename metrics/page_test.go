@@ -22,9 +22,17 @@ func cases(now *time.Time) map[string]struct {
 	}
 	fresh := metrics.New(options(now))
 	fresh.Inventory(metrics.Local, nil)
-	fresh.Schedule(*now, time.Hour)
+	fresh.Schedule(metrics.Snapshots, *now, time.Hour)
 	fresh.Rebuilt()
+	damaged := well(now)
+	for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
+		damaged.Inventory(p, history(*now)[:1])
+	}
+	damaged.Failed(metrics.Verify, *now, history(*now)[0].Name, metrics.Damaged, "page 17")
 	return map[string]page{
+		"damaged": {damaged, []string{
+			"Needs attention", "No good snapshot, the newest is damaged and was taken 12 min ago, next in 47 min", "the newest, of 2026-11-22 12:00:00 UTC, is damaged",
+		}},
 		"well": {well(now), []string{
 			"All is well", "Last good snapshot 12 min ago, next in 47 min", "2026-11-22 12:00:00 UTC", "34 snapshots", "41.0 GiB free",
 			"--from local --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "48,291,734", "None since the start", "✓ 10 min ago",
@@ -52,7 +60,7 @@ func many(now *time.Time, n int) *metrics.Metrics {
 	m.Inventory(metrics.Local, list)
 	m.Inventory(metrics.S3, list[n/2:])
 	m.SnapshotDone(list[0].Time, list[0], 0, 0)
-	m.Schedule(now.Add(10*time.Minute), 10*time.Minute)
+	m.Schedule(metrics.Snapshots, now.Add(10*time.Minute), 10*time.Minute)
 	m.Rebuilt()
 	return m
 }

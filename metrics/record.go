@@ -16,10 +16,15 @@ func (m *Metrics) Rebuilt() {
 	})
 }
 
-// Schedule tells when the next snapshot is due and how long it is from that to the one after. It is called at the start, with
-// a time that may have passed, and after each run; a run that failed and is tried again may be given as the next.
-func (m *Metrics) Schedule(next time.Time, interval time.Duration) {
-	m.change(func(s *state, _ bool) { s.schedule(next, interval) })
+// Schedule tells when the next run of a kind is due and how long it is from that to the one after. It is called at the start,
+// with a time that may have passed, and after each run; a run that failed and is tried again may be given as the next.
+func (m *Metrics) Schedule(k Kind, next time.Time, interval time.Duration) {
+	m.change(func(s *state, _ bool) { s.schedule(k, next, interval) })
+}
+
+// Started tells when the daemon was started of late, this time included, in order.
+func (m *Metrics) Started(at ...time.Time) {
+	m.change(func(s *state, _ bool) { s.starts = at })
 }
 
 // Attempt tells that a run begins.
@@ -52,9 +57,10 @@ func (m *Metrics) Failed(k Kind, at time.Time, name string, r Reason, message st
 // Skipped tells that a run was left out on purpose.
 func (m *Metrics) Skipped(k Kind, at time.Time, r Reason) {
 	m.change(func(s *state, count bool) {
-		s.skip(k, at)
+		r = within(r, skips(k))
+		s.skip(k, at, r)
 		if count {
-			m.runs.WithLabelValues(string(k), skipped, string(within(r, skips(k)))).Inc()
+			m.runs.WithLabelValues(string(k), skipped, string(r)).Inc()
 		}
 	})
 }
@@ -130,6 +136,15 @@ func (m *Metrics) Recalled(k Kind, at time.Time) {
 	m.change(func(s *state, _ bool) {
 		if t := s.tracks[k]; t.success.IsZero() {
 			t.success = at
+		}
+	})
+}
+
+// Failing tells how many runs in a row have failed before the start; Failed told of the last of them.
+func (m *Metrics) Failing(k Kind, runs int) {
+	m.change(func(s *state, _ bool) {
+		if t := s.tracks[k]; t.failures > 0 {
+			t.failures = runs
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestRestartCountsNothing(t *testing.T) {
 	m.Inventory(metrics.S3, list[1:])
 	m.Waiting(list[:1])
 	m.Pruned(metrics.Local, list[33].Name)
-	m.Schedule(list[0].Time.Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Snapshots, list[0].Time.Add(time.Hour), time.Hour)
 	m.Rebuilt()
 	if ok, reasons := m.Health(now); !ok {
 		t.Error(reasons)
@@ -69,6 +69,33 @@ func TestOldNewsInAnyOrder(t *testing.T) {
 	}
 	if _, body := get(t, m, "/metrics"); !strings.Contains(body, `last_success_timestamp_seconds{kind="snapshot"} 1.79533875e+09`) {
 		t.Error("the last success is not the newest")
+	}
+}
+
+// TestFailuresBeforeTheStart: they stand there with their number and their last error, and what was due is still due.
+func TestFailuresBeforeTheStart(t *testing.T) {
+	now := noon
+	x := taken(now.Add(-3*time.Hour), mib, 1)
+	for name, c := range map[string]struct {
+		at   time.Time
+		want []string
+	}{
+		"after the newest": {now.Add(-time.Minute), []string{
+			"no snapshot since the one due at 2026-11-22 10:12:30 UTC, 2 h late",
+			"7 snapshots failed in a row, the last at 2026-11-22 12:11:30 UTC: etcd is down",
+		}},
+		"before it": {x.Time.Add(-time.Minute), []string{"no snapshot since the one due at 2026-11-22 10:12:30 UTC, 2 h late"}},
+	} {
+		m := metrics.New(metrics.Options{Now: func() time.Time { return now }})
+		m.Inventory(metrics.Local, []metrics.Snapshot{x})
+		m.SnapshotDone(x.Time, x, 0, 0)
+		m.Failed(metrics.Snapshots, c.at, "", metrics.Unreachable, "etcd is down")
+		m.Failing(metrics.Snapshots, 7)
+		m.Schedule(metrics.Snapshots, x.Time.Add(time.Hour), time.Hour)
+		m.Rebuilt()
+		if _, reasons := m.Health(now); !slices.Equal(reasons, c.want) {
+			t.Errorf("%s: %q, want %q", name, reasons, c.want)
+		}
 	}
 }
 

@@ -64,6 +64,8 @@ func TestScrapeTellsWhatIsKnown(t *testing.T) {
 damaged_snapshots 1
 disk_free_bytes 4.4023414784e+10
 drill_passed 0
+due_timestamp_seconds{kind="drill"} 1.79538e+09
+due_timestamp_seconds{kind="snapshot"} 1.7953524e+09
 etcd_alarm{alarm="CORRUPT"} 0
 etcd_alarm{alarm="NOSPACE"} 1
 etcd_alarm{alarm="other"} 0
@@ -87,11 +89,14 @@ last_success_timestamp_seconds{kind="mirror"} 1.795348812e+09
 last_success_timestamp_seconds{kind="snapshot"} 1.795348804e+09
 last_success_timestamp_seconds{kind="verify"} 1.79534892e+09
 locked_snapshots 0
+min_free_bytes 1.073741824e+09
 newest_archive_bytes 4.8234496e+07
 newest_raw_bytes 2.4117248e+08
 newest_revision 4.8291734e+07
-next_run_timestamp_seconds 1.7953524e+09
+next_run_timestamp_seconds{kind="drill"} 1.79538e+09
+next_run_timestamp_seconds{kind="snapshot"} 1.7953524e+09
 ready 0
+recent_starts 1
 runs_total{kind="drill",reason="none",result="success"} 1
 runs_total{kind="drill",reason="start",result="failure"} 1
 runs_total{kind="mirror",reason="credentials",result="failure"} 1
@@ -101,7 +106,8 @@ runs_total{kind="snapshot",reason="unreachable",result="failure"} 4
 runs_total{kind="verify",reason="damaged",result="failure"} 1
 runs_total{kind="verify",reason="none",result="success"} 9
 s3_errors_total{class="credentials"} 1
-schedule_interval_seconds 3600
+schedule_interval_seconds{kind="drill"} 86400
+schedule_interval_seconds{kind="snapshot"} 3600
 snapshots_bytes{place="local"} ` + bytesOf(history(now)) + `
 snapshots_bytes{place="s3"} ` + bytesOf(history(now)[5:]) + `
 snapshots{place="local"} 34

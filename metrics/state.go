@@ -19,13 +19,11 @@ type Snapshot struct {
 
 // state is all that is known. Metrics guards it; its own methods lock nothing and do no I/O.
 type state struct {
-	switched map[Kind]bool // which kinds of work there are
-	rebuilt  bool          // what was there before the start is known
-	next     time.Time
-	// due is when the snapshot was due that has neither been taken nor skipped yet; trying again does not move it.
-	due      time.Time
-	interval time.Duration
+	switched map[Kind]bool  // which kinds of work there are
+	rebuilt  bool           // what was there before the start is known
+	plans    map[Kind]*plan // of the kinds that have a schedule
 	tracks   map[Kind]*track
+	starts   []time.Time          // of the daemon, of late
 	stock    map[Place][]Snapshot // newest first; a missing key: not known
 	waiting  []Snapshot
 	fresh    Snapshot // the newest that this process took, until it is in S3
@@ -37,10 +35,18 @@ type state struct {
 	member   member
 }
 
+// plan is what a schedule has in store for one kind of work.
+type plan struct {
+	next time.Time
+	// due is when the run was due that has neither succeeded nor been settled otherwise yet; trying it again does not move it.
+	due      time.Time
+	interval time.Duration
+}
+
 // track is the recent past of one kind of work.
 type track struct {
 	attempt, success time.Time
-	settled          time.Time // last success or skip
+	settled          time.Time // last success, or skip that left nothing to do
 	failed           time.Time // last failure
 	running          bool
 	failures         int // in a row
@@ -72,7 +78,10 @@ type member struct {
 func newState(kindsOn ...Kind) *state {
 	s := &state{
 		switched: map[Kind]bool{Snapshots: true}, tracks: map[Kind]*track{},
-		stock: map[Place][]Snapshot{}, marks: map[string]mark{},
+		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, plans: map[Kind]*plan{},
+	}
+	for _, k := range scheduled() {
+		s.plans[k] = &plan{}
 	}
 	for _, k := range kindsOn {
 		s.switched[k] = true
@@ -108,8 +117,13 @@ func (s *state) succeeded(k Kind, at time.Time, name string) {
 	if s.rebuilt || at.After(t.failed) {
 		t.failures, t.reason, t.message, t.name = 0, "", "", name
 	}
-	if k == Snapshots {
-		s.due = time.Time{}
+	s.settle(k)
+}
+
+// settle ends the run that was due. Work without a schedule has none.
+func (s *state) settle(k Kind) {
+	if p := s.plans[k]; p != nil {
+		p.due = time.Time{}
 	}
 }
 
@@ -130,20 +144,28 @@ func (s *state) failed(k Kind, at time.Time, name string, r Reason, message stri
 	s.problems = s.problems[:min(len(s.problems), maxProblems)]
 }
 
-func (s *state) skip(k Kind, at time.Time) {
+// skip settles a run, unless something was in its way: then it is still to be done.
+func (s *state) skip(k Kind, at time.Time, r Reason) {
 	t := s.tracks[k]
-	s.stamp(&t.settled, at)
 	t.running = false
+	if k != Snapshots && r != Role && r != NoSnapshot {
+		return
+	}
+	s.stamp(&t.settled, at)
+	s.settle(k)
 	if k == Snapshots {
-		// The run is settled. Verifications and drills that did not take place mend no failure.
+		// Verifications and drills that did not take place mend no failure.
 		t.failures, t.reason, t.message = 0, "", ""
-		s.due = time.Time{}
 	}
 }
 
-func (s *state) schedule(next time.Time, interval time.Duration) {
-	s.next, s.interval = next, interval
-	if s.tracks[Snapshots].failures == 0 || s.due.IsZero() || next.Before(s.due) {
-		s.due = next
+func (s *state) schedule(k Kind, next time.Time, interval time.Duration) {
+	p := s.plans[k]
+	if p == nil {
+		return
+	}
+	p.next, p.interval = next, interval
+	if p.due.IsZero() || next.Before(p.due) {
+		p.due = next
 	}
 }

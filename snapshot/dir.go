@@ -93,9 +93,10 @@ func (d *Dir) List() (Listing, error) {
 		return l, fmt.Errorf("%w: %w", ErrUnusableDir, err)
 	}
 	for _, f := range files {
-		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
+		whole := strings.TrimSuffix(f.Name(), partSuffix)
+		name, nameErr := ParseName(whole)
 		switch {
-		case f.Name() == lockName || strings.TrimSuffix(f.Name(), partSuffix) == drillNote:
+		case f.Name() == lockName || whole == RunNote || whole == DrillNote:
 		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())

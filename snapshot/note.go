@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 )
 
-// drillNote is the file in which the last drill's result outlives the process.
-const drillNote = ".last-drill.json"
+// The files in which what became of the work outlives the process.
+const (
+	RunNote   = ".last-run.json"   // the last run of the schedule
+	DrillNote = ".last-drill.json" // the last restore drill
+)
 
-// DrillNote reads into v what KeepDrillNote was given last; v stays as it is when there was nothing.
-func (d *Dir) DrillNote(v any) error {
-	data, err := os.ReadFile(filepath.Join(d.path, drillNote))
+// ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
+func (d *Dir) ReadNote(name string, v any) error {
+	data, err := os.ReadFile(filepath.Join(d.path, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -22,21 +25,21 @@ func (d *Dir) DrillNote(v any) error {
 		err = json.Unmarshal(data, v)
 	}
 	if err != nil {
-		return fmt.Errorf("read the last drill's result: %w", err)
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	return nil
 }
 
-// KeepDrillNote writes v as JSON. A crash leaves the note before it or this one.
-func (d *Dir) KeepDrillNote(v any) error {
+// KeepNote writes v as JSON. A crash leaves the note before it or this one.
+func (d *Dir) KeepNote(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("keep the drill's result: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	path := filepath.Join(d.path, drillNote)
+	path := filepath.Join(d.path, name)
 	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("keep the drill's result: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	_, err = f.Write(append(data, '\n'))
 	if err == nil {
@@ -46,7 +49,7 @@ func (d *Dir) KeepDrillNote(v any) error {
 		err = os.Rename(path+partSuffix, path)
 	}
 	if err != nil {
-		return fmt.Errorf("keep the drill's result: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

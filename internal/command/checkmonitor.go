@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,8 +23,14 @@ const checkWait = 10 * time.Second
 // checkMonitor tries the address and the file as the daemon would, and gives the address back.
 func checkMonitor(ctx context.Context, w monitor) []finding {
 	var out []finding
-	if w.listen != "" {
+	const off = "it is off: nobody can ask the daemon how it is"
+	switch {
+	case w.listen != "":
 		out = checkListen(ctx, w)
+	case w.heartbeat != nil:
+		out = append(out, okay("listen", off))
+	default: // one that fails for months would look like one that works
+		out = append(out, warn("listen", "%s, and without --heartbeat-url its log alone tells of a failure", off))
 	}
 	if w.heartbeat != nil {
 		out = append(out, checkHeartbeat(ctx, w.heartbeat.Host(), w.heartbeat.Address()))
@@ -56,7 +63,11 @@ func checkListen(ctx context.Context, w monitor) []finding {
 
 // ours tells whether a daemon of this program answers there.
 func ours(ctx context.Context, listen string) bool {
-	host, port, err := net.SplitHostPort(listen)
+	host, service, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service) // a URL takes no name of a service
 	if err != nil {
 		return false
 	}
@@ -65,7 +76,7 @@ func ours(ctx context.Context, listen string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/metrics", nil)
 	if err != nil {
 		return false
 	}

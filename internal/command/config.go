@@ -158,7 +158,7 @@ func schedule(c *cli.Context, node string) (daemon.Schedule, error) {
 // storage would otherwise all do it at once: each has its own part of six hours.
 func drillSchedule(c *cli.Context, node string) (daemon.Schedule, bool, error) {
 	spec := c.String("drill-schedule")
-	if spec == "off" || spec == "" {
+	if spec == "off" { // an empty one is refused: nobody wished for no drills with it
 		return daemon.Schedule{}, false, nil
 	}
 	jitter := time.Duration(0)

@@ -154,7 +154,7 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 		return nil, o, err
 	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
-	o.Node, o.Store, o.Taker = take.Node, dir, t
+	o.Node, o.Store, o.Taker, o.Runs = take.Node, dir, t, note[daemon.RunReport](dir, snapshot.RunNote)
 	if o.Drill, err = drills(c, dir, take.Node, take.MinFree); err != nil {
 		return nil, o, err
 	}

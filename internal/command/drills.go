@@ -44,12 +44,20 @@ func drills(c *cli.Context, dir *snapshot.Dir, node string, minFree int64) (*dae
 		Do: func(ctx context.Context) (daemon.DrillReport, error) {
 			return doDrill(ctx, dir, minFree, open)
 		},
-		Last: func() (r daemon.DrillReport, err error) {
-			err = dir.DrillNote(&r)
-			return r, err
-		},
-		Keep: func(r daemon.DrillReport) error { return dir.KeepDrillNote(r) },
+		Here: from == fromLocal,
+		Note: note[daemon.DrillReport](dir, snapshot.DrillNote),
 	}, nil
+}
+
+// note is a file beside the snapshots.
+func note[T any](dir *snapshot.Dir, name string) daemon.Note[T] {
+	return daemon.Note[T]{
+		Read: func() (v T, err error) {
+			err = dir.ReadNote(name, &v)
+			return v, err
+		},
+		Keep: func(v T) error { return dir.KeepNote(name, v) },
+	}
 }
 
 func doDrill(ctx context.Context, dir *snapshot.Dir, minFree int64, open func(context.Context) (*os.File, snapshot.Name, error)) (daemon.DrillReport, error) {

@@ -125,7 +125,7 @@ func s3PolicyFlags() []cli.Flag {
 func drillFlags() []cli.Flag {
 	const g = "drill"
 	return []cli.Flag{
-		text(g, "drill-schedule", "@weekly", "restore the newest snapshot for a test at `CRON`, and once after the first snapshot of all; off: never"),
+		text(g, "drill-schedule", "@weekly", "restore the newest snapshot for a test at `CRON`, spread over 6h, sooner after one that failed, and once after the first snapshot of all; off: never"),
 		text(g, "drill-from", fromLocal, "`PLACE` the snapshot for it is taken from: local or s3"),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -13,7 +15,8 @@ import (
 	"etcd-rolling-backup/metrics"
 )
 
-// listenOff is the --listen that switches the server off; so does an empty one.
+// listenOff is the one --listen that switches the server off. An empty one, as of a variable that is not set, would leave the
+// daemon alone without anybody having wished it.
 const listenOff = "off"
 
 // monitor says how others learn how the daemon is.
@@ -24,23 +27,43 @@ type monitor struct {
 
 // monitorOptions reads the group monitoring; it opens nothing.
 func monitorOptions(c *cli.Context) (monitor, error) {
-	w := monitor{listen: c.String("listen"), webConfig: c.String("web-config")}
-	if w.listen == listenOff {
-		w.listen = ""
-	}
-	if _, port, err := net.SplitHostPort(w.listen); w.listen != "" && (err != nil || port == "") {
-		return w, usagef("--listen: %q is not HOST:PORT, :PORT or off", w.listen)
+	w := monitor{webConfig: c.String("web-config")}
+	var err error
+	if w.listen, err = listen(c); err != nil {
+		return w, err
 	}
 	if w.listen == "" && w.webConfig != "" {
 		return w, usagef("--web-config is given and --listen is off: leave one of them out")
 	}
 	if address := c.String("heartbeat-url"); address != "" {
-		var err error
 		if w.heartbeat, err = daemon.NewHeartbeat(address); err != nil {
 			return w, usagef("--heartbeat-url: %w", err)
 		}
 	}
 	return w, nil
+}
+
+// listen is --listen, "" for off.
+func listen(c *cli.Context) (string, error) {
+	address := c.String("listen")
+	switch address {
+	case listenOff:
+		return "", nil
+	case "":
+		where := "--listen"
+		if variable := envVars("listen")[0]; slices.Contains(os.Environ(), variable+"=") {
+			where = "$" + variable
+		}
+		return "", usagef("%s is empty: give HOST:PORT or :PORT, or off for no metrics and no status page", where)
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return "", usagef("--listen: %q is not HOST:PORT, :PORT or off", address)
+	}
+	if _, err := net.DefaultResolver.LookupPort(c.Context, "tcp", port); err != nil {
+		return "", usagef("--listen: %q: there is no port %s: give a number up to 65535, or the name of a service", address, port)
+	}
+	return address, nil
 }
 
 // open takes the address and lets the daemon tell of its work. What is taken is given back with the process. The address
@@ -53,7 +76,7 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 		return "", nil
 	}
 	t.metrics = metrics.New(metrics.Options{
-		Version: e.version, Node: o.Node, Mirror: o.Mirror != nil, Verify: o.Drill != nil, Drill: o.Drill != nil, FreeBytes: t.dir.Free,
+		Version: e.version, Node: o.Node, Mirror: o.Mirror != nil, Verify: o.Drill != nil, Drill: o.Drill != nil, FreeBytes: t.dir.Free, MinFree: t.options.MinFree,
 		Proves:         metrics.Place(c.String("drill-from")),
 		RestoreCommand: func(name string, from metrics.Place) string { return restoreLine(c, name, from) },
 	})

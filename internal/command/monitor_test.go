@@ -1,9 +1,12 @@
 package command
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +40,69 @@ func TestLook(t *testing.T) {
 	must(t, c.Members[0].Kill())
 	if err := look.look(t.Context()); err == nil {
 		t.Error("an etcd that is down gave no error")
+	}
+}
+
+// Only off switches the server off, and what can be no address is found before anything starts.
+func TestListen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	must(t, os.WriteFile(file, []byte("listen: \"\"\n"), 0o600))
+	for _, test := range []struct{ given, want, wrong string }{
+		{given: "--listen=off"},
+		{given: "--listen=:9979", want: ":9979"},
+		{given: "--listen=127.0.0.1:0", want: "127.0.0.1:0"},
+		{given: "--listen=[::1]:65535", want: "[::1]:65535"},
+		{given: "--listen=:http", want: ":http"},
+		{given: "--listen=", wrong: "--listen is empty: "},
+		{given: "--config=" + file, wrong: "--listen is empty: "},
+		{given: "--listen= ", wrong: "is not HOST:PORT"},
+		{given: "--listen=OFF", wrong: "is not HOST:PORT"},
+		{given: "--listen=:", wrong: "is not HOST:PORT"},
+		{given: "--listen=:65536", wrong: "there is no port 65536: "},
+		{given: "--listen=:-1", wrong: "there is no port -1: "},
+		{given: "--listen=:nosuch", wrong: "there is no port nosuch: "},
+	} {
+		w, err := monitorOptions(parse(t, "daemon", test.given))
+		switch {
+		case test.wrong != "":
+			if exitStatus(err) != exitUsage || err == nil || !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("%s: got %q and %v, want wrong usage with %q", test.given, w.listen, err, test.wrong)
+			}
+		case err != nil || w.listen != test.want:
+			t.Errorf("%s: got %q and %v, want %q", test.given, w.listen, err, test.want)
+		}
+	}
+}
+
+// Check says that nobody can ask, louder where nobody is told either.
+func TestCheckListenOff(t *testing.T) {
+	watcher := httptest.NewServer(http.NotFoundHandler())
+	defer watcher.Close()
+	h, err := daemon.NewHeartbeat(watcher.URL)
+	must(t, err)
+	for status, w := range map[string]monitor{statusWarn: {}, statusOK: {heartbeat: h}} {
+		f := checkMonitor(t.Context(), w)
+		if len(f) == 0 || f[0].Check != "listen" || f[0].Status != status || !strings.Contains(f[0].Detail, "nobody can ask the daemon") {
+			t.Errorf("got %+v, want %s", f, status)
+		}
+	}
+}
+
+// A port in use is the daemon's own also where it is not written as a URL has it.
+func TestOurs(t *testing.T) {
+	metric := "etcd_rolling_backup_build_info"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, metric) }))
+	defer server.Close()
+	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	must(t, err)
+	for _, address := range []string{net.JoinHostPort(host, port), ":" + port, net.JoinHostPort(host, "+"+port)} {
+		if !ours(t.Context(), address) {
+			t.Errorf("%s was not known again", address)
+		}
+	}
+	metric = "another_build_info"
+	if address := net.JoinHostPort(host, port); ours(t.Context(), address) {
+		t.Errorf("%s was taken for ours", address)
 	}
 }
 

@@ -135,6 +135,6 @@ func logEvent(log logrus.FieldLogger, ev peer.Event) {
 	case ev.Status >= 400:
 		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
 	default:
-		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration": ev.Took.Round(time.Millisecond)}).Info("answered")
+		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration_seconds": ev.Took.Round(time.Millisecond).Seconds()}).Info("answered")
 	}
 }

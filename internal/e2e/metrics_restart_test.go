@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"syscall"
@@ -28,12 +29,13 @@ func TestTimesAfterRestart(t *testing.T) {
 		redate(t, dir, listed(t, dir)[0].Name, taken)
 		m, err := snapshot.NewDir(dir).Manifest(listed(t, dir)[0].Name)
 		must(t, err)
-		for range 3 {
+		for range 2 { // five starts within an hour are let pass
 			w = again()
 			for series, want := range map[string]float64{
 				`last_success_timestamp_seconds{kind="snapshot"}`: at(taken), `last_attempt_timestamp_seconds{kind="snapshot"}`: at(taken),
-				`runs_total{kind="snapshot",reason="none",result="success"}`: 0, "next_run_timestamp_seconds": at(taken.Add(time.Hour)),
-				`snapshots{place="local"}`: 1, "newest_raw_bytes": float64(m.RawSize), "newest_revision": float64(m.Revision),
+				`runs_total{kind="snapshot",reason="none",result="success"}`: 0, `next_run_timestamp_seconds{kind="snapshot"}`: at(taken.Add(time.Hour)),
+				`due_timestamp_seconds{kind="snapshot"}`: at(taken.Add(time.Hour)),
+				`snapshots{place="local"}`:               1, "newest_raw_bytes": float64(m.RawSize), "newest_revision": float64(m.Revision),
 			} {
 				if got, there := w.value(t, series); !there || got != want {
 					t.Errorf("%s is %v, want %v", series, got, want)
@@ -47,11 +49,44 @@ func TestTimesAfterRestart(t *testing.T) {
 	}
 	must(t, c.Members[0].Kill())
 	redate(t, dir, listed(t, dir)[0].Name, time.Now().Add(-3*time.Hour))
-	for range 3 {
+	due := at(listed(t, dir)[0].Name.Time.Add(time.Hour))
+	for starts := 6; starts < 9; starts++ {
 		w = again()
 		w.ready(t, http.StatusServiceUnavailable, "no snapshot since the one due at ")
+		w.ready(t, http.StatusServiceUnavailable, fmt.Sprintf("the daemon was started %d times within an hour", starts))
+		w.has(t, "recent_starts", float64(starts))
+		w.has(t, `due_timestamp_seconds{kind="snapshot"}`, due)
 		w.kill()
 	}
+}
+
+// Runs that end with the daemon are failures, which three times in a row are news, and a snapshot ends them. A stop is none.
+func TestCrashesInTheMidstOfRuns(t *testing.T) {
+	c, dir := solid(t), newStore(t)
+	again := func() (*watched, *valve) {
+		v := newValve(t, c.Members[0].Endpoint, middle)
+		return watch(t, dir, flags(c, v.Endpoint()), []string{"--schedule=@every 1h"}), v
+	}
+	const failed = `failures_in_a_row{kind="snapshot"}`
+	for n := range 3 {
+		w, v := again()
+		w.has(t, failed, float64(n))
+		v.holds(t)
+		w.kill()
+	}
+	w, _ := again()
+	w.has(t, failed, 3)
+	w.has(t, `runs_total{kind="snapshot",reason="cut_off",result="failure"}`, 1) // its own; the others were told by the processes before
+	w.ready(t, http.StatusServiceUnavailable, "3 snapshots failed in a row, the last at ")
+	w.ready(t, http.StatusServiceUnavailable, "the daemon ended in the midst of it")
+	w.stop(t, syscall.SIGTERM, 0)
+	w, v := again()
+	w.has(t, failed, 3)
+	v.open()
+	w.says(t, "kept snapshot")
+	w.has(t, failed, 0)
+	w.ready(t, http.StatusOK, "")
+	w.stop(t, syscall.SIGTERM, 0)
 }
 
 // S3's past comes from its listing: what arrived last arrived before the start, and what waits has waited since it was taken.

@@ -40,7 +40,8 @@ type proofBed struct {
 	browser     context.Context
 }
 
-func newProofBed(t *testing.T) *proofBed {
+// newProofBed starts all of it; the daemon gets these flags too.
+func newProofBed(t *testing.T, more ...string) *proofBed {
 	t.Helper()
 	b := &proofBed{etcd: small(t, etcdtest.Options{}), disk: t.TempDir()}
 	must(t, unix.Mount("tmpfs", b.disk, "tmpfs", 0, fmt.Sprintf("size=%d,mode=700", proofDisk)))
@@ -58,8 +59,8 @@ func newProofBed(t *testing.T) *proofBed {
 		return &proctest.Server{
 			Name: "daemon", Program: checked, Env: cleanEnv(), LogPath: log,
 			Args: words("daemon", flags(b.etcd, b.etcd.Endpoints()[0]), b.mirror, []string{
-				"--dir=" + b.store, "--node=" + node, "--listen=" + address, "--keep-last=3", proofSchedule, "--drill-schedule=@every 3s",
-			}),
+				"--dir=" + b.store, "--node=" + node, "--listen=" + address,
+			}, more),
 			Probe: func(context.Context) error {
 				_, _, err := ask(&http.Transport{}, "http://"+address+"/healthz", "")
 				return err

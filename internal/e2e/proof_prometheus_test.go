@@ -79,12 +79,12 @@ func (p *prometheus) raised() (map[string]string, error) {
 	return raised, nil
 }
 
-// shows waits until these alerts are raised, this far, and no others. A single one that comes and goes is let pass: on a busy
+// shows waits until these alerts are raised, this far, and no others, for endLimit and the time that they need. A single one that comes and goes is let pass: on a busy
 // machine a scrape may come too late.
-func (p *prometheus) shows(t *testing.T, want map[string]string) {
+func (p *prometheus) shows(t *testing.T, want map[string]string, need time.Duration) {
 	t.Helper()
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), endLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), endLimit+need)
 	defer cancel()
 	var got map[string]string
 	var last error
@@ -93,7 +93,7 @@ func (p *prometheus) shows(t *testing.T, want map[string]string) {
 		return last == nil && maps.Equal(got, want), nil
 	})
 	if err != nil {
-		t.Fatalf("after %s the alerts are %v (%v), want %v", endLimit, got, last, want)
+		t.Fatalf("after %s the alerts are %v (%v), want %v", endLimit+need, got, last, want)
 	}
 	t.Logf("alerts after %s: %v", time.Since(began).Round(100*time.Millisecond), got)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,7 @@ import (
 type breakage struct {
 	name   string
 	alerts map[string]string // all that are to be raised, and how far they get at once
+	need   time.Duration     // that passes before all of them are
 	tells  []string          // words of /readyz and of the page; none: nobody answers
 	log    string            // of the line about it
 	mended string            // of the line after the mend
@@ -29,7 +31,7 @@ const (
 // One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
 // no others, /readyz, the page and the log say what it is, and after the mend all is well again.
 func TestProof(t *testing.T) {
-	b := newProofBed(t)
+	b := newProofBed(t, "--keep-last=3", proofSchedule, "--drill-schedule=@every 3s")
 	b.well(t)
 	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsAltered()} {
 		if !t.Run(x.name, func(t *testing.T) { b.prove(t, x) }) {
@@ -44,7 +46,7 @@ func (b *proofBed) prove(t *testing.T, x breakage) {
 	t.Helper()
 	seen := b.logged(t)
 	x.do(t)
-	b.prometheus.shows(t, x.alerts)
+	b.prometheus.shows(t, x.alerts, x.need)
 	b.says(t, seen, x.log)
 	if x.tells == nil {
 		if _, _, err := ask(&http.Transport{}, b.base+"/readyz", ""); err == nil {
@@ -62,7 +64,7 @@ func (b *proofBed) prove(t *testing.T, x breakage) {
 // well waits until nobody has anything to say.
 func (b *proofBed) well(t *testing.T) {
 	t.Helper()
-	b.prometheus.shows(t, map[string]string{})
+	b.prometheus.shows(t, map[string]string{}, 0)
 	b.looks(t, http.StatusOK, "All is well")
 }
 

@@ -39,7 +39,7 @@ func serve(t *testing.T, m *metrics.Metrics) node {
 func everything(free int64) metrics.Options {
 	return metrics.Options{
 		Version: "1.2.3", Mirror: true, Verify: true, Drill: true,
-		FreeBytes: func() (int64, error) { return free, nil },
+		FreeBytes: func() (int64, error) { return free, nil }, MinFree: gib,
 	}
 }
 
@@ -60,7 +60,9 @@ func wellNode(t *testing.T) node {
 	m.MirrorDone(old.Time, 0)
 	m.Verified(old.Time, old.Name, 0)
 	m.Rebuilt()
-	m.Schedule(time.Now().Add(time.Hour), time.Hour)
+	m.Started(time.Now())
+	m.Schedule(metrics.Snapshots, time.Now().Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Drill, time.Now().Add(24*time.Hour), 7*24*time.Hour)
 	return serve(t, m)
 }
 
@@ -96,7 +98,13 @@ func illNode(t *testing.T) node {
 	m.SnapshotDone(old.Time, old, 0, 0)
 	m.Verified(old.Time, old.Name, 0)
 	m.Drilled(old.Time, old.Name, 0)
-	m.Schedule(time.Now().Add(-3*time.Hour), time.Hour)
+	var starts []time.Time
+	for i := range 6 {
+		starts = append(starts, time.Now().Add(time.Duration(i-6)*time.Minute))
+	}
+	m.Started(starts...)
+	m.Schedule(metrics.Snapshots, time.Now().Add(-3*time.Hour), time.Hour)
+	m.Schedule(metrics.Drill, time.Now().Add(-2*24*time.Hour), 7*24*time.Hour)
 	m.Rebuilt()
 	for range 3 {
 		m.Failed(metrics.Snapshots, time.Now(), "", metrics.Unreachable, "etcd does not answer")
@@ -122,7 +130,7 @@ func blindNode(t *testing.T) node {
 	m := metrics.New(everything(40 * gib))
 	m.Inventory(metrics.Local, nil)
 	m.Rebuilt()
-	m.Schedule(time.Now().Add(time.Hour), time.Hour)
+	m.Schedule(metrics.Snapshots, time.Now().Add(time.Hour), time.Hour)
 	return serve(t, m)
 }
 

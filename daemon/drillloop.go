@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
+)
+
+// After a drill that failed or was skipped the next one comes sooner than the schedule has it: first after an hour, then
+// after twice as long each time.
+const (
+	firstDrillPause = time.Hour
+	maxDrillPause   = 24 * time.Hour
+)
+
+// drillLoop does a drill whenever one is due, beside the cycles: at once after the first snapshot of all.
+func (d *Daemon) drillLoop(ctx context.Context) {
+	if d.drills.fresh {
+		d.waitSnapshot(ctx, maxPause)
+	}
+	empty := 0
+	for d.waitDrill(ctx) {
+		began := d.clock()
+		d.Recorder.Attempt(metrics.Drill, began)
+		r, err := d.Drill.Do(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.At = d.clock()
+		r.Took = r.At.Sub(began)
+		if errors.Is(err, snapshot.ErrNotFound) {
+			d.Recorder.Skipped(metrics.Drill, r.At, metrics.NoSnapshot)
+			if empty++; d.waitSnapshot(ctx, min(firstPause<<min(empty-1, 16), firstDrillPause)) {
+				empty = 0
+			}
+			d.drills.next, d.drills.last.Due = d.clock(), time.Time{}
+			d.scheduleDrill(d.drills.next)
+			continue
+		}
+		empty = 0
+		if d.drills.failures++; err == nil {
+			d.drills.failures = 0
+		}
+		d.drilled(r, err)
+	}
+}
+
+// nextDrill is the schedule's, or after a failure an earlier one.
+func (d *Daemon) nextDrill(now time.Time, failures int) time.Time {
+	next := d.Drill.Schedule.Next(now)
+	if failures == 0 {
+		return next
+	}
+	if again := now.Add(min(firstDrillPause<<min(failures-1, 16), maxDrillPause)); again.Before(next) {
+		return again
+	}
+	return next
+}
+
+// waitDrill returns true once the next drill is due, or once the snapshot that the last one found bad is gone; false when ctx has
+// ended. The clock may be set and the machine may sleep.
+func (d *Daemon) waitDrill(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		left := d.drills.next.Sub(d.clock())
+		if left <= 0 || d.gone() {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(left, lookInterval)):
+		}
+	}
+	return false
+}
+
+// waitSnapshot returns once a snapshot was taken, with true, or after so long: one that is wanted from the bucket comes there later.
+func (d *Daemon) waitSnapshot(ctx context.Context, limit time.Duration) bool {
+	select {
+	case <-ctx.Done():
+	case <-d.taken:
+		return true
+	case <-time.After(limit):
+	}
+	return false
+}

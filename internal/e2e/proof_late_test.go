@@ -1,0 +1,36 @@
+package e2e_test
+
+import (
+	"testing"
+	"time"
+)
+
+// What is late is raised once two minutes have passed, the least that the rules allow. Here the trouble lasts for longer, and each has a
+// bed of its own, so that both go by at once.
+func TestProofOfLateness(t *testing.T) {
+	for name, late := range map[string]func(b *proofBed) breakage{
+		"snapshot": func(b *proofBed) breakage {
+			x := b.etcdStops()
+			x.alerts["EtcdBackupMissedSchedule"] = pending
+			x.tells = append(x.tells, "no snapshot since the one due at", "late")
+			return x
+		},
+		"mirror": func(b *proofBed) breakage {
+			x := b.s3IsCut()
+			x.alerts["EtcdBackupMirrorBehind"] = pending
+			x.tells = append(x.tells, "wait for S3, the oldest since")
+			return x
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// None of those that wait is pruned meanwhile.
+			b := newProofBed(t, "--keep-last=1000", "--schedule=@every 5s")
+			b.well(t)
+			x := late(b)
+			x.need = 3 * time.Minute
+			b.prove(t, x)
+			b.ranClean(t)
+		})
+	}
+}
