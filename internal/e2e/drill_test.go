@@ -128,13 +128,13 @@ func drillsIn(t *testing.T, dir string) []string {
 	return found
 }
 
-// wantOnlySnapshots demands so many snapshots and nothing beside them but the store's own three files.
+// wantOnlySnapshots demands so many snapshots and nothing beside them but the store's own files.
 func wantOnlySnapshots(t *testing.T, dir string, count int) {
 	t.Helper()
 	snapshots := 0
 	for _, f := range files(t, dir) {
 		switch {
-		case f == ".lock" || f == ".last-drill.json" || f == ".last-run.json":
+		case theStores(f):
 		case strings.HasSuffix(f, ".db.zst"):
 			snapshots++
 		default:

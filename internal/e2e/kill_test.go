@@ -139,7 +139,7 @@ func (b *killBed) age() {
 }
 
 func (b *killBed) partials() []string {
-	return slices.DeleteFunc(files(b.t, b.dir), func(n string) bool { return !strings.HasSuffix(n, ".part") })
+	return slices.DeleteFunc(files(b.t, b.dir), func(n string) bool { return !strings.HasSuffix(n, ".part") || theStores(n) })
 }
 
 func (b *killBed) killAfter(p *process, delay time.Duration) {

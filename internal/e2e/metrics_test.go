@@ -32,7 +32,7 @@ func TestScrape(t *testing.T) {
 		`runs_total{kind="snapshot",reason="none",result="success"}`: 1, `stage_duration_seconds_count{stage="stream"}`: 1,
 		`stage_duration_seconds_count{stage="fsync"}`: 1, `stage_duration_seconds_count{stage="upload"}`: 1,
 		`snapshots{place="local"}`: 1, `snapshots{place="s3"}`: 1, "waiting_snapshots": 0, "waiting_oldest_age_seconds": 0, "locked_snapshots": 0,
-		`pruned_total{place="local"}`: 0, "schedule_interval_seconds": 3600, "etcd_has_leader": 1, `etcd_alarm{alarm="NOSPACE"}`: 0, "ready": 1,
+		`pruned_total{place="local"}`: 0, `schedule_interval_seconds{kind="snapshot"}`: 3600, "etcd_has_leader": 1, `etcd_alarm{alarm="NOSPACE"}`: 0, "ready": 1,
 		`s3_errors_total{class="host"}`: 0, `failures_in_a_row{kind="mirror"}`: 0, `in_progress{kind="snapshot"}`: 0,
 	} {
 		if got, there := w.value(t, series); !there || got != want {
@@ -45,7 +45,7 @@ func TestScrape(t *testing.T) {
 			t.Errorf("%s is %v, the archive has %v", same, got, size)
 		}
 	}
-	for _, some := range []string{"newest_raw_bytes", "newest_revision", "disk_free_bytes", "etcd_database_bytes", "etcd_seen_timestamp_seconds", "next_run_timestamp_seconds"} {
+	for _, some := range []string{"newest_raw_bytes", "newest_revision", "disk_free_bytes", "etcd_database_bytes", "etcd_seen_timestamp_seconds", `next_run_timestamp_seconds{kind="snapshot"}`, `due_timestamp_seconds{kind="snapshot"}`, "recent_starts"} {
 		if got, _ := w.value(t, some); got <= 0 {
 			t.Errorf("%s is %v", some, got)
 		}

@@ -82,8 +82,8 @@ func (m *mirrorBed) noRightToPrune(t *testing.T) {
 	whole := s3test.MinimalPolicy(b.name, "")
 	must(t, m.server.AddUser(t.Context(), "keeper", "keeper-secret", strings.ReplaceAll(whole, "s3:DeleteObject", "s3:GetObjectTagging")))
 	p, dir := m.follow(t, b.flags(m.server.As("keeper", "keeper-secret")))
-	for _, pause := range []string{"5s", "10s", "20s"} {
-		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in="+pause, "waiting=0", "uploaded=1")
+	for _, pause := range []string{"5 ", "10 ", "20 "} {
+		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in_seconds="+pause, "waiting=0", "uploaded=1")
 	}
 	for line := range strings.Lines(p.stderr.String()) {
 		if strings.Count(line, "s3:DeleteObject") > 1 {

@@ -90,6 +90,9 @@ func files(t testing.TB, dir string) []string {
 	return names
 }
 
+// theStores tells the files that the store has for itself: the lock and the notes for the next process.
+func theStores(name string) bool { return name == ".lock" || strings.HasPrefix(name, ".last-") }
+
 func wantMode(t testing.TB, path string, want fs.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -102,7 +105,7 @@ func wantMode(t testing.TB, path string, want fs.FileMode) {
 // wantNothing demands that a failed run left nothing but the lock's file.
 func wantNothing(t testing.TB, dir string) {
 	t.Helper()
-	if left := slices.DeleteFunc(files(t, dir), func(n string) bool { return n == ".lock" }); len(left) > 0 {
+	if left := slices.DeleteFunc(files(t, dir), theStores); len(left) > 0 {
 		t.Errorf("left behind in the directory: %s", left)
 	}
 }
@@ -114,7 +117,7 @@ func partial(t testing.TB, dir string) string {
 	eventually(t, "a partial was there", func() bool {
 		for _, n := range files(t, dir) {
 			info, err := os.Stat(filepath.Join(dir, n))
-			if strings.HasSuffix(n, ".part") && err == nil && info.Size() > 0 {
+			if strings.HasSuffix(n, ".part") && !theStores(n) && err == nil && info.Size() > 0 {
 				name = n
 			}
 		}
