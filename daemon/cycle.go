@@ -42,8 +42,8 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 		return d.failed(log, err, now, next)
 	}
 	d.attempt = 0
-	d.runEnded()
 	if err != nil {
+		d.runSkipped(now)
 		d.Recorder.Skipped(metrics.Snapshots, now, metrics.Role)
 		d.schedule(next, next)
 		log.WithField("next", stamp(next)).Info(err.Error())
@@ -67,28 +67,24 @@ func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) 
 	d.runFailed(now, reason, err.Error())
 	d.schedule(again, next)
 	d.beat(false)
-	log.WithError(err).WithField("next", stamp(again)).Error("snapshot failed")
+	log.WithError(err).WithFields(logrus.Fields{"reason": string(reason), "next": stamp(again)}).Error("snapshot failed")
 	d.notify(d.Notifier.Status(fmt.Sprintf("last run failed, next try %s: %v", stamp(again), err)))
 	return again
 }
 
 // finish prunes and writes the cycle's closing line.
 func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
+	d.runDone()
 	d.Recorder.SnapshotDone(d.clock(), described(t.Entry, t.Manifest), t.Stream, t.Sync)
 	d.schedule(next, next)
 	kept, removed, err := d.prune(ctx, log)
 	m := t.Manifest
+	d.tellTrouble(log, m.Source)
 	log = log.WithFields(logrus.Fields{
 		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
 		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync),
 		"kept": kept, "pruned": removed, "next": stamp(next),
 	})
-	if !m.Healthy {
-		log.Warn("member knows no leader: the cluster may have lost its quorum")
-	}
-	if len(m.Alarms) > 0 {
-		log.WithField("alarms", m.Alarms).Warn("etcd raises alarms")
-	}
 	log.Info("kept snapshot")
 	d.beat(err == nil)
 	select {
@@ -118,4 +114,19 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, remov
 		d.inventory(l)
 	}
 	return len(decisions) - len(gone), len(gone), err
+}
+
+// tellTrouble warns of what is wrong with etcd itself, once for as long as it stays the same.
+func (d *Daemon) tellTrouble(log logrus.FieldLogger, m snapshot.Source) {
+	now := fmt.Sprint(m.Healthy, m.Alarms)
+	if now == d.trouble {
+		return
+	}
+	d.trouble = now
+	if !m.Healthy {
+		log.Warn("member knows no leader: the cluster may have lost its quorum")
+	}
+	if len(m.Alarms) > 0 {
+		log.WithField("alarms", m.Alarms).Warn("etcd raises alarms")
+	}
 }

@@ -130,14 +130,23 @@ func TestRunLeftToAnotherMember(t *testing.T) {
 	})
 }
 
+// Once, for as long as it stays the same.
 func TestTroubleOfTheClusterIsToldBesideTheSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always.change = func(s *snapshot.Taken) {
 			s.Manifest.Healthy, s.Manifest.Alarms = false, []string{"NOSPACE"}
 		}
-		b.runFor(time.Minute)
-		b.wantLines(atInfo, msgFresh, "kept snapshot", "stopped")
-		b.wantLines(atWarning, "member knows no leader: the cluster may have lost its quorum", "etcd raises alarms")
+		time.AfterFunc(150*time.Minute, func() { // after the third
+			b.always.change = func(s *snapshot.Taken) { s.Manifest.Alarms = []string{"NOSPACE", "CORRUPT"} }
+		})
+		b.runFor(5*time.Hour - time.Minute)
+		b.closing(5)
+		b.wantLines(atWarning, "member knows no leader: the cluster may have lost its quorum", "etcd raises alarms", "etcd raises alarms")
+		for _, e := range b.log.AllEntries() {
+			if e.Message == "etcd raises alarms" && len(e.Data) != 3 {
+				t.Errorf("more than the run, its duration and the alarms: %v", e.Data)
+			}
+		}
 	})
 }

@@ -6,6 +6,7 @@ package daemon
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Taker interface {
 
 // Options are the daemon's parts and settings; those from Mirror on, but for Log, may be left out.
 type Options struct {
+	Version  string
 	Node     string
 	Schedule Schedule
 	Policy   retention.Policy
@@ -52,7 +54,9 @@ type Options struct {
 	// Serve answers questions about what Recorder has heard until its context ends. It begins once the directory has been read
 	// and the first pass of the mirror has ended or has taken some seconds, so that the first answer knows the past.
 	Serve func(context.Context)
-	// Heartbeat tells a watcher elsewhere how a cycle has ended; *Heartbeat's Send is one.
+	// Health tells why not all is well, from what Recorder has heard.
+	Health func() []string
+	// Heartbeat tells a watcher elsewhere how all is after a cycle; *Heartbeat's Send is one.
 	Heartbeat func(ctx context.Context, well bool) error
 }
 
@@ -63,7 +67,8 @@ type Daemon struct {
 	run     time.Time // when the run that was last due began; trying it again does not move it
 	attempt int       // failures in a row of that run
 	runs    RunReport
-	kept    bool // the disk has taken runs, or was not asked yet
+	trouble string // etcd's own, as the log has told it last
+	kept    bool   // the disk has taken runs, or was not asked yet
 	kick    chan struct{}
 	taken   chan struct{} // a snapshot was taken, for who waits for the first
 	passed  chan struct{} // closed when the first pass of the mirror has ended
@@ -128,17 +133,23 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	due, regular, last := now, d.Schedule.Next(now), time.Time{}
 	if e, ok := Newest(l, d.Node, now); ok {
 		last = e.Name.Time
-		due = d.Schedule.Next(last)
+	}
+	runs, cutOff := d.readRuns(last, now)
+	if !last.IsZero() {
+		due = d.Schedule.Next(later(last, runs.Skipped))
 		regular = due
 	}
-	d.rebuild(l, last, due, regular)
-	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node})
+	d.rebuild(l, runs, last, due, regular)
+	if cutOff {
+		d.countCutOff()
+	}
+	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node, "version": d.Version})
 	if d.Drill != nil && !last.IsZero() {
 		log = log.WithField("next_drill", stamp(d.drills.next))
 	}
 	switch {
 	case last.IsZero():
-		log.Info("started; no snapshot yet, taking one now")
+		log.Info("started; no snapshot on the disk, taking one now")
 	case !due.After(now):
 		log.WithField("last", stamp(last)).Info("started; a run was missed, taking a snapshot now")
 	default:
@@ -189,8 +200,15 @@ func (d *Daemon) notify(err error) {
 // wallClock is the time of day without Go's monotonic reading, which stands still while a machine sleeps.
 func wallClock() time.Time { return time.Now().Round(0) }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // stamp is how a time stands in log lines, in the zone of their own times.
 func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }
 
 // seconds is how a duration stands in log lines, to the millisecond, so that programs can read it.
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

@@ -3,20 +3,18 @@ package daemon
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/metrics"
-	"etcd-rolling-backup/snapshot"
 )
 
 // Drill says how the newest snapshot is proven by restoring it for a test, and when.
 type Drill struct {
 	Schedule Schedule
-	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out, for disk or memory are short,
-	// ErrSkipped. The report counts beside an error too.
+	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out, for disk or memory are short or the
+	// bucket is away, ErrSkipped. The report counts beside an error too.
 	Do func(ctx context.Context) (DrillReport, error)
 	// Here tells that it restores the snapshots of the Store, and not those of a bucket.
 	Here bool
@@ -24,7 +22,7 @@ type Drill struct {
 	Note Note[DrillReport]
 }
 
-// DrillReport is a drill that passed or failed.
+// DrillReport is a drill that passed or failed, and what the next process is to know beside it.
 type DrillReport struct {
 	Name     string         `json:"name"` // of the snapshot; "" when none was reached
 	At       time.Time      `json:"at"`   // when it ended
@@ -37,6 +35,15 @@ type DrillReport struct {
 	Failures int            `json:"failures,omitempty"` // in a row, with this one
 	Passed   time.Time      `json:"passed,omitzero"`    // when the last one that passed ended, which may be this one
 	Due      time.Time      `json:"due,omitzero"`       // when the one was due that has not passed since, if so
+	Began    time.Time      `json:"began,omitzero"`     // of the one under way
+	Damaged  []Damage       `json:"damaged,omitempty"`  // snapshots that a drill found damaged, for as long as they are there
+}
+
+// Damage is one damaged snapshot.
+type Damage struct {
+	Name  string    `json:"name"`
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
 }
 
 // drills is what the loop of drills goes by.
@@ -45,64 +52,6 @@ type drills struct {
 	next     time.Time // when the next one begins
 	failures int       // in a row, with those that were left out
 	fresh    bool      // there is no snapshot yet
-}
-
-// recallDrills tells of the last drill before the start and of the next. The newest snapshot was taken at last.
-func (d *Daemon) recallDrills(last time.Time) {
-	if d.Drill == nil {
-		return
-	}
-	now := d.clock()
-	r, err := d.Drill.Note.Read()
-	if err != nil {
-		d.Log.WithError(err).Warn("the last drill is not known any more; doing one")
-		r = DrillReport{}
-	}
-	d.drills = drills{last: r, next: now, fresh: last.IsZero()}
-	switch {
-	case r.Error != "":
-		d.drills.failures = max(r.Failures, 1)
-		if !d.gone() {
-			d.drills.next = d.nextDrill(r.At, d.drills.failures)
-		}
-	case r.Due.IsZero() && !r.At.IsZero():
-		d.drills.next = d.Drill.Schedule.Next(r.At)
-	}
-	if !r.Passed.IsZero() && r.Error != "" {
-		d.Recorder.Recalled(metrics.Verify, r.Passed)
-		d.Recorder.Recalled(metrics.Drill, r.Passed)
-	}
-	if !r.At.IsZero() {
-		d.recordDrill(r)
-		d.Recorder.Failing(metrics.Drill, max(r.Failures, 1))
-	}
-	if !r.Due.IsZero() {
-		d.scheduleDrill(r.Due)
-	}
-	d.scheduleDrill(d.drills.next)
-}
-
-// scheduleDrill tells when the next drill is due, and how long after the schedule's own the one behind it comes.
-func (d *Daemon) scheduleDrill(due time.Time) {
-	regular := d.Drill.Schedule.Next(due)
-	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
-}
-
-// gone tells, once, that the snapshot of a failed drill is no longer there: then nothing is known of those that are.
-func (d *Daemon) gone() bool {
-	last := &d.drills.last
-	if !d.Drill.Here || last.Error == "" || last.Name == "" {
-		return false
-	}
-	l, err := d.Store.List()
-	if err != nil {
-		return false // the next run has more to say of that
-	}
-	if slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == last.Name }) {
-		return false
-	}
-	last.Name = ""
-	return true
 }
 
 // recordDrill tells of a drill and of the verification it begins with: damage is a word against the snapshot itself, other failures are not.
@@ -118,36 +67,44 @@ func (d *Daemon) recordDrill(r DrillReport) {
 	d.Recorder.Drilled(r.At, r.Name, r.Took)
 }
 
+// scheduleDrill tells when the next drill is due, and how long after the schedule's own the one behind it comes.
+func (d *Daemon) scheduleDrill(due time.Time) {
+	regular := d.Drill.Schedule.Next(due)
+	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
+}
+
 // drilled tells of a drill, in the metrics, the log and to the next process.
 func (d *Daemon) drilled(r DrillReport, err error) {
-	due := d.drills.last.Due
-	if due.IsZero() {
-		due = d.drills.next
-	}
+	last := d.drills.last
+	r.Damaged = last.Damaged
 	d.drills.next = d.nextDrill(r.At, d.drills.failures)
 	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(r.Took), "next_drill": stamp(d.drills.next)})
 	if r.Name != "" {
 		log = log.WithField("snapshot", r.Name)
 	}
+	var reason metrics.Reason
+	if err != nil {
+		reason = d.reason(metrics.Drill, err)
+		log = log.WithError(err).WithField("reason", string(reason))
+	}
 	switch {
 	case errors.Is(err, ErrSkipped):
-		d.Recorder.Skipped(metrics.Drill, r.At, d.reason(metrics.Drill, err))
-		log.WithError(err).Warn("restore drill left out")
-		r = d.drills.last
-		r.Due = due
+		d.Recorder.Skipped(metrics.Drill, r.At, reason)
+		log.Warn("restore drill left out")
+		r = last
+		r.Began = time.Time{}
 	case err != nil:
-		r.Error, r.Reason, r.Failures = err.Error(), d.reason(metrics.Drill, err), d.drills.last.Failures+1
-		r.Passed, r.Due = d.drills.last.Passed, due
-		log.WithError(err).Error("restore drill failed: this snapshot might not come back")
+		r.Error, r.Reason, r.Failures = err.Error(), reason, last.Failures+1
+		r.Passed, r.Due = last.Passed, last.Due
+		log.Error("restore drill failed: this snapshot might not come back")
 		d.recordDrill(r)
+		r.Damaged = d.stillDamaged(r, last.Damaged)
 	default:
 		r.Passed = r.At
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 		d.recordDrill(r)
+		r.Damaged = d.stillDamaged(r, last.Damaged)
 	}
 	d.scheduleDrill(d.drills.next)
-	d.drills.last = r
-	if err := d.Drill.Note.Keep(r); err != nil {
-		log.WithError(err).Warn("keeping the drill's result failed; after a restart it will be done again")
-	}
+	d.keepDrill(r)
 }

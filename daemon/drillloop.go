@@ -25,8 +25,10 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 	for d.waitDrill(ctx) {
 		began := d.clock()
 		d.Recorder.Attempt(metrics.Drill, began)
+		d.drillBegan(began)
 		r, err := d.Drill.Do(ctx)
 		if ctx.Err() != nil {
+			d.drillStopped()
 			return
 		}
 		r.At = d.clock()
@@ -37,6 +39,7 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 				empty = 0
 			}
 			d.drills.next, d.drills.last.Due = d.clock(), time.Time{}
+			d.drillStopped()
 			d.scheduleDrill(d.drills.next)
 			continue
 		}
@@ -64,7 +67,13 @@ func (d *Daemon) nextDrill(now time.Time, failures int) time.Time {
 // ended. The clock may be set and the machine may sleep.
 func (d *Daemon) waitDrill(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		left := d.drills.next.Sub(d.clock())
+		now := d.clock()
+		// Later than the next one from now on it can be only because the clock was set back.
+		if next := d.Drill.Schedule.Next(now); next.Before(d.drills.next) {
+			d.drills.next = next
+			d.scheduleDrill(next)
+		}
+		left := d.drills.next.Sub(now)
 		if left <= 0 || d.gone() {
 			return true
 		}

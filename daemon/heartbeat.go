@@ -20,8 +20,8 @@ const (
 // ErrHeartbeat marks a heartbeat's address that can't be used.
 var ErrHeartbeat = errors.New("not the address of a heartbeat: give an http:// or https:// URL")
 
-// Heartbeat calls a URL as healthchecks.io and its like want it: the URL itself after a good cycle, /fail behind its path
-// after one that failed. Whoever knows the URL can call it, so no error of it shows more than the host.
+// Heartbeat calls a URL as healthchecks.io and its like want it: the URL itself after a cycle when all is well, /fail behind its path
+// when it is not. Whoever knows the URL can call it, so no error of it shows more than the host.
 type Heartbeat struct {
 	well, failed *url.URL
 	client       *http.Client
@@ -95,8 +95,10 @@ func (d *Daemon) beat(well bool) {
 	d.beats <- well // one goroutine alone gets here, so there is room
 }
 
-// beatLoop sends what beat leaves. Its own trouble is told, and is no trouble of the backup's.
+// beatLoop sends what beat leaves, and that all is well only if nothing else is wrong either. Its own trouble is told, and is no
+// trouble of the backup's.
 func (d *Daemon) beatLoop(ctx context.Context) {
+	d.waitPast(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,7 +107,7 @@ func (d *Daemon) beatLoop(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			if err := d.send(ctx, well); err != nil && ctx.Err() == nil {
+			if err := d.send(ctx, well && len(d.unwell()) == 0); err != nil && ctx.Err() == nil {
 				d.Log.WithError(err).Warn("heartbeat failed; backups go on")
 			}
 		}

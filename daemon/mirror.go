@@ -101,6 +101,7 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 			done.Waiting--
 		case errors.Is(err, snapshot.ErrDamaged):
 			// The file's own trouble: the others go on.
+			o.Recorder.Damaged(metrics.Local, now, e.Name.String(), err.Error())
 			damaged = errors.Join(damaged, err)
 		default:
 			return done, errors.Join(damaged, err)

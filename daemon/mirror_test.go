@@ -219,9 +219,15 @@ func TestMirrorPassesOverADamagedFile(t *testing.T) {
 	}
 	b := newMemBucket()
 	b.fill(hourly(t, node, 0)...)
-	done, err := daemon.Mirror(t.Context(), dir, b, mirrorOptions(3), today)
+	o, e := mirrorOptions(3), &ears{origin: today}
+	o.Recorder = e
+	done, err := daemon.Mirror(t.Context(), dir, b, o, today)
 	if !errors.Is(err, snapshot.ErrDamaged) || done.Waiting != 1 {
 		t.Errorf("%+v, %v", done, err)
+	}
+	told := fmt.Sprintf("damaged local 0s %q ", filepath.Base(path))
+	if !slices.ContainsFunc(e.heard, func(s string) bool { return strings.HasPrefix(s, told) }) {
+		t.Errorf("heard %q, want %q", e.heard, told)
 	}
 	b.has(t, hourly(t, node, 0, 1, 2)...) // the newest is not there: nothing goes
 }

@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
 )
 
 // mirrorLoop brings the bucket in line at the start, after each snapshot, and after trouble with growing pauses. It runs
@@ -62,7 +64,11 @@ func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) 
 	}
 	switch {
 	case err != nil:
-		log.WithError(err).WithField("retry_in_seconds", seconds(pause)).Error("mirroring failed; local snapshots are safe")
+		message := "mirroring failed; local snapshots are safe"
+		if errors.Is(err, snapshot.ErrDamaged) {
+			message = "mirroring failed: a snapshot on the disk is damaged"
+		}
+		log.WithError(err).WithFields(logrus.Fields{"reason": string(d.reason(metrics.Mirror, err)), "retry_in_seconds": seconds(pause)}).Error(message)
 	case len(done.Uploaded)+len(done.Removed)+done.Locked+done.Swept > 0:
 		log.Info("mirrored")
 	default:

@@ -19,43 +19,59 @@ type Note[T any] struct {
 	Keep func(T) error
 }
 
-// RunReport is what the next process is to know of this one's runs: what only failures leave behind is nowhere else.
+// RunReport is what the next process is to know of this one's runs: what only failures and skips leave behind is nowhere else.
 type RunReport struct {
 	Starts   []time.Time    `json:"starts"`             // of the daemon within startsWindow, in order
 	Began    time.Time      `json:"began,omitzero"`     // of the run under way
+	Due      time.Time      `json:"due,omitzero"`       // when the first snapshot of all was due, until there is one
+	Skipped  time.Time      `json:"skipped,omitzero"`   // when a run was left to another member last
 	Failures int            `json:"failures,omitempty"` // in a row; the rest is about the last of them
 	At       time.Time      `json:"at,omitzero"`
 	Reason   metrics.Reason `json:"reason,omitempty"`
 	Error    string         `json:"error,omitempty"`
 }
 
-// recallRuns tells of the starts, and of the runs that have failed since the last snapshot, which was taken at last. It returns true if a
-// run is not among them because nobody has ended it.
-func (d *Daemon) recallRuns(last time.Time) (cutOff bool) {
+// readRuns gives what was kept, without what a wrong clock has dated in the future and failures that a later snapshot, taken at last, or
+// skip has settled. It returns true if a run is not among them because nobody has ended it.
+func (d *Daemon) readRuns(last, now time.Time) (r RunReport, cutOff bool) {
 	if d.Runs.Read == nil {
-		return false
+		return r, false
 	}
 	r, err := d.Runs.Read()
 	if err != nil {
 		d.Log.WithError(err).Warn("what became of the runs before this start is not known")
 		r = RunReport{}
 	}
-	now := d.clock()
 	recent := slices.DeleteFunc(r.Starts, func(t time.Time) bool { return t.After(now) || now.Sub(t) >= startsWindow })
-	starts := append(recent[max(len(recent)-maxStarts+1, 0):], now)
+	r.Starts = append(recent[max(len(recent)-maxStarts+1, 0):], now)
 	// Names have whole seconds.
 	cutOff = !r.Began.IsZero() && r.Began.Truncate(time.Second).After(last)
-	if !r.At.After(last) {
-		r = RunReport{}
+	r.Began = time.Time{}
+	for _, t := range []*time.Time{&r.Due, &r.Skipped, &r.At} {
+		if t.After(now) {
+			*t = time.Time{}
+		}
 	}
+	if !r.At.After(last) || !r.At.After(r.Skipped) {
+		r = RunReport{Starts: r.Starts, Due: r.Due, Skipped: r.Skipped}
+	}
+	switch {
+	case !last.IsZero():
+		r.Due = time.Time{}
+	case r.Due.IsZero():
+		r.Due = now
+	}
+	return r, cutOff
+}
+
+// recallRuns tells of the starts and of the runs that failed before this one.
+func (d *Daemon) recallRuns(r RunReport) {
 	if r.Failures > 0 {
 		d.Recorder.Failed(metrics.Snapshots, r.At, "", r.Reason, r.Error)
 		d.Recorder.Failing(metrics.Snapshots, r.Failures)
 	}
-	d.Recorder.Started(starts...)
-	r.Starts, r.Began = starts, time.Time{}
+	d.Recorder.Started(r.Starts...)
 	d.keepRuns(r)
-	return cutOff
 }
 
 // countCutOff takes a run that a crash has cut off for one that failed just now, when it became known.
@@ -67,24 +83,25 @@ func (d *Daemon) countCutOff() {
 	d.Log.Warn("the last run was cut off: " + message)
 }
 
-// runBegan, runFailed and runEnded keep the report up to date.
+// runBegan and the others keep the report up to date. A run that the stop has cut off is forgotten: nothing is wrong with it.
 func (d *Daemon) runBegan(at time.Time) {
 	r := d.runs
 	r.Began = at
 	d.keepRuns(r)
 }
 
+func (d *Daemon) runStopped() { d.runBegan(time.Time{}) }
+
 func (d *Daemon) runFailed(at time.Time, reason metrics.Reason, message string) {
-	d.keepRuns(RunReport{Starts: d.runs.Starts, Failures: d.runs.Failures + 1, At: at, Reason: reason, Error: message})
+	r := d.runs
+	r.Began, r.Failures, r.At, r.Reason, r.Error = time.Time{}, r.Failures+1, at, reason, message
+	d.keepRuns(r)
 }
 
-func (d *Daemon) runEnded() { d.keepRuns(RunReport{Starts: d.runs.Starts}) }
+func (d *Daemon) runDone() { d.keepRuns(RunReport{Starts: d.runs.Starts}) }
 
-// runStopped forgets a run that the stop has cut off: nothing is wrong with it.
-func (d *Daemon) runStopped() {
-	r := d.runs
-	r.Began = time.Time{}
-	d.keepRuns(r)
+func (d *Daemon) runSkipped(at time.Time) {
+	d.keepRuns(RunReport{Starts: d.runs.Starts, Skipped: at})
 }
 
 // keepRuns warns once of a disk that does not take the note: the runs themselves have more to say of it.

@@ -1,8 +1,8 @@
 package daemon_test
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
-	"etcd-rolling-backup/metrics"
 )
 
 // notebook is a daemon.Note of runs in memory.
@@ -145,58 +144,50 @@ func TestRunNoteFails(t *testing.T) {
 	})
 }
 
-// A drill that can't be done for want of something stays due over restarts, and is tried at each start.
-func TestDrillLeftOutStaysDue(t *testing.T) {
+// A member that leaves its runs to another is not late after a restart, however old its own snapshots are.
+func TestSkippedRunsAreSettledOverARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
-		b.run = []outcome{{takes: 10 * time.Second}}
-		d := newDrills(b, "@weekly")
-		d.end = func(int) error { return daemon.ErrSkipped }
-		b.runFor(time.Minute)
+		newNotebook(b)
+		b.store.add(taken(t, b.origin.Add(-50*24*time.Hour)).Entry)
+		b.always.err = fmt.Errorf("%w: the leader", daemon.ErrSkipped)
+		b.runFor(90 * time.Minute)
 		e := listen(b)
 		b.runFor(time.Minute)
-		d.want(10*time.Second, time.Minute)
-		rebuilt := slices.Index(e.heard, "rebuilt")
-		var got []string
-		for _, s := range e.heard[:rebuilt] {
-			if strings.HasPrefix(s, "schedule drill") {
-				got = append(got, s)
-			}
-		}
-		if want := []string{"schedule drill 0s every 168h0m0s", "schedule drill 1m0s every 168h0m0s"}; !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+		if !e.has("schedule 2h0m0s every 1h0m0s") {
+			t.Errorf("heard %q", e.heard)
 		}
 	})
 }
 
-// When the snapshot that a drill found bad is removed, the next drill comes at once, in a running daemon and at its start.
-func TestDrillAfterTheBadOneIsGone(t *testing.T) {
-	for _, restart := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBed(t, "@daily")
-			d := newDrills(b, "@weekly")
-			d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
-			good, bad := taken(t, b.origin.Add(-time.Hour)).Entry, taken(t, b.origin).Entry
-			b.store.add(good, bad)
-			remove := func() {
-				if err := b.store.Remove(context.Background(), bad.Name); err != nil {
-					t.Error(err)
-				}
-			}
-			if restart {
-				b.runFor(10 * time.Minute)
-				remove()
-				b.runFor(time.Minute)
-			} else {
-				time.AfterFunc(10*time.Minute, remove)
-				b.runFor(11 * time.Minute)
-			}
-			if len(d.begun) != 2 || d.begun[1] < 10*time.Minute || d.begun[1] > 10*time.Minute+15*time.Second {
-				t.Errorf("restart %t: drills began at %v", restart, d.begun)
-			}
-			if last := d.kept[len(d.kept)-1]; last.Name == bad.Name.String() || last.Error != "" || last.Reason != metrics.Reason("") {
-				t.Errorf("restart %t: kept %+v", restart, last)
-			}
-		})
-	}
+// The first snapshot of all stays due since the first start.
+func TestFirstSnapshotStaysDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		newNotebook(b)
+		b.always.err = errDown
+		b.runFor(time.Minute)
+		e := listen(b)
+		b.runFor(time.Minute)
+		first, then := slices.Index(e.heard, "schedule 0s every 1h0m0s"), slices.Index(e.heard, "schedule 1m0s every 1h0m0s")
+		if first < 0 || then < first {
+			t.Errorf("heard %q", e.heard)
+		}
+	})
+}
+
+// What a wrong clock has dated in the future is left out.
+func TestRunNoteOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		n := newNotebook(b)
+		far := b.origin.Add(10 * 365 * 24 * time.Hour)
+		n.kept = append(n.kept, daemon.RunReport{Starts: []time.Time{far}, Due: far, Skipped: far, Failures: 7, At: far, Error: "e"})
+		e := listen(b)
+		b.runFor(time.Minute)
+		if got, want := told(e), []string{"started 0s"}; !slices.Equal(got, want) {
+			t.Errorf("told of the past %q, want %q", got, want)
+		}
+		b.closing(1)
+	})
 }

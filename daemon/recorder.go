@@ -25,6 +25,8 @@ type Recorder interface {
 	Waiting(list []metrics.Snapshot)
 	Uploaded(x metrics.Snapshot, took time.Duration)
 	MirrorDone(at time.Time, locked int)
+	// Damaged tells of a copy that somebody else than a drill found damaged.
+	Damaged(p metrics.Place, at time.Time, name, message string)
 
 	// Recalled tells of a success before the start that became known only after Rebuilt.
 	Recalled(k metrics.Kind, at time.Time)
@@ -50,6 +52,7 @@ func (deaf) Pruned(metrics.Place, ...string)                                    
 func (deaf) Waiting([]metrics.Snapshot)                                             {}
 func (deaf) Uploaded(metrics.Snapshot, time.Duration)                               {}
 func (deaf) MirrorDone(time.Time, int)                                              {}
+func (deaf) Damaged(metrics.Place, time.Time, string, string)                       {}
 func (deaf) Recalled(metrics.Kind, time.Time)                                       {}
 func (deaf) Failing(metrics.Kind, int)                                              {}
 func (deaf) Started(...time.Time)                                                   {}
@@ -85,19 +88,19 @@ func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
 	return out
 }
 
-// rebuild tells what the directory knows of the time before the start. The newest snapshot was taken at last.
-func (d *Daemon) rebuild(l snapshot.Listing, last, due, regular time.Time) {
+// rebuild tells what directory and notes know of the time before the start. The newest snapshot was taken at last.
+func (d *Daemon) rebuild(l snapshot.Listing, runs RunReport, last, due, regular time.Time) {
 	d.inventory(l)
 	if e, ok := Newest(l, d.Node, d.clock()); ok {
 		d.Recorder.SnapshotDone(e.Name.Time, d.known[e.Name], 0, 0)
 	}
-	cutOff := d.recallRuns(last)
+	d.recallRuns(runs)
+	if !runs.Due.IsZero() {
+		d.schedule(runs.Due, regular)
+	}
 	d.schedule(due, regular)
 	d.recallDrills(last)
 	d.Recorder.Rebuilt()
-	if cutOff {
-		d.countCutOff()
-	}
 }
 
 // look tells of snapshots that came or went by hand. A directory that can't be read is the next run's news.

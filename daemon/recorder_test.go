@@ -97,8 +97,13 @@ func (e *ears) Pruned(p metrics.Place, names ...string)      { e.add("pruned %s:
 func (e *ears) Waiting(list []metrics.Snapshot)              { e.add("waiting: %s", shown(list...)) }
 func (e *ears) Uploaded(x metrics.Snapshot, _ time.Duration) { e.add("uploaded %s", shown(x)) }
 func (e *ears) MirrorDone(at time.Time, locked int)          { e.add("mirror done %s %d", at, locked) }
-func (e *ears) Recalled(k metrics.Kind, at time.Time)        { e.add("recalled %s %s", k, at) }
-func (e *ears) Rebuilt()                                     { e.add("rebuilt") }
+
+func (e *ears) Damaged(p metrics.Place, at time.Time, name, message string) {
+	e.add("damaged %s %s %q %s", p, at, name, message)
+}
+
+func (e *ears) Recalled(k metrics.Kind, at time.Time) { e.add("recalled %s %s", k, at) }
+func (e *ears) Rebuilt()                              { e.add("rebuilt") }
 
 func (e *ears) want(t *testing.T, want ...string) {
 	t.Helper()

@@ -28,10 +28,11 @@ func ParseRole(s string) (Role, error) {
 }
 
 // Choose returns nil when the member, by its own status, is to be backed up, and ErrSkipped otherwise. A member
-// that knows no leader always is: it may hold the last copy of the data alive.
-func (r Role) Choose(leader, healthy bool) error {
+// that knows no leader always is: it may hold the last copy of the data alive; and so is the only one that votes, for there is no
+// other to leave it to.
+func (r Role) Choose(leader, healthy bool, voters int) error {
 	switch {
-	case r == RoleAny || !healthy || leader == (r == RoleLeader):
+	case r == RoleAny || !healthy || voters == 1 || leader == (r == RoleLeader):
 		return nil
 	case leader:
 		return fmt.Errorf("%w: the member is the leader", ErrSkipped)

@@ -28,9 +28,12 @@ func TestRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = role.Choose(tc.leader, tc.healthy)
+		err = role.Choose(tc.leader, tc.healthy, 3)
 		if err != nil && !errors.Is(err, daemon.ErrSkipped) {
 			t.Errorf("error %v, want one that wraps ErrSkipped", err)
+		}
+		if alone := role.Choose(tc.leader, tc.healthy, 1); alone != nil {
+			t.Errorf("--only-on %s: nobody else could: %v", tc.role, alone)
 		}
 		if got := err == nil; got != tc.want {
 			t.Errorf("--only-on %s, leader %t, healthy %t: takes %t, want %t", tc.role, tc.leader, tc.healthy, got, tc.want)

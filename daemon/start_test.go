@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	msgFresh  = "started; no snapshot yet, taking one now"
+	msgFresh  = "started; no snapshot on the disk, taking one now"
 	msgMissed = "started; a run was missed, taking a snapshot now"
 	msgWaits  = "started"
 )

@@ -93,9 +93,9 @@ func failures(k Kind) []Reason {
 	case Mirror:
 		return slices.Concat([]Reason{Damaged, Disk}, s3Reasons())
 	case Verify:
-		return slices.Concat([]Reason{Damaged, LowSpace, Disk}, s3Reasons())
+		return []Reason{Damaged, LowSpace, Disk, Other}
 	case Drill:
-		return slices.Concat([]Reason{Damaged, LowSpace, Disk, Start, Contents}, s3Reasons())
+		return []Reason{Damaged, LowSpace, Disk, Start, Contents, Other}
 	}
 	return []Reason{Other}
 }
@@ -105,9 +105,9 @@ func skips(k Kind) []Reason {
 	switch k {
 	case Snapshots:
 		return []Reason{Role, Other}
-	case Verify, Drill:
-		return []Reason{NoSnapshot, LowSpace, LowMemory, Busy, Role, Other}
-	case Mirror:
+	case Drill:
+		return slices.Concat([]Reason{NoSnapshot, LowSpace, LowMemory, Role}, s3Reasons())
+	case Mirror, Verify:
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (s *scrape) stock(st *state, now time.Time) {
 		s.gauge(bytesKept, float64(total(list)), string(p))
 	}
 	s.gauge(damagedSnapshots, float64(len(st.damaged())))
-	x, any := st.newest(now, whichever)
+	x, any := st.newest(now)
 	if !any {
 		return
 	}
@@ -111,6 +111,13 @@ func (s *scrape) stock(st *state, now time.Time) {
 	}
 	if x.Revision > 0 {
 		s.gauge(newestRevision, float64(x.Revision))
+	}
+	raw, revision := st.compared(x, shrankToday)
+	if raw > 0 {
+		s.gauge(comparedRaw, float64(raw))
+	}
+	if revision > 0 {
+		s.gauge(comparedRevision, float64(revision))
 	}
 }
 
@@ -131,6 +138,9 @@ func (s *scrape) mirror(st *state, now time.Time) {
 }
 
 func (s *scrape) etcd(m member) {
+	if m.asked {
+		s.truth(etcdReachable, m.away.IsZero())
+	}
 	if m.seen.IsZero() {
 		return
 	}

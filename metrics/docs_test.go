@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -138,7 +139,7 @@ func checkLabels(t *testing.T, name string, f family, got []*dto.LabelPair) {
 func full() *Metrics {
 	m := New(Options{Mirror: true, Verify: true, Drill: true, FreeBytes: func() (int64, error) { return 1, nil }})
 	now := m.o.Now()
-	m.Inventory(Local, nil)
+	m.Inventory(Local, []Snapshot{{Name: "before", Time: now.Add(-time.Hour), RawSize: 2, Revision: 2}})
 	m.Inventory(S3, nil)
 	m.Rebuilt()
 	m.SnapshotDone(now, Snapshot{Name: "a", Time: now, Size: 1, RawSize: 2, Revision: 3}, 1, 1)

@@ -1,38 +1,13 @@
 package metrics
 
 import (
-	"strings"
+	"slices"
 	"time"
 )
 
-const notKnown = "not known yet"
-
-// summary is one line: when the last good one was, when the next will be.
-func (s *state) summary(now time.Time) string {
-	if !s.rebuilt {
-		return ""
-	}
-	last := "No snapshot has been taken yet"
-	if x, any := s.newest(now, s.whole); any {
-		last = "Last good snapshot " + relative(x.Time, now)
-	} else if x, any := s.newest(now, whichever); any {
-		last = "No good snapshot, the newest is damaged and was taken " + relative(x.Time, now)
-	}
-	next := s.plans[Snapshots].next
-	switch {
-	case s.tracks[Snapshots].running:
-		return last + ", one under way now."
-	case next.IsZero():
-		return last + "."
-	case !next.After(now):
-		return last + ", next due now."
-	}
-	return last + ", next " + relative(next, now) + "."
-}
-
 // facts are the page's figures. free is below 0 where it is not known.
 func (s *state) facts(rows []row, now time.Time, free int64) []fact {
-	out := []fact{s.lastFact(now), s.nextFact(now), s.diskFact(free)}
+	out := []fact{s.lastFact(rows, now), s.nextFact(now), s.diskFact(free)}
 	if s.switched[Mirror] {
 		out = append(out, s.mirrorFact(now))
 	} else {
@@ -46,27 +21,10 @@ func (s *state) facts(rows []row, now time.Time, free int64) []fact {
 	} else {
 		out = append(out, off("Last restore drill", "nothing proves that a snapshot comes back"))
 	}
-	if !s.member.seen.IsZero() {
-		out = append(out, s.etcdFact(now))
+	if s.member.asked {
+		out = append(out, s.member.fact(now))
 	}
 	return out
-}
-
-func (s *state) lastFact(now time.Time) fact {
-	x, any := s.newest(now, s.whole)
-	if !any {
-		f := fact{Label: "Last good snapshot", Value: s.never()}
-		if x, any := s.newest(now, whichever); any {
-			f.Value, f.Tone = "none", bad
-			f.More = append(f.More, "the newest, of "+absolute(x.Time)+", is damaged")
-		}
-		return f
-	}
-	f := fact{Label: "Last good snapshot", Value: relative(x.Time, now), More: []string{absolute(x.Time), size(x.Size)}}
-	if x.RawSize > 0 {
-		f.More[1] += ", " + size(x.RawSize) + " unpacked"
-	}
-	return f
 }
 
 func (s *state) nextFact(now time.Time) fact {
@@ -78,11 +36,8 @@ func (s *state) nextFact(now time.Time) fact {
 		f.More = append(f.More, "since "+absolute(s.tracks[Snapshots].attempt))
 	case next.IsZero():
 		return f
-	case next.After(now):
-		f.Value = relative(next, now)
-		f.More = append(f.More, absolute(next))
 	default:
-		f.Value = "due now"
+		f.Value = coming(next, now, "due now")
 		f.More = append(f.More, absolute(next))
 	}
 	if interval > 0 {
@@ -108,7 +63,7 @@ func (s *state) mirrorFact(now time.Time) fact {
 	f := fact{Label: "In S3", Value: notKnown, Tone: tone(t.failures > tolerated, bad)}
 	if list, known := s.stock[S3]; known {
 		f.Value = count(len(list), "snapshot", "snapshots")
-		f.More = append(f.More, size(total(list)))
+		f.More = append(f.More, "of this node, "+size(total(list))) // other nodes may share the folder
 	}
 	if n := len(s.waiting); n > 0 {
 		f.More = append(f.More, grouped(int64(n))+" waiting, the oldest "+span(now.Sub(s.oldestWaiting())))
@@ -119,7 +74,7 @@ func (s *state) mirrorFact(now time.Time) fact {
 	case t.running:
 		f.More = append(f.More, "a pass is under way")
 	case !t.success.IsZero():
-		f.More = append(f.More, "in line "+relative(t.success, now))
+		f.More = append(f.More, "in sync as of "+relative(t.success, now))
 	}
 	return f
 }
@@ -141,7 +96,7 @@ func (s *state) verifyFact(rows []row, now time.Time) fact {
 	}
 	verified := 0
 	for _, r := range rows {
-		if !r.verified.IsZero() && !r.damaged {
+		if !r.verified.IsZero() && !slices.Contains(r.damaged, s.proves) {
 			verified++
 		}
 	}
@@ -165,27 +120,14 @@ func (s *state) drillFact(now time.Time) fact {
 	switch next := s.plans[Drill].next; {
 	case t.running:
 		f.More = append(f.More, "one is under way")
-	case next.After(now):
-		f.More = append(f.More, "next "+relative(next, now))
+	case !next.IsZero():
+		f.More = append(f.More, "next "+coming(next, now, "is due now"))
 	}
 	return f
 }
 
 func off(label, meaning string) fact {
 	return fact{Label: label, Value: "off", More: []string{meaning}}
-}
-
-func (s *state) etcdFact(now time.Time) fact {
-	m := s.member
-	f := fact{Label: "etcd", Value: "has a leader", More: []string{"database " + size(m.database)}}
-	if !m.leader {
-		f.Value, f.Tone = "knows no leader", warn
-	}
-	if len(m.alarms) > 0 {
-		f.Value, f.Tone = "raises "+strings.Join(m.alarms, ", "), warn
-	}
-	f.More = append(f.More, "as of "+relative(m.seen, now))
-	return f
 }
 
 // never is what to say of what has not happened, as far as the past is known.

@@ -17,6 +17,8 @@ const (
 	newestRaw         = "newest_raw_bytes"
 	newestArchive     = "newest_archive_bytes"
 	newestRevision    = "newest_revision"
+	comparedRaw       = "compared_raw_bytes"
+	comparedRevision  = "compared_revision"
 	snapshotsKept     = "snapshots"
 	bytesKept         = "snapshots_bytes"
 	damagedSnapshots  = "damaged_snapshots"
@@ -30,6 +32,7 @@ const (
 	diskFree          = "disk_free_bytes"
 	minFree           = "min_free_bytes"
 	recentStarts      = "recent_starts"
+	etcdReachable     = "etcd_reachable"
 	etcdSeen          = "etcd_seen_timestamp_seconds"
 	etcdDatabase      = "etcd_database_bytes"
 	etcdLeader        = "etcd_has_leader"
@@ -74,11 +77,11 @@ func families() []family {
 	place := label{"place", words(places())}
 	return []family{
 		{readyFamily, typeGauge, "Whether /readyz says that all is well: 1 or 0.", nil},
-		{runsTotal, typeCounter, "Runs since the start, by kind, result and class of reason.", []label{
+		{runsTotal, typeCounter, "Runs since the start, by kind, result and class of reason, which is none for a success.", []label{
 			kind, {"result", []string{success, failure, skipped}}, {"reason", allReasons()},
 		}},
 		{lastSuccess, typeGauge, "When a run last succeeded, also before a restart." + neverIsZero, []label{kind}},
-		{lastAttempt, typeGauge, "When a run last began, or as much of it as the snapshots tell after a restart." + neverIsZero, []label{kind}},
+		{lastAttempt, typeGauge, "When a run last began, or for kind verify ended; after a restart as much of it as the snapshots tell." + neverIsZero, []label{kind}},
 		{failuresInRow, typeGauge, "Runs that failed since the last one that did not; those of snapshots and drills also before a restart.", []label{kind}},
 		{inProgress, typeGauge, "Whether a run is under way: 1 or 0.", []label{kind}},
 		{stageSeconds, typeHistogram, "How long the stages of runs took; stream includes compressing and writing, upload is one archive.", []label{
@@ -90,11 +93,13 @@ func families() []family {
 		{newestRaw, typeGauge, "Bytes of the newest snapshot's database before compression." + absentUntilKnown, nil},
 		{newestArchive, typeGauge, "Bytes of the newest snapshot's archive." + absentWithoutAny, nil},
 		{newestRevision, typeGauge, "Revision of the newest snapshot." + absentUntilKnown, nil},
-		{snapshotsKept, typeGauge, "Snapshots kept." + absentUntilKnown, []label{place}},
-		{bytesKept, typeGauge, "Bytes of the archives kept." + absentUntilKnown, []label{place}},
-		{damagedSnapshots, typeGauge, "Kept snapshots whose last verification found damage.", nil},
+		{comparedRaw, typeGauge, "Bytes of the largest database of the day before the newest snapshot, and of the last before that day." + absentWithoutAny, nil},
+		{comparedRevision, typeGauge, "Highest revision of the same snapshots." + absentWithoutAny, nil},
+		{snapshotsKept, typeGauge, "Snapshots of this node kept." + absentUntilKnown, []label{place}},
+		{bytesKept, typeGauge, "Bytes of this node's archives kept." + absentUntilKnown, []label{place}},
+		{damagedSnapshots, typeGauge, "Kept snapshots of which a copy was found damaged, on the disk or in S3.", nil},
 		{waitingSnapshots, typeGauge, "Snapshots that S3 is to hold and does not yet. Absent without S3 and until S3 was listed.", nil},
-		{waitingOldest, typeGauge, "How long the oldest snapshot has waited for S3; 0: none waits. Absent without S3 and until S3 was listed.", nil},
+		{waitingOldest, typeGauge, "Age of the oldest snapshot that waits for S3; 0: none waits. Absent without S3 and until S3 was listed.", nil},
 		{lockedSnapshots, typeGauge, "Snapshots that were to be pruned from S3 and are held by an object lock. Absent without S3.", nil},
 		{prunedTotal, typeCounter, "Snapshots removed by the policy since the start.", []label{place}},
 		{uploadsTotal, typeCounter, "Archives brought to S3 since the start.", nil},
@@ -103,7 +108,8 @@ func families() []family {
 		{diskFree, typeGauge, "Bytes free for the backup in its file system. Absent when the system does not tell.", nil},
 		{minFree, typeGauge, "Bytes that snapshots leave free in that file system. Absent where the space is not known.", nil},
 		{recentStarts, typeGauge, "Starts of the daemon within the last hour, this one included.", nil},
-		{etcdSeen, typeGauge, "When etcd last told the values below." + absentWithoutSeen, nil},
+		{etcdReachable, typeGauge, "Whether etcd answered when it was last asked: 1 or 0. Absent until it was asked.", nil},
+		{etcdSeen, typeGauge, "When etcd last told its size, leader and alarms." + absentWithoutSeen, nil},
 		{etcdDatabase, typeGauge, "Size of the member's database file." + absentWithoutSeen, nil},
 		{etcdLeader, typeGauge, "Whether the member knew a leader: 1 or 0." + absentWithoutSeen, nil},
 		{etcdAlarm, typeGauge, "Whether the alarm was raised: 1 or 0." + absentWithoutSeen, []label{{"alarm", alarms()}}},

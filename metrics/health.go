@@ -35,6 +35,7 @@ func (s *state) reasons(now time.Time) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	s.snapshotReasons(now, add)
+	s.shrinkReasons(now, add)
 	if n := s.startsSince(now.Add(-crashWindow)); n > toleratedStarts {
 		add("the daemon was started %d times within an hour, the last at %s", n, absolute(s.starts[len(s.starts)-1]))
 	}
@@ -67,7 +68,7 @@ func (s *state) snapshotReasons(now time.Time, add func(string, ...any)) {
 	if t.failures > tolerated {
 		add("%d snapshots failed in a row, the last at %s: %s", t.failures, absolute(t.failed), t.because())
 	}
-	_, any := s.newest(now, whichever)
+	_, any := s.newest(now)
 	switch {
 	case any || t.settled.After(t.success): // or left to another member
 	case t.success.IsZero():
@@ -108,13 +109,18 @@ func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	switch {
 	case t.failures > tolerated:
 		add("mirroring failed %d times in a row, the last at %s: %s", t.failures, absolute(t.failed), t.because())
-	case known:
+	case s.awaitsS3():
+		add("S3 has not answered since the start")
 	// What waits is not known either, so waiting alone would look well, and does in a crash loop.
-	case t.failures > 0:
+	case !known:
 		add("S3 could not be listed since the start: %s", t.because())
-	default:
-		add("S3 has not been listed since the start yet")
 	}
+}
+
+// awaitsS3 is true from the start until the mirror's first pass has listed the bucket or failed.
+func (s *state) awaitsS3() bool {
+	_, known := s.stock[S3]
+	return s.switched[Mirror] && !known && s.tracks[Mirror].failures == 0
 }
 
 // because is the last failure's text for people, or its class where there is none.

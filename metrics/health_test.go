@@ -178,7 +178,7 @@ func TestHealth(t *testing.T) {
 			if status, body := get(t, m, "/readyz"); (status == 200) != ok || !ok && body != one+"\n" {
 				t.Errorf("/readyz says %d %q", status, body)
 			}
-			if _, body := get(t, m, "/"); strings.Contains(body, "All is well") != ok {
+			if _, body := get(t, m, "/"); (strings.Contains(body, "All is well") || strings.Contains(body, "Backups are well")) != ok {
 				t.Error("the page says otherwise")
 			}
 		})
@@ -192,12 +192,27 @@ func TestS3NeverSeen(t *testing.T) {
 	m.Inventory(metrics.Local, history(now))
 	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
 	m.Rebuilt()
-	if _, reasons := m.Health(now); len(reasons) != 1 || reasons[0] != "S3 has not been listed since the start yet" {
+	if _, reasons := m.Health(now); len(reasons) != 1 || reasons[0] != "S3 has not answered since the start" {
 		t.Errorf("before the first pass: %v", reasons)
 	}
+	m.Attempt(metrics.Mirror, now)
+	if _, body := get(t, m, "/"); !strings.Contains(body, "<h1>Starting</h1>") || !strings.Contains(body, "<li>S3 has not answered since the start</li>") {
+		t.Error("during the first pass the page does not say that it is starting")
+	}
+	if status, _ := get(t, m, "/readyz"); status != 503 {
+		t.Errorf("during the first pass /readyz is %d", status)
+	}
+	m.Started(now, now, now, now, now, now)
+	if _, body := get(t, m, "/"); !strings.Contains(body, "<h1>Needs attention</h1>") {
+		t.Error("during the first pass another reason does not show")
+	}
+	m.Started(now)
 	m.Failed(metrics.Mirror, now, "", metrics.Host, "no such host")
 	if _, reasons := m.Health(now); len(reasons) != 1 || reasons[0] != "S3 could not be listed since the start: no such host" {
 		t.Errorf("after it: %v", reasons)
+	}
+	if _, body := get(t, m, "/"); !strings.Contains(body, "<h1>Needs attention</h1>") {
+		t.Error("after the first pass has failed the page still says that it is starting")
 	}
 	if _, body := get(t, m, "/metrics"); strings.Contains(body, `snapshots{place="s3"}`) || strings.Contains(body, "waiting_") {
 		t.Error("tells of snapshots in S3 without having seen any")

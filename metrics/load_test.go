@@ -22,6 +22,7 @@ func TestAtOnce(t *testing.T) {
 		func() { m.Pruned(metrics.Local, x.Name) },
 		func() { m.Waiting([]metrics.Snapshot{x}); m.Uploaded(x, time.Second); m.MirrorDone(now, 1) },
 		func() { m.Verified(now, x.Name, time.Second); m.Drilled(now, x.Name, time.Second) },
+		func() { m.Damaged(metrics.Local, now, x.Name, "m"); m.MemberAway(now) },
 		func() { m.Member(now, 1, false, []string{"NOSPACE"}); m.Schedule(metrics.Snapshots, now, time.Hour) },
 		func() { get(t, m, "/metrics") },
 		func() { get(t, m, "/readyz") },

@@ -2,8 +2,6 @@ package metrics
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +22,8 @@ type Options struct {
 	MinFree int64
 	// RestoreCommand gives the command line that restores the named snapshot from a place, to be shown as it is.
 	RestoreCommand func(name string, from Place) string
+	// RestoreNotes are lines of text that the page shows below that command.
+	RestoreNotes []string
 	// Proves is the place whose copies are verified and drilled; "" is Local.
 	Proves Place
 	// Now is the clock; nil: the wall clock.
@@ -49,6 +49,7 @@ func New(o Options) *Metrics {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Proves = cmp.Or(o.Proves, Local)
 	var on []Kind
 	for k, yes := range map[Kind]bool{Mirror: o.Mirror, Verify: o.Verify, Drill: o.Drill} {
 		if yes {
@@ -56,7 +57,7 @@ func New(o Options) *Metrics {
 		}
 	}
 	m := &Metrics{o: o, registry: prometheus.NewPedanticRegistry(), descs: map[string]*prometheus.Desc{}, state: newState(on...)}
-	m.state.proves = cmp.Or(o.Proves, Local)
+	m.state.proves = o.Proves
 	for _, f := range families() {
 		m.register(f)
 	}
@@ -149,13 +150,4 @@ func (m *Metrics) Health(now time.Time) (ok bool, reasons []string) {
 	defer m.mu.Unlock()
 	reasons = m.state.reasons(now)
 	return len(reasons) == 0, reasons
-}
-
-// alarmName is one of etcd's words or Other.
-func alarmName(s string) string {
-	s = strings.ToUpper(s)
-	if slices.Contains(alarms(), s) {
-		return s
-	}
-	return string(Other)
 }

@@ -2,9 +2,9 @@ package metrics
 
 import (
 	"bytes"
-	"cmp"
 	"embed"
 	"html/template"
+	"slices"
 	"time"
 )
 
@@ -54,6 +54,7 @@ func (m *Metrics) view(now time.Time, free int64) view {
 		}{{"wide", 900, 96}, {"middle", 600, 90}, {"narrow", 320, 80}} {
 			v.Plots = append(v.Plots, newPlot(p.id, p.width, p.left, rows, mirrored, now))
 		}
+		v.Crosses = slices.ContainsFunc(rows, func(r row) bool { return len(r.damaged) > 0 })
 		v.Restore = m.restore(rows, now)
 	}
 	if len(rows) > maxRows {
@@ -61,7 +62,7 @@ func (m *Metrics) view(now time.Time, free int64) view {
 		rows = rows[:maxRows]
 	}
 	for _, r := range rows {
-		v.Rows = append(v.Rows, r.view(now, mirrored))
+		v.Rows = append(v.Rows, r.view(now, m.o))
 	}
 	return v
 }
@@ -73,53 +74,46 @@ func (m *Metrics) look(now time.Time, free int64) (view, []row) {
 	rows := s.rows()
 	v := view{
 		Version: m.o.Version, Node: m.o.Node, Now: at(now), Reasons: s.reasons(now), Facts: s.facts(rows, now, free),
+		Summary: s.summary(rows, now), Nothing: "None yet. The first is taken as soon as etcd can be reached.",
 		Verify: m.o.Verify, Drill: m.o.Drill,
 	}
-	v.Mood, v.Headline, v.Summary, v.Nothing = "well", "All is well", s.summary(now), "None yet. The first is taken as soon as etcd can be reached."
-	switch {
-	case !s.rebuilt:
-		v.Mood, v.Headline, v.Nothing = "starting", "Starting", "Not known yet."
-	case len(v.Reasons) > 0:
-		v.Mood, v.Headline = "ill", "Needs attention"
-	}
+	s.headline(&v)
 	for _, p := range s.problems {
-		v.Problems = append(v.Problems, problemView{
-			What: failedWhat(p.Kind), Ago: relative(p.At, now), When: at(p.At), Message: cmp.Or(p.Message, string(p.Reason)),
-		})
+		v.Problems = append(v.Problems, p.view(now))
 	}
 	return v, rows
 }
 
-// restore is about the newest snapshot that is not known to be damaged.
-func (m *Metrics) restore(rows []row, now time.Time) *restoreView {
-	if m.o.RestoreCommand == nil {
-		return nil
+// headline is about the backup. etcd's trouble stands beside it where it is the only one, so that all is not said to be well.
+func (s *state) headline(v *view) {
+	trouble := s.member.trouble()
+	switch {
+	case !s.rebuilt:
+		v.Mood, v.Headline, v.Nothing = "starting", "Starting", "Not known yet."
+	case len(v.Reasons) == 1 && s.awaitsS3():
+		v.Mood, v.Headline = "starting", "Starting"
+	case len(v.Reasons) > 0:
+		v.Mood, v.Headline = "ill", "Needs attention"
+	case trouble != "":
+		v.Mood, v.Headline, v.Trouble = "well", "Backups are well", "etcd "+trouble
+	default:
+		v.Mood, v.Headline = "well", "All is well"
 	}
-	for i, r := range rows {
-		if r.damaged {
-			continue
-		}
-		from, words := Local, "the disk"
-		if !r.local {
-			from, words = S3, "S3"
-		}
-		return &restoreView{
-			Command: m.o.RestoreCommand(r.Name, from), Name: r.Name, Ago: relative(r.Time, now), From: words, Newest: i == 0,
-		}
-	}
-	return nil
 }
 
-func failedWhat(k Kind) string {
-	switch k {
-	case Snapshots:
-		return "Snapshot failed"
-	case Mirror:
-		return "Mirroring failed"
-	case Verify:
-		return "Verification failed"
-	case Drill:
-		return "Restore drill failed"
+// restore is about the newest snapshot that has a copy not known to be damaged.
+func (m *Metrics) restore(rows []row, now time.Time) *restoreView {
+	r, ok := best(rows, now)
+	if !ok || m.o.RestoreCommand == nil {
+		return nil
 	}
-	return "Failed"
+	from, _ := r.whole()
+	words := "the disk"
+	if from == S3 {
+		words = "S3"
+	}
+	return &restoreView{
+		Command: m.o.RestoreCommand(r.Name, from), Name: r.Name, Ago: relative(r.Time, now), From: words, Newest: r.Name == past(rows, now)[0].Name,
+		Doubts: sentences(r.doubts(m.o.Proves)), Notes: m.o.RestoreNotes,
+	}
 }

@@ -29,9 +29,10 @@ func cases(now *time.Time) map[string]struct {
 		damaged.Inventory(p, history(*now)[:1])
 	}
 	damaged.Failed(metrics.Verify, *now, history(*now)[0].Name, metrics.Damaged, "page 17")
+	damaged.Damaged(metrics.S3, *now, history(*now)[0].Name, "page 18")
 	return map[string]page{
 		"damaged": {damaged, []string{
-			"Needs attention", "No good snapshot, the newest is damaged and was taken 12 min ago, next in 47 min", "the newest, of 2026-11-22 12:00:00 UTC, is damaged",
+			"Needs attention", "The newest, 12 min old, is damaged. Next in 47 min.", "the newest, of 2026-11-22 12:00:00 UTC, is damaged",
 		}},
 		"well": {well(now), []string{
 			"All is well", "Last good snapshot 12 min ago, next in 47 min", "2026-11-22 12:00:00 UTC", "34 snapshots", "41.0 GiB free",
@@ -42,12 +43,65 @@ func cases(now *time.Time) map[string]struct {
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
 			"/var/lib/etcd rolling_node-a_20261122T110000Z.db.zst", "waits for S3", "Mirroring failed",
 		}},
+		"halved":   {halved(now), halvedWords()},
+		"alarm":    {alarmed(now), []string{"Backups are well, etcd raises NOSPACE"}},
+		"away":     {away(now), []string{"Backups are well, etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
+		"slow":     {slowS3(now), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
 		"empty":    {fresh, []string{"Needs attention", "here is no snapshot yet", "None yet"}},
 		"starting": {metrics.New(options(now)), []string{"Starting", "not known yet"}},
-		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now"}},
+		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
 		"many":     {many(now, 500), []string{"All is well", "The newest 50 of 500"}},
 		"hostile":  {hostilePage(now), []string{hostile}},
 	}
+}
+
+// halved has a newest of which the copy on the disk is damaged.
+func halved(now *time.Time) *metrics.Metrics {
+	o := options(now)
+	o.RestoreNotes = []string{"Run it on each member.", "Stop etcd on all of them first."}
+	m := metrics.New(o)
+	list := history(*now)
+	m.Inventory(metrics.Local, list)
+	m.Inventory(metrics.S3, list[:20])
+	m.Rebuilt()
+	m.Schedule(metrics.Snapshots, *now, time.Hour)
+	m.MirrorDone(now.Add(-9*time.Second), 0)
+	m.Failed(metrics.Verify, *now, list[0].Name, metrics.Damaged, "page 17")
+	m.Failed(metrics.Drill, *now, list[0].Name, metrics.Damaged, "page 17")
+	return m
+}
+
+func halvedWords() []string {
+	return []string{
+		"Last good snapshot 12 min ago, next is due now. Its copy on the disk is damaged, the one in S3 has not been verified.",
+		"Verification found damage in rolling_node-a_20261122T120000Z.db.zst on the disk", "disk, damaged", "✗ damaged, just now", "✗ a copy is damaged",
+		"--from s3 --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "from S3. Its copy on the disk is damaged",
+		"Stop etcd on all of them first.", "in sync as of 9 s ago", "not verified",
+	}
+}
+
+func alarmed(now *time.Time) *metrics.Metrics {
+	m := well(now)
+	m.Member(*now, 2*gib, true, []string{"NOSPACE"})
+	return m
+}
+
+func away(now *time.Time) *metrics.Metrics {
+	m := well(now)
+	m.MemberAway(now.Add(-time.Minute))
+	m.MemberAway(*now)
+	return m
+}
+
+// slowS3 has a first pass under way, and a snapshot of a clock that was wrong.
+func slowS3(now *time.Time) *metrics.Metrics {
+	m := metrics.New(options(now))
+	list := append(history(*now), taken(now.Add(3*time.Hour), mib, 0))
+	m.Inventory(metrics.Local, list)
+	m.Rebuilt()
+	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
+	m.Attempt(metrics.Mirror, *now)
+	return m
 }
 
 // many keeps n snapshots, ten minutes apart.

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -62,10 +63,10 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 	if len(rows) > 150 {
 		p.Stroke, p.Dot = "1.25", "3"
 	}
-	newest, oldest := rows[0], rows[len(rows)-1]
+	latest, oldest := rows[0], rows[len(rows)-1]
 	p.from, p.to = oldest.Time, now
-	if newest.Time.After(p.to) {
-		p.to = newest.Time
+	if latest.Time.After(p.to) {
+		p.to = latest.Time
 	}
 	// A margin on the left, so that the oldest does not lie on the edge.
 	p.from = p.from.Add(-max(p.to.Sub(p.from)/40, 30*time.Second))
@@ -77,17 +78,19 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 		y += panelGap + panelHeight
 	}
 	y += stripHeight + 4
-	p.Strips = append(p.Strips, p.strip("Disk", y, rows, func(r row) bool { return r.local }))
+	p.Strips = append(p.Strips, p.strip("Disk", y, rows, func(r row) bool { return slices.Contains(r.in, Local) }))
 	if withS3 {
 		y += stripHeight
-		p.Strips = append(p.Strips, p.strip("S3", y, rows, func(r row) bool { return r.s3 }))
+		p.Strips = append(p.Strips, p.strip("S3", y, rows, func(r row) bool { return slices.Contains(r.in, S3) }))
 	}
 	p.Axis = y + 12
 	p.TickY = p.Axis + 15
 	p.H = p.TickY + 6
 	p.ticks()
-	p.Desc = fmt.Sprintf("%s from %s to %s. The newest has %s.",
-		count(len(rows), "snapshot", "snapshots"), absolute(oldest.Time), absolute(newest.Time), size(newest.Size))
+	p.Desc = fmt.Sprintf("%s from %s to %s.", count(len(rows), "snapshot", "snapshots"), absolute(oldest.Time), absolute(latest.Time))
+	if old := past(rows, now); len(old) > 0 {
+		p.Desc += " The newest has " + size(old[0].Size) + "."
+	}
 	return p
 }
 
@@ -108,7 +111,7 @@ func (p *plot) sizes(rows []row, top int) panel {
 	for _, r := range rows {
 		y := float64(base) - float64(r.Size)/float64(full)*panelHeight
 		fmt.Fprintf(&stems, "M%.1f %dV%.1f", p.x(r.Time), base, y)
-		if r.damaged {
+		if len(r.damaged) > 0 {
 			fmt.Fprintf(&crosses, "M%.1f %.1fl8 8m0 -8l-8 8", p.x(r.Time)-4, y-10)
 		}
 	}

@@ -105,7 +105,7 @@ func (m *Metrics) Waiting(list []Snapshot) {
 	m.change(func(s *state, _ bool) { s.setWaiting(list) })
 }
 
-// Uploaded tells that x has arrived in S3.
+// Uploaded tells that x was read in full on the disk and has arrived in S3.
 func (m *Metrics) Uploaded(x Snapshot, took time.Duration) {
 	m.change(func(s *state, count bool) {
 		s.arrived(x)
@@ -156,38 +156,4 @@ func (m *Metrics) S3Error(class Reason) {
 			m.s3Errors.WithLabelValues(string(within(class, s3Reasons()))).Inc()
 		}
 	})
-}
-
-// Verified tells that the named snapshot was read in full and is whole.
-func (m *Metrics) Verified(at time.Time, name string, took time.Duration) {
-	m.change(func(s *state, count bool) {
-		s.succeeded(Verify, at, name)
-		s.verdict(name, at, false)
-		if count {
-			m.runs.WithLabelValues(string(Verify), success, string(none)).Inc()
-			m.observe("verify", took)
-		}
-	})
-}
-
-// Drilled tells that a restore of the named snapshot was tried and brought everything back.
-func (m *Metrics) Drilled(at time.Time, name string, took time.Duration) {
-	m.change(func(s *state, count bool) {
-		s.succeeded(Drill, at, name)
-		s.drillVerdict(name, at, true)
-		if count {
-			m.runs.WithLabelValues(string(Drill), success, string(none)).Inc()
-			m.observe("drill", took)
-		}
-	})
-}
-
-// Member tells what etcd said of itself: the bytes of its database file, whether it knew a leader, which alarms are raised
-// in etcd's own words.
-func (m *Metrics) Member(at time.Time, databaseBytes int64, hasLeader bool, raised []string) {
-	names := make([]string, len(raised))
-	for i, a := range raised {
-		names[i] = alarmName(a)
-	}
-	m.change(func(s *state, _ bool) { s.member = member{at, databaseBytes, hasLeader, names} })
 }

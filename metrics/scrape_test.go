@@ -61,6 +61,8 @@ func TestScrapeTellsWhatIsKnown(t *testing.T) {
 	now := noon
 	_, body := get(t, ill(&now), "/metrics")
 	want := `
+compared_raw_bytes 2.4992768e+08
+compared_revision 4.827886e+07
 damaged_snapshots 1
 disk_free_bytes 4.4023414784e+10
 drill_passed 0
@@ -71,6 +73,7 @@ etcd_alarm{alarm="NOSPACE"} 1
 etcd_alarm{alarm="other"} 0
 etcd_database_bytes 2.13909504e+09
 etcd_has_leader 0
+etcd_reachable 1
 etcd_seen_timestamp_seconds 1.79534953e+09
 failures_in_a_row{kind="drill"} 1
 failures_in_a_row{kind="mirror"} 1

@@ -1,12 +1,6 @@
 package metrics
 
-import (
-	"slices"
-	"time"
-)
-
-// maxProblems is how many errors are remembered for the status page.
-const maxProblems = 10
+import "time"
 
 // Snapshot is one snapshot as the recorders take it. Sizes are in bytes; what is not known is 0.
 type Snapshot struct {
@@ -30,8 +24,9 @@ type state struct {
 	freshAt  time.Time
 	locked   int
 	marks    map[string]mark
-	proves   Place     // whose copies the marks are about
-	problems []problem // newest first
+	broken   map[copyOf]bool // the copies that were found damaged
+	proves   Place           // whose copies are verified and drilled
+	problems []problem       // newest first
 	member   member
 }
 
@@ -57,28 +52,15 @@ type track struct {
 
 // mark is what is known of one snapshot beyond where it lies. Zero times: not yet.
 type mark struct {
-	verified, drilled time.Time
-	damaged, undrill  bool // the last verification found damage; the last drill failed
-}
-
-type problem struct {
-	At      time.Time
-	Kind    Kind
-	Reason  Reason
-	Message string
-}
-
-type member struct {
-	seen     time.Time
-	database int64
-	leader   bool
-	alarms   []string
+	verified, drilled time.Time // of the copy in the place that is proved
+	undrill           bool      // the last drill failed
+	raw, revision     int64     // from the manifest, which nobody reads in S3; 0: not known
 }
 
 func newState(kindsOn ...Kind) *state {
 	s := &state{
 		switched: map[Kind]bool{Snapshots: true}, tracks: map[Kind]*track{},
-		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, plans: map[Kind]*plan{},
+		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, broken: map[copyOf]bool{}, plans: map[Kind]*plan{},
 	}
 	for _, k := range scheduled() {
 		s.plans[k] = &plan{}
@@ -139,9 +121,10 @@ func (s *state) failed(k Kind, at time.Time, name string, r Reason, message stri
 		s.stamp(&t.failed, at)
 		t.reason, t.message, t.name = r, message, name
 	}
-	s.problems = append(s.problems, problem{At: at, Kind: k, Reason: r, Message: message})
-	slices.SortStableFunc(s.problems, func(a, b problem) int { return b.At.Compare(a.At) })
-	s.problems = s.problems[:min(len(s.problems), maxProblems)]
+	s.remember(problem{At: at, Kind: k, Name: name, Reason: r, Message: message})
+	if k == Snapshots && r == Unreachable && s.rebuilt {
+		s.member.unheard(at)
+	}
 }
 
 // skip settles a run, unless something was in its way: then it is still to be done.

@@ -3,43 +3,9 @@ package metrics
 import (
 	"cmp"
 	"slices"
-	"time"
 )
 
-// row is one kept snapshot with all that is known of it.
-type row struct {
-	Snapshot
-	mark
-	local, s3, waiting bool
-}
-
-// rows merges the places, newest first. What one place does not know of a snapshot comes from the other.
-func (s *state) rows() []row {
-	at := make(map[string]int, len(s.stock[Local]))
-	out := make([]row, 0, len(s.stock[Local]))
-	for _, p := range places() {
-		for _, x := range s.stock[p] {
-			i, ok := at[x.Name]
-			if !ok {
-				i = len(out)
-				at[x.Name] = i
-				out = append(out, row{Snapshot: x, mark: s.marks[x.Name]})
-			}
-			r := &out[i]
-			r.local = r.local || p == Local
-			r.s3 = r.s3 || p == S3
-			r.RawSize, r.Revision = cmp.Or(r.RawSize, x.RawSize), cmp.Or(r.Revision, x.Revision)
-		}
-	}
-	for _, x := range s.waiting {
-		if i, ok := at[x.Name]; ok {
-			out[i].waiting = true
-		}
-	}
-	slices.SortStableFunc(out, newestFirst(func(r row) Snapshot { return r.Snapshot }))
-	return out
-}
-
+// newestFirst orders whatever has a snapshot; of one moment's, by name.
 func newestFirst[T any](of func(T) Snapshot) func(a, b T) int {
 	return func(a, b T) int {
 		x, y := of(a), of(b)
@@ -51,15 +17,9 @@ func itself(x Snapshot) Snapshot { return x }
 
 // inventory replaces what a place holds. What was known of a snapshot and is not in list stays known.
 func (s *state) inventory(p Place, list []Snapshot) {
-	known := make(map[string]Snapshot, len(s.stock[p]))
-	for _, x := range s.stock[p] {
-		known[x.Name] = x
-	}
 	next := slices.Clone(list)
-	for i := range next {
-		x := &next[i]
-		old := known[x.Name]
-		x.RawSize, x.Revision = cmp.Or(x.RawSize, old.RawSize), cmp.Or(x.Revision, old.Revision)
+	for _, x := range next {
+		s.note(x)
 	}
 	if next == nil {
 		next = []Snapshot{} // known to be empty
@@ -73,6 +33,7 @@ func (s *state) inventory(p Place, list []Snapshot) {
 func (s *state) keep(p Place, x Snapshot) {
 	list := slices.DeleteFunc(slices.Clone(s.stock[p]), func(y Snapshot) bool { return y.Name == x.Name })
 	list = append(list, x)
+	s.note(x)
 	slices.SortStableFunc(list, newestFirst(itself))
 	s.stock[p] = list
 }
@@ -89,21 +50,6 @@ func (s *state) drop(p Place, names []string) {
 	s.forget()
 }
 
-// forget drops the marks of snapshots that no place holds, and what was found wrong with a copy that is gone: the other place's need
-// not be damaged. Before the rebuild marks may come ahead of the inventories.
-func (s *state) forget() {
-	if !s.rebuilt {
-		return
-	}
-	_, known := s.stock[s.proves]
-	for name, m := range s.marks {
-		copied := slices.ContainsFunc(s.stock[s.proves], func(x Snapshot) bool { return x.Name == name })
-		if !s.held(name) || (m.damaged || m.undrill) && known && !copied {
-			delete(s.marks, name)
-		}
-	}
-}
-
 // setWaiting replaces what waits for S3. A snapshot that came after the pass began stays, for the pass has not seen it.
 func (s *state) setWaiting(list []Snapshot) {
 	next := slices.Clone(list)
@@ -117,30 +63,35 @@ func (s *state) setWaiting(list []Snapshot) {
 	s.waiting = next
 }
 
-// arrived moves one snapshot to S3's side. While S3 has not been listed, one upload does not tell what it holds.
+// note keeps what the manifest tells for as long as any place holds the snapshot.
+func (s *state) note(x Snapshot) {
+	if x.RawSize == 0 && x.Revision == 0 {
+		return
+	}
+	m := s.marks[x.Name]
+	m.raw, m.revision = cmp.Or(x.RawSize, m.raw), cmp.Or(x.Revision, m.revision)
+	s.marks[x.Name] = m
+}
+
+// described is x with what another copy of it or an earlier inventory told.
+func (s *state) described(x Snapshot) Snapshot {
+	m := s.marks[x.Name]
+	x.RawSize, x.Revision = cmp.Or(x.RawSize, m.raw), cmp.Or(x.Revision, m.revision)
+	return x
+}
+
+// arrived moves one snapshot to S3's side. While S3 has not been listed, one upload does not tell what it holds. It was read in
+// full for it, so both copies are whole; old news has no time, and mends nothing.
 func (s *state) arrived(x Snapshot) {
+	if s.rebuilt {
+		s.mend(copyOf{x.Name, Local})
+		s.mend(copyOf{x.Name, S3})
+	}
 	if _, known := s.stock[S3]; known {
 		s.keep(S3, x)
 	}
 	s.waiting = slices.DeleteFunc(slices.Clone(s.waiting), func(y Snapshot) bool { return y.Name == x.Name })
 	if x.Name == s.fresh.Name {
 		s.fresh = Snapshot{}
-	}
-}
-
-// verdict notes a verification. Of old ones, before the rebuild, the newest counts.
-func (s *state) verdict(name string, at time.Time, damaged bool) {
-	m := s.marks[name]
-	if s.rebuilt || !at.Before(m.verified) {
-		m.verified, m.damaged = at, damaged
-		s.marks[name] = m
-	}
-}
-
-func (s *state) drillVerdict(name string, at time.Time, passed bool) {
-	m := s.marks[name]
-	if s.rebuilt || !at.Before(m.drilled) {
-		m.drilled, m.undrill = at, !passed
-		s.marks[name] = m
 	}
 }

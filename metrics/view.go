@@ -11,10 +11,12 @@ type view struct {
 	Style                   template.CSS
 	Now                     moment
 	Mood, Headline, Summary string
+	Trouble                 string // etcd's, beside the headline
 	Reasons                 []string
 	Facts                   []fact
 	Restore                 *restoreView
 	Plots                   []plot
+	Crosses                 bool // the plots have some
 	Problems                []problemView
 	Rows                    []rowView
 	More, Nothing           string
@@ -39,11 +41,13 @@ const (
 type restoreView struct {
 	Command, Name, Ago, From string
 	Newest                   bool
+	Doubts                   string
+	Notes                    []string
 }
 
 type problemView struct {
-	What, Ago, Message string
-	When               moment
+	What, Name, Often, Ago, Message string
+	When                            moment
 }
 
 type rowView struct {
@@ -54,12 +58,11 @@ type rowView struct {
 }
 
 type tag struct {
-	Text string
-	Wait bool
+	Text, Tone string // Tone: "", wait, bad
 }
 
-// verdictView has no text when there is no verdict yet.
+// verdictView has no text when there is no verdict yet; None says so.
 type verdictView struct {
-	Label, Text string
-	Bad         bool
+	Label, Text, None string
+	Bad               bool
 }

@@ -57,7 +57,7 @@ func TestWords(t *testing.T) {
 func TestPlotAtTheEdges(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration, bytes, revision int64) row {
-		return row{Snapshot: Snapshot{Time: now.Add(d), Size: bytes, Revision: revision}, local: true}
+		return row{Snapshot: Snapshot{Time: now.Add(d), Size: bytes, Revision: revision}, in: []Place{Local}}
 	}
 	for name, c := range map[string]struct {
 		rows   []row

@@ -93,10 +93,9 @@ func (d *Dir) List() (Listing, error) {
 		return l, fmt.Errorf("%w: %w", ErrUnusableDir, err)
 	}
 	for _, f := range files {
-		whole := strings.TrimSuffix(f.Name(), partSuffix)
-		name, nameErr := ParseName(whole)
+		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
 		switch {
-		case f.Name() == lockName || whole == RunNote || whole == DrillNote:
+		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix):
 		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())

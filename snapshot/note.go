@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 )
 
-// The files in which what became of the work outlives the process.
-const (
-	RunNote   = ".last-run.json"   // the last run of the schedule
-	DrillNote = ".last-drill.json" // the last restore drill
-)
+// notePrefix begins the names of the files in which what became of the work outlives the process.
+const notePrefix = ".last-"
+
+// RunNote is the note of a node's last run of the schedule, for nodes may share a directory.
+func RunNote(node string) string { return notePrefix + "run_" + node + ".json" }
+
+// DrillNote is that of its last restore drill.
+func DrillNote(node string) string { return notePrefix + "drill_" + node + ".json" }
 
 // ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
 func (d *Dir) ReadNote(name string, v any) error {

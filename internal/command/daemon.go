@@ -47,7 +47,7 @@ func runDaemon(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	o.Notifier, o.Log = notifier, log
+	o.Notifier, o.Log, o.Version = notifier, log, e.version
 	warnUnknown(c, log)
 	if err := t.dir.Prepare(); err != nil {
 		return err
@@ -59,24 +59,8 @@ func runDaemon(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	// Endpoints of different clusters are an error of configuration, seen only by asking. An etcd that is down is
-	// none: the daemon waits for it.
-	cfg, err := t.connect()
-	if err != nil {
+	if err := t.greet(c.Context, log); err != nil {
 		return err
-	}
-	m, err := member.Connect(c.Context, cfg)
-	switch {
-	case err == nil:
-		t.saw(m)
-		if err := m.Close(); err != nil {
-			return err
-		}
-	case exitStatus(err) == exitUsage:
-		return err
-	case c.Err() != nil: // stopped already
-	default:
-		log.WithField("error", line(err)).Warn("etcd does not answer yet")
 	}
 	if address != "" {
 		log.WithField("address", address).Info("listening")
@@ -154,7 +138,7 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 		return nil, o, err
 	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
-	o.Node, o.Store, o.Taker, o.Runs = take.Node, dir, t, note[daemon.RunReport](dir, snapshot.RunNote)
+	o.Node, o.Store, o.Taker, o.Runs = take.Node, dir, t, note[daemon.RunReport](dir, snapshot.RunNote(take.Node))
 	if o.Drill, err = drills(c, dir, take.Node, take.MinFree); err != nil {
 		return nil, o, err
 	}
@@ -163,9 +147,7 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	}
 	mirror, err := mirrorOptions(c, take.Node, o.Policy)
 	o.Mirror = func(ctx context.Context) (daemon.Mirrored, error) {
-		if t.metrics != nil {
-			mirror.Recorder = t.metrics
-		}
+		mirror.Recorder = t.metrics
 		return mirrorPass(ctx, c, dir, mirror)
 	}
 	return t, o, err

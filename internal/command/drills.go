@@ -36,7 +36,11 @@ func drills(c *cli.Context, dir *snapshot.Dir, node string, minFree int64) (*dae
 	open := func(context.Context) (*os.File, snapshot.Name, error) { return newestHere(dir, node) }
 	if from == fromS3 {
 		open = func(ctx context.Context) (*os.File, snapshot.Name, error) {
-			return newestThere(ctx, c, dir, node, minFree)
+			f, name, err := newestThere(ctx, c, dir, node, minFree)
+			if err != nil && !errors.Is(err, snapshot.ErrNotFound) {
+				err = skippedDrill{err} // it says nothing about the snapshot
+			}
+			return f, name, err
 		}
 	}
 	return &daemon.Drill{
@@ -45,7 +49,7 @@ func drills(c *cli.Context, dir *snapshot.Dir, node string, minFree int64) (*dae
 			return doDrill(ctx, dir, minFree, open)
 		},
 		Here: from == fromLocal,
-		Note: note[daemon.DrillReport](dir, snapshot.DrillNote),
+		Note: note[daemon.DrillReport](dir, snapshot.DrillNote(node)),
 	}, nil
 }
 

@@ -135,7 +135,7 @@ func monitorFlags() []cli.Flag {
 	return []cli.Flag{
 		text(g, "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
 		text(g, "web-config", "", "`FILE` with TLS and passwords for --listen, in the form that all Prometheus exporters share"),
-		text(g, "heartbeat-url", "", "`URL` to call after each good cycle, as healthchecks.io gives it; with /fail behind its path after a failed one"),
+		text(g, "heartbeat-url", "", "`URL` to call after each cycle when all is well, as healthchecks.io gives it; with /fail behind its path when it is not"),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -35,7 +36,7 @@ func monitorOptions(c *cli.Context) (monitor, error) {
 	if w.listen == "" && w.webConfig != "" {
 		return w, usagef("--web-config is given and --listen is off: leave one of them out")
 	}
-	if address := c.String("heartbeat-url"); address != "" {
+	if address := c.String("heartbeat-url"); address != "" || c.IsSet("heartbeat-url") { // set to nothing it would be silent for ever
 		if w.heartbeat, err = daemon.NewHeartbeat(address); err != nil {
 			return w, usagef("--heartbeat-url: %w", err)
 		}
@@ -72,14 +73,23 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 	if w.heartbeat != nil {
 		o.Heartbeat = w.heartbeat.Send
 	}
-	if w.listen == "" {
-		return "", nil
+	if len(c.StringSlice("endpoints")) == 1 { // of several the snapshot may be of any
+		t.recall()
 	}
+	r := newRestorer(c, t.called)
 	t.metrics = metrics.New(metrics.Options{
 		Version: e.version, Node: o.Node, Mirror: o.Mirror != nil, Verify: o.Drill != nil, Drill: o.Drill != nil, FreeBytes: t.dir.Free, MinFree: t.options.MinFree,
 		Proves:         metrics.Place(c.String("drill-from")),
-		RestoreCommand: func(name string, from metrics.Place) string { return restoreLine(c, name, from) },
+		RestoreCommand: r.line, RestoreNotes: restoreNotes(c),
 	})
+	o.Recorder, o.Reason = t.metrics, reason
+	o.Health = func() []string {
+		_, reasons := t.metrics.Health(time.Now())
+		return reasons
+	}
+	if w.listen == "" { // log and heartbeat tell all the same
+		return "", nil
+	}
 	log := o.Log
 	server, err := metrics.Open(c.Context, metrics.ServerOptions{
 		Addr: w.listen, WebConfig: w.webConfig, Handler: t.metrics.Handler(), Log: serverLog(log),
@@ -87,7 +97,6 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 	if err != nil {
 		return "", webConfigMend(err)
 	}
-	o.Recorder, o.Reason = t.metrics, reason
 	o.Serve = func(ctx context.Context) {
 		if err := server.Serve(ctx); err != nil {
 			log.WithError(err).Error("metrics are not served any more; backups go on")

@@ -8,12 +8,9 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/metrics"
@@ -107,38 +104,6 @@ func TestReasons(t *testing.T) {
 	} {
 		if got := reason(tc.kind, tc.err); got != tc.want {
 			t.Errorf("%s of %s: %s, want %s", tc.kind, tc.err, got, tc.want)
-		}
-	}
-}
-
-// The page's command has what a restore needs and nothing else, as a shell reads it.
-func TestRestoreLine(t *testing.T) {
-	const name = "rolling_n1_20260101T000000Z.db.zst"
-	mirror := []string{
-		"--dir", "/srv/it's here", "--s3-bucket", "backups", "--s3-endpoint", "minio:9000", "--s3-access-key-file", "/k/access",
-		"--s3-secret-key-file=/k/secret", "--s3-insecure-skip-verify", "--s3-object-lock", "7d", "--s3-upload-rate", "1MiB",
-		"--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n",
-	}
-	for _, tc := range []struct {
-		from  metrics.Place
-		flags []string
-		want  string
-	}{
-		{metrics.Local, nil, ""},
-		{metrics.Local, mirror, ` --dir '/srv/it'\''s here'`},
-		{metrics.S3, mirror, " --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
-	} {
-		want := "etcd-rolling-backup restore " + name + " --from " + string(tc.from) + tc.want
-		if got := restoreLine(parse(t, "daemon", tc.flags...), name, tc.from); got != want {
-			t.Errorf("%s\nwant %s", got, want)
-		}
-	}
-}
-
-func TestUploadingAreFlags(t *testing.T) {
-	for _, name := range uploading() {
-		if !slices.ContainsFunc(s3Flags(), func(f cli.Flag) bool { return f.Names()[0] == name }) {
-			t.Errorf("--%s is no flag", name)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func TestDaemonDrills(t *testing.T) {
 	p = start(t, append(args, "--drill-schedule=@weekly")...)
 	p.says(t, "started")
 	p.stop(t, syscall.SIGTERM, 0)
-	if strings.Contains(p.stderr.String(), "drill") {
+	if strings.Contains(p.stderr.String(), "restore drill") {
 		t.Errorf("a drill that passed is done again after a restart:\n%s", p.stderr.String())
 	}
 
@@ -64,7 +64,7 @@ func TestDaemonDrills(t *testing.T) {
 	p = start(t, append(args, "--drill-schedule=@every 1s")...)
 	p.says(t, "restore drill failed")
 	p.stop(t, syscall.SIGTERM, 0)
-	note, err := os.ReadFile(filepath.Join(dir, ".last-drill.json"))
+	note, err := os.ReadFile(filepath.Join(dir, ".last-drill_"+node+".json"))
 	must(t, err)
 	if !strings.Contains(string(note), `"reason":"damaged"`) {
 		t.Errorf("the note says %s", note)
@@ -86,11 +86,35 @@ func TestDaemonDrillsFromTheBucket(t *testing.T) {
 	must(t, err)
 	data[100] ^= 1
 	b.put(b.keys()[0], string(data)) // as large as before, or the mirror would put it anew
-	must(t, os.Remove(filepath.Join(dir, ".last-drill.json")))
+	must(t, os.Remove(filepath.Join(dir, ".last-drill_"+node+".json")))
 	run(t, 0, nil, "verify", "--dir="+dir)
 	p = start(t, args...)
 	p.says(t, "restore drill failed")
 	p.stop(t, syscall.SIGTERM, 0)
+}
+
+// An S3 that is away says nothing about the snapshot: the drill is left out, stays due, and is done once S3 is back and the next one due.
+func TestDrillWithoutS3(t *testing.T) {
+	t.Parallel()
+	bed := newMirrorBed(t, s3test.Options{})
+	b, dir := bed.bucket(t), newStore(t)
+	proxy := s3test.RunProxy(t, bed.server.Target)
+	must(t, proxy.Down())
+	w := watch(t, dir, flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(proxy.Target), impatient,
+		[]string{"--schedule=@hourly", "--drill-from=s3", "--drill-schedule=@every 1s"})
+	w.says(t, "restore drill left out")
+	eventually(t, "the drill was counted as left out", func() bool {
+		n, _ := w.value(t, `runs_total{kind="drill",reason="host",result="skipped"}`)
+		return n > 0
+	})
+	if v, there := w.value(t, "drill_passed"); there {
+		t.Errorf("drill_passed is %v without any drill", v)
+	}
+	w.has(t, `failures_in_a_row{kind="drill"}`, 0)
+	must(t, proxy.Up())
+	w.says(t, "restore drill passed")
+	w.has(t, "drill_passed", 1)
+	w.stop(t, syscall.SIGTERM, 0)
 }
 
 // A daemon that is killed in a drill leaves nothing of it, whoever cleans up: its child or the next start.

@@ -124,7 +124,7 @@ func TestTimesOfS3AfterRestart(t *testing.T) {
 	empty := newStore(t)
 	w := watch(t, empty, args[0], b.flags(down.Target), args[3], []string{"--s3-timeout=1h"})
 	w.says(t, "kept snapshot")
-	w.ready(t, http.StatusServiceUnavailable, "S3 has not been listed since the start yet")
+	w.ready(t, http.StatusServiceUnavailable, "S3 has not answered since the start")
 	if _, there := w.value(t, "waiting_snapshots"); there {
 		t.Error("it says what waits for an S3 that it has not seen")
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -88,14 +89,114 @@ func (w *watched) wantPage(t *testing.T, dir string) {
 	if !strings.Contains(page, "All is well") || !strings.Contains(page, node) {
 		t.Errorf("the page:\n%s", page)
 	}
-	line := regexp.MustCompile(`etcd-rolling-backup (restore [^<]*)`).FindStringSubmatch(html.UnescapeString(page))
-	if line == nil {
+	line := w.restoreCommand(t)
+	if want := ourRestore + listed(t, dir)[0].Name.String() + " --replace --name node1 --from local --dir " + dir; line != want {
+		t.Errorf("the command is %s, want %s", line, want)
+	}
+	pasted(t, line+" --dry-run --data-dir "+target(t)).demand(t, 0)
+}
+
+// ourRestore is how the command begins that the page shows.
+const ourRestore = "etcd-rolling-backup restore "
+
+// restoreCommand is what the page shows to be copied.
+func (w *watched) restoreCommand(t *testing.T) string {
+	t.Helper()
+	_, page := w.get(t, "/")
+	line := regexp.MustCompile(ourRestore + `[^<]*`).FindString(page)
+	if line == "" {
 		t.Fatalf("no command on the page:\n%s", page)
 	}
-	if want := "restore " + listed(t, dir)[0].Name.String() + " --from local --dir " + dir; line[1] != want {
-		t.Errorf("the command is %s, want %s", line[1], want)
+	return html.UnescapeString(line)
+}
+
+// pasted runs a command of the page in a shell that stands somewhere, with these variables.
+func pasted(t *testing.T, line string, variables ...string) *process {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Dir, cmd.Env = t.TempDir(), append(variables, "PATH="+filepath.Dir(checked)+":"+os.Getenv("PATH"))
+	return launch(t, cmd)
+}
+
+// watchIn starts a daemon in a directory, in which its relative paths begin.
+func watchIn(t *testing.T, dir string, variables []string, more ...[]string) *watched {
+	t.Helper()
+	cmd := exec.Command(checked, words("daemon", append([][]string{store("store")}, more...)...)...)
+	cmd.Dir, cmd.Env = dir, variables
+	w := &watched{process: launch(t, cmd)}
+	w.base = "http://" + w.address(t)
+	return w
+}
+
+// The command restores where all went wrong: etcd is stopped, its data is there, the shell stands elsewhere than the daemon, and
+// the cluster has several members. The daemon that tells it was started when nobody answered any more.
+func TestRestorePasted(t *testing.T) {
+	c := small(t, etcdtest.Options{Members: 3})
+	mine, here := c.Members[2], t.TempDir()
+	w := watchIn(t, here, nil, flags(c, mine.Endpoint))
+	w.says(t, "kept snapshot")
+	client := etcdtest.Dial(t, c)
+	want := stateOf(t, client)
+	_, err := client.Put(t.Context(), "/registry/later", "lost with the restore")
+	must(t, err)
+	on := func(m *etcdtest.Member) string {
+		return strings.Replace(w.restoreCommand(t), " --name node3 ", " --name "+m.Name+" ", 1) + " --data-dir " + m.DataDir
 	}
-	run(t, 0, nil, append(strings.Fields(line[1]), "--dry-run", "--data-dir", filepath.Join(t.TempDir(), "etcd"))...)
+	pasted(t, on(mine)).demand(t, 1, "stop it first")
+	for _, m := range c.Members {
+		must(t, m.Stop())
+	}
+	w.stop(t, syscall.SIGTERM, 0)
+	w = watchIn(t, here, nil, flags(c, mine.Endpoint))
+	w.says(t, "does not answer yet")
+	if _, page := w.get(t, "/"); !strings.Contains(page, "Stop etcd first.") {
+		t.Errorf("nothing of what comes first:\n%s", page)
+	}
+	eventually(t, "the page had the snapshot", func() bool {
+		_, page := w.get(t, "/")
+		return strings.Contains(page, ourRestore)
+	})
+	for _, m := range c.Members {
+		pasted(t, on(m)).demand(t, 0, "moved aside", m.Name+" of ")
+	}
+	must(t, c.Restart(t.Context()))
+	if got := stateOf(t, etcdtest.Dial(t, c)); got != want {
+		t.Errorf("after the restore there is %+v, want %+v", got, want)
+	}
+	w.stop(t, syscall.SIGTERM, 0)
+}
+
+// On a new disk all that there is lies in the bucket, whose keys only the daemon's environment has.
+func TestRestorePastedFromS3(t *testing.T) {
+	bed := newMirrorBed(t, s3test.Options{})
+	b, etcd := bed.bucket(t), bed.etcd.Members[0]
+	all := b.flags(bed.server.Target)
+	want := stateOf(t, etcdtest.Dial(t, bed.etcd))
+	bed.save(t, all...)
+	must(t, etcd.Stop())
+
+	here := t.TempDir()
+	keys := []string{"AWS_ACCESS_KEY_ID=" + bed.server.AccessKey, "AWS_SECRET_ACCESS_KEY=" + bed.server.SecretKey}
+	named := slices.DeleteFunc(all, func(f string) bool { return strings.Contains(f, "-key-file=") || strings.HasPrefix(f, "--s3-ca=") })
+	if bed.server.CAFile != "" {
+		text, err := os.ReadFile(bed.server.CAFile)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(here, "ca.crt"), text, 0o600))
+		named = append(named, "--s3-ca=ca.crt")
+	}
+	w := watchIn(t, here, keys, flags(bed.etcd, etcd.Endpoint), named)
+	w.has(t, `snapshots{place="s3"}`, 1)
+	line := w.restoreCommand(t)
+	_, page := w.get(t, "/")
+	if !strings.Contains(page, "From S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as for the daemon.") || strings.Contains(page, bed.server.SecretKey) {
+		t.Errorf("the keys are not told of, or told:\n%s", page)
+	}
+	pasted(t, line+" --data-dir "+etcd.DataDir, keys...).demand(t, 0, "moved aside")
+	must(t, etcd.Restart(t.Context()))
+	if got := stateOf(t, etcdtest.Dial(t, bed.etcd)); got != want {
+		t.Errorf("after the restore there is %+v, want %+v", got, want)
+	}
+	w.stop(t, syscall.SIGTERM, 0)
 }
 
 // /readyz says why it is not well while etcd is away, and that it is well again.

@@ -72,7 +72,7 @@ func eventually(t testing.TB, condition func(context.Context) string) {
 // server is a real Prometheus with the rules of alerts.yaml.
 type server struct{ url string }
 
-// watch starts a Prometheus that scrapes the targets under the job's usual name.
+// watch starts a Prometheus that scrapes the targets under the job's usual name, and itself under another.
 func watch(t *testing.T, targets ...string) server {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,15 +81,17 @@ func watch(t *testing.T, targets ...string) server {
 	list, err := json.Marshal(targets)
 	must(t, err)
 	config := filepath.Join(dir, "prometheus.yml")
-	must(t, os.WriteFile(config, fmt.Appendf(nil, `
-global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}
-rule_files: [%q]
-scrape_configs: [{job_name: etcd-rolling-backup, static_configs: [{targets: %s}]}]
-`, rules, list), 0o600))
 	for {
 		// It can't tell which port it was given, so it is told one that was free just now.
 		ports, err := proctest.ReservePorts(1)
 		must(t, err)
+		must(t, os.WriteFile(config, fmt.Appendf(nil, `
+global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}
+rule_files: [%q]
+scrape_configs:
+  - {job_name: etcd-rolling-backup, static_configs: [{targets: %s}]}
+  - {job_name: prometheus, static_configs: [{targets: [%q]}]}
+`, rules, list, ports[0]), 0o600))
 		s := server{"http://" + ports[0]}
 		p := &proctest.Server{
 			Name: "prometheus", Program: program(t, "prometheus"), Env: proctest.Environ(), LogPath: filepath.Join(dir, "log"),
@@ -137,27 +139,36 @@ func ask(ctx context.Context, address string, into any) error {
 	return nil
 }
 
-// series is how many series with a value an expression has now.
-func (s server) series(ctx context.Context, expr string) (int, error) {
+// series is one with a value.
+type series struct {
+	labels map[string]string
+	value  float64
+}
+
+// query gives the series with a value that an expression has now.
+func (s server) query(ctx context.Context, expr string) ([]series, error) {
 	var answer struct {
 		Error string
 		Data  struct {
-			Result []struct{ Value [2]any }
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
 		}
 	}
 	if err := ask(ctx, s.url+"/api/v1/query?query="+url.QueryEscape(expr), &answer); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if answer.Error != "" {
-		return 0, errors.New(answer.Error)
+		return nil, errors.New(answer.Error)
 	}
-	n := 0
+	var out []series
 	for _, r := range answer.Data.Result {
 		if v, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64); err == nil && !math.IsNaN(v) {
-			n++
+			out = append(out, series{r.Metric, v})
 		}
 	}
-	return n, nil
+	return out, nil
 }
 
 // tells waits until each expression has a series with a value.
@@ -165,8 +176,8 @@ func (s server) tells(t *testing.T, exprs ...string) {
 	t.Helper()
 	for _, expr := range exprs {
 		eventually(t, func(ctx context.Context) string {
-			n, err := s.series(ctx, expr)
-			if err != nil || n == 0 {
+			found, err := s.query(ctx, expr)
+			if err != nil || len(found) == 0 {
 				return fmt.Sprintf("%s has no series (%v)", expr, err)
 			}
 			return ""

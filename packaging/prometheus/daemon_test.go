@@ -30,7 +30,7 @@ func TestDaemon(t *testing.T) {
 		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
 		"--s3-endpoint="+bucket.URL(), "--s3-access-key-file="+access, "--s3-secret-key-file="+secret)
 	s := watch(t, address)
-	checkDashboard(t, s, address, notInDaemon)
+	checkDashboard(t, s, []string{address}, notInDaemon)
 	for _, a := range alerts(t) {
 		s.tells(t, selectors(a.Expr)...)
 	}

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -89,7 +90,7 @@ func TestDashboard(t *testing.T) {
 	names := []string{}
 	for _, v := range d.Templating.List {
 		names = append(names, v.Name)
-		if v.Type == "query" && (v.Datasource != prometheusSource || !v.Multi || !v.IncludeAll || v.AllValue != ".+") {
+		if v.Type == "query" && (v.Datasource != prometheusSource || !v.Multi || !v.IncludeAll || v.AllValue != "") {
 			t.Errorf("variable %s: %+v", v.Name, v)
 		}
 		if v.Name != "datasource" && !strings.Contains(read(t, "../grafana/dashboard.json"), "$"+v.Name) {
@@ -188,31 +189,94 @@ func checkField(t *testing.T, p panel) {
 	}
 }
 
-// checkDashboard runs each query of the dashboard, for the fleet and for one node of it, and wants series, but for queries that
-// match empty, where it wants an answer.
-func checkDashboard(t *testing.T, s server, one string, empty *regexp.Regexp) {
+// fills are what Grafana puts for the variables when all is chosen, and when one instance is. It asks Prometheus what there is, for no
+// variable has words of its own for all.
+func fills(t *testing.T, s server, one string) (all, single *strings.Replacer) {
 	t.Helper()
-	d := theDashboard(t)
-	for _, instance := range []string{".+", one} {
-		fill := strings.NewReplacer("$job", ".+", "$instance", instance, "$__rate_interval", "1h", "$window", "1h")
-		for _, v := range d.Templating.List {
-			if q, ok := v.Query.(map[string]any); ok {
-				m := regexp.MustCompile(`^label_values\((.*), (\w+)\)$`).FindStringSubmatch(fmt.Sprint(q["query"]))
-				if m == nil {
-					t.Fatalf("variable %s asks %v", v.Name, q["query"])
-				}
-				s.tells(t, fill.Replace(fmt.Sprintf("count by (%s) (%s)", m[2], m[1])))
-			}
+	s.tells(t, `up{job="prometheus"} == 1`) // so that there is something which must not be shown
+	values := []string{"$__rate_interval", "1h", "$window", "1h"}
+	for _, v := range theDashboard(t).Templating.List {
+		q, ok := v.Query.(map[string]any)
+		if !ok {
+			continue
 		}
-		for _, p := range d.Panels {
+		m := regexp.MustCompile(`^label_values\((.*), (\w+)\)$`).FindStringSubmatch(fmt.Sprint(q["query"]))
+		if m == nil {
+			t.Fatalf("variable %s asks %v", v.Name, q["query"])
+		}
+		expr := strings.NewReplacer(values...).Replace(fmt.Sprintf("count by (%s) (%s)", m[2], m[1]))
+		s.tells(t, expr)
+		found, err := s.query(t.Context(), expr)
+		must(t, err)
+		var names []string
+		for _, x := range found {
+			names = append(names, quoted(x.labels[m[2]]))
+		}
+		values = append(values, "$"+v.Name, "("+strings.Join(names, "|")+")")
+	}
+	return strings.NewReplacer(values...), strings.NewReplacer(append([]string{"$instance", quoted(one)}, values...)...)
+}
+
+// quoted is a value within a regular expression within a string.
+func quoted(value string) string { return strings.ReplaceAll(regexp.QuoteMeta(value), `\`, `\\`) }
+
+// checkDashboard runs each query of the dashboard, for the fleet and for its first node, and wants series of these alone, but for queries
+// that match empty, where an answer without any will do.
+func checkDashboard(t *testing.T, s server, fleet []string, empty *regexp.Regexp) {
+	t.Helper()
+	all, single := fills(t, s, fleet[0])
+	for nodes, fill := range map[int]*strings.Replacer{len(fleet): all, 1: single} {
+		for _, p := range theDashboard(t).Panels {
 			for _, q := range p.Targets {
 				expr := fill.Replace(q.Expr)
 				if empty == nil || !empty.MatchString(expr) {
 					s.tells(t, expr)
-				} else if _, err := s.series(t.Context(), expr); err != nil {
+				}
+				found, err := s.query(t.Context(), expr)
+				if err != nil {
 					t.Errorf("%s: %v", expr, err)
+				}
+				for _, x := range found {
+					if name, is := x.labels["instance"]; is && !slices.Contains(fleet[:nodes], name) {
+						t.Errorf("%q shows %s: %s", p.Title, name, expr)
+					}
+				}
+			}
+		}
+		s.shows(t, fill, "Nodes", "", float64(nodes))
+	}
+}
+
+// shows waits until the first query of the panel, a column's in a table, has this value, on that node if one is named.
+func (s server) shows(t *testing.T, fill *strings.Replacer, title, node string, want float64) {
+	t.Helper()
+	expr := fill.Replace(expression(t, title))
+	eventually(t, func(ctx context.Context) string {
+		found, err := s.query(ctx, expr)
+		for _, x := range found {
+			if x.labels["instance"] == node && x.value == want {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%q has %v (%v), want %v on %q: %s", title, found, err, want, node, expr)
+	})
+}
+
+// expression is the query of a column, or of the first panel of that title.
+func expression(t *testing.T, title string) string {
+	t.Helper()
+	for _, p := range theDashboard(t).Panels {
+		if p.Title == title && len(p.Targets) > 0 {
+			return p.Targets[0].Expr
+		}
+		for _, x := range p.Transformations {
+			for _, q := range p.Targets {
+				if x.Options.RenameByName["Value #"+q.RefID] == title {
+					return q.Expr
 				}
 			}
 		}
 	}
+	t.Fatalf("there is no panel or column %q", title)
+	return ""
 }

@@ -119,9 +119,9 @@ func illNode(t *testing.T) node {
 	return n
 }
 
-// shrinks gives the node a snapshot that is much smaller than the one it has told of.
+// shrinks gives the node a snapshot that is much smaller and older, by its revision, than the one it has told of.
 func (n node) shrinks() {
-	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 1100), n.old})
+	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 900), n.old})
 }
 
 // blindNode has not reached S3 since its start.

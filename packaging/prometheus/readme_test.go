@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,5 +52,23 @@ func TestReadme(t *testing.T) {
 		if link := "runbook_url: https://git.example.com/infra/etcd-rolling-backup/src/branch/main/docs/ALERTS.md#" + strings.ToLower(a.Alert) + "\n"; !strings.Contains(read(t, rules), link) {
 			t.Errorf("%s is not led to its section", a.Alert)
 		}
+	}
+}
+
+// TestInhibits has each alert either inhibit EtcdBackupNotReady or named here as one that comes without a word of /readyz.
+func TestInhibits(t *testing.T) {
+	apart := []string{"EtcdBackupShrank", "EtcdBackupRevisionFell", "EtcdBackupNobody", "EtcdBackupDiskWillFill", "EtcdBackupEtcdAlarm", "EtcdBackupAbsent", "EtcdBackupNotReady"}
+	m := regexp.MustCompile(`source_matchers: \['alertname=~"([^"]+)"'\]`).FindStringSubmatch(read(t, "README.md"))
+	if m == nil {
+		t.Fatal("README.md has no rule to inhibit by")
+	}
+	inhibits := regexp.MustCompile("^(?:" + m[1] + ")$")
+	for _, a := range alerts(t) {
+		if inhibits.MatchString(a.Alert) == slices.Contains(apart, a.Alert) {
+			t.Errorf("%s inhibits: %v", a.Alert, inhibits.MatchString(a.Alert))
+		}
+	}
+	if want := len(alerts(t)) - len(apart); strings.Count(m[1], "|")+1 != want {
+		t.Errorf("%s does not name %d alerts", m[1], want)
 	}
 }

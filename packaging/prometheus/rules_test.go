@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -104,7 +105,12 @@ func TestFleets(t *testing.T) {
 		for i, n := range fleet {
 			n.works(i == 0)
 		}
-		checkDashboard(t, s, fleet[0].address, nil)
+		checkDashboard(t, s, addresses(fleet...), nil)
+		all, _ := fills(t, s, "")
+		s.shows(t, all, "Nodes not well", "", 0)
+		s.shows(t, all, "Well", fleet[0].address, 1)
+		s.shows(t, all, "etcd", fleet[0].address, 1)
+		s.tells(t, all.Replace(expression(t, "Oldest last snapshot"))+" < 3600", all.Replace(expression(t, "More snapshots fit"))+" > 100")
 		for _, a := range alerts(t) {
 			s.tells(t, selectors(a.Expr)...)
 		}
@@ -115,10 +121,24 @@ func TestFleets(t *testing.T) {
 		silent, err := proctest.ReservePorts(1)
 		must(t, err)
 		s := watch(t, ill.address, blind.address, silent[0])
-		s.tells(t, "etcd_rolling_backup_newest_raw_bytes", "up == 0")
+		s.tells(t, "etcd_rolling_backup_newest_raw_bytes", `up{job="etcd-rolling-backup"} == 0`)
 		ill.shrinks()
 		s.tells(t, "changes(etcd_rolling_backup_newest_raw_bytes[1m]) > 0")
 		s.become(t, "pending", "firing")
+		all, _ := fills(t, s, "")
+		s.shows(t, all, "Nodes", "", 3)
+		s.shows(t, all, "Nodes not well", "", 3)
+		for _, title := range []string{"Well", "All well"} {
+			s.shows(t, all, title, silent[0], -1)
+			s.shows(t, all, title, ill.address, 0)
+		}
+		s.shows(t, all, "etcd", ill.address, 0)
+		ill.MemberAway(time.Now())
+		s.shows(t, all, "etcd", ill.address, -1)
+		s.shows(t, all, "More snapshots fit", "", 0)
+		s.shows(t, all, "More fit", ill.address, 0)
+		never := " > 1e9" // as the mappings have it
+		s.tells(t, all.Replace(expression(t, "Oldest last snapshot"))+never, all.Replace(expression(t, "Last snapshot"))+never)
 	})
 }
 

@@ -1,0 +1,146 @@
+package daemon_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/metrics"
+)
+
+// A drill that can't be done for want of something stays due over restarts, and is tried at each start.
+func TestDrillLeftOutStaysDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		d := newDrills(b, "@weekly")
+		d.end = func(int) error { return daemon.ErrSkipped }
+		b.runFor(time.Minute)
+		e := listen(b)
+		b.runFor(time.Minute)
+		d.want(10*time.Second, time.Minute)
+		rebuilt := slices.Index(e.heard, "rebuilt")
+		var got []string
+		for _, s := range e.heard[:rebuilt] {
+			if strings.HasPrefix(s, "schedule drill") {
+				got = append(got, s)
+			}
+		}
+		if want := []string{"schedule drill 0s every 168h0m0s", "schedule drill 1m0s every 168h0m0s"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
+// When the snapshot that a drill found bad is removed, the next drill comes at once, in a running daemon and at its start.
+func TestDrillAfterTheBadOneIsGone(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@daily")
+			d := newDrills(b, "@weekly")
+			d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
+			good, bad := taken(t, b.origin.Add(-time.Hour)).Entry, taken(t, b.origin).Entry
+			b.store.add(good, bad)
+			remove := func() {
+				if err := b.store.Remove(context.Background(), bad.Name); err != nil {
+					t.Error(err)
+				}
+			}
+			if restart {
+				b.runFor(10 * time.Minute)
+				remove()
+				b.runFor(time.Minute)
+			} else {
+				time.AfterFunc(10*time.Minute, remove)
+				b.runFor(11 * time.Minute)
+			}
+			if len(d.begun) != 2 || d.begun[1] < 10*time.Minute || d.begun[1] > 10*time.Minute+15*time.Second {
+				t.Errorf("restart %t: drills began at %v", restart, d.begun)
+			}
+			if last := d.kept[len(d.kept)-1]; last.Name == bad.Name.String() || last.Error != "" || last.Reason != metrics.Reason("") {
+				t.Errorf("restart %t: kept %+v", restart, last)
+			}
+		})
+	}
+}
+
+// A drill that ended with the daemon may have been why: it waits for its turn, and stays due. One that a stop has cut off does not.
+func TestDrillThatWasCutOff(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@daily")
+			d := newDrills(b, "@weekly")
+			d.takes = time.Hour
+			b.store.add(taken(t, b.origin).Entry)
+			b.runFor(10 * time.Minute)
+			if last := d.kept[len(d.kept)-1]; !last.Began.IsZero() || last.Due != b.origin {
+				t.Errorf("a stop leaves %+v", last)
+			}
+			want := []time.Duration{0, 10 * time.Minute}
+			if crash {
+				d.kept = d.kept[:len(d.kept)-1]
+				want[1] = time.Hour
+			}
+			e := listen(b)
+			b.runFor(70 * time.Minute)
+			d.want(want...)
+			if !e.has("schedule drill 0s every 168h0m0s") {
+				t.Errorf("crash %t: it is not due any more: %q", crash, e.heard)
+			}
+		})
+	}
+}
+
+// What a drill found damaged is told after each restart, until it is gone, however many others pass.
+func TestDamageOutlivesRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		d := newDrills(b, "30 1-23 * * *") // never at the moment of a cycle
+		bad := taken(t, b.origin).Entry
+		b.store.add(bad)
+		b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return metrics.Damaged }
+		d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
+		b.opts.Policy.Last = 10
+		b.runFor(3*time.Hour + time.Minute)
+		if len(d.begun) != 4 {
+			t.Fatalf("drills began at %v", d.begun)
+		}
+		line := `damaged local 1s "` + bad.Name.String() + `" ` + errNotWhole.Error()
+		for range 2 {
+			e := listen(b)
+			b.runFor(time.Second)
+			if at := slices.Index(e.heard, line); at < 0 || at > slices.Index(e.heard, "rebuilt") {
+				t.Errorf("heard %q, want %q", e.heard, line)
+			}
+		}
+		if err := b.store.Remove(t.Context(), bad.Name); err != nil {
+			t.Error(err)
+		}
+		b.runFor(time.Hour)
+		e := listen(b)
+		b.runFor(time.Second)
+		if e.has(line) {
+			t.Error("what is gone is told")
+		}
+	})
+}
+
+// A note that a wrong clock has dated in the future keeps no drill away, and neither does a clock that is set back.
+func TestDrillOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@daily")
+		d := newDrills(b, "@weekly")
+		far := b.origin.Add(10 * 365 * 24 * time.Hour)
+		d.kept = []daemon.DrillReport{{Name: "x", At: far, Passed: far}}
+		b.store.add(taken(t, b.origin).Entry)
+		b.runFor(time.Minute)
+		d.want(0)
+		if warned := b.lines(atWarning); len(warned) != 1 || !strings.Contains(warned[0], "in the future") {
+			t.Errorf("warned %q", warned)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package metrics
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// copyOf is a snapshot's copy in one place. Damage is known of copies, for the other place's need not be damaged.
+type copyOf struct {
+	name  string
+	place Place
+}
+
+// damaged names the snapshots of which a copy is damaged, and where, in the order of their names.
+func (s *state) damaged() []string {
+	at := map[string][]string{}
+	for _, p := range places() {
+		for c := range s.broken {
+			if c.place == p && s.mayHold(c) {
+				at[c.name] = append(at[c.name], where(p))
+			}
+		}
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(at)) {
+		out = append(out, name+" "+strings.Join(at[name], " and "))
+	}
+	return out
+}
+
+// mayHold is true as well while nobody knows what the place holds.
+func (s *state) mayHold(c copyOf) bool {
+	list, known := s.stock[c.place]
+	if !known {
+		return c.place == Local || s.switched[Mirror]
+	}
+	return slices.ContainsFunc(list, func(x Snapshot) bool { return x.Name == c.name })
+}
+
+// forget drops what is known of snapshots that no place holds, and what was found wrong with a copy that is gone. Before the
+// rebuild verdicts may come ahead of the inventories.
+func (s *state) forget() {
+	if !s.rebuilt {
+		return
+	}
+	for c := range s.broken {
+		if !s.mayHold(c) {
+			s.mend(c)
+		}
+	}
+	for name, m := range s.marks {
+		switch {
+		case !s.mayHold(copyOf{name, Local}) && !s.mayHold(copyOf{name, S3}):
+			delete(s.marks, name)
+		case m.undrill && !s.mayHold(copyOf{name, s.proves}):
+			m.drilled, m.undrill = time.Time{}, false
+			s.marks[name] = m
+		}
+	}
+}
+
+// mend ends what is known against a copy. That is not a verification: if there was one, it stands no more.
+func (s *state) mend(c copyOf) {
+	if !s.broken[c] {
+		return
+	}
+	delete(s.broken, c)
+	if m, ok := s.marks[c.name]; ok && c.place == s.proves {
+		m.verified = time.Time{}
+		s.marks[c.name] = m
+	}
+}
+
+// found notes damage that no verification run has found. What is known already is no news.
+func (s *state) found(p Place, at time.Time, name, message string) {
+	if s.broken[copyOf{name, p}] {
+		return
+	}
+	if p == s.proves {
+		s.verdict(name, at, true)
+	} else {
+		s.broken[copyOf{name, p}] = true
+	}
+	s.remember(problem{At: at, Place: p, Name: name, Reason: Damaged, Message: oneLine(message)})
+}
+
+// verdict notes a verification. Of old ones, before the rebuild, the newest counts.
+func (s *state) verdict(name string, at time.Time, damaged bool) {
+	m := s.marks[name]
+	if !s.rebuilt && at.Before(m.verified) {
+		return
+	}
+	m.verified = at
+	s.marks[name] = m
+	if c := (copyOf{name, s.proves}); damaged {
+		s.broken[c] = true
+	} else {
+		delete(s.broken, c)
+	}
+}
+
+func (s *state) drillVerdict(name string, at time.Time, passed bool) {
+	m := s.marks[name]
+	if s.rebuilt || !at.Before(m.drilled) {
+		m.drilled, m.undrill = at, !passed
+		s.marks[name] = m
+	}
+}

@@ -1,0 +1,48 @@
+package metrics
+
+import "time"
+
+// How far back the newest snapshot is compared: for alerts, which people silence, longer than for the health of this moment. A defragmentation
+// shrinks a database too, and would otherwise be called ill for a day.
+const (
+	shrankLately = time.Hour
+	shrankToday  = 24 * time.Hour
+)
+
+// compared is what the newest snapshot is held against: the largest database and the highest revision of those taken within the window before
+// it, and of the last one before that, which alone is there after a long stop. 0: there is none, or it is not known.
+func (s *state) compared(newest Snapshot, window time.Duration) (raw, revision int64) {
+	var last Snapshot
+	take := func(x Snapshot) {
+		x = s.described(x)
+		raw, revision = max(raw, x.RawSize), max(revision, x.Revision)
+	}
+	for _, p := range places() {
+		for _, x := range s.stock[p] {
+			if !x.Time.Before(newest.Time) {
+				continue
+			}
+			if newest.Time.Sub(x.Time) > window {
+				if x.Time.After(last.Time) {
+					last = x
+				}
+				break
+			}
+			take(x)
+		}
+	}
+	if last.Name != "" {
+		take(last)
+	}
+	return raw, revision
+}
+
+func (s *state) shrinkReasons(now time.Time, add func(string, ...any)) {
+	x, any := s.newest(now)
+	if !any || x.RawSize == 0 {
+		return
+	}
+	if before, _ := s.compared(x, shrankLately); 2*x.RawSize < before {
+		add("the newest snapshot's database has %s, less than half of the %s before", size(x.RawSize), size(before))
+	}
+}

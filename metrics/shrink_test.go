@@ -1,0 +1,60 @@
+package metrics_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/metrics"
+)
+
+// TestShrink: what lay there before the newest snapshot, of 10 MiB and the revision 100, with ages in hours beside the newest's.
+func TestShrink(t *testing.T) {
+	type before struct {
+		age           float64
+		raw, revision int64
+	}
+	for name, c := range map[string]struct {
+		before    []before
+		ill       bool
+		raw, high string // "" is none
+	}{
+		"nothing":                        {},
+		"as large":                       {[]before{{1, 10 * mib, 99}}, false, "1.048576e+07", "99"},
+		"half as large":                  {[]before{{1, 20 * mib, 99}}, false, "2.097152e+07", "99"},
+		"less than half as large":        {[]before{{1, 20*mib + 1, 99}}, true, "2.0971521e+07", "99"},
+		"since two hours":                {[]before{{1, 10 * mib, 99}, {2, 11 * mib, 98}, {3, 90 * mib, 97}}, false, "9.437184e+07", "99"},
+		"the last before the hour":       {[]before{{.5, 10 * mib, 99}, {1.5, 90 * mib, 97}}, true, "9.437184e+07", "99"},
+		"after a long stop":              {[]before{{70, 90 * mib, 5000}}, true, "9.437184e+07", "5000"},
+		"a day later, after that":        {[]before{{1, 10 * mib, 99}, {23, 10 * mib, 98}, {25, 10 * mib, 50}, {70, 90 * mib, 5000}}, false, "1.048576e+07", "99"},
+		"the last one before the day":    {[]before{{1, 10 * mib, 99}, {23, 10 * mib, 98}, {70, 90 * mib, 5000}}, false, "9.437184e+07", "5000"},
+		"a clock that was in the future": {[]before{{-5, 90 * mib, 5000}, {1, 10 * mib, 99}}, false, "1.048576e+07", "99"},
+	} {
+		now := noon
+		m := metrics.New(metrics.Options{Now: func() time.Time { return now }})
+		newest := metrics.Snapshot{Name: "newest", Time: now, Size: mib, RawSize: 10 * mib, Revision: 100}
+		list := []metrics.Snapshot{newest}
+		for _, x := range c.before {
+			at := now.Add(-time.Duration(x.age * float64(time.Hour)))
+			list = append(list, metrics.Snapshot{Name: at.String(), Time: at, Size: mib, RawSize: x.raw, Revision: x.revision})
+		}
+		m.Inventory(metrics.Local, list)
+		m.SnapshotDone(now, newest, 0, 0)
+		m.Rebuilt()
+		_, reasons := m.Health(now)
+		said := slices.ContainsFunc(reasons, func(r string) bool {
+			return strings.HasPrefix(r, "the newest snapshot's database has 10.0 MiB, less than half of the ")
+		})
+		if said != c.ill || len(reasons) > 1 {
+			t.Errorf("%s: %q", name, reasons)
+		}
+		_, body := get(t, m, "/metrics")
+		for series, want := range map[string]string{"compared_raw_bytes ": c.raw, "compared_revision ": c.high} {
+			i := slices.IndexFunc(ours(body), func(l string) bool { return strings.HasPrefix(l, series) })
+			if want == "" && i >= 0 || want != "" && (i < 0 || ours(body)[i] != series+want) {
+				t.Errorf("%s: %sis not %q", name, series, want)
+			}
+		}
+	}
+}
