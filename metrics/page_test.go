@@ -41,7 +41,7 @@ func cases(now *time.Time) map[string]struct {
 		"ill": {ill(now), []string{
 			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for S3", "erification found damage in rolling_node-a_20261122T120000Z",
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
-			"/var/lib/etcd rolling_node-a_20261122T110000Z.db.zst", "waits for S3", "Mirroring failed",
+			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "waits for S3", "Mirroring failed",
 		}},
 		"halved":   {halved(now), halvedWords()},
 		"alarm":    {alarmed(now), []string{"Backups are well, etcd raises NOSPACE"}},

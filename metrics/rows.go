@@ -51,14 +51,22 @@ func past(rows []row, now time.Time) []row {
 	return rows[i:]
 }
 
-// best is the newest that has a copy not known to be damaged.
+// best is the newest that has a copy not known to be damaged and did come back in its drill, or has had none; where all have failed
+// theirs, the newest with such a copy.
 func best(rows []row, now time.Time) (row, bool) {
+	var second row
 	for _, r := range past(rows, now) {
-		if _, ok := r.whole(); ok {
+		if _, ok := r.whole(); !ok {
+			continue
+		}
+		if !r.undrill || len(r.damaged) > 0 { // then it was the damaged copy that did not come back
 			return r, true
 		}
+		if second.Name == "" {
+			second = r
+		}
 	}
-	return row{}, false
+	return second, second.Name != ""
 }
 
 // whole is the first place whose copy is not known to be damaged.
