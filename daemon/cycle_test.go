@@ -134,12 +134,9 @@ func TestRunLeftToAnotherMember(t *testing.T) {
 func TestTroubleOfTheClusterIsToldBesideTheSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
-		b.always.change = func(s *snapshot.Taken) {
-			s.Manifest.Healthy, s.Manifest.Alarms = false, []string{"NOSPACE"}
-		}
-		time.AfterFunc(150*time.Minute, func() { // after the third
-			b.always.change = func(s *snapshot.Taken) { s.Manifest.Alarms = []string{"NOSPACE", "CORRUPT"} }
-		})
+		first := outcome{change: func(s *snapshot.Taken) { s.Manifest.Healthy, s.Manifest.Alarms = false, []string{"NOSPACE"} }}
+		b.run = []outcome{first, first, first}
+		b.always.change = func(s *snapshot.Taken) { s.Manifest.Alarms = []string{"NOSPACE", "CORRUPT"} }
 		b.runFor(5*time.Hour - time.Minute)
 		b.closing(5)
 		b.wantLines(atWarning, "member knows no leader: the cluster may have lost its quorum", "etcd raises alarms", "etcd raises alarms")

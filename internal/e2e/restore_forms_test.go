@@ -134,6 +134,14 @@ func TestRestoreOfWhatIsNoSnapshot(t *testing.T) {
 		data[at] ^= 1
 		return data
 	}
+	// Of a single bit zstd may take no notice, and a restore asks for what comes out.
+	overwrite := func(data []byte, at int) []byte {
+		data = bytes.Clone(data)
+		for i := range data[at : at+64] {
+			data[at+i] ^= 0x55
+		}
+		return data
+	}
 	zeros := entry{"etcd-snapshot", io.LimitReader(zeros{}, 32<<20)}
 	for _, x := range []struct {
 		name   string
@@ -141,7 +149,7 @@ func TestRestoreOfWhatIsNoSnapshot(t *testing.T) {
 		status int
 		words  []string
 	}{
-		{"an archive with a bit changed", b.file(change(archive, len(archive)/2)), 3, []string{"damaged"}},
+		{"an archive with bytes changed", b.file(overwrite(archive, len(archive)/2)), 3, []string{"damaged"}},
 		{"an archive cut off", b.file(archive[:len(archive)/2]), 3, []string{"damaged"}},
 		{"a database with a bit changed", b.file(change(b.raw, len(b.raw)/2)), 3, []string{"digest"}},
 		{"a database cut off", b.file(b.raw[:len(b.raw)-4096]), 3, []string{"digest"}},
