@@ -40,7 +40,7 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 			}
 			d.drills.next, d.drills.last.Due = d.clock(), time.Time{}
 			d.drillStopped()
-			d.scheduleDrill(d.drills.next)
+			d.scheduleDrill(d.Drill.Schedule.Next(d.drills.next)) // nothing is due before there is one
 			continue
 		}
 		empty = 0

@@ -99,15 +99,15 @@ func (d *Daemon) keepDrill(r DrillReport) {
 
 // stillDamaged are those found damaged that may still be there, with what r has found.
 func (d *Daemon) stillDamaged(r DrillReport, known []Damage) []Damage {
-	out := slices.DeleteFunc(slices.Clone(known), func(x Damage) bool { return x.Name == r.Name || !d.lies(x.Name) })
+	out := slices.DeleteFunc(slices.Clone(known), func(x Damage) bool { return x.Name == r.Name || !d.lies(x.Name, x.At) })
 	if r.Error != "" && r.Reason == metrics.Damaged && r.Name != "" {
 		out = append(out, Damage{Name: r.Name, At: r.At, Error: r.Error})
 	}
 	return out[max(len(out)-maxDamaged, 0):]
 }
 
-// lies tells whether a snapshot is there to be drilled, as far as that is known: of a bucket it is not.
-func (d *Daemon) lies(name string) bool {
+// lies tells whether the copy that was drilled at that time is there still, as far as that is known: of a bucket it is not.
+func (d *Daemon) lies(name string, drilled time.Time) bool {
 	if !d.Drill.Here {
 		return true
 	}
@@ -115,13 +115,13 @@ func (d *Daemon) lies(name string) bool {
 	if err != nil {
 		return true // the next run has more to say of that
 	}
-	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == name })
+	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == name && !e.Modified.After(drilled) })
 }
 
-// gone tells, once, that the snapshot of a failed drill is no longer there: then nothing is known of those that are.
+// gone tells, once, that the snapshot of a failed drill is no longer there, or is another copy: then nothing is known of those that are.
 func (d *Daemon) gone() bool {
 	last := &d.drills.last
-	if last.Error == "" || last.Name == "" || d.lies(last.Name) {
+	if last.Error == "" || last.Name == "" || d.lies(last.Name, last.At) {
 		return false
 	}
 	last.Name = ""

@@ -144,3 +144,25 @@ func TestDrillOfTheFuture(t *testing.T) {
 		}
 	})
 }
+
+// A file that was put in the place of the damaged one is drilled at once.
+func TestDrillAfterTheBadOneIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@daily")
+		d := newDrills(b, "@weekly")
+		d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
+		x := taken(t, b.origin).Entry
+		b.store.add(x)
+		time.AfterFunc(10*time.Minute, func() {
+			if err := b.store.Remove(context.Background(), x.Name); err != nil {
+				t.Error(err)
+			}
+			x.Modified = time.Now()
+			b.store.add(x)
+		})
+		b.runFor(11 * time.Minute)
+		if len(d.begun) != 2 || d.begun[1] > 10*time.Minute+15*time.Second {
+			t.Errorf("drills began at %v", d.begun)
+		}
+	})
+}

@@ -38,7 +38,9 @@ func (d *Daemon) healthLoop(ctx context.Context) {
 		case n == 0 && told > 0:
 			d.Log.Info("all is well again")
 			told = 0
-		case n > 0 && before > 0 && n != told:
+		case n < told:
+			told = n
+		case n > told && before > 0:
 			d.Log.WithField("reasons", reasons).Error("not all is well")
 			told = n
 		}

@@ -46,7 +46,7 @@ func (d *Daemon) readRuns(last, now time.Time) (r RunReport, cutOff bool) {
 	r.Starts = append(recent[max(len(recent)-maxStarts+1, 0):], now)
 	// Names have whole seconds.
 	cutOff = !r.Began.IsZero() && r.Began.Truncate(time.Second).After(last)
-	r.Began = time.Time{}
+	r.Began, r.Failures = time.Time{}, max(r.Failures, 0)
 	for _, t := range []*time.Time{&r.Due, &r.Skipped, &r.At} {
 		if t.After(now) {
 			*t = time.Time{}

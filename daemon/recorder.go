@@ -60,7 +60,7 @@ func (deaf) Rebuilt()                                                           
 
 // plain is an entry in the recorder's words; what only its manifest tells is left open.
 func plain(e snapshot.Entry) metrics.Snapshot {
-	return metrics.Snapshot{Name: e.Name.String(), Time: e.Name.Time, Size: e.Size}
+	return metrics.Snapshot{Name: e.Name.String(), Time: e.Name.Time, Size: e.Size, Modified: e.Modified}
 }
 
 func described(e snapshot.Entry, m snapshot.Manifest) metrics.Snapshot {
@@ -110,7 +110,10 @@ func (d *Daemon) look() {
 		return
 	}
 	own := ofNode(l.Snapshots, d.Node)
-	same := func(e snapshot.Entry) bool { x, ok := d.known[e.Name]; return ok && x.Size == e.Size }
+	same := func(e snapshot.Entry) bool {
+		x, ok := d.known[e.Name]
+		return ok && x.Size == e.Size && x.Modified.Equal(e.Modified)
+	}
 	if len(own) != len(d.known) || slices.ContainsFunc(own, func(e snapshot.Entry) bool { return !same(e) }) {
 		d.inventory(l)
 	}
@@ -122,7 +125,7 @@ func (d *Daemon) inventory(l snapshot.Listing) {
 	list := []metrics.Snapshot{}
 	for _, e := range ofNode(l.Snapshots, d.Node) {
 		x, ok := d.known[e.Name]
-		if !ok || x.Size != e.Size {
+		if !ok || x.Size != e.Size || !x.Modified.Equal(e.Modified) {
 			m, err := d.Store.Manifest(e.Name)
 			x = described(e, m)
 			if err != nil {

@@ -39,14 +39,19 @@ func (s *state) mayHold(c copyOf) bool {
 	return slices.ContainsFunc(list, func(x Snapshot) bool { return x.Name == c.name })
 }
 
+// replaced tells whether the copy that lies there is younger than what was found at that time.
+func (s *state) replaced(c copyOf, found time.Time) bool {
+	return slices.ContainsFunc(s.stock[c.place], func(x Snapshot) bool { return x.Name == c.name && x.Modified.After(found) })
+}
+
 // forget drops what is known of snapshots that no place holds, and what was found wrong with a copy that is gone. Before the
 // rebuild verdicts may come ahead of the inventories.
 func (s *state) forget() {
 	if !s.rebuilt {
 		return
 	}
-	for c := range s.broken {
-		if !s.mayHold(c) {
+	for c, found := range s.broken {
+		if !s.mayHold(c) || s.replaced(c, found) {
 			s.mend(c)
 		}
 	}
@@ -54,8 +59,8 @@ func (s *state) forget() {
 		switch {
 		case !s.mayHold(copyOf{name, Local}) && !s.mayHold(copyOf{name, S3}):
 			delete(s.marks, name)
-		case m.undrill && !s.mayHold(copyOf{name, s.proves}):
-			m.drilled, m.undrill = time.Time{}, false
+		case !s.mayHold(copyOf{name, s.proves}): // what was proved is gone; the other place's copy was not
+			m.verified, m.drilled, m.undrill = time.Time{}, time.Time{}, false
 			s.marks[name] = m
 		}
 	}
@@ -63,7 +68,7 @@ func (s *state) forget() {
 
 // mend ends what is known against a copy. That is not a verification: if there was one, it stands no more.
 func (s *state) mend(c copyOf) {
-	if !s.broken[c] {
+	if s.broken[c].IsZero() {
 		return
 	}
 	delete(s.broken, c)
@@ -75,13 +80,14 @@ func (s *state) mend(c copyOf) {
 
 // found notes damage that no verification run has found. What is known already is no news.
 func (s *state) found(p Place, at time.Time, name, message string) {
-	if s.broken[copyOf{name, p}] {
+	c := copyOf{name, p}
+	if !s.broken[c].IsZero() || s.replaced(c, at) {
 		return
 	}
 	if p == s.proves {
 		s.verdict(name, at, true)
 	} else {
-		s.broken[copyOf{name, p}] = true
+		s.broken[c] = at
 	}
 	s.remember(problem{At: at, Place: p, Name: name, Reason: Damaged, Message: oneLine(message)})
 }
@@ -94,10 +100,11 @@ func (s *state) verdict(name string, at time.Time, damaged bool) {
 	}
 	m.verified = at
 	s.marks[name] = m
-	if c := (copyOf{name, s.proves}); damaged {
-		s.broken[c] = true
-	} else {
+	switch c := (copyOf{name, s.proves}); {
+	case !damaged:
 		delete(s.broken, c)
+	case !s.replaced(c, at):
+		s.broken[c] = at
 	}
 }
 

@@ -247,3 +247,60 @@ func TestDamageBeforeS3IsListed(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacedCopies: what was found damaged and is then replaced by another file, or object, is not the damaged one any more, also when
+// that becomes known at the next start.
+func TestReplacedCopies(t *testing.T) {
+	now := noon
+	x := taken(now.Add(-time.Hour), mib, 1)
+	x.Modified = x.Time
+	fresh := x
+	fresh.Modified = now.Add(time.Minute)
+	count := func(m *metrics.Metrics) string {
+		_, body := get(t, m, "/metrics")
+		for _, l := range ours(body) {
+			if strings.HasPrefix(l, "damaged_snapshots ") {
+				return l
+			}
+		}
+		return ""
+	}
+	for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
+		m := metrics.New(options(&now))
+		m.Inventory(metrics.Local, []metrics.Snapshot{x})
+		m.Inventory(metrics.S3, []metrics.Snapshot{x})
+		m.Rebuilt()
+		m.Damaged(p, now, x.Name, "a bit")
+		if got := count(m); got != "damaged_snapshots 1" {
+			t.Errorf("%s: found: %s", p, got)
+		}
+		m.Inventory(p, []metrics.Snapshot{x})
+		if got := count(m); got != "damaged_snapshots 1" {
+			t.Errorf("%s: the same copy listed again: %s", p, got)
+		}
+		m.Inventory(p, []metrics.Snapshot{fresh})
+		if got := count(m); got != "damaged_snapshots 0" {
+			t.Errorf("%s: replaced: %s", p, got)
+		}
+
+		m = metrics.New(options(&now))
+		m.Inventory(metrics.Local, []metrics.Snapshot{fresh})
+		m.Damaged(p, now, x.Name, "a bit")
+		m.Failed(metrics.Verify, now, x.Name, metrics.Damaged, "a bit")
+		m.Rebuilt()
+		m.Inventory(metrics.S3, []metrics.Snapshot{fresh})
+		if got := count(m); got != "damaged_snapshots 0" {
+			t.Errorf("%s: replaced before the start: %s", p, got)
+		}
+	}
+}
+
+// TestProofIsOfACopy: what a drill has read is gone from the disk; the copy in S3 was read by nobody.
+func TestProofIsOfACopy(t *testing.T) {
+	now := noon
+	m := well(&now)
+	m.Inventory(metrics.Local, nil)
+	if _, page := get(t, m, "/"); strings.Contains(page, "✓") || !strings.Contains(page, "here is no snapshot on the disk any more") {
+		t.Errorf("the page:\n%s", page)
+	}
+}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,13 +69,12 @@ func (s *state) snapshotReasons(now time.Time, add func(string, ...any)) {
 	if t.failures > tolerated {
 		add("%d snapshots failed in a row, the last at %s: %s", t.failures, absolute(t.failed), t.because())
 	}
-	_, any := s.newest(now)
-	switch {
-	case any || t.settled.After(t.success): // or left to another member
+	switch here := slices.ContainsFunc(s.stock[Local], func(x Snapshot) bool { return !x.Time.After(now) }); {
+	case here || t.settled.After(t.success): // or left to another member
 	case t.success.IsZero():
-		add("there is no snapshot yet")
+		add("there is no snapshot on the disk yet")
 	default:
-		add("there is no snapshot any more")
+		add("there is no snapshot on the disk any more")
 	}
 }
 

@@ -73,7 +73,7 @@ func TestHealth(t *testing.T) {
 			for _, p := range []metrics.Place{metrics.Local, metrics.S3} {
 				m.Inventory(p, nil)
 			}
-		}, after(time.Minute), "there is no snapshot any more"},
+		}, after(time.Minute), "there is no snapshot on the disk any more"},
 		"started five times within an hour": {func(m *metrics.Metrics) {
 			m.Started(after(-time.Hour), after(1*time.Minute), after(2*time.Minute), after(3*time.Minute), after(4*time.Minute), after(5*time.Minute))
 		}, after(5 * time.Minute), ""},
@@ -83,7 +83,7 @@ func TestHealth(t *testing.T) {
 		"a crash loop that has ended": {func(m *metrics.Metrics) {
 			m.Started(after(0), after(1*time.Minute), after(2*time.Minute), after(3*time.Minute), after(4*time.Minute), after(5*time.Minute))
 		}, after(time.Hour), ""},
-		"clock set back": {func(m *metrics.Metrics) { m.Schedule(metrics.Snapshots, after(-2*time.Hour), time.Hour) }, after(-2 * time.Hour), "there is no snapshot"},
+		"clock set back": {func(m *metrics.Metrics) { m.Schedule(metrics.Snapshots, after(-2*time.Hour), time.Hour) }, after(-2 * time.Hour), "there is no snapshot on the disk yet"},
 
 		"waiting within interval and grace": {func(m *metrics.Metrics) { m.Waiting([]metrics.Snapshot{x}) }, after(90 * time.Minute), ""},
 		"waiting for longer": {func(m *metrics.Metrics) {

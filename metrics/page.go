@@ -114,6 +114,6 @@ func (m *Metrics) restore(rows []row, now time.Time) *restoreView {
 	}
 	return &restoreView{
 		Command: m.o.RestoreCommand(r.Name, from), Name: r.Name, Ago: relative(r.Time, now), From: words, Newest: r.Name == past(rows, now)[0].Name,
-		Doubts: sentences(r.doubts(m.o.Proves)), Notes: m.o.RestoreNotes,
+		Doubts: sentences(r.doubts(m.o.Proves), shrunk(past(rows, now), r)), Notes: m.o.RestoreNotes,
 	}
 }

@@ -47,7 +47,7 @@ func cases(now *time.Time) map[string]struct {
 		"alarm":    {alarmed(now), []string{"Backups are well, etcd raises NOSPACE"}},
 		"away":     {away(now), []string{"Backups are well, etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
 		"slow":     {slowS3(now), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
-		"empty":    {fresh, []string{"Needs attention", "here is no snapshot yet", "None yet"}},
+		"empty":    {fresh, []string{"Needs attention", "here is no snapshot on the disk yet", "None yet"}},
 		"starting": {metrics.New(options(now)), []string{"Starting", "not known yet"}},
 		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
 		"many":     {many(now, 500), []string{"All is well", "The newest 50 of 500"}},

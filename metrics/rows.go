@@ -28,7 +28,7 @@ func (s *state) rows() []row {
 			}
 			r := &out[i]
 			r.in = append(r.in, p)
-			if s.broken[copyOf{x.Name, p}] {
+			if !s.broken[copyOf{x.Name, p}].IsZero() {
 				r.damaged = append(r.damaged, p)
 			}
 		}

@@ -1,6 +1,9 @@
 package metrics
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // How far back the newest snapshot is compared: for alerts, which people silence, longer than for the health of this moment. A defragmentation
 // shrinks a database too, and would otherwise be called ill for a day.
@@ -35,6 +38,15 @@ func (s *state) compared(newest Snapshot, window time.Duration) (raw, revision i
 		take(last)
 	}
 	return raw, revision
+}
+
+// shrunk says of a row that the one before it, of all rows, newest first, had more than twice as much; "" if not.
+func shrunk(rows []row, r row) string {
+	i := slices.IndexFunc(rows, func(x row) bool { return x.Time.Before(r.Time) })
+	if i < 0 || r.RawSize == 0 || 2*r.RawSize >= rows[i].RawSize {
+		return ""
+	}
+	return "its database has " + size(r.RawSize) + ", that of the one before, " + rows[i].Name + ", " + size(rows[i].RawSize) + ": is it the one you want?"
 }
 
 func (s *state) shrinkReasons(now time.Time, add func(string, ...any)) {

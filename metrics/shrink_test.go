@@ -58,3 +58,21 @@ func TestShrink(t *testing.T) {
 		}
 	}
 }
+
+// TestShrunkIsDoubted: the page offers the newest, and says that the one before had more.
+func TestShrunkIsDoubted(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	small := metrics.Snapshot{Name: "small", Time: now.Add(-time.Minute), Size: 1, RawSize: mib, Revision: 2}
+	large := metrics.Snapshot{Name: "large", Time: now.Add(-time.Hour), Size: 1, RawSize: 3 * mib, Revision: 1}
+	m.Inventory(metrics.Local, []metrics.Snapshot{small, large})
+	m.Rebuilt()
+	const doubt = "Its database has 1.0 MiB, that of the one before, large, 3.0 MiB: is it the one you want?"
+	if _, page := get(t, m, "/"); !strings.Contains(page, doubt) {
+		t.Errorf("the page:\n%s", page)
+	}
+	m.Inventory(metrics.Local, []metrics.Snapshot{small})
+	if _, page := get(t, m, "/"); strings.Contains(page, "the one before") {
+		t.Error("there is none before")
+	}
+}

@@ -6,6 +6,7 @@ import "time"
 type Snapshot struct {
 	Name     string
 	Time     time.Time // when it was taken
+	Modified time.Time // when the copy came to be that lies there; zero: not known
 	Size     int64     // of the archive
 	RawSize  int64     // before compression
 	Revision int64
@@ -24,9 +25,9 @@ type state struct {
 	freshAt  time.Time
 	locked   int
 	marks    map[string]mark
-	broken   map[copyOf]bool // the copies that were found damaged
-	proves   Place           // whose copies are verified and drilled
-	problems []problem       // newest first
+	broken   map[copyOf]time.Time // the copies that were found damaged, and when
+	proves   Place                // whose copies are verified and drilled
+	problems []problem            // newest first
 	member   member
 }
 
@@ -60,7 +61,7 @@ type mark struct {
 func newState(kindsOn ...Kind) *state {
 	s := &state{
 		switched: map[Kind]bool{Snapshots: true}, tracks: map[Kind]*track{},
-		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, broken: map[copyOf]bool{}, plans: map[Kind]*plan{},
+		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, broken: map[copyOf]time.Time{}, plans: map[Kind]*plan{},
 	}
 	for _, k := range scheduled() {
 		s.plans[k] = &plan{}

@@ -105,7 +105,7 @@ func TestFutureIsNotNewest(t *testing.T) {
 	}
 	m.Inventory(metrics.Local, []metrics.Snapshot{future})
 	_, page = get(t, m, "/")
-	if strings.Contains(page, "restore --from") || !strings.Contains(page, "here is no snapshot yet") {
+	if strings.Contains(page, "restore --from") || !strings.Contains(page, "here is no snapshot on the disk yet") {
 		t.Error("the future's alone is taken for the newest")
 	}
 }

@@ -41,7 +41,7 @@ func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
 		}
 		page.Reset(b.cfg.Timeout)
 		if name, ok := b.nameOf(o.Key); ok {
-			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size})
+			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
 		}
 	}
 	if ctx.Err() != nil { // the iterator may end without a word then

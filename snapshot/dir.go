@@ -36,8 +36,9 @@ type Dir struct{ path string }
 
 // Entry is one archive of a store.
 type Entry struct {
-	Name Name
-	Size int64 // bytes
+	Name     Name
+	Size     int64     // bytes
+	Modified time.Time // when the copy came to be that lies there; zero: not known
 }
 
 // Listing is what lies in a directory.
@@ -109,7 +110,7 @@ func (d *Dir) List() (Listing, error) {
 			if err != nil {
 				return l, fmt.Errorf("list snapshot: %w", err)
 			}
-			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size()})
+			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size(), Modified: info.ModTime()})
 		}
 	}
 	slices.SortFunc(l.Snapshots, func(a, b Entry) int {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // notePrefix begins the names of the files in which what became of the work outlives the process.
@@ -51,8 +53,25 @@ func (d *Dir) KeepNote(name string, v any) error {
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(path+partSuffix, path)
 	}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = errors.Join(os.Remove(path+partSuffix), overwrite(path, append(data, '\n')))
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// overwrite changes a file in the room that it has: a full disk is just when what became of the work is of interest. A crash in the
+// midst of it costs the note.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(data)))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }

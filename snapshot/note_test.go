@@ -1,0 +1,59 @@
+package snapshot_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// A note outlives what comes after it, and a full disk: it is written into the room that the one before had.
+func TestNotes(t *testing.T) {
+	path := mountTmpfs(t, 1<<20)
+	d := snapshot.NewDir(path)
+	first, second := snapshot.RunNote("a"), snapshot.RunNote("b")
+	read := func(name string) (v []int) {
+		t.Helper()
+		must(t, d.ReadNote(name, &v))
+		return v
+	}
+	if got := read(first); got != nil {
+		t.Errorf("%v before anything was kept", got)
+	}
+	must(t, d.KeepNote(first, []int{1, 2, 3}))
+
+	filler, err := os.Create(filepath.Join(path, "filler"))
+	must(t, err)
+	_, err = filler.Write(make([]byte, 2<<20))
+	must(t, filler.Close())
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	for _, v := range [][]int{{4, 5, 6, 7, 8, 9}, {10}} { // a longer one and a shorter one
+		must(t, d.KeepNote(first, v))
+		if got := read(first); len(got) != len(v) || got[0] != v[0] {
+			t.Errorf("read %v, kept %v", got, v)
+		}
+	}
+	if err := d.KeepNote(second, 1); !errors.Is(err, unix.ENOSPC) && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a note without room is kept: %v", err)
+	}
+	must(t, os.Remove(filepath.Join(path, "filler")))
+	must(t, d.KeepNote(first, []int{11}))
+	if got := read(first); len(got) != 1 || got[0] != 11 {
+		t.Errorf("read %v", got)
+	}
+	l, err := d.List()
+	must(t, err)
+	if len(l.Foreign)+len(l.Partials)+len(l.Snapshots) > 0 {
+		t.Errorf("notes are taken for something else: %+v", l)
+	}
+	must(t, os.WriteFile(filepath.Join(path, first), []byte("{"), 0o600))
+	if err := d.ReadNote(first, new([]int)); err == nil {
+		t.Error("half a note is read")
+	}
+}
