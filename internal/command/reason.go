@@ -85,7 +85,8 @@ func grpcCode(err error) codes.Code {
 // plainAndTLS tells of two sides of which one speaks TLS.
 func plainAndTLS(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF")
+	reset := strings.Contains(text, "handshake failed: ") && strings.Contains(text, "connection reset by peer")
+	return reset || strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF")
 }
 
 // untrusted tells of a connection that one side did not want for its certificate. Errors of a handshake come through gRPC as

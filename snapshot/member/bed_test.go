@@ -75,6 +75,18 @@ func silentPort(t testing.TB) string {
 	return serve(t, "127.0.0.1:0", func(net.Conn) {})
 }
 
+// resettingPort is an address that hangs up on what it does not understand without having read all of it.
+func resettingPort(t testing.TB) string {
+	t.Helper()
+	return serve(t, "127.0.0.1:0", func(c net.Conn) {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // the words that are wanted show whether it has reset
+		}
+		_, _ = c.Read(make([]byte, 1)) // ends with either side
+		_ = c.Close()
+	})
+}
+
 // elsewhere is an address of another host number, behind which the one of endpoint answers.
 func elsewhere(t testing.TB, endpoint string) string {
 	t.Helper()

@@ -34,6 +34,7 @@ func TestRefusalsWithoutTLS(t *testing.T) {
 			for _, r := range []refusal{
 				{"down", at(here, closedPort(t)), []string{"connection refused", "is etcd running"}},
 				{"https to http", overTLS, []string{"plain http", "leave --cacert"}},
+				{"https to http, reset", at(overTLS, resettingPort(t)), []string{"plain http", "leave --cacert"}},
 				{"silent", impatient, []string{"no answer in time"}},
 				{"silent with TLS", withCA(impatient, stranger.CACert), []string{"no answer in time"}},
 			} {

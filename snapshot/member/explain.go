@@ -15,6 +15,10 @@ const noLogin = "no answer in time: is etcd stopped, or a firewall between? With
 // hint says what to look at, by a piece of the message that TLS, gRPC or etcd gives. The messages come as text
 // only: gRPC does not hand on the error of a failed handshake.
 func hint(text string) string {
+	// A server that closes with something unread resets the connection: whether that or its end comes first is chance.
+	if strings.Contains(text, "handshake failed: ") && strings.Contains(text, "connection reset by peer") {
+		text = "handshake failed: EOF"
+	}
 	for _, h := range []struct{ piece, hint string }{
 		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
 		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},
