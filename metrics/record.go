@@ -1,6 +1,9 @@
 package metrics
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The recorders. Whoever does the work calls Attempt when a run begins and one of the others when it ends. A run that is
 // cut off by the program's own end is told to nobody.
@@ -61,6 +64,9 @@ func (m *Metrics) Skipped(k Kind, at time.Time, r Reason) {
 		s.skip(k, at, r)
 		if count {
 			m.runs.WithLabelValues(string(k), skipped, string(r)).Inc()
+			if k == Drill && r != Other && slices.Contains(s3Reasons(), r) { // the bucket did not give the snapshot
+				m.s3Errors.WithLabelValues(string(r)).Inc()
+			}
 		}
 	})
 }
@@ -145,15 +151,6 @@ func (m *Metrics) Failing(k Kind, runs int) {
 	m.change(func(s *state, _ bool) {
 		if t := s.tracks[k]; t.failures > 0 {
 			t.failures = runs
-		}
-	})
-}
-
-// S3Error counts trouble with S3 that was not a mirror's failed pass, which counts by itself.
-func (m *Metrics) S3Error(class Reason) {
-	m.change(func(_ *state, count bool) {
-		if count {
-			m.s3Errors.WithLabelValues(string(within(class, s3Reasons()))).Inc()
 		}
 	})
 }

@@ -146,14 +146,15 @@ func TestUnknownWordsCountAsOther(t *testing.T) {
 		m.Failed(k, now, "", "dial tcp 10.0.0.1:2379: refused", "text")
 		m.Skipped(k, now, "a whim")
 	}
-	m.S3Error("e")
+	m.Skipped(metrics.Drill, now, metrics.Host)
 	m.Member(now, 1, true, []string{"nospace", "NEWS"})
 	_, body := get(t, m, "/metrics")
 	got := nonzero(ours(body))
 	for _, want := range []string{
 		`runs_total{kind="snapshot",reason="other",result="failure"} 1`, `runs_total{kind="mirror",reason="other",result="failure"} 1`,
 		`runs_total{kind="verify",reason="other",result="failure"} 1`, `runs_total{kind="drill",reason="other",result="failure"} 1`,
-		`runs_total{kind="snapshot",reason="other",result="skipped"} 1`, `s3_errors_total{class="other"} 2`,
+		`runs_total{kind="snapshot",reason="other",result="skipped"} 1`, `s3_errors_total{class="other"} 1`,
+		`s3_errors_total{class="host"} 1`,
 		`etcd_alarm{alarm="NOSPACE"} 1`, `etcd_alarm{alarm="other"} 1`,
 	} {
 		if !slices.Contains(got, want) {
