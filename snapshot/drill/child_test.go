@@ -116,6 +116,39 @@ func TestParentDies(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
+// One whose parent was killed before it could say what to do does the same, and one that nobody hears.
+func TestChildAlone(t *testing.T) {
+	archive, err := os.Open(small(t))
+	must(t, err)
+	defer archive.Close()
+	for order, text := range map[string]string{"": "is gone", "{}": "broken pipe"} {
+		dir := filepath.Join(t.TempDir(), snapshot.ScratchPrefix+"1")
+		must(t, os.Mkdir(dir, 0o700))
+		lock, err := os.Create(filepath.Join(dir, "lock"))
+		must(t, err)
+		stdin, ordered, err := os.Pipe()
+		must(t, err)
+		_, err = ordered.WriteString(order)
+		must(t, err)
+		if order == "" {
+			must(t, ordered.Close())
+		}
+		unheard, stdout, err := os.Pipe()
+		must(t, err)
+		must(t, unheard.Close())
+		var said strings.Builder
+		cmd := exec.Command("/proc/self/exe", asChild)
+		cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = dir, stdin, stdout, &said, []*os.File{archive, lock}
+		if err := cmd.Run(); err == nil || !strings.Contains(said.String(), text) {
+			t.Errorf("order %q: %v: %s", order, err, said.String())
+		}
+		wantEmpty(t, filepath.Dir(dir))
+		for _, f := range []*os.File{lock, stdin, stdout, ordered} {
+			_ = f.Close() // or closed before
+		}
+	}
+}
+
 // All threads of the child have the lowest priority, its environment tells nothing, and it has no socket on which anybody
 // could reach the etcd.
 func TestChildIsHumbleAndAlone(t *testing.T) {
@@ -200,18 +233,22 @@ func niceness(t *testing.T, proc string) map[string]int {
 	return threads
 }
 
-// Called by hand the child does nothing, least of all to the directory it is told of.
+// Called by hand the child does nothing, least of all to the directory it is called in, whatever that is called.
 func TestMainByHand(t *testing.T) {
-	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
-	for _, stdin := range []string{"", "hello\n", `{"dir":"` + dir + `"}`, `{"dir":".drill-x"}`} {
-		var out bytes.Buffer
-		if err := drill.Main(t.Context(), strings.NewReader(stdin), &out); err == nil || !strings.Contains(out.String(), "own use") {
-			t.Errorf("%q: %v, said %s", stdin, err, out.String())
+	for _, name := range []string{"mine", snapshot.ScratchPrefix + "1"} {
+		dir := filepath.Join(t.TempDir(), name)
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
+		for _, stdin := range []string{"", "hello\n", `{"min_free":1}`} {
+			cmd := exec.Command("/proc/self/exe", asChild)
+			cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
+			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "own use") {
+				t.Errorf("%s, %q: %v, said %s", name, stdin, err, out)
+			}
 		}
+		_, err := os.Stat(filepath.Join(dir, "lock"))
+		must(t, err)
 	}
-	_, err := os.Stat(filepath.Join(dir, "precious"))
-	must(t, err)
 }
 
 // Without room nothing is begun, and the reason is told.

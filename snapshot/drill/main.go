@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -29,14 +32,21 @@ var (
 	errOrphaned = errors.New("the process that ordered the drill is gone")
 )
 
-// Main is the child of Start: it does the one drill that it is told of on stdin, tells on stdout how far it is, and ends
-// when stdin does, for then the parent is gone, and removes the scratch directory in its stead. The error is for nobody
-// but who looks at the exit status; it was told on stdout.
-func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+// Main is the child of Start: in the scratch directory it was started in it does the one drill that it is told of on stdin,
+// and tells on stdout how far it is. It ends when stdin does, also before it was told anything, for then the parent is gone.
+// Whatever ends it, it removes the scratch directory: there may be no parent left to do that. The error is for nobody but
+// who looks at the exit status; it was told on stdout.
+func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
+	signal.Ignore(unix.SIGPIPE) // a step that nobody hears would end this process on the spot
 	out := &speaker{w: stdout}
+	dir, err := ownScratch()
+	if err != nil {
+		return errors.Join(err, out.say(failure(err)))
+	}
+	defer func() { err = errors.Join(err, removeScratch(dir)) }()
 	var o order
-	if err := json.NewDecoder(io.LimitReader(stdin, maxMessage)).Decode(&o); err != nil || !isScratch(o.Dir) {
-		return errors.Join(errNoParent, out.say(failure(errNoParent)))
+	if err := json.NewDecoder(io.LimitReader(stdin, maxMessage)).Decode(&o); err != nil {
+		return errOrphaned
 	}
 	preferThis()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -46,9 +56,9 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cancel(errOrphaned)
 	}()
 
-	result, err := runWithin(ctx, Options{Archive: os.NewFile(archiveFD, "archive"), Dir: o.Dir, MinFree: o.MinFree, Progress: out.step})
+	result, err := runWithin(ctx, Options{Archive: os.NewFile(archiveFD, "archive"), Dir: dir, MinFree: o.MinFree, Progress: out.step})
 	if errors.Is(context.Cause(ctx), errOrphaned) {
-		return errors.Join(errOrphaned, os.RemoveAll(o.Dir))
+		return errOrphaned
 	}
 	if err == nil {
 		result.Nice, err = niceness()
@@ -83,9 +93,22 @@ func runWithin(ctx context.Context, o Options) (Result, error) {
 	}
 }
 
-// isScratch keeps whoever calls the child by hand from losing a directory.
-func isScratch(dir string) bool {
-	return filepath.IsAbs(dir) && strings.HasPrefix(filepath.Base(dir), snapshot.ScratchPrefix)
+// ownScratch is the directory the child was started in, absolute. That it holds the lock of that directory tells it from
+// one that is called by hand, who shall not lose a directory.
+func ownScratch() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", errors.Join(errNoParent, err)
+	}
+	held, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", lockFD)) // an os.File would be closed when collected
+	if err != nil {
+		return "", errNoParent
+	}
+	lock, err := os.Stat(filepath.Join(dir, scratchLock))
+	if err != nil || !os.SameFile(lock, held) || !strings.HasPrefix(filepath.Base(dir), snapshot.ScratchPrefix) {
+		return "", errNoParent
+	}
+	return dir, nil
 }
 
 // preferThis lets the kernel kill this process before any other when memory is short. Where it can't be said, as in some

@@ -18,8 +18,7 @@ import (
 
 // order tells the child what it can't see.
 type order struct {
-	Dir     string `json:"dir"` // the scratch directory, absolute
-	MinFree int64  `json:"min_free"`
+	MinFree int64 `json:"min_free"`
 }
 
 // message is one line of the child's.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,15 +51,21 @@ func newScratch(dir string) (*scratch, error) {
 
 // remove takes the directory away and frees the lock. It may be called after a child has removed it.
 func (s *scratch) remove() error {
-	err := os.RemoveAll(s.path)
-	// RemoveLeftovers elsewhere may make the lock anew while it is being removed.
+	return errors.Join(removeScratch(s.path), s.lock.Close())
+}
+
+// removeScratch takes a directory away in which somebody may still make files: RemoveLeftovers elsewhere the lock, or a
+// drill's own work that was given up on. It gives in after a second.
+func removeScratch(path string) error {
+	err := os.RemoveAll(path)
 	for tries := 0; errors.Is(err, unix.ENOTEMPTY) && tries < 100; tries++ {
-		err = os.RemoveAll(s.path)
+		<-time.After(10 * time.Millisecond)
+		err = os.RemoveAll(path)
 	}
 	if err != nil {
-		err = fmt.Errorf("remove scratch directory: %w", err)
+		return fmt.Errorf("remove scratch directory: %w", err)
 	}
-	return errors.Join(err, s.lock.Close())
+	return nil
 }
 
 // lockScratch gives the locked file; errTaken says that it is not ours to have.

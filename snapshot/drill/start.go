@@ -78,7 +78,7 @@ func (c Child) run(ctx context.Context, s *scratch, need Room) (Result, error) {
 	if err := startLow(cmd); err != nil {
 		return Result{}, fmt.Errorf("start a process for the drill: %w", err)
 	}
-	orderErr := json.NewEncoder(stdin).Encode(order{Dir: s.path, MinFree: c.MinFree})
+	orderErr := json.NewEncoder(stdin).Encode(order{MinFree: c.MinFree})
 	waitErr := cmd.Wait()
 	switch {
 	case heard.result != nil && waitErr == nil:
