@@ -70,6 +70,7 @@ type Daemon struct {
 	trouble string // etcd's own, as the log has told it last
 	kept    bool   // the disk has taken runs, or was not asked yet
 	kick    chan struct{}
+	urgent  chan struct{} // a drill found the newest snapshot damaged
 	taken   chan struct{} // a snapshot was taken, for who waits for the first
 	passed  chan struct{} // closed when the first pass of the mirror has ended
 	beats   chan bool     // how the last cycle ended, until that is sent
@@ -87,7 +88,8 @@ func New(o Options) *Daemon {
 	}
 	return &Daemon{
 		Options: o, clock: wallClock, kept: true,
-		kick: make(chan struct{}, 1), taken: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1),
+		kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1), taken: make(chan struct{}, 1),
+		passed: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
 
@@ -158,7 +160,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	return due, nil
 }
 
-// wait returns true once due is reached, false when ctx has ended. It looks at the wall clock again and again, for
+// wait returns true once due is reached or the newest snapshot was found damaged, false when ctx has ended. It looks at the wall clock again and again, for
 // the clock may be set and the machine may sleep.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
@@ -181,6 +183,9 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		}
 		select {
 		case <-ctx.Done():
+		case <-d.urgent:
+			d.Log.Warn("taking a snapshot now, for the newest one is damaged")
+			return true
 		case <-time.After(min(left, step)):
 			d.look()
 		}

@@ -73,6 +73,18 @@ func (d *Daemon) scheduleDrill(due time.Time) {
 	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
 }
 
+// replaceDamaged asks for a snapshot at once when the newest is worth nothing. The pauses between drills keep a disk that
+// damages each of them from making it a storm.
+func (d *Daemon) replaceDamaged(r DrillReport) {
+	if r.Reason != metrics.Damaged {
+		return
+	}
+	select {
+	case d.urgent <- struct{}{}:
+	default: // asked for already
+	}
+}
+
 // drilled tells of a drill, in the metrics, the log and to the next process.
 func (d *Daemon) drilled(r DrillReport, err error) {
 	last := d.drills.last
@@ -99,6 +111,7 @@ func (d *Daemon) drilled(r DrillReport, err error) {
 		log.Error("restore drill failed: this snapshot might not come back")
 		d.recordDrill(r)
 		r.Damaged = d.stillDamaged(r, last.Damaged)
+		d.replaceDamaged(r)
 	default:
 		r.Passed = r.At
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")

@@ -165,6 +165,32 @@ func TestDrillThatFindsDamage(t *testing.T) {
 	}
 }
 
+// The newest snapshot that is worth nothing is not waited on: the next one is taken at once, and the schedule goes on as before.
+func TestDamageBringsASnapshot(t *testing.T) {
+	for reason, want := range map[metrics.Reason][]time.Duration{
+		metrics.Damaged: {0, 11 * time.Second, time.Hour, 2 * time.Hour},
+		metrics.Start:   {0, time.Hour, 2 * time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@hourly")
+			b.run = []outcome{{takes: 10 * time.Second}}
+			b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return reason }
+			d := newDrills(b, "@weekly")
+			d.end = func(n int) error {
+				if n == 0 {
+					return errNotWhole
+				}
+				return nil
+			}
+			b.runFor(150 * time.Minute)
+			b.wantRuns(want...)
+			if reason == metrics.Damaged {
+				b.wantLines(atWarning, "taking a snapshot now, for the newest one is damaged")
+			}
+		})
+	}
+}
+
 // A note that can't be read costs a drill, not the daemon.
 func TestDrillNoteIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
