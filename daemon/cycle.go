@@ -75,6 +75,10 @@ func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) 
 // finish prunes and writes the cycle's closing line.
 func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
 	d.runDone()
+	select {
+	case <-d.urgent: // this is the one that was asked for
+	default:
+	}
 	d.Recorder.SnapshotDone(d.clock(), described(t.Entry, t.Manifest), t.Stream, t.Sync)
 	d.schedule(next, next)
 	kept, removed, err := d.prune(ctx, log)
@@ -104,11 +108,12 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, remov
 	if ctx.Err() != nil {
 		err = nil
 	}
-	if err != nil {
-		log.WithError(err).Error("pruning failed; the new snapshot is safe")
-	}
 	gone := removedNames(decisions)
 	d.Recorder.Pruned(metrics.Local, gone...)
+	if err != nil {
+		d.Recorder.PruningFailed(d.clock(), err.Error())
+		log.WithError(err).Error("pruning failed; the new snapshot is safe")
+	}
 	// Listed anew, for snapshots also come and go by hand.
 	if l, err := d.Store.List(); err == nil {
 		d.inventory(l)

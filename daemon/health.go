@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,26 +30,45 @@ func (d *Daemon) unwell() []string {
 	return d.Health()
 }
 
-// healthLoop logs when all has ceased to be well, and when it is again. A reason that is there at one look only is not worth a line.
+// healthLoop logs when all has ceased to be well, for each reason that comes up, and when it is again. A reason that is there at one
+// look only is not worth a line.
 func (d *Daemon) healthLoop(ctx context.Context) {
 	d.waitPast(ctx)
-	before, told := 0, 0
+	var before, told map[string]bool
+	ill := false
 	for ctx.Err() == nil {
 		reasons := d.unwell()
-		switch n := len(reasons); {
-		case n == 0 && told > 0:
-			d.Log.Info("all is well again")
-			told = 0
-		case n < told:
-			told = n
-		case n > told && before > 0:
-			d.Log.WithField("reasons", reasons).Error("not all is well")
-			told = n
+		now, still, news := map[string]bool{}, map[string]bool{}, false
+		for _, r := range reasons {
+			r = gist(r)
+			now[r] = true
+			if told[r] {
+				still[r] = true
+			}
+			news = news || before[r] && !told[r]
 		}
-		before = len(reasons)
+		switch {
+		case news:
+			d.Log.WithField("reasons", reasons).Error("not all is well")
+			told, ill = now, true
+		case len(reasons) == 0 && ill:
+			d.Log.Info("all is well again")
+			told, ill = nil, false
+		default:
+			told = still
+		}
+		before = now
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookInterval):
 		}
 	}
+}
+
+// gist is a reason without its figures and their units, which change from look to look: how late, how often, since when.
+func gist(reason string) string {
+	words := slices.DeleteFunc(strings.Fields(reason), func(w string) bool {
+		return strings.ContainsAny(w, "0123456789") || len(w) < len("late") || w == "days"
+	})
+	return strings.Join(words, " ")
 }

@@ -73,8 +73,12 @@ func TestPruneFailureIsLoggedAndHarmless(t *testing.T) {
 		}
 		stuck := name(t, snapshot.RollingSet, node, b.origin.Add(-5*time.Hour)).String()
 		b.store.removeErr = map[string]error{stuck: errors.New("read-only file system")}
+		e := listen(b)
 		b.runFor(2*time.Hour + time.Minute)
 
+		if n := len(slices.DeleteFunc(e.heard, func(s string) bool { return !strings.HasPrefix(s, "pruning failed ") })); n != 3 {
+			t.Errorf("told %d times that pruning failed, want 3", n)
+		}
 		b.wantRuns(hours(0, 2)...)
 		const failed = "pruning failed; the new snapshot is safe"
 		b.wantLines(atError, failed, failed, failed)

@@ -22,10 +22,12 @@ type Recorder interface {
 
 	Inventory(p metrics.Place, list []metrics.Snapshot)
 	Pruned(p metrics.Place, names ...string)
+	// PruningFailed tells that some of what was to be removed from the disk is still there.
+	PruningFailed(at time.Time, message string)
 	Waiting(list []metrics.Snapshot)
 	Uploaded(x metrics.Snapshot, took time.Duration)
 	MirrorDone(at time.Time, locked int)
-	// Damaged tells of a copy that somebody else than a drill found damaged.
+	// Damaged tells of a copy that was found damaged by the mirror, or by a drill before the start.
 	Damaged(p metrics.Place, at time.Time, name, message string)
 
 	// Recalled tells of a success before the start that became known only after Rebuilt.
@@ -49,6 +51,7 @@ func (deaf) Verified(time.Time, string, time.Duration)                          
 func (deaf) Drilled(time.Time, string, time.Duration)                               {}
 func (deaf) Inventory(metrics.Place, []metrics.Snapshot)                            {}
 func (deaf) Pruned(metrics.Place, ...string)                                        {}
+func (deaf) PruningFailed(time.Time, string)                                        {}
 func (deaf) Waiting([]metrics.Snapshot)                                             {}
 func (deaf) Uploaded(metrics.Snapshot, time.Duration)                               {}
 func (deaf) MirrorDone(time.Time, int)                                              {}

@@ -93,7 +93,10 @@ func (e *ears) Inventory(p metrics.Place, list []metrics.Snapshot) {
 	e.add("inventory %s: %s", p, shown(list...))
 }
 
-func (e *ears) Pruned(p metrics.Place, names ...string)      { e.add("pruned %s: %q", p, names) }
+func (e *ears) Pruned(p metrics.Place, names ...string) { e.add("pruned %s: %q", p, names) }
+func (e *ears) PruningFailed(at time.Time, message string) {
+	e.add("pruning failed %s %s", at, message)
+}
 func (e *ears) Waiting(list []metrics.Snapshot)              { e.add("waiting: %s", shown(list...)) }
 func (e *ears) Uploaded(x metrics.Snapshot, _ time.Duration) { e.add("uploaded %s", shown(x)) }
 func (e *ears) MirrorDone(at time.Time, locked int)          { e.add("mirror done %s %d", at, locked) }

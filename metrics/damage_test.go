@@ -106,7 +106,7 @@ func TestDamage(t *testing.T) {
 			m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
 			m.Rebuilt()
 			c.story(m)
-			want := []string{"verification found damage in " + c.reason}
+			want := []string{"damage was found in " + c.reason}
 			if c.reason == "" {
 				want = nil
 			}
@@ -242,7 +242,7 @@ func TestDamageBeforeS3IsListed(t *testing.T) {
 			m.Inventory(metrics.S3, list)
 		}
 		_, reasons := m.Health(now)
-		if got, want := slices.Contains(reasons, "verification found damage in "+x.Name+" in S3"), i < 2; got != want {
+		if got, want := slices.Contains(reasons, "damage was found in "+x.Name+" in S3"), i < 2; got != want {
 			t.Errorf("step %d: %v, want %v: %q", i, got, want, reasons)
 		}
 	}

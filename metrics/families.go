@@ -26,6 +26,7 @@ const (
 	waitingOldest     = "waiting_oldest_age_seconds"
 	lockedSnapshots   = "locked_snapshots"
 	prunedTotal       = "pruned_total"
+	pruneFailures     = "prune_failures_total"
 	uploadsTotal      = "uploads_total"
 	uploadedBytes     = "uploaded_bytes_total"
 	s3ErrorsTotal     = "s3_errors_total"
@@ -102,6 +103,7 @@ func families() []family {
 		{waitingOldest, typeGauge, "Age of the oldest snapshot that waits for S3; 0: none waits. Absent without S3 and until S3 was listed.", nil},
 		{lockedSnapshots, typeGauge, "Snapshots that were to be pruned from S3 and are held by an object lock. Absent without S3.", nil},
 		{prunedTotal, typeCounter, "Snapshots removed by the policy since the start.", []label{place}},
+		{pruneFailures, typeCounter, "Runs since the start after which some of what the policy removes from the disk was still there.", nil},
 		{uploadsTotal, typeCounter, "Archives brought to S3 since the start.", nil},
 		{uploadedBytes, typeCounter, "Bytes of the archives brought to S3 since the start.", nil},
 		{s3ErrorsTotal, typeCounter, "Errors of S3 since the start, by class.", []label{{"class", words(s3Reasons())}}},

@@ -36,6 +36,9 @@ func (s *state) reasons(now time.Time) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	s.snapshotReasons(now, add)
+	if s.unpruned != "" {
+		add("pruning on the disk failed: %s", s.unpruned)
+	}
 	s.shrinkReasons(now, add)
 	if n := s.startsSince(now.Add(-crashWindow)); n > toleratedStarts {
 		add("the daemon was started %d times within an hour, the last at %s", n, absolute(s.starts[len(s.starts)-1]))
@@ -45,7 +48,7 @@ func (s *state) reasons(now time.Time) []string {
 	}
 	damaged := s.damaged()
 	if len(damaged) > 0 {
-		add("verification found damage in %s", someOf(damaged))
+		add("damage was found in %s", someOf(damaged))
 	}
 	if t := s.tracks[Verify]; t.failures > 0 && (t.reason != Damaged || len(damaged) == 0) {
 		add("verification%s failed: %s", of(t.name), t.because())

@@ -135,13 +135,13 @@ func TestHealth(t *testing.T) {
 			m.Schedule(metrics.Drill, after(time.Hour), time.Hour)
 		}, after(time.Minute), ""},
 
-		"verification found damage": {func(m *metrics.Metrics) {
+		"damage was found": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
-		}, after(time.Minute), "verification found damage in " + x.Name},
+		}, after(time.Minute), "damage was found in " + x.Name},
 		"damage is not mended by another's verification": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
 			m.Verified(after(2*time.Minute), taken(after(-time.Hour), mib, 99).Name, time.Second)
-		}, after(3 * time.Minute), "verification found damage in " + x.Name},
+		}, after(3 * time.Minute), "damage was found in " + x.Name},
 		"the damaged one is gone": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
 			m.Pruned(metrics.Local, x.Name)
@@ -156,7 +156,14 @@ func TestHealth(t *testing.T) {
 		"the damaged copy stays, the one in S3 is gone": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
 			m.Pruned(metrics.S3, x.Name)
-		}, after(3 * time.Minute), "verification found damage in " + x.Name},
+		}, after(3 * time.Minute), "damage was found in " + x.Name},
+		"pruning failed": {func(m *metrics.Metrics) {
+			m.PruningFailed(after(time.Minute), "remove x: read-only file system")
+		}, after(time.Minute), "pruning on the disk failed: remove x: read-only file system"},
+		"pruning failed and did not again": {func(m *metrics.Metrics) {
+			m.PruningFailed(after(time.Minute), "remove x: read-only file system")
+			m.Pruned(metrics.Local)
+		}, after(time.Hour), ""},
 		"verification could not be done": {func(m *metrics.Metrics) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.LowSpace, "only 3 MiB are free")
 		}, after(time.Minute), "verification of " + x.Name + " failed: only 3 MiB are free"},

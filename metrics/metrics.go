@@ -38,6 +38,7 @@ type Metrics struct {
 
 	runs, pruned, s3Errors *prometheus.CounterVec
 	uploads, uploaded      prometheus.Counter
+	pruneFailures          prometheus.Counter
 	stages                 *prometheus.HistogramVec
 
 	mu    sync.Mutex
@@ -80,6 +81,9 @@ func (m *Metrics) register(f family) {
 	case prunedTotal:
 		m.pruned = prometheus.NewCounterVec(opts, labels)
 		m.registry.MustRegister(m.pruned)
+	case pruneFailures:
+		m.pruneFailures = prometheus.NewCounter(opts)
+		m.registry.MustRegister(m.pruneFailures)
 	case s3ErrorsTotal:
 		m.s3Errors = prometheus.NewCounterVec(opts, labels)
 		m.registry.MustRegister(m.s3Errors)

@@ -39,7 +39,7 @@ func cases(now *time.Time) map[string]struct {
 			"--from local --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "48,291,734", "None since the start", "✓ 10 min ago",
 		}},
 		"ill": {ill(now), []string{
-			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for S3", "erification found damage in rolling_node-a_20261122T120000Z",
+			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for S3", "amage was found in rolling_node-a_20261122T120000Z",
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
 			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "waits for S3", "Mirroring failed",
 		}},
@@ -74,7 +74,7 @@ func halved(now *time.Time) *metrics.Metrics {
 func halvedWords() []string {
 	return []string{
 		"Last good snapshot 12 min ago, next is due now. Its copy on the disk is damaged, the one in S3 has not been verified.",
-		"Verification found damage in rolling_node-a_20261122T120000Z.db.zst on the disk", "disk, damaged", "✗ damaged, just now", "✗ a copy is damaged",
+		"Damage was found in rolling_node-a_20261122T120000Z.db.zst on the disk", "disk, damaged", "✗ damaged, just now", "✗ a copy is damaged",
 		"--from s3 --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "from S3. Its copy on the disk is damaged",
 		"Stop etcd on all of them first.", "in sync as of 9 s ago", "not verified",
 	}

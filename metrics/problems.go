@@ -15,7 +15,7 @@ const maxProblems = 10
 type problem struct {
 	At, Since time.Time // the last time and the first
 	Times     int
-	Kind      Kind  // "": damage found by the way
+	Kind      Kind  // "": damage found by the way, or with the reason disk that pruning failed
 	Place     Place // of that
 	Name      string
 	Reason    Reason
@@ -90,6 +90,9 @@ func (p problem) what() string {
 		return "Verification failed"
 	case Drill:
 		return "Restore drill failed"
+	}
+	if p.Reason == Disk {
+		return "Pruning failed"
 	}
 	return "Damage found " + where(p.Place)
 }

@@ -100,8 +100,22 @@ func (m *Metrics) Inventory(p Place, list []Snapshot) {
 func (m *Metrics) Pruned(p Place, names ...string) {
 	m.change(func(s *state, count bool) {
 		s.drop(p, names)
+		if p == Local {
+			s.unpruned = ""
+		}
 		if count {
 			m.pruned.WithLabelValues(string(p)).Add(float64(len(names)))
+		}
+	})
+}
+
+// PruningFailed tells, after Pruned, that some of what the policy wants removed from the disk is still there, and why.
+func (m *Metrics) PruningFailed(at time.Time, message string) {
+	m.change(func(s *state, count bool) {
+		s.unpruned = oneLine(message)
+		s.remember(problem{At: at, Place: Local, Reason: Disk, Message: s.unpruned})
+		if count {
+			m.pruneFailures.Inc()
 		}
 	})
 }

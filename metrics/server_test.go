@@ -86,7 +86,7 @@ func TestServerAnswers(t *testing.T) {
 		{healthy + "/healthz", 200, "ok\n"},
 		{sick + "/healthz", 200, "ok\n"},
 		{healthy + "/readyz", 200, "ok\n"},
-		{sick + "/readyz", 503, "\nverification found damage in rolling_node-a_20261122T120000Z.db.zst on the disk\n"},
+		{sick + "/readyz", 503, "\ndamage was found in rolling_node-a_20261122T120000Z.db.zst on the disk\n"},
 		{healthy + "/metrics", 200, "\netcd_rolling_backup_ready 1\n"},
 		{sick + "/metrics", 200, "\netcd_rolling_backup_ready 0\n"},
 		{healthy + "/", 200, "All is well"},

@@ -6,10 +6,11 @@ import (
 )
 
 // How far back the newest snapshot is compared: for alerts, which people silence, longer than for the health of this moment. A defragmentation
-// shrinks a database too, and would otherwise be called ill for a day.
+// shrinks a database too, and would otherwise be called ill for a day. A little less than an hour and a day, so that a schedule of
+// just these does not decide by its seconds.
 const (
-	shrankLately = time.Hour
-	shrankToday  = 24 * time.Hour
+	shrankLately = 55 * time.Minute
+	shrankToday  = 23*time.Hour + 30*time.Minute
 )
 
 // compared is what the newest snapshot is held against: the largest database and the highest revision of those taken within the window before

@@ -26,6 +26,8 @@ func TestShrink(t *testing.T) {
 		"less than half as large":        {[]before{{1, 20*mib + 1, 99}}, true, "2.0971521e+07", "99"},
 		"since two hours":                {[]before{{1, 10 * mib, 99}, {2, 11 * mib, 98}, {3, 90 * mib, 97}}, false, "9.437184e+07", "99"},
 		"the last before the hour":       {[]before{{.5, 10 * mib, 99}, {1.5, 90 * mib, 97}}, true, "9.437184e+07", "99"},
+		"since an hour":                  {[]before{{1, 10 * mib, 99}, {2, 90 * mib, 97}}, false, "9.437184e+07", "99"},
+		"since a day":                    {[]before{{24, 10 * mib, 99}, {48, 90 * mib, 97}}, false, "1.048576e+07", "99"},
 		"after a long stop":              {[]before{{70, 90 * mib, 5000}}, true, "9.437184e+07", "5000"},
 		"a day later, after that":        {[]before{{1, 10 * mib, 99}, {23, 10 * mib, 98}, {25, 10 * mib, 50}, {70, 90 * mib, 5000}}, false, "1.048576e+07", "99"},
 		"the last one before the day":    {[]before{{1, 10 * mib, 99}, {23, 10 * mib, 98}, {70, 90 * mib, 5000}}, false, "9.437184e+07", "5000"},

@@ -24,6 +24,7 @@ type state struct {
 	fresh    Snapshot // the newest that this process took, until it is in S3
 	freshAt  time.Time
 	locked   int
+	unpruned string // why the policy's removals from the disk failed the last time; "": they did not
 	marks    map[string]mark
 	broken   map[copyOf]time.Time // the copies that were found damaged, and when
 	proves   Place                // whose copies are verified and drilled

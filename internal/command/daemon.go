@@ -3,9 +3,11 @@ package command
 import (
 	"context"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -25,6 +27,7 @@ func daemonCommand(e env) *cli.Command {
 }
 
 func runDaemon(c *cli.Context, e env) error {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
 	if err := noArgs(c); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (b *proofBed) archiveIsAltered() breakage {
 	return breakage{
 		name:   "archive altered",
 		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
-		tells:  []string{"verification found damage in rolling_" + node, "restore drill of rolling_" + node, " failed: "},
+		tells:  []string{"damage was found in rolling_" + node, "restore drill of rolling_" + node, " failed: "},
 		log:    "restore drill failed",
 		mended: "restore drill passed",
 		do: func(t *testing.T) {

@@ -2,10 +2,13 @@ package e2e_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
 )
 
 // stopLimit is the "second or two" after which a daemon has ended cleanly.
@@ -20,6 +23,27 @@ func (p *process) stop(t *testing.T, s os.Signal, status int) {
 	if took := time.Since(sent); took > stopLimit {
 		t.Errorf("ended %s after %s, want %s at most\n%s", took, s, stopLimit, p.stderr.String())
 	}
+}
+
+// A daemon whose log nobody reads any more goes on.
+func TestNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
+	c := small(t, etcdtest.Options{})
+	dir := newStore(t)
+	unread, log, err := os.Pipe()
+	must(t, err)
+	must(t, unread.Close())
+	defer log.Close()
+	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, checked, "daemon"}, store(dir),
+		flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})...)
+	cmd.ExtraFiles = []*os.File{log}
+	p := launch(t, cmd)
+	eventually(t, "three snapshots were taken", func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
+		must(t, err)
+		return len(found) >= 3
+	})
+	p.stop(t, syscall.SIGTERM, 0)
 }
 
 func TestSignals(t *testing.T) {
