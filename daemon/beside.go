@@ -13,6 +13,7 @@ func (d *Daemon) startBeside(ctx context.Context, beside *sync.WaitGroup) {
 	if d.Drill != nil {
 		beside.Go(func() { d.drillLoop(ctx) })
 	}
+	beside.Go(func() { d.damageLoop(ctx) })
 	if d.Heartbeat != nil {
 		beside.Go(func() { d.beatLoop(ctx) })
 	}

@@ -115,8 +115,11 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, remov
 		log.WithError(err).Error("pruning failed; the new snapshot is safe")
 	}
 	// Listed anew, for snapshots also come and go by hand.
-	if l, err := d.Store.List(); err == nil {
+	if l, listErr := d.Store.List(); listErr == nil {
 		d.inventory(l)
+	} else {
+		d.known = nil
+		d.Recorder.Unlisted(listErr.Error())
 	}
 	return len(decisions) - len(gone), len(gone), err
 }

@@ -43,8 +43,12 @@ type Options struct {
 	Mirror func(context.Context) (Mirrored, error)
 	// Drill restores the newest snapshot for a test now and then, nil: nobody does.
 	Drill *Drill
-	// Runs keeps what became of the runs for after a restart.
+	// Prove reads the file of a snapshot in the Store in full. Damage is an error, and a missing one wraps snapshot.ErrNotFound.
+	// nil: what was found damaged stays so until the file is gone.
+	Prove func(ctx context.Context, name string) error
+	// Runs keeps what became of the runs for after a restart, and Damages which copies were found damaged.
 	Runs     Note[RunReport]
+	Damages  Note[[]metrics.Damage]
 	Notifier *Notifier
 	Log      logrus.FieldLogger
 	// Recorder hears what becomes of the work.
@@ -70,10 +74,12 @@ type Daemon struct {
 	trouble string // etcd's own, as the log has told it last
 	kept    bool   // the disk has taken runs, or was not asked yet
 	kick    chan struct{}
-	urgent  chan struct{} // a drill found the newest snapshot damaged
-	taken   chan struct{} // a snapshot was taken, for who waits for the first
-	passed  chan struct{} // closed when the first pass of the mirror has ended
-	beats   chan bool     // how the last cycle ended, until that is sent
+	urgent  chan struct{}    // the newest snapshot did not come back whole in its drill
+	found   chan struct{}    // damage was found
+	damages []metrics.Damage // as they were kept last
+	taken   chan struct{}    // a snapshot was taken, for who waits for the first
+	passed  chan struct{}    // closed when the first pass of the mirror has ended
+	beats   chan bool        // how the last cycle ended, until that is sent
 	drills  drills
 	known   map[snapshot.Name]metrics.Snapshot // what lies in the directory
 }
@@ -89,7 +95,7 @@ func New(o Options) *Daemon {
 	return &Daemon{
 		Options: o, clock: wallClock, kept: true,
 		kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1), taken: make(chan struct{}, 1),
-		passed: make(chan struct{}), beats: make(chan bool, 1),
+		found: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
 
@@ -112,6 +118,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		due = d.cycle(ctx)
 	}
 	beside.Wait()
+	d.keepDamages()
 	d.notify(d.Notifier.Stopping())
 	d.Log.Info("stopped")
 	return nil
@@ -160,7 +167,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	return due, nil
 }
 
-// wait returns true once due is reached or the newest snapshot was found damaged, false when ctx has ended. It looks at the wall clock again and again, for
+// wait returns true once due is reached or the newest snapshot did not come back, false when ctx has ended. It looks at the wall clock again and again, for
 // the clock may be set and the machine may sleep.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
@@ -184,7 +191,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		select {
 		case <-ctx.Done():
 		case <-d.urgent:
-			d.Log.Warn("taking a snapshot now, for the newest one is damaged")
+			d.Log.Warn("taking a snapshot now, for the newest one did not come back whole")
 			return true
 		case <-time.After(min(left, step)):
 			d.look()

@@ -8,13 +8,14 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
 )
 
 // Drill says how the newest snapshot is proven by restoring it for a test, and when.
 type Drill struct {
 	Schedule Schedule
-	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out, for disk or memory are short or the
-	// bucket is away, ErrSkipped. The report counts beside an error too.
+	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out or given up, for disk or memory are short
+	// or the bucket is away, ErrSkipped. The report counts beside an error too.
 	Do func(ctx context.Context) (DrillReport, error)
 	// Here tells that it restores the snapshots of the Store, and not those of a bucket.
 	Here bool
@@ -36,14 +37,6 @@ type DrillReport struct {
 	Passed   time.Time      `json:"passed,omitzero"`    // when the last one that passed ended, which may be this one
 	Due      time.Time      `json:"due,omitzero"`       // when the one was due that has not passed since, if so
 	Began    time.Time      `json:"began,omitzero"`     // of the one under way
-	Damaged  []Damage       `json:"damaged,omitempty"`  // snapshots that a drill found damaged, for as long as they are there
-}
-
-// Damage is one damaged snapshot.
-type Damage struct {
-	Name  string    `json:"name"`
-	At    time.Time `json:"at"`
-	Error string    `json:"error"`
 }
 
 // drills is what the loop of drills goes by.
@@ -54,16 +47,23 @@ type drills struct {
 	fresh    bool      // there is no snapshot yet
 }
 
-// recordDrill tells of a drill and of the verification it begins with: damage is a word against the snapshot itself, other failures are not.
+// whole tells that the drill has proven every byte of the snapshot, whatever etcd made of it then.
+func (r DrillReport) whole() bool {
+	return r.Error == "" || r.Name != "" && (r.Reason == metrics.Start || r.Reason == metrics.Contents)
+}
+
+// recordDrill tells of a drill and of the verification it begins with, where that came to a verdict.
 func (d *Daemon) recordDrill(r DrillReport) {
+	switch {
+	case r.whole():
+		d.Recorder.Verified(r.At, r.Name, r.Verify)
+	case r.Reason == metrics.Damaged:
+		d.Recorder.Failed(metrics.Verify, r.At, r.Name, r.Reason, r.Error)
+	}
 	if r.Error != "" {
-		if r.Reason == metrics.Damaged {
-			d.Recorder.Failed(metrics.Verify, r.At, r.Name, r.Reason, r.Error)
-		}
 		d.Recorder.Failed(metrics.Drill, r.At, r.Name, r.Reason, r.Error)
 		return
 	}
-	d.Recorder.Verified(r.At, r.Name, r.Verify)
 	d.Recorder.Drilled(r.At, r.Name, r.Took)
 }
 
@@ -73,10 +73,10 @@ func (d *Daemon) scheduleDrill(due time.Time) {
 	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
 }
 
-// replaceDamaged asks for a snapshot at once when the newest is worth nothing. The pauses between drills keep a disk that
-// damages each of them from making it a storm.
-func (d *Daemon) replaceDamaged(r DrillReport) {
-	if r.Reason != metrics.Damaged {
+// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better. The pauses between
+// drills keep a disk that damages each of them from making it a storm.
+func (d *Daemon) replaceBad(r DrillReport) {
+	if r.Reason != metrics.Damaged && r.Reason != metrics.Contents || d.hasNewer(r.Name) {
 		return
 	}
 	select {
@@ -85,10 +85,23 @@ func (d *Daemon) replaceDamaged(r DrillReport) {
 	}
 }
 
+// hasNewer tells whether a newer one lies in the Store: a drill may take hours, and the bucket's newest may be an old one.
+func (d *Daemon) hasNewer(drilled string) bool {
+	name, err := snapshot.ParseName(drilled)
+	if err != nil {
+		return false
+	}
+	l, err := d.Store.List()
+	if err != nil {
+		return false // the run that is asked for has more to say of that
+	}
+	e, ok := Newest(l, d.Node, d.clock())
+	return ok && e.Name.Time.After(name.Time)
+}
+
 // drilled tells of a drill, in the metrics, the log and to the next process.
 func (d *Daemon) drilled(r DrillReport, err error) {
 	last := d.drills.last
-	r.Damaged = last.Damaged
 	d.drills.next = d.nextDrill(r.At, d.drills.failures)
 	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(r.Took), "next_drill": stamp(d.drills.next)})
 	if r.Name != "" {
@@ -110,13 +123,12 @@ func (d *Daemon) drilled(r DrillReport, err error) {
 		r.Passed, r.Due = last.Passed, last.Due
 		log.Error("restore drill failed: this snapshot might not come back")
 		d.recordDrill(r)
-		r.Damaged = d.stillDamaged(r, last.Damaged)
-		d.replaceDamaged(r)
+		d.foundDamage() // if that is what it was
+		d.replaceBad(r)
 	default:
 		r.Passed = r.At
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 		d.recordDrill(r)
-		r.Damaged = d.stillDamaged(r, last.Damaged)
 	}
 	d.scheduleDrill(d.drills.next)
 	d.keepDrill(r)

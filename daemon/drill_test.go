@@ -141,9 +141,12 @@ func TestDrillIsRecalled(t *testing.T) {
 	})
 }
 
-// Damage that a drill finds is told of the snapshot's verification too, which is a part of the drill. Any other failure is the drill's alone.
+// What a drill finds out about the bytes is told as their verification, which is a part of the drill. What etcd makes of bytes that are
+// whole is the drill's alone, and of one that failed in another way nobody knows how far it came.
 func TestDrillThatFindsDamage(t *testing.T) {
-	for reason, want := range map[metrics.Reason]int{metrics.Damaged: 1, metrics.Start: 0} {
+	for reason, verified := range map[metrics.Reason]string{
+		metrics.Damaged: "failed", metrics.Start: "verified", metrics.Contents: "verified", metrics.Disk: "", metrics.Other: "",
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBed(t, "@hourly")
 			e := listen(b)
@@ -153,13 +156,21 @@ func TestDrillThatFindsDamage(t *testing.T) {
 			x := taken(t, time.Now()).Entry
 			b.store.add(x)
 			b.runFor(time.Minute)
-			told := slices.DeleteFunc(e.heard, func(s string) bool { return !strings.HasPrefix(s, "failed ") })
+			told := slices.DeleteFunc(e.heard, func(s string) bool {
+				return !strings.HasPrefix(s, "failed ") && !strings.HasPrefix(s, "verified ")
+			})
 			line := func(k metrics.Kind) string {
 				return fmt.Sprintf("failed %s 1s %q %s %s", k, x.Name.String(), reason, errNotWhole)
 			}
-			all := []string{line(metrics.Verify), line(metrics.Drill)}
-			if !slices.Equal(told, all[1-want:]) {
-				t.Errorf("%s: heard %q, want %q", reason, told, all[1-want:])
+			want := []string{line(metrics.Drill)}
+			switch verified {
+			case "failed":
+				want = []string{line(metrics.Verify), line(metrics.Drill)}
+			case "verified":
+				want = []string{"verified 1s " + x.Name.String() + " 0s", line(metrics.Drill)}
+			}
+			if !slices.Equal(told, want) {
+				t.Errorf("%s: heard %q, want %q", reason, told, want)
 			}
 		})
 	}
@@ -168,8 +179,10 @@ func TestDrillThatFindsDamage(t *testing.T) {
 // The newest snapshot that is worth nothing is not waited on: the next one is taken at once, and the schedule goes on as before.
 func TestDamageBringsASnapshot(t *testing.T) {
 	for reason, want := range map[metrics.Reason][]time.Duration{
-		metrics.Damaged: {0, 11 * time.Second, time.Hour, 2 * time.Hour},
-		metrics.Start:   {0, time.Hour, 2 * time.Hour},
+		metrics.Damaged:  {0, 11 * time.Second, time.Hour, 2 * time.Hour},
+		metrics.Contents: {0, 11 * time.Second, time.Hour, 2 * time.Hour},
+		metrics.Start:    {0, time.Hour, 2 * time.Hour},
+		metrics.Disk:     {0, time.Hour, 2 * time.Hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBed(t, "@hourly")
@@ -185,8 +198,28 @@ func TestDamageBringsASnapshot(t *testing.T) {
 			b.runFor(150 * time.Minute)
 			b.wantRuns(want...)
 			if reason == metrics.Damaged {
-				b.wantLines(atWarning, "taking a snapshot now, for the newest one is damaged")
+				b.wantLines(atWarning, "taking a snapshot now, for the newest one did not come back whole")
 			}
+		})
+	}
+}
+
+// Where a newer one lies there already, none is asked for: the drill took long, or the bucket's newest is an old one.
+func TestDamageOfAnOldOneBringsNoSnapshot(t *testing.T) {
+	for _, here := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@hourly")
+			b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return metrics.Damaged }
+			d := newDrills(b, "@weekly")
+			d.end = func(int) error { return errNotWhole }
+			d.takes = 90 * time.Minute
+			b.opts.Drill.Here = here
+			b.store.add(taken(t, b.origin).Entry)
+			b.runFor(150 * time.Minute)
+			if r := d.ended(); len(r) == 0 || r[0].Error == "" || r[0].At.Sub(b.origin) != 90*time.Minute {
+				t.Fatalf("kept %+v", r)
+			}
+			b.wantRuns(time.Hour, 2*time.Hour)
 		})
 	}
 }

@@ -35,11 +35,12 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 		r.Took = r.At.Sub(began)
 		if errors.Is(err, snapshot.ErrNotFound) {
 			d.Recorder.Skipped(metrics.Drill, r.At, metrics.NoSnapshot)
+			d.drills.last.Due = time.Time{}
+			d.drillStopped() // a crash in the wait for a snapshot is not the drill's
 			if empty++; d.waitSnapshot(ctx, min(firstPause<<min(empty-1, 16), firstDrillPause)) {
 				empty = 0
 			}
-			d.drills.next, d.drills.last.Due = d.clock(), time.Time{}
-			d.drillStopped()
+			d.drills.next = d.clock()
 			d.scheduleDrill(d.Drill.Schedule.Next(d.drills.next)) // nothing is due before there is one
 			continue
 		}

@@ -8,9 +8,6 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// maxDamaged is how many damaged snapshots are remembered: of a bucket nobody tells when one is gone.
-const maxDamaged = 20
-
 // readDrill gives the last drill before the start. One that a wrong clock has dated in the future would keep others away for as long.
 func (d *Daemon) readDrill(now time.Time) DrillReport {
 	r, err := d.Drill.Note.Read()
@@ -20,7 +17,7 @@ func (d *Daemon) readDrill(now time.Time) DrillReport {
 		return DrillReport{}
 	case r.At.After(now) || r.Due.After(now) || r.Passed.After(now):
 		d.Log.Warn("the last drill is dated in the future: the clock is or was wrong; doing one")
-		return DrillReport{Damaged: r.Damaged}
+		return DrillReport{}
 	}
 	return r
 }
@@ -55,21 +52,10 @@ func (d *Daemon) recallDrills(last time.Time) {
 		d.recordDrill(r)
 		d.Recorder.Failing(metrics.Drill, max(r.Failures, 1))
 	}
-	for _, x := range r.Damaged {
-		d.Recorder.Damaged(d.Drill.place(), x.At, x.Name, x.Error)
-	}
 	if !r.Due.IsZero() {
 		d.scheduleDrill(r.Due)
 	}
 	d.scheduleDrill(d.drills.next)
-}
-
-// place is where the drills' snapshots come from.
-func (x *Drill) place() metrics.Place {
-	if x.Here {
-		return metrics.Local
-	}
-	return metrics.S3
 }
 
 // drillBegan notes that a drill is under way, and since when one is due.
@@ -82,7 +68,7 @@ func (d *Daemon) drillBegan(at time.Time) {
 	d.keepDrill(r)
 }
 
-// drillStopped forgets that: the stop has cut it off, which is nobody's fault.
+// drillStopped forgets that: the stop has cut it off, which is nobody's fault, or it had nothing to work on.
 func (d *Daemon) drillStopped() {
 	r := d.drills.last
 	r.Began = time.Time{}
@@ -95,15 +81,6 @@ func (d *Daemon) keepDrill(r DrillReport) {
 	if err := d.Drill.Note.Keep(r); err != nil {
 		d.Log.WithError(err).Warn("keeping what became of the restore drill failed; after a restart it will be done again")
 	}
-}
-
-// stillDamaged are those found damaged that may still be there, with what r has found.
-func (d *Daemon) stillDamaged(r DrillReport, known []Damage) []Damage {
-	out := slices.DeleteFunc(slices.Clone(known), func(x Damage) bool { return x.Name == r.Name || !d.lies(x.Name, x.At) })
-	if r.Error != "" && r.Reason == metrics.Damaged && r.Name != "" {
-		out = append(out, Damage{Name: r.Name, At: r.At, Error: r.Error})
-	}
-	return out[max(len(out)-maxDamaged, 0):]
 }
 
 // lies tells whether the copy that was drilled at that time is there still, as far as that is known: of a bucket it is not.

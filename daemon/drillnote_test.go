@@ -95,36 +95,25 @@ func TestDrillThatWasCutOff(t *testing.T) {
 	}
 }
 
-// What a drill found damaged is told after each restart, until it is gone, however many others pass.
-func TestDamageOutlivesRestarts(t *testing.T) {
+// A drill that found nothing to work on is over and nothing of it is due: a crash while it waits for a snapshot is none of the drill's.
+func TestDrillWithoutASnapshotIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t, "@hourly")
-		d := newDrills(b, "30 1-23 * * *") // never at the moment of a cycle
-		bad := taken(t, b.origin).Entry
-		b.store.add(bad)
-		b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return metrics.Damaged }
-		d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
-		b.opts.Policy.Last = 10
-		b.runFor(3*time.Hour + time.Minute)
-		if len(d.begun) != 4 {
-			t.Fatalf("drills began at %v", d.begun)
+		b := newBed(t, "@daily")
+		b.always = outcome{err: errDown}
+		d := newDrills(b, "@weekly")
+		var at []time.Time
+		b.opts.Drill.Note.Keep = func(r daemon.DrillReport) error {
+			at = append(at, time.Now())
+			return d.keep(r)
 		}
-		line := `damaged local 1s "` + bad.Name.String() + `" ` + errNotWhole.Error()
-		for range 2 {
-			e := listen(b)
-			b.runFor(time.Second)
-			if at := slices.Index(e.heard, line); at < 0 || at > slices.Index(e.heard, "rebuilt") {
-				t.Errorf("heard %q, want %q", e.heard, line)
+		b.runFor(20 * time.Minute)
+		if len(d.begun) < 2 || len(d.kept) < 2*len(d.begun) {
+			t.Fatalf("drills began at %v, kept %+v", d.begun, d.kept)
+		}
+		for i, r := range d.kept[:len(d.kept)-1] {
+			if over := d.kept[i+1]; !r.Began.IsZero() && (at[i+1] != at[i] || !over.Began.IsZero() || !over.Due.IsZero()) {
+				t.Errorf("a drill began at %s, then kept at %s: %+v", r.Began.Sub(b.origin), at[i+1].Sub(b.origin), over)
 			}
-		}
-		if err := b.store.Remove(t.Context(), bad.Name); err != nil {
-			t.Error(err)
-		}
-		b.runFor(time.Hour)
-		e := listen(b)
-		b.runFor(time.Second)
-		if e.has(line) {
-			t.Error("what is gone is told")
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (d *Daemon) healthLoop(ctx context.Context) {
 		}
 		switch {
 		case news:
-			d.Log.WithField("reasons", reasons).Error("not all is well")
+			d.Log.WithField("reasons", list(reasons)).Error("not all is well")
 			told, ill = now, true
 		case len(reasons) == 0 && ill:
 			d.Log.Info("all is well again")
@@ -64,6 +64,12 @@ func (d *Daemon) healthLoop(ctx context.Context) {
 		}
 	}
 }
+
+// list is a list also as text, where its parts have blanks.
+type list []string
+
+// String implements fmt.Stringer.
+func (l list) String() string { return strings.Join(l, "; ") }
 
 // gist is a reason without its figures and their units, which change from look to look: how late, how often, since when.
 func gist(reason string) string {

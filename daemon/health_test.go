@@ -48,7 +48,7 @@ func TestHealthIsLogged(t *testing.T) {
 		p.at(30*time.Minute, "for a moment")
 		p.at(30*time.Minute + 10*time.Second)
 		b.runFor(time.Hour)
-		b.wantLines(atError, "not all is well", "not all is well", "not all is well", "not all is well")
+		b.wantLines(atError, "not all is well", "not all is well", "not all is well")
 		b.wantLines(atInfo, msgFresh, "kept snapshot", "all is well again", "stopped")
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -55,6 +56,10 @@ type MirrorOptions struct {
 	Progress func(n snapshot.Name, done, total int64)
 	// Recorder, if set, hears of what lies there, what waits, what comes and what goes, as it happens.
 	Recorder Recorder
+	// Suspects, if set, holds from one pass to the next which files here were at fault when they were to be uploaded. Such a one
+	// is read and proven before a byte of it is sent. One that was replaced has another time and is a new entry. Passes that
+	// share it run one after the other.
+	Suspects map[snapshot.Entry]bool
 }
 
 // Mirrored is what one pass has done.
@@ -83,11 +88,27 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 	if o.Recorder == nil {
 		o.Recorder = deaf{}
 	}
+	maps.DeleteFunc(o.Suspects, func(e snapshot.Entry, _ bool) bool { return !slices.Contains(local.Snapshots, e) })
 	p := planMirror(local.Snapshots, remote, o, now)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	p.record(remote, o, now)
 	done.Listed, done.Waiting = true, len(p.upload)
-	var damaged error
+	atFault, err := p.bring(ctx, src, bucket, o, now, &done)
+	if err != nil {
+		return done, errors.Join(atFault, err)
+	}
+	err = errors.Join(atFault, p.remove(ctx, bucket, o, &done))
+	o.Recorder.Pruned(metrics.S3, done.removedOf(o.Node)...)
+	var sweepErr error
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	if sweepErr != nil {
+		err = errors.Join(err, fmt.Errorf("sweep unfinished uploads: %w", sweepErr))
+	}
+	return done, err
+}
+
+// bring uploads what is missing. atFault are errors of files here, which keep no other from being brought; err is what ended it.
+func (p *mirrorPlan) bring(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now time.Time, done *Mirrored) (atFault, err error) {
 	for _, e := range p.upload {
 		began := time.Now()
 		err := MirrorOne(ctx, src, bucket, e, o)
@@ -100,21 +121,15 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned here meanwhile, or never wanted
 			done.Waiting--
 		case errors.Is(err, snapshot.ErrDamaged):
-			// The file's own trouble: the others go on.
 			o.Recorder.Damaged(metrics.Local, now, e.Name.String(), err.Error())
-			damaged = errors.Join(damaged, err)
+			atFault = errors.Join(atFault, err)
+		case isFileError(err):
+			atFault = errors.Join(atFault, err)
 		default:
-			return done, errors.Join(damaged, err)
+			return atFault, err
 		}
 	}
-	err = errors.Join(damaged, p.remove(ctx, bucket, o, &done))
-	o.Recorder.Pruned(metrics.S3, done.removedOf(o.Node)...)
-	var sweepErr error
-	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
-	if sweepErr != nil {
-		err = errors.Join(err, fmt.Errorf("sweep unfinished uploads: %w", sweepErr))
-	}
-	return done, err
+	return atFault, nil
 }
 
 // mirrorPlan follows from what lies here and there.
@@ -141,9 +156,7 @@ func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) 
 			all = append(all, e)
 		}
 	}
-	slices.SortFunc(all, func(a, b snapshot.Entry) int {
-		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
-	})
+	slices.SortFunc(all, snapshot.NewestFirst)
 	keep := map[string]bool{}
 	p.decisions = PlanPrune(all, o.Node, o.Policy, now)
 	for _, d := range p.decisions {
@@ -243,25 +256,4 @@ func MirrorPrune(ctx context.Context, local []snapshot.Entry, bucket Bucket, o M
 	p := planMirror(local, remote, o, now)
 	done.Listed, done.Waiting = true, len(p.upload)
 	return done, p.remove(ctx, bucket, o, &done)
-}
-
-// MirrorOne puts one archive, which proves it. One taken with --no-mirror gives ErrLocalOnly.
-func MirrorOne(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, o MirrorOptions) error {
-	f, err := src.File(e.Name)
-	if err != nil {
-		return fmt.Errorf("mirror: %w", err)
-	}
-	defer f.Close()
-	a, err := snapshot.OpenArchive(f, e.Size)
-	if err == nil && a.Manifest.LocalOnly {
-		err = ErrLocalOnly
-	}
-	if err != nil {
-		return fmt.Errorf("mirror %s: %w", e.Name, err)
-	}
-	var progress func(done, total int64)
-	if o.Progress != nil {
-		progress = func(done, total int64) { o.Progress(e.Name, done, total) }
-	}
-	return bucket.PutArchive(ctx, e.Name, a, progress)
 }

@@ -28,6 +28,7 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 			d.Recorder.MirrorDone(now, done.Locked)
 		} else {
 			d.Recorder.Failed(metrics.Mirror, now, "", d.reason(metrics.Mirror, err), err.Error())
+			d.foundDamage() // if there was any
 		}
 		first.Do(func() { close(d.passed) })
 		var again <-chan time.Time
@@ -67,6 +68,8 @@ func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) 
 		message := "mirroring failed; local snapshots are safe"
 		if errors.Is(err, snapshot.ErrDamaged) {
 			message = "mirroring failed: a snapshot on the disk is damaged"
+		} else if isFileError(err) {
+			message = "mirroring failed: a snapshot on the disk can't be read"
 		}
 		log.WithError(err).WithFields(logrus.Fields{"reason": string(d.reason(metrics.Mirror, err)), "retry_in_seconds": seconds(pause)}).Error(message)
 	case len(done.Uploaded)+len(done.Removed)+done.Locked+done.Swept > 0:

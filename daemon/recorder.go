@@ -22,13 +22,18 @@ type Recorder interface {
 
 	Inventory(p metrics.Place, list []metrics.Snapshot)
 	Pruned(p metrics.Place, names ...string)
+	// Unlisted tells that what lies in the directory can't be read, until the next Inventory of it.
+	Unlisted(message string)
 	// PruningFailed tells that some of what was to be removed from the disk is still there.
 	PruningFailed(at time.Time, message string)
 	Waiting(list []metrics.Snapshot)
 	Uploaded(x metrics.Snapshot, took time.Duration)
 	MirrorDone(at time.Time, locked int)
-	// Damaged tells of a copy that was found damaged by the mirror, or by a drill before the start.
+	// Damaged tells of a copy that was found damaged by the mirror, or before the start. Whole ends that, and Damages are all of
+	// which it is known.
 	Damaged(p metrics.Place, at time.Time, name, message string)
+	Whole(p metrics.Place, name string)
+	Damages() []metrics.Damage
 
 	// Recalled tells of a success before the start that became known only after Rebuilt.
 	Recalled(k metrics.Kind, at time.Time)
@@ -51,11 +56,14 @@ func (deaf) Verified(time.Time, string, time.Duration)                          
 func (deaf) Drilled(time.Time, string, time.Duration)                               {}
 func (deaf) Inventory(metrics.Place, []metrics.Snapshot)                            {}
 func (deaf) Pruned(metrics.Place, ...string)                                        {}
+func (deaf) Unlisted(string)                                                        {}
 func (deaf) PruningFailed(time.Time, string)                                        {}
 func (deaf) Waiting([]metrics.Snapshot)                                             {}
 func (deaf) Uploaded(metrics.Snapshot, time.Duration)                               {}
 func (deaf) MirrorDone(time.Time, int)                                              {}
 func (deaf) Damaged(metrics.Place, time.Time, string, string)                       {}
+func (deaf) Whole(metrics.Place, string)                                            {}
+func (deaf) Damages() []metrics.Damage                                              { return nil }
 func (deaf) Recalled(metrics.Kind, time.Time)                                       {}
 func (deaf) Failing(metrics.Kind, int)                                              {}
 func (deaf) Started(...time.Time)                                                   {}
@@ -103,13 +111,16 @@ func (d *Daemon) rebuild(l snapshot.Listing, runs RunReport, last, due, regular 
 	}
 	d.schedule(due, regular)
 	d.recallDrills(last)
+	d.recallDamages()
 	d.Recorder.Rebuilt()
 }
 
-// look tells of snapshots that came or went by hand. A directory that can't be read is the next run's news.
+// look tells of snapshots that came or went by hand.
 func (d *Daemon) look() {
 	l, err := d.Store.List()
 	if err != nil {
+		d.known = nil
+		d.Recorder.Unlisted(err.Error())
 		return
 	}
 	own := ofNode(l.Snapshots, d.Node)
@@ -117,7 +128,7 @@ func (d *Daemon) look() {
 		x, ok := d.known[e.Name]
 		return ok && x.Size == e.Size && x.Modified.Equal(e.Modified)
 	}
-	if len(own) != len(d.known) || slices.ContainsFunc(own, func(e snapshot.Entry) bool { return !same(e) }) {
+	if d.known == nil || len(own) != len(d.known) || slices.ContainsFunc(own, func(e snapshot.Entry) bool { return !same(e) }) {
 		d.inventory(l)
 	}
 }

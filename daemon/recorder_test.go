@@ -97,6 +97,7 @@ func (e *ears) Pruned(p metrics.Place, names ...string) { e.add("pruned %s: %q",
 func (e *ears) PruningFailed(at time.Time, message string) {
 	e.add("pruning failed %s %s", at, message)
 }
+
 func (e *ears) Waiting(list []metrics.Snapshot)              { e.add("waiting: %s", shown(list...)) }
 func (e *ears) Uploaded(x metrics.Snapshot, _ time.Duration) { e.add("uploaded %s", shown(x)) }
 func (e *ears) MirrorDone(at time.Time, locked int)          { e.add("mirror done %s %d", at, locked) }
@@ -105,6 +106,9 @@ func (e *ears) Damaged(p metrics.Place, at time.Time, name, message string) {
 	e.add("damaged %s %s %q %s", p, at, name, message)
 }
 
+func (e *ears) Whole(p metrics.Place, name string)    { e.add("whole %s %q", p, name) }
+func (e *ears) Damages() []metrics.Damage             { return nil }
+func (e *ears) Unlisted(message string)               { e.add("unlisted: %s", message) }
 func (e *ears) Recalled(k metrics.Kind, at time.Time) { e.add("recalled %s %s", k, at) }
 func (e *ears) Rebuilt()                              { e.add("rebuilt") }
 

@@ -26,9 +26,9 @@ const (
 // Other. The words of S3 trouble are those of the s3 package's Class.
 type Reason string
 
-// The reasons. Other stands in each set.
+// The reasons.
 const (
-	Other Reason = "other"
+	Other Reason = "other" // stands in each set but those that hold all there are
 
 	Unreachable Reason = "unreachable" // etcd does not answer
 	Stalled     Reason = "stalled"     // the stream brought nothing for too long
@@ -93,9 +93,9 @@ func failures(k Kind) []Reason {
 	case Mirror:
 		return slices.Concat([]Reason{Damaged, Disk}, s3Reasons())
 	case Verify:
-		return []Reason{Damaged, LowSpace, Disk, Other}
+		return []Reason{Damaged} // what else ends a drill is no word about the snapshot's bytes
 	case Drill:
-		return []Reason{Damaged, LowSpace, Disk, Start, Contents, Other}
+		return []Reason{Damaged, Disk, Start, Contents, Other} // without room it is left out
 	}
 	return []Reason{Other}
 }
@@ -104,9 +104,11 @@ func failures(k Kind) []Reason {
 func skips(k Kind) []Reason {
 	switch k {
 	case Snapshots:
-		return []Reason{Role, Other}
+		return []Reason{Role}
 	case Drill:
-		return slices.Concat([]Reason{NoSnapshot, LowSpace, LowMemory, Role}, s3Reasons())
+		// With nothing in the bucket there is no snapshot.
+		ofBucket := slices.DeleteFunc(s3Reasons(), func(r Reason) bool { return r == NotFound })
+		return slices.Concat([]Reason{NoSnapshot, LowSpace, LowMemory, Disk}, ofBucket)
 	case Mirror, Verify:
 	}
 	return nil

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +12,40 @@ import (
 type copyOf struct {
 	name  string
 	place Place
+}
+
+// Damage is a copy that was found damaged and is still kept.
+type Damage struct {
+	Name    string    `json:"name"`
+	Place   Place     `json:"place"`
+	At      time.Time `json:"at"` // when it was found
+	Message string    `json:"message"`
+	Changed bool      `json:"-"` // what lies there now may be another file than the one that was found damaged
+}
+
+// finding is what was found wrong with a copy.
+type finding struct {
+	at      time.Time
+	message string
+}
+
+// Damages are all copies known to be damaged, in the order of their names.
+func (m *Metrics) Damages() []Damage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Damage
+	for c, f := range m.state.broken {
+		if m.state.mayHold(c) {
+			out = append(out, Damage{Name: c.name, Place: c.place, At: f.at, Message: f.message, Changed: m.state.replaced(c, f.at)})
+		}
+	}
+	slices.SortFunc(out, func(a, b Damage) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Place, b.Place)) })
+	return out
+}
+
+// Whole tells that a copy was read in full and found whole. It is no verification run, and counts none.
+func (m *Metrics) Whole(p Place, name string) {
+	m.change(func(s *state, _ bool) { s.mend(copyOf{name, p}) })
 }
 
 // damaged names the snapshots of which a copy is damaged, and where, in the order of their names.
@@ -44,14 +79,20 @@ func (s *state) replaced(c copyOf, found time.Time) bool {
 	return slices.ContainsFunc(s.stock[c.place], func(x Snapshot) bool { return x.Name == c.name && x.Modified.After(found) })
 }
 
+// outdated tells whether what was found says nothing of the copy that lies there now. One here that changed is read before it is
+// called whole; one in S3 was proven when it was brought there.
+func (s *state) outdated(c copyOf, found time.Time) bool {
+	return c.place == S3 && s.replaced(c, found)
+}
+
 // forget drops what is known of snapshots that no place holds, and what was found wrong with a copy that is gone. Before the
 // rebuild verdicts may come ahead of the inventories.
 func (s *state) forget() {
 	if !s.rebuilt {
 		return
 	}
-	for c, found := range s.broken {
-		if !s.mayHold(c) || s.replaced(c, found) {
+	for c, f := range s.broken {
+		if !s.mayHold(c) || s.outdated(c, f.at) {
 			s.mend(c)
 		}
 	}
@@ -68,7 +109,7 @@ func (s *state) forget() {
 
 // mend ends what is known against a copy. That is not a verification: if there was one, it stands no more.
 func (s *state) mend(c copyOf) {
-	if s.broken[c].IsZero() {
+	if _, known := s.broken[c]; !known {
 		return
 	}
 	delete(s.broken, c)
@@ -81,19 +122,24 @@ func (s *state) mend(c copyOf) {
 // found notes damage that no verification run has found. What is known already is no news.
 func (s *state) found(p Place, at time.Time, name, message string) {
 	c := copyOf{name, p}
-	if !s.broken[c].IsZero() || s.replaced(c, at) {
+	message = oneLine(message)
+	f, known := s.broken[c]
+	if known && at.After(f.at) {
+		s.broken[c] = finding{at, message}
+	}
+	if known || s.outdated(c, at) {
 		return
 	}
 	if p == s.proves {
-		s.verdict(name, at, true)
+		s.verdict(name, at, message)
 	} else {
-		s.broken[c] = at
+		s.broken[c] = finding{at, message}
 	}
-	s.remember(problem{At: at, Place: p, Name: name, Reason: Damaged, Message: oneLine(message)})
+	s.remember(problem{At: at, Place: p, Name: name, Reason: Damaged, Message: message})
 }
 
-// verdict notes a verification. Of old ones, before the rebuild, the newest counts.
-func (s *state) verdict(name string, at time.Time, damaged bool) {
+// verdict notes a verification, and what it found damaged, or "". Of old ones, before the rebuild, the newest counts.
+func (s *state) verdict(name string, at time.Time, damage string) {
 	m := s.marks[name]
 	if !s.rebuilt && at.Before(m.verified) {
 		return
@@ -101,10 +147,10 @@ func (s *state) verdict(name string, at time.Time, damaged bool) {
 	m.verified = at
 	s.marks[name] = m
 	switch c := (copyOf{name, s.proves}); {
-	case !damaged:
+	case damage == "":
 		delete(s.broken, c)
-	case !s.replaced(c, at):
-		s.broken[c] = at
+	case !s.outdated(c, at):
+		s.broken[c] = finding{at, damage}
 	}
 }
 

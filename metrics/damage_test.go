@@ -248,8 +248,8 @@ func TestDamageBeforeS3IsListed(t *testing.T) {
 	}
 }
 
-// TestReplacedCopies: what was found damaged and is then replaced by another file, or object, is not the damaged one any more, also when
-// that becomes known at the next start.
+// TestReplacedCopies: what was found damaged and is then replaced, is not the damaged one any more: an object in S3 at once, a file once
+// it was read. So it is when that becomes known at the next start.
 func TestReplacedCopies(t *testing.T) {
 	now := noon
 	x := taken(now.Add(-time.Hour), mib, 1)
@@ -279,19 +279,32 @@ func TestReplacedCopies(t *testing.T) {
 			t.Errorf("%s: the same copy listed again: %s", p, got)
 		}
 		m.Inventory(p, []metrics.Snapshot{fresh})
-		if got := count(m); got != "damaged_snapshots 0" {
-			t.Errorf("%s: replaced: %s", p, got)
-		}
+		wantEnded(t, m, p, count)
 
 		m = metrics.New(options(&now))
 		m.Inventory(metrics.Local, []metrics.Snapshot{fresh})
 		m.Damaged(p, now, x.Name, "a bit")
-		m.Failed(metrics.Verify, now, x.Name, metrics.Damaged, "a bit")
 		m.Rebuilt()
 		m.Inventory(metrics.S3, []metrics.Snapshot{fresh})
-		if got := count(m); got != "damaged_snapshots 0" {
-			t.Errorf("%s: replaced before the start: %s", p, got)
+		wantEnded(t, m, p, count)
+	}
+}
+
+// wantEnded wants no damage left, of a file once it was read, which is found damaged anew at first.
+func wantEnded(t *testing.T, m *metrics.Metrics, p metrics.Place, count func(*metrics.Metrics) string) {
+	t.Helper()
+	if p == metrics.Local {
+		for _, changed := range []bool{true, false} {
+			all := m.Damages()
+			if len(all) != 1 || all[0].Changed != changed || all[0].Place != p || all[0].Message != "a bit" || count(m) != "damaged_snapshots 1" {
+				t.Fatalf("before it was read: %s, %+v, changed: %t", count(m), all, changed)
+			}
+			m.Damaged(p, noon.Add(2*time.Minute), all[0].Name, "a bit")
 		}
+		m.Whole(p, m.Damages()[0].Name)
+	}
+	if got := count(m); got != "damaged_snapshots 0" || len(m.Damages()) > 0 {
+		t.Errorf("%s: replaced: %s", p, got)
 	}
 }
 

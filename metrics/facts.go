@@ -51,6 +51,8 @@ func (s *state) diskFact(free int64) fact {
 	if list, known := s.stock[Local]; known {
 		f.Value = count(len(list), "snapshot", "snapshots")
 		f.More = append(f.More, size(total(list)))
+	} else if s.unlisted != "" {
+		f.Value, f.Tone = "can't be read", bad
 	}
 	if free >= 0 {
 		f.More = append(f.More, size(free)+" free")

@@ -35,6 +35,9 @@ func (s *state) reasons(now time.Time) []string {
 	}
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if s.unlisted != "" {
+		add("the snapshots on the disk can't be read: %s", s.unlisted)
+	}
 	s.snapshotReasons(now, add)
 	if s.unpruned != "" {
 		add("pruning on the disk failed: %s", s.unpruned)
@@ -73,6 +76,7 @@ func (s *state) snapshotReasons(now time.Time, add func(string, ...any)) {
 		add("%d snapshots failed in a row, the last at %s: %s", t.failures, absolute(t.failed), t.because())
 	}
 	switch here := slices.ContainsFunc(s.stock[Local], func(x Snapshot) bool { return !x.Time.After(now) }); {
+	case s.unlisted != "": // nobody knows
 	case here || t.settled.After(t.success): // or left to another member
 	case t.success.IsZero():
 		add("there is no snapshot on the disk yet")

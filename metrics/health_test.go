@@ -157,6 +157,13 @@ func TestHealth(t *testing.T) {
 			m.Failed(metrics.Verify, after(time.Minute), x.Name, metrics.Damaged, "m")
 			m.Pruned(metrics.S3, x.Name)
 		}, after(3 * time.Minute), "damage was found in " + x.Name},
+		"a directory that can't be read": {func(m *metrics.Metrics) {
+			m.Unlisted("open /backups: no such file or directory")
+		}, after(time.Minute), "the snapshots on the disk can't be read: open /backups: no such file or directory"},
+		"a directory that can be read again": {func(m *metrics.Metrics) {
+			m.Unlisted("open /backups: no such file or directory")
+			m.Inventory(metrics.Local, []metrics.Snapshot{x})
+		}, after(time.Minute), ""},
 		"pruning failed": {func(m *metrics.Metrics) {
 			m.PruningFailed(after(time.Minute), "remove x: read-only file system")
 		}, after(time.Minute), "pruning on the disk failed: remove x: read-only file system"},

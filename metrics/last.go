@@ -18,6 +18,8 @@ func (s *state) summary(rows []row, now time.Time) string {
 		last := "No snapshot has been taken yet."
 		if rows = past(rows, now); len(rows) > 0 {
 			last = "The newest, " + span(now.Sub(rows[0].Time)) + " old, is damaged."
+		} else if s.unlisted != "" {
+			last = "What lies on the disk can't be read."
 		}
 		return sentences(last, next)
 	}
@@ -47,6 +49,8 @@ func (s *state) lastFact(rows []row, now time.Time) fact {
 		if rows = past(rows, now); len(rows) > 0 {
 			f.Value, f.Tone = "none", bad
 			f.More = append(f.More, "the newest, of "+absolute(rows[0].Time)+", is damaged")
+		} else if s.unlisted != "" {
+			f.Value, f.Tone = "not known", bad
 		}
 		return f
 	}

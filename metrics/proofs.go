@@ -8,7 +8,7 @@ import "time"
 func (m *Metrics) Verified(at time.Time, name string, took time.Duration) {
 	m.change(func(s *state, count bool) {
 		s.succeeded(Verify, at, name)
-		s.verdict(name, at, false)
+		s.verdict(name, at, "")
 		if count {
 			m.runs.WithLabelValues(string(Verify), success, string(none)).Inc()
 			m.observe("verify", took)

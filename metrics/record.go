@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -42,7 +43,7 @@ func (m *Metrics) Failed(k Kind, at time.Time, name string, r Reason, message st
 		r = within(r, failures(k))
 		s.failed(k, at, name, r, message)
 		if name != "" && k == Verify && r == Damaged {
-			s.verdict(name, at, true)
+			s.verdict(name, at, cmp.Or(oneLine(message), string(Damaged)))
 		}
 		if name != "" && k == Drill {
 			s.drillVerdict(name, at, false)
@@ -94,6 +95,14 @@ func (m *Metrics) SnapshotDone(at time.Time, x Snapshot, stream, sync time.Durat
 // snapshot stays known.
 func (m *Metrics) Inventory(p Place, list []Snapshot) {
 	m.change(func(s *state, _ bool) { s.inventory(p, list) })
+}
+
+// Unlisted tells that what lies in the directory can't be read, until the next Inventory of it.
+func (m *Metrics) Unlisted(message string) {
+	m.change(func(s *state, _ bool) {
+		s.unlisted = oneLine(message)
+		delete(s.stock, Local)
+	})
 }
 
 // Pruned tells that the policy's removals were made.

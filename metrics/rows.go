@@ -28,7 +28,7 @@ func (s *state) rows() []row {
 			}
 			r := &out[i]
 			r.in = append(r.in, p)
-			if !s.broken[copyOf{x.Name, p}].IsZero() {
+			if _, broken := s.broken[copyOf{x.Name, p}]; broken {
 				r.damaged = append(r.damaged, p)
 			}
 		}

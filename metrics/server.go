@@ -50,8 +50,8 @@ type Server struct {
 // Open reads the web configuration, if any, and takes the address. It answers only once Serve runs; until then connections
 // wait. Errors wrap ErrWebConfig or ErrListen.
 func Open(ctx context.Context, o ServerOptions) (*Server, error) {
-	if err := web.Validate(o.WebConfig); err != nil {
-		return nil, fmt.Errorf("%w %s: %w", ErrWebConfig, o.WebConfig, err)
+	if err := checkConfig(o.WebConfig); err != nil {
+		return nil, err
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", o.Addr)
@@ -72,6 +72,16 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 		},
 	}, nil
 }
+
+func checkConfig(path string) error {
+	if err := web.Validate(path); err != nil {
+		return fmt.Errorf("%w %s: %w", ErrWebConfig, path, err)
+	}
+	return nil
+}
+
+// Check reads the web configuration anew, as each connection does: while that fails nobody gets an answer. Errors wrap ErrWebConfig.
+func (s *Server) Check() error { return checkConfig(s.config) }
 
 // Addr is the address taken, with the port that the system chose if it was 0.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }

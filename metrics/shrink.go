@@ -55,7 +55,11 @@ func (s *state) shrinkReasons(now time.Time, add func(string, ...any)) {
 	if !any || x.RawSize == 0 {
 		return
 	}
-	if before, _ := s.compared(x, shrankLately); 2*x.RawSize < before {
+	before, revision := s.compared(x, shrankLately)
+	if 2*x.RawSize < before {
 		add("the newest snapshot's database has %s, less than half of the %s before", size(x.RawSize), size(before))
+	}
+	if x.Revision > 0 && x.Revision < revision {
+		add("the newest snapshot's revision is %s, lower than the %s before: is it the same cluster?", grouped(x.Revision), grouped(revision))
 	}
 }

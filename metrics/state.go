@@ -24,11 +24,12 @@ type state struct {
 	fresh    Snapshot // the newest that this process took, until it is in S3
 	freshAt  time.Time
 	locked   int
+	unlisted string // why the directory could not be read when it was last looked at; "": it could
 	unpruned string // why the policy's removals from the disk failed the last time; "": they did not
 	marks    map[string]mark
-	broken   map[copyOf]time.Time // the copies that were found damaged, and when
-	proves   Place                // whose copies are verified and drilled
-	problems []problem            // newest first
+	broken   map[copyOf]finding // the copies that were found damaged
+	proves   Place              // whose copies are verified and drilled
+	problems []problem          // newest first
 	member   member
 }
 
@@ -62,7 +63,7 @@ type mark struct {
 func newState(kindsOn ...Kind) *state {
 	s := &state{
 		switched: map[Kind]bool{Snapshots: true}, tracks: map[Kind]*track{},
-		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, broken: map[copyOf]time.Time{}, plans: map[Kind]*plan{},
+		stock: map[Place][]Snapshot{}, marks: map[string]mark{}, broken: map[copyOf]finding{}, plans: map[Kind]*plan{},
 	}
 	for _, k := range scheduled() {
 		s.plans[k] = &plan{}
@@ -133,7 +134,7 @@ func (s *state) failed(k Kind, at time.Time, name string, r Reason, message stri
 func (s *state) skip(k Kind, at time.Time, r Reason) {
 	t := s.tracks[k]
 	t.running = false
-	if k != Snapshots && r != Role && r != NoSnapshot {
+	if k != Snapshots && r != NoSnapshot {
 		return
 	}
 	s.stamp(&t.settled, at)

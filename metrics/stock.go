@@ -26,6 +26,9 @@ func (s *state) inventory(p Place, list []Snapshot) {
 	}
 	slices.SortStableFunc(next, newestFirst(itself))
 	s.stock[p] = next
+	if p == Local {
+		s.unlisted = ""
+	}
 	s.forget()
 }
 

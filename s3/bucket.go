@@ -96,9 +96,9 @@ func (b *Bucket) String() string {
 	return strings.TrimSuffix("s3://"+b.cfg.Bucket+"/"+b.prefix, "/") + " at " + b.endpoint
 }
 
-// Skew is how far this clock was ahead of the server's when it last answered, good to about a second; 0 before the
+// skew is how far this clock was ahead of the server's when it last answered, good to about a second; 0 before the
 // first answer.
-func (b *Bucket) Skew() time.Duration {
+func (b *Bucket) skew() time.Duration {
 	skew, _ := b.transport.clock()
 	return skew
 }

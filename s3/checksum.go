@@ -117,10 +117,15 @@ func compositeCRC(pieces []piece) string {
 	return sum.Encoded()
 }
 
+// opaque tells of an ETag that says nothing of the bytes.
+func (u *upload) opaque(stored minio.ObjectInfo) bool {
+	return strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms")
+}
+
 // compareETag: the ETag is the MD5 of all bytes, or for parts mostly that of the parts' MD5s, unless the object is
 // encrypted with a KMS key. Then Content-MD5, which the server must compare for each request, has to do.
 func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
-	if strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms") {
+	if u.opaque(stored) {
 		return nil
 	}
 	want := hex.EncodeToString(pieces[0].md5)

@@ -124,7 +124,7 @@ func absent(t *testing.T, fresh maker) {
 	_, _, err = b.Tail(t.Context(), n)
 	wantError(t, err, snapshot.ErrNotFound)
 	wantError(t, b.Remove(t.Context(), n), snapshot.ErrNotFound, "remove "+n.String())
-	if s3.Retryable(err) {
+	if s3.Transient(err) {
 		t.Error("what is not there is not there at once either")
 	}
 	wantList(t, b)

@@ -123,9 +123,6 @@ func TestUnreachable(t *testing.T) {
 			if took := time.Since(began); took > 15*time.Second {
 				t.Errorf("it took %s", took)
 			}
-			if want := !errors.Is(u.kind, s3.ErrConfig); s3.Retryable(err) != want {
-				t.Errorf("retryable is not %v: %v", want, err)
-			}
 		})
 	}
 }

@@ -3,7 +3,6 @@ package s3
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -11,20 +10,6 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
-
-// Secret is a text that prints as stars.
-type Secret string
-
-const stars = "***"
-
-// String hides the text where it is asked for as such.
-func (Secret) String() string { return stars }
-
-// Format hides it from every verb of fmt, in structs as well.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) } // fmt has nowhere to report it
-
-// MarshalText hides it from JSON and YAML.
-func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // credentials gives the files' keys, or a chain that asks at the first call.
 func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
@@ -37,7 +22,7 @@ func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, erro
 		if err != nil {
 			return nil, err
 		}
-		return credentials.NewStaticV4(string(access), string(secret), ""), nil
+		return credentials.NewStaticV4(access, secret, ""), nil
 	}
 	iam := &credentials.IAM{Client: &http.Client{Transport: t, Timeout: dialTimeout}}
 	web := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != ""
@@ -57,7 +42,7 @@ func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, erro
 	return credentials.New(found), nil
 }
 
-func readKey(flag, file string) (Secret, error) {
+func readKey(flag, file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", configError("read %s: %w", flag, shorten(err))
@@ -66,7 +51,7 @@ func readKey(flag, file string) (Secret, error) {
 	if key == "" || strings.ContainsAny(key, " \t\r\n") {
 		return "", configError("read %s: %s does not hold one word", flag, file)
 	}
-	return Secret(key), nil
+	return key, nil
 }
 
 // shorten cuts a long or many-lined path out of an error: a CA's text may have been taken for a path.

@@ -1,7 +1,7 @@
 // Package s3 keeps snapshots in a bucket: put, list, get, remove, with errors told apart where they arise.
 //
 // Invariant: a key that List gives, or that any other method touches, is the folder, a slash and a valid snapshot
-// name; whatever else lies in the bucket is neither read, changed nor removed. Put reports success only after the
+// name; whatever else lies in the bucket is neither read, changed nor removed. PutArchive reports success only after the
 // server has told the size and the checksum of what it stored, and both are those of the archive.
 //
 // Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix

@@ -79,11 +79,6 @@ func Class(err error) string {
 	return "other"
 }
 
-// Retryable tells whether the same call may succeed later without anybody mending anything.
-func Retryable(err error) bool {
-	return transient(err) || errors.Is(err, ErrHost) || errors.Is(err, ErrTimeout)
-}
-
 // transient tells whether it is worth to try again at once. Silence is not: it has cost a whole Stall already.
 func transient(err error) bool {
 	return errors.Is(err, ErrBusy) || errors.Is(err, ErrConnection) || errors.Is(err, ErrChecksum)

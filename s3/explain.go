@@ -37,7 +37,7 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	text := plainText(err)
 	switch {
 	case !errors.Is(kind, ErrPermission):
-	case b.Skew().Abs() > maxSkew:
+	case b.skew().Abs() > maxSkew:
 		kind = ErrClock // the answer to a HEAD has no body that could say so
 	default:
 		kind = &PermissionError{Action: action}
@@ -132,7 +132,7 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	case is(ErrCredentials) && res.Code != "":
 		return "the server does not know these keys: correct " + b.keyFlags()
 	case is(ErrClock):
-		return fmt.Sprintf("this clock is %s the server's: set it, NTP keeps it right", skewText(b.Skew()))
+		return fmt.Sprintf("this clock is %s the server's: set it, NTP keeps it right", skewText(b.skew()))
 	case is(ErrTimeout):
 		return "the server is silent: is it overloaded, or a firewall between?"
 	case is(ErrQuota):

@@ -1,9 +1,26 @@
 package s3
 
-import "time"
+import (
+	"context"
+	"io"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
 
 // Hasten shortens the rests between tries, which are the same otherwise.
 func (b *Bucket) Hasten() { b.rest = 20 * time.Millisecond }
+
+// Put stores any bytes, as PutArchive does with archives, but for the proof.
+func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
+	return (&upload{Bucket: b, name: n, r: r, size: size, progress: progress}).run(ctx)
+}
+
+// Skew is how far this clock was ahead of the server's.
+func (b *Bucket) Skew() time.Duration { return b.skew() }
+
+// Transient tells whether a call is made again at once.
+func Transient(err error) bool { return transient(err) }
 
 // Split tells how many parts an object has, and how large they are but the last.
 func Split(size int64) (parts int, each, last int64) {

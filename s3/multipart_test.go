@@ -89,9 +89,14 @@ func TestInterruptedUploadIsAborted(t *testing.T) {
 
 func uploads(t *testing.T, bucket string, n snapshot.Name) int {
 	t.Helper()
+	return uploadsOf(t, bucket, "backups/"+n.String())
+}
+
+// uploadsOf counts those of a whole key, as MinIO lists them.
+func uploadsOf(t *testing.T, bucket, key string) int {
+	t.Helper()
 	found := 0
-	// MinIO lists uploads of a whole key only.
-	for u := range s3test.Dial(t, server.Target).ListIncompleteUploads(t.Context(), bucket, "backups/"+n.String(), true) {
+	for u := range s3test.Dial(t, server.Target).ListIncompleteUploads(t.Context(), bucket, key, true) {
 		must(t, u.Err)
 		found++
 	}

@@ -80,7 +80,7 @@ func TestMissingPermission(t *testing.T) {
 		err := call(b)
 		wantError(t, err, s3.ErrPermission, "allow "+action, b.String())
 		var p *s3.PermissionError
-		if !errors.As(err, &p) || p.Action != action || s3.Class(err) != "permission" || s3.Retryable(err) {
+		if !errors.As(err, &p) || p.Action != action || s3.Class(err) != "permission" || s3.Transient(err) {
 			t.Errorf("%s: %+v of class %s", action, p, s3.Class(err))
 		}
 		for _, line := range b.Probe(t.Context()) {

@@ -24,9 +24,9 @@ type Permission struct {
 	Err      error  // nil: it works
 }
 
-// Probe stores, reads, lists and deletes a tiny object in the folder, whose key no snapshot can have, and tells for
-// each what came of it, and how far the clocks are apart. Where storing fails, what builds on it is not tried, and said to
-// be so.
+// Probe stores, reads, lists and deletes a tiny object in the folder, whose key no snapshot can have, begins and aborts an
+// upload of it, and tells for each what came of it, and how far the clocks are apart. Where storing fails, what builds on it
+// is not tried, and said to be so.
 func (b *Bucket) Probe(ctx context.Context) []Permission {
 	p := &probe{Bucket: b, key: b.prefix + "probe-" + rand.Text() + ".tmp", body: []byte("etcd-rolling-backup\n")}
 	out := []Permission{{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx)}}
@@ -44,9 +44,9 @@ func (b *Bucket) Probe(ctx context.Context) []Permission {
 		onStored("s3:GetObject", "read and verify them", p.get),
 		Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)},
 		onStored("s3:DeleteObject", "prune them", p.delete))
-	out = append(out, Permission{
-		Action: "s3:ListBucketMultipartUploads", Purpose: "clear away broken uploads", Optional: true, Err: p.uploads(ctx),
-	})
+	out = append(out,
+		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "clear away broken uploads", Optional: true, Err: p.uploads(ctx)},
+		p.aborts(ctx, stored))
 	return append(out, b.clock())
 }
 
@@ -139,12 +139,5 @@ func (p *probe) delete(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	return p.call(ctx, "s3:DeleteObject", func(ctx context.Context) error {
 		return p.core.RemoveObject(ctx, p.cfg.Bucket, p.key, minio.RemoveObjectOptions{})
-	})
-}
-
-func (p *probe) uploads(ctx context.Context) error {
-	return p.call(ctx, "s3:ListBucketMultipartUploads", func(ctx context.Context) error {
-		_, err := p.core.ListMultipartUploads(ctx, p.cfg.Bucket, p.key, "", "", "/", 1)
-		return err
 	})
 }

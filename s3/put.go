@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,7 +22,7 @@ const (
 	maxObject     = 5 << 40 // bytes, Amazon's
 )
 
-// upload is one Put under way.
+// upload is one archive on its way.
 type upload struct {
 	*Bucket
 	name     snapshot.Name
@@ -36,20 +35,14 @@ type upload struct {
 	done int64
 }
 
-// Put stores size bytes of r and returns nil only when the server has told that size and checksum of what it keeps are
-// right. progress, which may be nil, is called by one goroutine at a time; done falls back when a piece must be sent
+// PutArchive proves and stores the archive, and returns nil only when the server has told that size and checksum of what it
+// keeps are right. progress, which may be nil, is called by one goroutine at a time; done falls back when a piece must be sent
 // again. A failed upload leaves nothing under the name that was not there before, except when the server falls silent
-// after the last byte: then it is whole. r is read by several goroutines.
-func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
-	if size < 0 || size > maxObject {
-		return fmt.Errorf("put %s: %d bytes: S3 takes objects of 0 bytes to 5 TiB", n, size)
-	}
-	return (&upload{Bucket: b, name: n, r: r, size: size, progress: progress}).run(ctx)
-}
-
-// PutArchive proves the archive and stores it as Put does; one that is not whole wraps snapshot.ErrDamaged and never gets
-// its name in the bucket. Where the server knows S3's own checksums and the archive its own, the proof takes no time: the
-// parts' checksums give that of the whole. Otherwise the archive is read once before.
+// after the last byte: then it is whole. The archive is read by several goroutines.
+//
+// One that is not whole wraps snapshot.ErrDamaged and never gets its name in the bucket. Where the server knows S3's own
+// checksums and the archive its own, the proof takes no time: the parts' checksums give that of the whole, once all parts are
+// sent. Otherwise the archive is read once before.
 func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error {
 	u := &upload{Bucket: b, name: n, r: a, size: a.Size, progress: progress}
 	sum, known := a.CRC32C()
@@ -62,6 +55,9 @@ func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Ar
 }
 
 func (u *upload) run(ctx context.Context) error {
+	if u.size < 0 || u.size > maxObject {
+		return fmt.Errorf("put %s: %d bytes: S3 takes objects of 0 bytes to 5 TiB", u.name, u.size)
+	}
 	if u.progress == nil {
 		u.progress = func(int64, int64) {}
 	}
@@ -148,30 +144,4 @@ func (u *upload) send(ctx context.Context, p *piece, request func(context.Contex
 		}
 		return err
 	})
-}
-
-// verify asks what the server keeps. What is wrong is removed, for under its name it would count as a good copy.
-func (u *upload) verify(ctx context.Context, pieces []piece) error {
-	stored, err := u.stat(ctx, "put", u.name)
-	if errors.Is(err, snapshot.ErrNotFound) {
-		return u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: somebody else has aborted the upload or removed the object", ErrBusy))
-	}
-	if err != nil {
-		return err
-	}
-	err = u.compare(pieces, stored)
-	if err == nil {
-		return nil
-	}
-	return errors.Join(u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err), u.delete(ctx, u.name))
-}
-
-// stat asks for size, checksum and lock; verb is what for.
-func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name) (minio.ObjectInfo, error) {
-	var info minio.ObjectInfo
-	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
-		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: b.cfg.Checksum != ChecksumMD5})
-		return err
-	})
-	return info, err
 }

@@ -31,7 +31,7 @@ func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 }
 
 // locked tells what holds the object. The headers are there only with s3:GetObjectRetention and
-// s3:GetObjectLegalHold; without them what Put itself has set is known.
+// s3:GetObjectLegalHold; without them what PutArchive itself has set is known.
 func (b *Bucket) locked(info minio.ObjectInfo, now time.Time) string {
 	if strings.EqualFold(info.Metadata.Get(headerLegalHold), "ON") {
 		return "legal hold"

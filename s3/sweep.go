@@ -12,7 +12,7 @@ import (
 
 // Sweep aborts multipart uploads of snapshots that mine says are ours and that began olderThan ago, and tells how
 // many. Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, and
-// so gives none here; there Put clears away what earlier tries for the same snapshot left, and MinIO drops the rest after a day.
+// so gives none here; there PutArchive clears away what earlier tries for the same snapshot left, and MinIO drops the rest after a day.
 func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
 	aborted := 0
 	before := time.Now().Add(-olderThan)
@@ -32,13 +32,20 @@ func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, older
 		}
 		return err
 	})
-	if errors.Is(err, ErrPermission) {
-		return aborted, nil // a lifecycle rule does it as well; Probe tells of the permission
-	}
 	return aborted, err
 }
 
-// eachUpload visits the incomplete uploads of our names under prefix. It goes on after an error of visit.
+// allowed drops a permission that is missing: a lifecycle rule does the work as well, and Probe tells of it. err is one error,
+// not several joined, which it would hide.
+func allowed(err error) error {
+	if errors.Is(err, ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// eachUpload visits the incomplete uploads of our names under prefix. It goes on after an error of visit. Permissions that are
+// missing are no error.
 func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snapshot.Name, minio.ObjectMultipartInfo) error) error {
 	var key, id string
 	var failed error
@@ -52,11 +59,11 @@ func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snaps
 			return err
 		})
 		if err != nil {
-			return errors.Join(failed, err)
+			return errors.Join(failed, allowed(err))
 		}
 		for _, m := range page.Uploads {
 			if n, ok := b.nameOf(m.Key); ok {
-				failed = errors.Join(failed, visit(n, m))
+				failed = errors.Join(failed, allowed(visit(n, m)))
 			}
 		}
 		if !page.IsTruncated || page.NextKeyMarker == key && page.NextUploadIDMarker == id {

@@ -31,7 +31,8 @@ const maxPageErrors = 3
 // inspect lets bbolt check every page of the database in f and reads all of it. Whatever it stumbles over wraps
 // ErrDamaged: the archive's digests fitted, so etcd's own file was broken when the snapshot was taken.
 func inspect(ctx context.Context, f *os.File) (d Database, err error) {
-	// A disk that fails under a mapping ends this read, not the process.
+	// A disk that fails under a mapping ends this read, not the process. Only bbolt's own check reads in a goroutine that
+	// nothing can guard: it gets pages that provePages has just read.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {

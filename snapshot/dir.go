@@ -10,17 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 )
-
-// lockName is the file whose lock serializes what changes names in the directory.
-const lockName = ".lock"
-
-// lockTimeout bounds the wait for another process; the lock is only ever held for a few system calls.
-const lockTimeout = 10 * time.Second
 
 var (
 	// ErrUnusableDir marks a directory that is missing, is none, or can't be written.
@@ -32,13 +26,21 @@ var (
 )
 
 // Dir is the local store: one directory, one file a snapshot, files 0600.
-type Dir struct{ path string }
+type Dir struct {
+	path    string
+	foreign bool
+}
 
 // Entry is one archive of a store.
 type Entry struct {
 	Name     Name
 	Size     int64     // bytes
 	Modified time.Time // when the copy came to be that lies there; zero: not known
+}
+
+// NewestFirst is the order of every list of entries, for slices.SortFunc; those of one moment are in the order of their names.
+func NewestFirst(a, b Entry) int {
+	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 }
 
 // Listing is what lies in a directory.
@@ -51,14 +53,20 @@ type Listing struct {
 // NewDir names the directory; nothing is read or made yet.
 func NewDir(path string) *Dir { return &Dir{path: filepath.Clean(path)} }
 
+// Foreign names a directory that is somebody else's, as /tmp: archives can be received into it, and nothing but them is left.
+func Foreign(path string) *Dir { return &Dir{path: filepath.Clean(path), foreign: true} }
+
 // Path is where the directory lies.
 func (d *Dir) Path() string { return d.path }
 
 // Prepare makes the directory (0700) where it is missing and tells whether files can be made in it, by making the
-// lock. Errors wrap ErrUnusableDir.
+// lock; in a foreign one it makes none. Errors wrap ErrUnusableDir.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return unusable(err)
+	}
+	if d.foreign {
+		return d.Writable()
 	}
 	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -86,6 +94,17 @@ func (d *Dir) Writable() error {
 	return nil
 }
 
+// changed is when the file came to be as it is: its content, or its name, which a copy that keeps the time of its model has later.
+func changed(info fs.FileInfo) time.Time {
+	t := info.ModTime()
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		if c := time.Unix(s.Ctim.Unix()); c.After(t) {
+			return c
+		}
+	}
+	return t
+}
+
 // List reads the directory. A missing one wraps ErrUnusableDir.
 func (d *Dir) List() (Listing, error) {
 	var l Listing
@@ -96,7 +115,7 @@ func (d *Dir) List() (Listing, error) {
 	for _, f := range files {
 		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
 		switch {
-		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix):
+		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix) || namedScratch(f):
 		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())
@@ -110,12 +129,10 @@ func (d *Dir) List() (Listing, error) {
 			if err != nil {
 				return l, fmt.Errorf("list snapshot: %w", err)
 			}
-			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size(), Modified: info.ModTime()})
+			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size(), Modified: changed(info)})
 		}
 	}
-	slices.SortFunc(l.Snapshots, func(a, b Entry) int {
-		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
-	})
+	slices.SortFunc(l.Snapshots, NewestFirst)
 	return l, nil
 }
 
@@ -170,21 +187,6 @@ func (d *Dir) Free() (int64, error) {
 }
 
 func (d *Dir) file(n Name) string { return filepath.Join(d.path, n.String()) }
-
-// locked runs change while no other process changes names here.
-func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
-	defer cancel()
-	lock := flock.New(filepath.Join(d.path, lockName), flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("another process has held it for %s: %w", lockTimeout, err)
-		}
-		return fmt.Errorf("lock %s: %w", lock.Path(), err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	return change()
-}
 
 // sync makes names that were added or removed survive a power loss.
 func (d *Dir) sync() error {

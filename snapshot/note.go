@@ -20,6 +20,9 @@ func RunNote(node string) string { return notePrefix + "run_" + node + ".json" }
 // DrillNote is that of its last restore drill.
 func DrillNote(node string) string { return notePrefix + "drill_" + node + ".json" }
 
+// DamageNote is that of the copies last known to be damaged.
+func DamageNote(node string) string { return notePrefix + "damage_" + node + ".json" }
+
 // ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
 func (d *Dir) ReadNote(name string, v any) error {
 	data, err := os.ReadFile(filepath.Join(d.path, name))
@@ -38,28 +41,45 @@ func (d *Dir) ReadNote(name string, v any) error {
 // KeepNote writes v as JSON. A crash leaves the note before it or this one.
 func (d *Dir) KeepNote(name string, v any) error {
 	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	path := filepath.Join(d.path, name)
-	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = f.Write(append(data, '\n'))
 	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(path+partSuffix, path)
-	}
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		err = errors.Join(os.Remove(path+partSuffix), overwrite(path, append(data, '\n')))
+		err = keep(filepath.Join(d.path, name), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// keep replaces a file, or overwrites it where there is no room for a second one.
+func keep(path string, data []byte) error {
+	err := replace(path, data)
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	removed := os.Remove(path + partSuffix)
+	if errors.Is(removed, fs.ErrNotExist) { // there was no room for its name either
+		removed = nil
+	}
+	overwritten := overwrite(path, data)
+	if errors.Is(overwritten, fs.ErrNotExist) { // the first note: what is amiss is the room
+		overwritten = err
+	}
+	return errors.Join(removed, overwritten)
+}
+
+func replace(path string, data []byte) error {
+	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+partSuffix, path)
 }
 
 // overwrite changes a file in the room that it has: a full disk is just when what became of the work is of interest. A crash in the

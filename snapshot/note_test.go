@@ -39,7 +39,7 @@ func TestNotes(t *testing.T) {
 			t.Errorf("read %v, kept %v", got, v)
 		}
 	}
-	if err := d.KeepNote(second, 1); !errors.Is(err, unix.ENOSPC) && !errors.Is(err, os.ErrNotExist) {
+	if err := d.KeepNote(second, 1); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("a note without room is kept: %v", err)
 	}
 	must(t, os.Remove(filepath.Join(path, "filler")))
@@ -55,5 +55,27 @@ func TestNotes(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(path, first), []byte("{"), 0o600))
 	if err := d.ReadNote(first, new([]int)); err == nil {
 		t.Error("half a note is read")
+	}
+}
+
+// So it does where not even another file's name finds room.
+func TestNoteWithoutInodes(t *testing.T) {
+	path := mountTmpfs(t, 1<<20)
+	must(t, unix.Mount("", path, "", unix.MS_REMOUNT, "nr_inodes=3")) // the directory is one
+	d := snapshot.NewDir(path)
+	note := snapshot.RunNote("a")
+	must(t, d.KeepNote(note, "old"))
+	put(t, d, "filler", nil)
+	if f, err := os.Create(filepath.Join(path, "more")); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("one more file: %v, %v", f, err)
+	}
+	must(t, d.KeepNote(note, "new"))
+	var got string
+	must(t, d.ReadNote(note, &got))
+	if got != "new" {
+		t.Errorf("read %q", got)
+	}
+	if err := d.KeepNote(snapshot.RunNote("b"), "new"); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a first note without room: %v", err)
 	}
 }

@@ -20,27 +20,52 @@ type Part struct {
 }
 
 // Create begins an archive under its partial name, 0600. A taken name wraps ErrExists.
-func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) { return d.create(ctx, n.String()) }
+func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
+	p := &Part{dir: d, base: n.String()}
+	return p, d.locked(ctx, p.begin)
+}
 
-func (d *Dir) create(ctx context.Context, base string) (*Part, error) {
+// createAgain is Create for what is brought once more when its first writer died: that one's partial gives way.
+func (d *Dir) createAgain(ctx context.Context, base string) (*Part, error) {
 	p := &Part{dir: d, base: base}
-	return p, d.locked(ctx, func() (err error) {
-		if err := p.nameFree(); err != nil {
-			return err
+	return p, d.locked(ctx, func() error {
+		if _, err := ParseName(base); err == nil { // or else its .part may be anybody's file
+			if _, err := removeAbandoned(p.partial()); err != nil {
+				return fmt.Errorf("remove partial: %w", err)
+			}
 		}
-		p.file, err = os.OpenFile(p.path()+partSuffix, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%w: %s is being written: two snapshots in one second", ErrExists, base)
-		}
-		if err != nil {
-			return fmt.Errorf("create snapshot: %w", err)
-		}
-		// Under the directory's lock nobody sees the file before its own lock is held.
-		if err := tryLock(p.file); err != nil {
-			return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.discard())
-		}
-		return nil
+		return p.begin()
 	})
+}
+
+// begin makes the file. Under the directory's lock nobody sees it before its own lock is held.
+func (p *Part) begin() (err error) {
+	if err := p.nameFree(); err != nil {
+		return err
+	}
+	p.file, err = os.OpenFile(p.partial(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return p.taken()
+	}
+	if err != nil {
+		return fmt.Errorf("create snapshot: %w", err)
+	}
+	if err := tryLock(p.file); err != nil {
+		return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.discard())
+	}
+	return nil
+}
+
+// taken says whose the partial is that is in the way.
+func (p *Part) taken() error {
+	f, err := openAbandoned(p.partial())
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%w: another process is writing %s: wait until it has ended, or end it", ErrExists, p.base)
+	}
+	if err == nil {
+		defer f.Close()
+	}
+	return fmt.Errorf("%w: %s is in the way, of a writer that died or of another user: remove it", ErrExists, p.partial())
 }
 
 // Write appends to the archive.
@@ -78,6 +103,8 @@ func (p *Part) discard() error {
 
 func (p *Part) path() string { return filepath.Join(p.dir.path, p.base) }
 
+func (p *Part) partial() string { return p.path() + partSuffix }
+
 func (p *Part) nameFree() error {
 	_, err := os.Lstat(p.path())
 	if err == nil {
@@ -89,8 +116,8 @@ func (p *Part) nameFree() error {
 	return nil
 }
 
-// RemovePartials clears what writers that died left behind and returns the file names. Partials that a
-// living process writes, of this daemon or of a save beside it, stay.
+// RemovePartials clears what writers that died left behind and returns the file names. What a living process writes, of
+// this daemon or of a save beside it, stays, and so does what this user may not touch.
 func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) {
 	err = d.locked(ctx, func() error {
 		l, err := d.List()
@@ -106,27 +133,39 @@ func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) 
 				removed = append(removed, name)
 			}
 		}
-		return nil
+		scratch, err := d.removeScratch()
+		removed = append(removed, scratch...)
+		return err
 	})
 	return removed, err
 }
 
 func removeAbandoned(path string) (bool, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // its writer has just ended
+	f, err := openAbandoned(path)
+	if err == nil {
+		defer f.Close()
+		err = os.Remove(path)
 	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	switch err := tryLock(f); {
-	case errors.Is(err, unix.EWOULDBLOCK):
+	switch {
+	case errors.Is(err, fs.ErrNotExist), // its writer has just ended
+		errors.Is(err, unix.EWOULDBLOCK), // its writer lives
+		errors.Is(err, fs.ErrPermission): // another user's
 		return false, nil
-	case err != nil:
-		return false, err
 	}
-	return true, os.Remove(path)
+	return err == nil, err
+}
+
+// openAbandoned locks a partial whose writer is dead; unix.EWOULDBLOCK says that it lives. It is opened for writing, for NFS
+// gives this lock to no reader, and waits for nothing, for a directory like /tmp may hold anything under that name.
+func openAbandoned(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryLock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // tryLock takes the lock that the kernel drops when the last holder of the open file ends.

@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -87,18 +89,63 @@ func TestRemovePartials(t *testing.T) {
 	}
 }
 
+// Partials of another user, whom only root can clean up after, stand in nobody's way.
+func TestRemovePartialsOfOthers(t *testing.T) {
+	d := newDir(t)
+	others, own := "rolling_a_20200101T000000Z.db.zst.part", "rolling_b_20200101T000000Z.db.zst.part"
+	put(t, d, others, nil)
+	put(t, d, own, nil)
+	must(t, os.Chown(filepath.Join(d.Path(), own), nobody, nobody))
+	asNobody(t, d.Path(), func() {
+		removed, err := d.RemovePartials(t.Context())
+		if err != nil || !slices.Equal(removed, []string{own}) {
+			t.Errorf("removed %q and %v, want %s", removed, err, own)
+		}
+	})
+	if got := in(t, d); !slices.Equal(got, []string{others}) {
+		t.Errorf("left are %q", got)
+	}
+}
+
+// What a crash left of a scratch file that had a name for a moment goes; what is young may be somebody's, and what has
+// something in it or another name is.
+func TestRemovePartialsRemovesScratch(t *testing.T) {
+	d := newDir(t)
+	old := time.Now().Add(-2 * time.Hour)
+	for name, content := range map[string]string{".verify-1": "", ".verify-2": "", ".verify-3": "mine", ".verify-mine": "", ".verify-": ""} {
+		put(t, d, name, []byte(content))
+		if name != ".verify-2" {
+			must(t, os.Chtimes(filepath.Join(d.Path(), name), old, old))
+		}
+	}
+	must(t, os.Mkdir(filepath.Join(d.Path(), ".verify-4"), 0o700))
+	must(t, os.Chtimes(filepath.Join(d.Path(), ".verify-4"), old, old))
+	removed, err := d.RemovePartials(t.Context())
+	if err != nil || !slices.Equal(removed, []string{".verify-1"}) {
+		t.Errorf("removed %q and %v", removed, err)
+	}
+	if got := in(t, d); !slices.Equal(got, []string{".verify-", ".verify-2", ".verify-3", ".verify-4", ".verify-mine"}) {
+		t.Errorf("left are %q", got)
+	}
+	l, err := d.List()
+	must(t, err)
+	if !slices.Equal(l.Foreign, []string{".verify-", ".verify-4", ".verify-mine"}) {
+		t.Errorf("foreign are %q", l.Foreign)
+	}
+}
+
 func TestOneWriterForAName(t *testing.T) {
 	d := newDir(t)
-	taken := func(when string) {
+	taken := func(when, why string) {
 		t.Helper()
-		if _, err := d.Create(t.Context(), nameA()); !errors.Is(err, snapshot.ErrExists) {
-			t.Errorf("%s: %v, want ErrExists", when, err)
+		if _, err := d.Create(t.Context(), nameA()); !errors.Is(err, snapshot.ErrExists) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want ErrExists and %q", when, err, why)
 		}
 	}
 	kill := writerProcess(t, d)
-	taken("another process writes it")
+	taken("another process writes it", "another process is writing "+nameA().String()+": wait until it has ended")
 	kill()
-	taken("nobody has cleaned up")
+	taken("nobody has cleaned up", nameA().String()+".part is in the way, of a writer that died or of another user: remove it")
 	_, err := d.RemovePartials(t.Context())
 	must(t, err)
 
@@ -121,7 +168,7 @@ func TestOneWriterForAName(t *testing.T) {
 	_, err = parts[won].Write([]byte("first"))
 	must(t, err)
 	must(t, parts[won].Commit(t.Context()))
-	taken("it is there")
+	taken("it is there", nameA().String())
 	contains(t, d, nameA(), "first")
 }
 

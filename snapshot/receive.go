@@ -10,14 +10,15 @@ import (
 )
 
 // Receive brings an archive of size bytes, which comes from elsewhere, into the directory as the file base. It gets its
-// name only when every byte is proven; what was there under that name stays (ErrExists). After an error nothing of it is
-// left. An archive that is not whole wraps ErrDamaged. progress may be nil.
+// name only when every byte is proven; what was there under that name stays (ErrExists), but for the partial that a Receive
+// of this snapshot left when it was killed. After an error nothing of it is left. An archive that is not whole wraps
+// ErrDamaged. progress may be nil.
 func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
 	var m Manifest
 	if base != filepath.Base(base) {
 		return m, fmt.Errorf("%w: %q is no file's name", ErrName, base)
 	}
-	part, err := d.create(ctx, base)
+	part, err := d.createAgain(ctx, base)
 	if err != nil {
 		return m, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -79,5 +80,36 @@ func TestReceiveNeverReplaces(t *testing.T) {
 	}
 	if _, err := dir.Receive(t.Context(), "../copy", bytes.NewReader(nil), 0, 0, nil); !errors.Is(err, snapshot.ErrName) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A Receive that was killed is repeated as if it had not been; what another process still receives is left to it, and what
+// only looks like a partial to its owner.
+func TestReceiveAgain(t *testing.T) {
+	d, whole := newDir(t), golden(t)
+	receive := func(base string) error {
+		_, err := d.Receive(t.Context(), base, bytes.NewReader(whole), int64(len(whole)), 0, nil)
+		return err
+	}
+	refused := func(base, why string) {
+		t.Helper()
+		if err := receive(base); !errors.Is(err, snapshot.ErrExists) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want ErrExists and %q", base, err, why)
+		}
+	}
+	part := nameA().String() + ".part"
+	kill := writerProcess(t, d)
+	refused(nameA().String(), "another process is writing "+nameA().String())
+	if got := in(t, d); !slices.Equal(got, []string{part}) {
+		t.Errorf("of the living writer there is %q", got)
+	}
+	kill()
+	must(t, receive(nameA().String()))
+	contains(t, d, nameA(), string(whole))
+
+	put(t, d, "copy.part", []byte("mine"))
+	refused("copy", "copy.part is in the way")
+	if got, err := os.ReadFile(filepath.Join(d.Path(), "copy.part")); err != nil || string(got) != "mine" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // Report is what Verify found in an archive that is whole.
@@ -60,20 +58,4 @@ func unpack(ctx context.Context, a *Archive, w io.Writer, progress func(done, to
 			return readErr
 		}
 	}
-}
-
-// Scratch makes a file that has no name in the directory and so is gone with its last descriptor.
-func (d *Dir) Scratch() (*os.File, error) {
-	f, err := os.OpenFile(d.path, unix.O_TMPFILE|os.O_RDWR, 0o600)
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
-		return f, err
-	}
-	// A file system that can't, as of NFS: it has a name for a moment.
-	if f, err = os.CreateTemp(d.path, ".verify-*"); err != nil {
-		return nil, fmt.Errorf("create scratch file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("unlink scratch file: %w", err), f.Close())
-	}
-	return f, nil
 }

@@ -115,7 +115,9 @@ func s3Policy(c *cli.Context, local retention.Policy) (retention.Policy, error) 
 }
 
 func mirrorOptions(c *cli.Context, node string, local retention.Policy) (daemon.MirrorOptions, error) {
-	o := daemon.MirrorOptions{Node: node, Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) }}
+	o := daemon.MirrorOptions{
+		Node: node, Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) }, Suspects: map[snapshot.Entry]bool{},
+	}
 	var err error
 	if o.Policy, err = s3Policy(c, local); err != nil {
 		return o, err

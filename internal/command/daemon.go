@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
@@ -55,9 +56,7 @@ func runDaemon(c *cli.Context, e env) error {
 	if err := t.dir.Prepare(); err != nil {
 		return err
 	}
-	if err := removeDrills(t.dir, log); err != nil {
-		return err
-	}
+	removeDrills(t.dir, log)
 	address, err := w.open(c, e, t, &o)
 	if err != nil {
 		return err
@@ -115,6 +114,28 @@ func warnUnknown(c *cli.Context, log logrus.FieldLogger) {
 	}
 }
 
+// proveFile reads the archive of that name in full.
+func proveFile(ctx context.Context, dir *snapshot.Dir, name string) error {
+	n, err := snapshot.ParseName(name)
+	if err != nil {
+		return err
+	}
+	f, err := dir.File(n)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	a, err := snapshot.OpenArchive(f, info.Size())
+	if err != nil {
+		return err
+	}
+	return a.Prove(ctx)
+}
+
 // daemonOptions reads the whole configuration before anything starts.
 func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	var o daemon.Options
@@ -142,6 +163,8 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	}
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
 	o.Node, o.Store, o.Taker, o.Runs = take.Node, dir, t, note[daemon.RunReport](dir, snapshot.RunNote(take.Node))
+	o.Damages = note[[]metrics.Damage](dir, snapshot.DamageNote(take.Node))
+	o.Prove = func(ctx context.Context, name string) error { return proveFile(ctx, dir, name) }
 	if o.Drill, err = drills(c, dir, take.Node, take.MinFree); err != nil {
 		return nil, o, err
 	}

@@ -90,7 +90,7 @@ func downloadSource(c *cli.Context) (from reader, entry snapshot.Entry, done fun
 	return r, r.entry, r.bucket.Close, nil
 }
 
-// target is where --to puts the file.
+// target is where --to puts the file. What lies there is somebody else's, unlike --dir.
 func target(c *cli.Context, n snapshot.Name) (*snapshot.Dir, string, error) {
 	to := c.String("to")
 	if to == "" {
@@ -99,7 +99,7 @@ func target(c *cli.Context, n snapshot.Name) (*snapshot.Dir, string, error) {
 	}
 	info, err := os.Stat(to)
 	if err == nil && info.IsDir() || strings.HasSuffix(to, "/") {
-		return snapshot.NewDir(to), n.String(), nil
+		return snapshot.Foreign(to), n.String(), nil
 	}
-	return snapshot.NewDir(filepath.Dir(to)), filepath.Base(to), nil
+	return snapshot.Foreign(filepath.Dir(to)), filepath.Base(to), nil
 }

@@ -74,11 +74,17 @@ func doDrill(ctx context.Context, dir *snapshot.Dir, minFree int64, open func(co
 	defer f.Close()
 	report := daemon.DrillReport{Name: name.String()}
 	r, err := startDrill(ctx, f, dir, minFree, nil)
-	if errors.Is(err, drill.ErrSkipped) {
-		err = skippedDrill{err}
-	}
 	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
-	return report, err
+	return report, unlessHindered(err)
+}
+
+// unlessHindered marks the error of a drill that was left out for want of room, or given up when others took it. It says nothing
+// about the snapshot.
+func unlessHindered(err error) error {
+	if errors.Is(err, drill.ErrSkipped) || noRoom(err) && !errors.Is(err, snapshot.ErrDamaged) {
+		return skippedDrill{err}
+	}
+	return err
 }
 
 // skippedDrill is a daemon.ErrSkipped that prints its reason alone.
@@ -133,11 +139,13 @@ func newestOf(l snapshot.Listing, node string) (snapshot.Entry, error) {
 	return e, nil
 }
 
-// removeDrills clears away what drills that were killed have left behind.
-func removeDrills(dir *snapshot.Dir, log logrus.FieldLogger) error {
+// removeDrills clears away what drills that were killed have left behind. What another user has left costs space and no snapshot.
+func removeDrills(dir *snapshot.Dir, log logrus.FieldLogger) {
 	removed, err := drill.RemoveLeftovers(dir)
 	if len(removed) > 0 {
 		log.WithField("directories", removed).Warn("removed what a restore drill that was cut off had left")
 	}
-	return err
+	if err != nil {
+		log.WithError(err).Warn("removing what a restore drill has left failed; it takes up space until somebody removes it")
+	}
 }

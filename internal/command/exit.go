@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/metrics"
@@ -71,11 +72,25 @@ func line(err error) string {
 	text := err.Error()
 	switch {
 	case errors.As(err, &failed): // its parts have told all that there is to tell
-	case errors.Is(err, metrics.ErrListen):
+	case errors.Is(err, metrics.ErrListen) && errors.Is(err, syscall.EADDRINUSE):
 		text += " (--listen: give another address, or off; is a daemon running already?)"
+	case errors.Is(err, metrics.ErrListen):
+		text += " (--listen: give an address of this machine, or :PORT for all of them)"
 	case errors.Is(err, snapshot.ErrUnusableDir):
 		text += " (--dir: give one that is there and that this user may write to)"
 	}
-	// errors.Join puts a line break between its parts.
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
+	// errors.Join puts a line break between its parts, and some begin a list with it.
+	var out strings.Builder
+	for part := range strings.SplitSeq(text, "\n") {
+		switch part = strings.TrimSpace(part); {
+		case part == "":
+			continue
+		case strings.HasSuffix(out.String(), ":"):
+			out.WriteString(" ")
+		case out.Len() > 0:
+			out.WriteString("; ")
+		}
+		out.WriteString(part)
+	}
+	return out.String()
 }

@@ -67,6 +67,7 @@ func TestReportIsOneLine(t *testing.T) {
 	}{
 		{errors.New("plain"), "plain"},
 		{errors.Join(errors.New("one"), errors.New("two")), "one; two"},
+		{errors.New("errors:\n  line 1: no\n\n  line 2: no"), "errors: line 1: no; line 2: no"},
 		{errors.New("a\n\n\nb\n"), "a; b"},
 		{fmt.Errorf("%w: mkdir x", snapshot.ErrUnusableDir), "unusable directory: mkdir x (--dir: give one that is there and that this user may write to)"},
 		{&checkError{names: []string{"a", "b"}, errs: []error{snapshot.ErrUnusableDir, context.Canceled}}, "check failed: a, b"},

@@ -90,12 +90,19 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 	if w.listen == "" { // log and heartbeat tell all the same
 		return "", nil
 	}
-	log := o.Log
+	log, health := o.Log, o.Health
 	server, err := metrics.Open(c.Context, metrics.ServerOptions{
 		Addr: w.listen, WebConfig: w.webConfig, Handler: t.metrics.Handler(), Log: serverLog(log),
 	})
 	if err != nil {
 		return "", webConfigMend(err)
+	}
+	o.Health = func() []string {
+		reasons := health()
+		if err := server.Check(); err != nil { // who asks gets no answer, so log and heartbeat have to tell
+			reasons = append(reasons, "nobody can ask how it is: "+err.Error())
+		}
+		return reasons
 	}
 	o.Serve = func(ctx context.Context) {
 		if err := server.Serve(ctx); err != nil {

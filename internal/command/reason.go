@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -23,16 +24,23 @@ import (
 // of work knows; what it does not know is Other.
 func reason(k metrics.Kind, err error) metrics.Reason {
 	switch {
+	// Both are an ErrDamaged too, of an archive that is whole.
+	case errors.Is(err, drill.ErrContents):
+		return metrics.Contents
+	case errors.Is(err, drill.ErrStart):
+		return metrics.Start
 	case errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat):
 		return metrics.Damaged
 	case errors.Is(err, drill.ErrMemory):
 		return metrics.LowMemory
-	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped):
+	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped), k == metrics.Drill && noRoom(err):
 		return metrics.LowSpace
 	case k == metrics.Snapshots:
 		return etcdReason(err)
 	}
-	if class := metrics.Reason(s3.Class(err)); class != metrics.Other {
+	// A drill that was not left out has nothing to do with the bucket any more, and what was canceled is no class.
+	beyond := k == metrics.Drill && !errors.Is(err, daemon.ErrSkipped) || errors.Is(err, context.Canceled)
+	if class := metrics.Reason(s3.Class(err)); class != metrics.Other && !beyond {
 		return class
 	}
 	if onDisk(err) {
@@ -47,7 +55,7 @@ func etcdReason(err error) metrics.Reason {
 		return metrics.Learner
 	case errors.Is(err, snapshot.ErrStalled):
 		return metrics.Stalled
-	case plainAndTLS(err):
+	case otherProtocol(err):
 		return metrics.Config
 	case untrusted(err):
 		return metrics.Certificate
@@ -82,11 +90,12 @@ func grpcCode(err error) codes.Code {
 	return status.Code(err)
 }
 
-// plainAndTLS tells of two sides of which one speaks TLS.
-func plainAndTLS(err error) bool {
+// otherProtocol tells of two sides of which only one speaks TLS, and of a port that is not etcd's for clients.
+func otherProtocol(err error) bool {
 	text := err.Error()
 	reset := strings.Contains(text, "handshake failed: ") && strings.Contains(text, "connection reset by peer")
-	return reset || strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF")
+	return reset || strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF") ||
+		strings.Contains(text, "it speaks TLS, and not plain http") || strings.Contains(text, "looked like an HTTP/1.1 header")
 }
 
 // untrusted tells of a connection that one side did not want for its certificate. Errors of a handshake come through gRPC as
@@ -106,6 +115,11 @@ func untrusted(err error) bool {
 
 // asked tells an answer that etcd owes from others that did not come in time.
 func asked(err error) bool { return strings.Contains(err.Error(), "ask etcd at ") }
+
+// noRoom tells of a disk that has become too full.
+func noRoom(err error) bool {
+	return errors.Is(err, snapshot.ErrLowSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // onDisk tells of trouble with the local file system.
 func onDisk(err error) bool {

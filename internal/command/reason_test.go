@@ -16,6 +16,7 @@ import (
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -53,6 +54,8 @@ func TestReasonsOfEtcd(t *testing.T) {
 		"wrong password":     {at, func(c *member.Config) { c.User, c.Password = "root", "open barley" }, metrics.Credentials},
 		"no such user":       {at, func(c *member.Config) { c.User, c.Password = "nobody", "x" }, metrics.Credentials},
 		"TLS to plain":       {"https://" + plain.Members[0].Endpoint, nil, metrics.Config},
+		"plain to TLS":       {"http://" + at, func(c *member.Config) { *c = member.Config{} }, metrics.Config},
+		"peer port":          {plain.Members[0].PeerURL, func(c *member.Config) { *c = member.Config{} }, metrics.Config},
 		"no endpoint":        {"http:///", func(c *member.Config) { *c = member.Config{} }, metrics.Config},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,6 +104,11 @@ func TestReasons(t *testing.T) {
 		{metrics.Mirror, errors.New("strange"), metrics.Other},
 		{metrics.Verify, snapshot.ErrFormat, metrics.Damaged},
 		{metrics.Drill, snapshot.ErrLowSpace, metrics.LowSpace},
+		{metrics.Drill, full, metrics.LowSpace},
+		{metrics.Drill, fmt.Errorf("drill: compare: %w", drill.ErrContents), metrics.Contents},
+		{metrics.Drill, fmt.Errorf("drill: boot: %w", drill.ErrStart), metrics.Start},
+		{metrics.Drill, fmt.Errorf("drill: unpack: %w", snapshot.ErrDamaged), metrics.Damaged},
+		{metrics.Mirror, context.Canceled, metrics.Other},
 	} {
 		if got := reason(tc.kind, tc.err); got != tc.want {
 			t.Errorf("%s of %s: %s, want %s", tc.kind, tc.err, got, tc.want)

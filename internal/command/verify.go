@@ -81,7 +81,7 @@ func verify(c *cli.Context, e env) error {
 		}
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s is whole\n  revision %d, %d keys, hash %x, database %s, taken %s from etcd %s\n",
-		p.name, r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
+		p.name, r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
 	if err != nil || out.Drill == nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +59,55 @@ func TestTimesAfterRestart(t *testing.T) {
 		w.has(t, `due_timestamp_seconds{kind="snapshot"}`, due)
 		w.kill()
 	}
+}
+
+// Damage that a drill has found is known to the next process, with drills or without, until the file in its place was read and is
+// whole: neither a younger file that is no better ends it, nor does it matter that a good one has the old time.
+func TestDamageOutlivesTheDaemon(t *testing.T) {
+	t.Parallel()
+	c, dir := small(t, etcdtest.Options{}), newStore(t)
+	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@hourly"}}
+	w := watch(t, dir, append(args, []string{"--drill-schedule=@every 1s"})...)
+	w.says(t, "restore drill passed")
+	archive := only(t, dir)
+	good, err := os.ReadFile(archive)
+	must(t, err)
+	info, err := os.Stat(archive)
+	must(t, err)
+	alter(t, archive)
+	w.says(t, "taking a snapshot now, for the newest one did not come back whole")
+	w.has(t, `snapshots{place="local"}`, 2)
+	told := "damage was found in " + filepath.Base(archive) + " on the disk"
+	w.ready(t, http.StatusServiceUnavailable, told)
+	w.kill()
+	w = watch(t, dir, args...)
+	w.ready(t, http.StatusServiceUnavailable, told)
+	must(t, os.Chtimes(archive, time.Time{}, time.Now()))
+	w.says(t, "the file in the place of a damaged one is no better")
+	w.ready(t, http.StatusServiceUnavailable, told)
+	must(t, os.WriteFile(archive, good, 0o600))
+	must(t, os.Chtimes(archive, time.Time{}, info.ModTime()))
+	w.says(t, "the file in the place of a damaged one is whole")
+	w.ready(t, http.StatusOK, "")
+	w.stop(t, syscall.SIGTERM, 0)
+}
+
+// A directory that is gone is no longer well at the next look, and well again once it is back.
+func TestDirectoryIsGone(t *testing.T) {
+	t.Parallel()
+	c, dir := small(t, etcdtest.Options{}), newStore(t)
+	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
+	w.says(t, "kept snapshot")
+	w.ready(t, http.StatusOK, "")
+	must(t, os.Rename(dir, dir+".gone"))
+	w.ready(t, http.StatusServiceUnavailable, "the snapshots on the disk can't be read")
+	if n, there := w.value(t, `snapshots{place="local"}`); there {
+		t.Errorf("snapshots is %v and nobody knows", n)
+	}
+	must(t, os.Rename(dir+".gone", dir))
+	w.ready(t, http.StatusOK, "")
+	w.has(t, `snapshots{place="local"}`, 1)
+	w.stop(t, syscall.SIGTERM, 0)
 }
 
 // Runs that end with the daemon are failures, which three times in a row are news, and a snapshot ends them. A stop is none.

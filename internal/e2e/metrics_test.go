@@ -290,6 +290,11 @@ func TestWebConfig(t *testing.T) {
 	}
 	check := words("check", store(newStore(t)), flags(c, c.Members[0].Endpoint), []string{"--web-config=" + file})
 	run(t, 0, []string{"is in use: if not by this daemon, it will not start"}, append(check, "--listen="+strings.TrimPrefix(w.base, "http://"))...)
+	// A file that goes bad under it leaves who asks without an answer, so the log tells.
+	must(t, os.Rename(file, file+".gone"))
+	w.says(t, "nobody can ask how it is: web configuration")
+	must(t, os.Rename(file+".gone", file))
+	w.says(t, "all is well again")
 	w.stop(t, syscall.SIGTERM, 0)
 
 	must(t, os.WriteFile(file, []byte("tls_server_config:\n  cert_file: none\n  key_file: none\n"), 0o600))

@@ -40,7 +40,8 @@ type Authority struct {
 }
 
 // NewAuthority makes an authority and its certificates in dir, which it creates. A second one in another directory serves as the
-// stranger whose CA and client certificates the cluster must refuse.
+// stranger whose CA and client certificates the cluster must refuse. Its name is the directory's last part: a client keeps back
+// certificates of CAs whose names the server does not know.
 func NewAuthority(dir string) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
@@ -48,7 +49,7 @@ func NewAuthority(dir string) (*Authority, error) {
 	a := &Authority{Dir: dir}
 	now := time.Now()
 	ca := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "etcdtest CA"},
+		Subject:               pkix.Name{CommonName: "etcdtest CA " + filepath.Base(dir)},
 		NotBefore:             now.Add(-2 * backdate), // before all that it signs, the expired ones too
 		NotAfter:              now.Add(24 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,

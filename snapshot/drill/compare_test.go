@@ -43,9 +43,9 @@ func booted(t *testing.T) *drill {
 	must(t, err)
 	t.Cleanup(func() { must(t, f.Close()) })
 
-	d := &drill{Options: Options{Archive: f, Dir: t.TempDir()}, log: newServerLog()}
+	d := &drill{options: options{archive: f, dir: t.TempDir()}, log: newServerLog()}
 	for _, stage := range []func(context.Context) error{d.unpack, d.restore, d.hash, d.boot} {
-		must(t, d.log.guard(t.Context(), func() error { return stage(t.Context()) }))
+		must(t, d.log.guard(t.Context(), ErrStart, func() error { return stage(t.Context()) }))
 	}
 	t.Cleanup(d.server.Close)
 	return d
@@ -84,7 +84,7 @@ func TestCompare(t *testing.T) {
 	} {
 		d.held, d.report.Keys = right, keys
 		change()
-		if err := d.compare(t.Context()); !errors.Is(err, snapshot.ErrDamaged) {
+		if err := d.compare(t.Context()); !errors.Is(err, ErrContents) || !errors.Is(err, snapshot.ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -94,13 +94,17 @@ func TestCompare(t *testing.T) {
 func TestGuard(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "wal", Err: unix.ENOSPC}
 	for name, c := range map[string]struct {
-		do      func(*serverLog) error
-		damaged bool
+		do     func(*serverLog) error
+		blamed bool
 	}{
 		"fatal":            {func(l *serverLog) error { l.logger.Fatal("no good", zap.Error(errors.New("x"))); return nil }, true},
 		"panic of the log": {func(l *serverLog) error { l.logger.Panic("no good"); return nil }, true},
 		"panic":            {func(*serverLog) error { panic("no good") }, true},
 		"disk full":        {func(l *serverLog) error { l.logger.Fatal("no good", zap.Error(full)); return nil }, false},
+		"disk full, as text": {func(l *serverLog) error {
+			l.logger.Fatal("no good", zap.Error(errors.New("file sync error: "+unix.ENOSPC.Error())))
+			return nil
+		}, false},
 		"panic with error": {func(*serverLog) error { panic(full) }, false},
 		"error":            {func(*serverLog) error { return full }, false},
 		"elsewhere": {func(l *serverLog) error {
@@ -109,18 +113,18 @@ func TestGuard(t *testing.T) {
 		}, true},
 	} {
 		l := newServerLog()
-		err := l.guard(t.Context(), func() error { return c.do(l) })
-		if err == nil || errors.Is(err, snapshot.ErrDamaged) != c.damaged {
+		err := l.guard(t.Context(), ErrStart, func() error { return c.do(l) })
+		if err == nil || errors.Is(err, ErrStart) != c.blamed || errors.Is(err, unix.ENOSPC) == c.blamed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	l := newServerLog()
 	errStop := errors.New("stop")
-	if err := l.guard(ctx, func() error { cancel(errStop); select {} }); !errors.Is(err, errStop) {
+	if err := l.guard(ctx, ErrStart, func() error { cancel(errStop); select {} }); !errors.Is(err, errStop) {
 		t.Errorf("canceled: %v", err)
 	}
-	if err := l.guard(ctx, func() error { t.Error("ran"); return nil }); !errors.Is(err, errStop) {
+	if err := l.guard(ctx, ErrStart, func() error { t.Error("ran"); return nil }); !errors.Is(err, errStop) {
 		t.Errorf("canceled before: %v", err)
 	}
 	l.logger.Error("disk slow", zap.Int("ms", 12))

@@ -1,26 +1,30 @@
 package drill_test
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
 )
 
-// Archives that are right in themselves, digests and all, and hold a database that no etcd can work with.
+// Archives that are right in themselves, digests and all, and hold a database that no etcd can work with. Only of what unpacking
+// finds is it said that the archive is damaged.
 func TestDamagedDatabase(t *testing.T) {
 	archive := small(t)
 	for text, change := range map[string]func(*bbolt.Tx) error{
-		"drill: hash: damaged: etcd gave up: failed to unmarshal mvccpb.KeyValue": func(tx *bbolt.Tx) error {
+		"drill: hash: unusable by etcd: etcd gave up: failed to unmarshal mvccpb.KeyValue": func(tx *bbolt.Tx) error {
 			keys := tx.Bucket([]byte("key"))
 			revision, value := keys.Cursor().Last()
 			// Behind the key, which is all that snapshot.Verify looks at, a field that claims more than there is.
 			return keys.Put(revision, append(value[:2+value[1]:2+value[1]], 0x2a, 0xff, 0x01))
 		},
 		"drill: unpack: damaged: no bucket": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("key")) },
-		"drill: boot: damaged: etcd gave up: failed to unmarshal 'authpb.User'": func(tx *bbolt.Tx) error {
+		"drill: boot: unusable by etcd: etcd gave up: failed to unmarshal 'authpb.User'": func(tx *bbolt.Tx) error {
 			users, err := tx.CreateBucketIfNotExists([]byte("authUsers"))
 			if err != nil {
 				return err
@@ -36,6 +40,9 @@ func TestDamagedDatabase(t *testing.T) {
 		})
 		_, err := newBench(t, packed).start(t)
 		wantError(t, err, snapshot.ErrDamaged, text)
+		if whole := !strings.Contains(text, "unpack"); errors.Is(err, drill.ErrStart) != whole {
+			t.Errorf("got %v, which says that etcd can't work with it: %t", err, !whole)
+		}
 	}
 }
 

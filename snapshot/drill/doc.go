@@ -2,7 +2,7 @@
 // and by starting an etcd on what came out, which then has to hold what the snapshot holds.
 //
 // Invariant: nobody but the drill notices it. The etcd listens nowhere, runs in a process of its own at the lowest priority,
-// which the kernel kills first when memory is short, and all that was written is gone afterwards, or with the next
+// which the kernel kills first when memory is short, and all that was written is gone afterwards, or with the next Start or
 // RemoveLeftovers where a crash came in between. The archive is only ever read.
 package drill
 

@@ -56,7 +56,7 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 		cancel(errOrphaned)
 	}()
 
-	result, err := runWithin(ctx, Options{Archive: os.NewFile(archiveFD, "archive"), Dir: dir, MinFree: o.MinFree, Progress: out.step})
+	result, err := runWithin(ctx, options{archive: os.NewFile(archiveFD, "archive"), dir: dir, minFree: o.MinFree, progress: out.step})
 	if errors.Is(context.Cause(ctx), errOrphaned) {
 		return errOrphaned
 	}
@@ -69,15 +69,15 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	return out.say(message{Result: &result})
 }
 
-// runWithin is Run, given up on when it has not ended a while after ctx.
-func runWithin(ctx context.Context, o Options) (Result, error) {
+// runWithin is run, given up on when it has not ended a while after ctx.
+func runWithin(ctx context.Context, o options) (Result, error) {
 	type outcome struct {
 		Result
 		error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		r, err := Run(ctx, o)
+		r, err := run(ctx, o)
 		done <- outcome{r, err}
 	}()
 	select {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,7 +33,7 @@ func available(root fs.FS) (least int64, where string, known bool) {
 		}
 		c := v2()
 		if parts[1] != "" {
-			if !contains(parts[1], "memory") {
+			if !slices.Contains(strings.Split(parts[1], ","), "memory") {
 				continue
 			}
 			c = v1()
@@ -115,13 +116,4 @@ func field(root fs.FS, file, name string) (int64, bool) {
 		}
 	}
 	return 0, false
-}
-
-func contains(list, word string) bool {
-	for _, w := range strings.Split(list, ",") {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

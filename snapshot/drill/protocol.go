@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -29,36 +32,48 @@ type message struct {
 	Kind   string  `json:"kind,omitempty"` // which sentinel the error wraps
 }
 
-// kinds are the errors that a parent tells apart.
-func kinds() map[string]error {
-	return map[string]error{
-		"damaged": snapshot.ErrDamaged, "format": snapshot.ErrFormat, "space": snapshot.ErrLowSpace,
-		"skipped": ErrSkipped, "memory": ErrMemory, "canceled": context.Canceled,
+// kind is an error that a parent tells from others.
+type kind struct {
+	word string
+	err  error
+}
+
+// kinds are all of them. The first that an error wraps is what it is told as: what speaks against the snapshot comes before what
+// hindered the drill, and what wraps another one before that.
+func kinds() []kind {
+	return []kind{
+		{"contents", ErrContents},
+		{"start", ErrStart},
+		{"damaged", snapshot.ErrDamaged},
+		{"format", snapshot.ErrFormat},
+		{"memory", ErrMemory},
+		{"skipped", ErrSkipped},
+		{"space", snapshot.ErrLowSpace},
+		{"full", unix.ENOSPC},
+		{"quota", unix.EDQUOT},
+		{"io", unix.EIO},
+		{"read_only", unix.EROFS},
+		{"canceled", context.Canceled},
 	}
 }
 
 // failure is the message of an error.
 func failure(err error) message {
 	m := message{Error: err.Error()}
-	for kind, target := range kinds() {
-		if errors.Is(err, target) {
-			m.Kind = kind
-		}
-	}
-	if errors.Is(err, ErrMemory) { // which is an ErrSkipped as well
-		m.Kind = "memory"
+	if i := slices.IndexFunc(kinds(), func(k kind) bool { return errors.Is(err, k.err) }); i >= 0 {
+		m.Kind = kinds()[i].word
 	}
 	return m
 }
 
-// childError is an error that came as a message.
-type childError struct {
-	text string
-	kind error // may be nil
+// heard is the error of a message.
+func (m message) heard() *worded {
+	e := &worded{text: m.Error}
+	if i := slices.IndexFunc(kinds(), func(k kind) bool { return k.word == m.Kind }); i >= 0 {
+		e.kind = kinds()[i].err
+	}
+	return e
 }
-
-func (e *childError) Error() string { return e.text }
-func (e *childError) Unwrap() error { return e.kind }
 
 const (
 	// maxMessage bounds what the parent remembers of one line.
@@ -86,7 +101,7 @@ func (s *speaker) say(m message) error {
 	return err
 }
 
-// step is an Options.Progress. Whether anybody hears it is noticed elsewhere.
+// step is an options.progress. Whether anybody hears it is noticed elsewhere.
 func (s *speaker) step(step Step) {
 	if step.Stage == s.last.Stage && step.Done < step.Total && time.Since(s.told) < stepInterval {
 		return
@@ -100,7 +115,7 @@ type listener struct {
 	progress func(Step)
 	line     []byte
 	result   *Result
-	failed   *childError
+	failed   *worded
 	garbled  error // the first line that was no message
 }
 
@@ -132,7 +147,7 @@ func (l *listener) hear(line []byte) {
 	case m.Result != nil:
 		l.result = m.Result
 	case m.Error != "":
-		l.failed = &childError{text: m.Error, kind: kinds()[m.Kind]}
+		l.failed = m.heard()
 	case m.Step != nil && l.progress != nil:
 		l.progress(*m.Step)
 	}

@@ -27,36 +27,36 @@ const (
 	keyMemory  = 256
 )
 
-// Room is what a drill takes, in bytes.
-type Room struct {
-	Disk   int64
-	Memory int64 // held by the process itself; the mapped database is page cache, which gives way
+// room is what a drill takes, in bytes.
+type room struct {
+	disk   int64
+	memory int64 // held by the process itself; the mapped database is page cache, which gives way
 }
 
-// Needs is the room for a drill on an archive of rawSize bytes once unpacked (Manifest.RawSize): the database lies on the
+// needs is the room for a drill on an archive of rawSize bytes once unpacked (Manifest.RawSize): the database lies on the
 // disk twice while it is restored. How many keys it has is known only once it is unpacked; with very many small ones a drill
 // may be skipped then.
-func Needs(rawSize int64) Room {
-	return Room{Disk: 2*rawSize + walSpace, Memory: baseMemory + rawSize/4}
+func needs(rawSize int64) room {
+	return room{disk: 2*rawSize + walSpace, memory: baseMemory + rawSize/4}
 }
 
 // needsMemory is the memory for a database of which all is known.
 func needsMemory(rawSize, keys int64) int64 {
-	return max(Needs(rawSize).Memory, baseMemory+rawSize/8+keys*keyMemory)
+	return max(needs(rawSize).memory, baseMemory+rawSize/8+keys*keyMemory)
 }
 
-// Enough tells whether a drill can be begun in dir and would leave minFree bytes of the disk free. When not, the error
+// enough tells whether a drill can be begun in dir and would leave minFree bytes of the disk free. When not, the error
 // wraps ErrSkipped and says what is short. Memory that can't be measured counts as enough.
-func Enough(dir *snapshot.Dir, minFree int64, need Room) error {
+func enough(dir *snapshot.Dir, minFree int64, need room) error {
 	free, err := dir.Free()
 	if err != nil {
 		return err
 	}
-	if free-need.Disk < minFree {
+	if free-need.disk < minFree {
 		return fmt.Errorf("%w: it takes %s of disk for a while, and %s has %s free of which --min-free keeps %s",
-			ErrSkipped, size(need.Disk), dir.Path(), size(free), size(minFree))
+			ErrSkipped, size(need.disk), dir.Path(), size(free), size(minFree))
 	}
-	return enoughMemory(need.Memory)
+	return enoughMemory(need.memory)
 }
 
 func enoughMemory(need int64) error {

@@ -68,21 +68,21 @@ func TestAvailable(t *testing.T) {
 
 func TestEnough(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())
-	must(t, Enough(dir, 1, Needs(1<<20)))
+	must(t, enough(dir, 1, needs(1<<20)))
 	for text, err := range map[string]error{
-		"of disk":   Enough(dir, 0, Room{Disk: math.MaxInt64 / 2}),
-		"keeps":     Enough(dir, math.MaxInt64/2, Room{}),
-		"of memory": Enough(dir, 0, Room{Memory: math.MaxInt64}),
+		"of disk":   enough(dir, 0, room{disk: math.MaxInt64 / 2}),
+		"keeps":     enough(dir, math.MaxInt64/2, room{}),
+		"of memory": enough(dir, 0, room{memory: math.MaxInt64}),
 	} {
 		if !errors.Is(err, ErrSkipped) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	const gib = 1 << 30
-	if few, many := needsMemory(gib, 1000), needsMemory(gib, 4<<20); few != Needs(gib).Memory || many < gib {
+	if few, many := needsMemory(gib, 1000), needsMemory(gib, 4<<20); few != needs(gib).memory || many < gib {
 		t.Errorf("1 GiB of few keys takes %d bytes, of many %d", few, many)
 	}
-	if err := Enough(snapshot.NewDir("/no/such/directory"), 0, Room{}); err == nil || errors.Is(err, ErrSkipped) {
+	if err := enough(snapshot.NewDir("/no/such/directory"), 0, room{}); err == nil || errors.Is(err, ErrSkipped) {
 		t.Errorf("no directory: %v", err)
 	}
 }
@@ -96,9 +96,11 @@ func TestRemoveLeftovers(t *testing.T) {
 	must(t, err)
 	must(t, os.Mkdir(filepath.Join(dead.path, "data"), 0o700))
 	must(t, dead.lock.Close())
-	must(t, os.Mkdir(filepath.Join(dir.Path(), ".drill-without-a-lock"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir.Path(), ".drill-1"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir.Path(), ".drill-file"), nil, 0o600))
 	must(t, os.Mkdir(filepath.Join(dir.Path(), "drill"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir.Path(), ".drill-sergeant"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir.Path(), ".drill-"), 0o700))
 
 	if info, err := os.Stat(living.path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
@@ -119,7 +121,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	must(t, living.remove())
 	rest, err := os.ReadDir(dir.Path())
 	must(t, err)
-	if len(rest) != 2 {
+	if len(rest) != 4 {
 		t.Errorf("left are %v", rest)
 	}
 	if _, err := RemoveLeftovers(snapshot.NewDir("/no/such/directory")); err == nil {

@@ -13,43 +13,44 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Options say what Run works on.
-type Options struct {
-	Archive  *os.File   // an archive of ours; only read, and not closed
-	Dir      string     // an empty directory; whoever made it removes it with all that Run leaves there
-	MinFree  int64      // bytes that unpacking leaves free on Dir's disk
-	Progress func(Step) // may be nil; must not block
+// options say what run works on.
+type options struct {
+	archive  *os.File   // one of ours; only read, and not closed
+	dir      string     // an empty directory; whoever made it removes it with all that run leaves there
+	minFree  int64      // bytes that unpacking leaves free on dir's disk
+	progress func(Step) // may be nil; must not block
 }
 
-// The files of a drill in Options.Dir.
+// The files of a drill in options.dir.
 const (
 	databaseFile = "snapshot.db"
 	dataDir      = "data"
 )
 
-// Run does a whole drill in this process. It is meant for one of its own (Main): when ctx ends, or etcd's code gives up,
-// it returns at once and leaves goroutines of etcd behind. Errors wrap snapshot.ErrDamaged when the snapshot is at fault,
-// also when the restored etcd holds something else; snapshot.ErrLowSpace; ErrSkipped when the database has more keys than
-// memory is left for.
-func Run(ctx context.Context, o Options) (Result, error) {
-	d := &drill{Options: o, log: newServerLog()}
+// run does a whole drill in this process. It is meant for one of its own (Main): when ctx ends, or etcd's code gives up,
+// it returns at once and leaves goroutines of etcd behind. Errors wrap snapshot.ErrDamaged when the archive is at fault,
+// ErrStart or ErrContents when it is whole and no etcd comes of it that holds the same; snapshot.ErrLowSpace; ErrSkipped when
+// the database has more keys than memory is left for.
+func run(ctx context.Context, o options) (Result, error) {
+	d := &drill{options: o, log: newServerLog()}
 	for _, s := range []struct {
 		stage Stage
 		do    func(context.Context) error
 		took  *time.Duration
+		fault error // what it says of the snapshot when etcd's code gives up
 	}{
-		{StageUnpack, d.unpack, &d.result.Took.Unpack},
-		{StageRestore, d.restore, &d.result.Took.Restore},
-		{StageHash, d.hash, &d.result.Took.Hash},
-		{StageBoot, d.boot, &d.result.Took.Boot},
-		{StageCompare, d.compare, &d.result.Took.Compare},
-		{StageStop, d.stop, &d.result.Took.Stop},
+		{StageUnpack, d.unpack, &d.result.Took.Unpack, snapshot.ErrDamaged},
+		{StageRestore, d.restore, &d.result.Took.Restore, ErrStart},
+		{StageHash, d.hash, &d.result.Took.Hash, ErrStart},
+		{StageBoot, d.boot, &d.result.Took.Boot, ErrStart},
+		{StageCompare, d.compare, &d.result.Took.Compare, ErrStart},
+		{StageStop, d.stop, &d.result.Took.Stop, ErrStart},
 	} {
-		if d.Progress != nil {
-			d.Progress(Step{Stage: s.stage})
+		if d.progress != nil {
+			d.progress(Step{Stage: s.stage})
 		}
 		start := time.Now()
-		if err := d.log.guard(ctx, func() error { return s.do(ctx) }); err != nil {
+		if err := d.log.guard(ctx, s.fault, func() error { return s.do(ctx) }); err != nil {
 			return Result{}, fmt.Errorf("drill: %s: %w", s.stage, err)
 		}
 		*s.took = time.Since(start)
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 
 // drill is one run.
 type drill struct {
-	Options
+	options
 	log    *serverLog
 	report snapshot.Report // of the archive
 	held   held            // by the snapshot
@@ -67,7 +68,7 @@ type drill struct {
 	result Result
 }
 
-func (d *drill) database() string { return filepath.Join(d.Dir, databaseFile) }
+func (d *drill) database() string { return filepath.Join(d.dir, databaseFile) }
 
 // unpack proves the archive and leaves its database, with etcd's digest behind it, in a file.
 func (d *drill) unpack(ctx context.Context) error {
@@ -76,11 +77,11 @@ func (d *drill) unpack(ctx context.Context) error {
 		return err
 	}
 	progress := func(done, total int64) {
-		if d.Progress != nil {
-			d.Progress(Step{Stage: StageUnpack, Done: done, Total: total})
+		if d.progress != nil {
+			d.progress(Step{Stage: StageUnpack, Done: done, Total: total})
 		}
 	}
-	d.report, err = snapshot.VerifyInto(ctx, d.Archive, db, snapshot.NewDir(d.Dir), d.MinFree, progress)
+	d.report, err = snapshot.VerifyInto(ctx, d.archive, db, snapshot.NewDir(d.dir), d.minFree, progress)
 	if err != nil {
 		return err
 	}
@@ -107,9 +108,4 @@ func (d *drill) hash(ctx context.Context) error {
 func (d *drill) stop(context.Context) error {
 	d.server.Close()
 	return nil
-}
-
-// differs is the finding that a drill is made for.
-func differs(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{snapshot.ErrDamaged}, args...)...)
 }

@@ -70,7 +70,8 @@ func removeScratch(path string) error {
 
 // lockScratch gives the locked file; errTaken says that it is not ours to have.
 func lockScratch(path string) (_ *os.File, err error) {
-	f, err := os.OpenFile(filepath.Join(path, scratchLock), os.O_CREATE|os.O_RDWR, 0o600)
+	// In /tmp anybody may have made the directory, with a link in it to what is not his.
+	f, err := os.OpenFile(filepath.Join(path, scratchLock), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errTaken
 	}
@@ -98,14 +99,21 @@ func lockScratch(path string) (_ *os.File, err error) {
 	return f, err
 }
 
-// RemoveLeftovers removes what drills that died have left in dir and returns the names. Those that run stay.
+// isScratch tells a name that newScratch gives from those of others: a snapshot's file may lie in anybody's directory.
+func isScratch(name string) bool {
+	digits, ok := strings.CutPrefix(name, snapshot.ScratchPrefix)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// RemoveLeftovers removes what drills that died have left in dir and returns the names. Those that run stay, and those that this
+// user may not remove, which are the error.
 func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
 	entries, err := os.ReadDir(dir.Path())
 	if err != nil {
 		return nil, fmt.Errorf("look for leftovers of drills: %w", err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), snapshot.ScratchPrefix) {
+		if !e.IsDir() || !isScratch(e.Name()) {
 			continue
 		}
 		path := filepath.Join(dir.Path(), e.Name())

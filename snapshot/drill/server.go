@@ -26,7 +26,7 @@ func (d *drill) restore(context.Context) error {
 	return etcdutl.NewV3(d.log.logger).Restore(etcdutl.RestoreConfig{
 		SnapshotPath:        d.database(),
 		Name:                memberName,
-		OutputDataDir:       filepath.Join(d.Dir, dataDir),
+		OutputDataDir:       filepath.Join(d.dir, dataDir),
 		PeerURLs:            []string{memberURL},
 		InitialCluster:      memberName + "=" + memberURL,
 		InitialClusterToken: clusterToken,
@@ -41,16 +41,16 @@ func (d *drill) boot(ctx context.Context) error {
 	}
 	e, err := embed.StartEtcd(config)
 	if err != nil {
-		return d.log.said(err)
+		return d.log.said(blame(ErrStart, err))
 	}
 	d.server, d.result.EtcdVersion = e, version.Version
 	select {
 	case <-e.Server.ReadyNotify():
 		return nil
 	case <-e.Server.StopNotify():
-		return d.log.said(errors.New("etcd stopped by itself"))
+		return d.log.said(blame(ErrStart, errors.New("etcd stopped by itself")))
 	case err := <-e.Err():
-		return d.log.said(fmt.Errorf("etcd ended: %w", err))
+		return d.log.said(blame(ErrStart, fmt.Errorf("etcd ended: %w", err)))
 	case <-ctx.Done():
 		return d.log.said(context.Cause(ctx))
 	}
@@ -64,7 +64,7 @@ func (d *drill) config() (*embed.Config, error) {
 	}
 	c := embed.NewConfig()
 	c.Name = memberName
-	c.Dir = filepath.Join(d.Dir, dataDir)
+	c.Dir = filepath.Join(d.dir, dataDir)
 	c.InitialCluster, c.InitialClusterToken = memberName+"="+memberURL, clusterToken
 	c.AdvertisePeerUrls, c.AdvertiseClientUrls = []url.URL{*at}, []url.URL{*at}
 	c.ListenPeerUrls, c.ListenClientUrls, c.ListenClientHttpUrls, c.ListenMetricsUrls = nil, nil, nil, nil

@@ -2,7 +2,6 @@ package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -10,9 +9,6 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sys/unix"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 // logTail is how much of what etcd complains of is kept, bytes.
@@ -64,25 +60,15 @@ func (l *serverLog) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 		}
 	}
 	select {
-	case l.fatal <- blame(err):
+	case l.fatal <- err:
 	default: // the first one is the reason
 	}
 	runtime.Goexit()
 }
 
-// blame says that the snapshot is at fault, unless the machine is.
-func blame(err error) error {
-	for _, passing := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EROFS, unix.EFBIG} {
-		if errors.Is(err, passing) {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: %w", snapshot.ErrDamaged, err)
-}
-
 // guard runs a piece of etcd's code, which can be neither interrupted nor trusted to return an error. It is left behind
-// when ctx ends.
-func (l *serverLog) guard(ctx context.Context, f func() error) error {
+// when ctx ends. fault is what it says of the snapshot when that code gives up.
+func (l *serverLog) guard(ctx context.Context, fault error, f func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -94,7 +80,7 @@ func (l *serverLog) guard(ctx context.Context, f func() error) error {
 				if err == nil {
 					err = fmt.Errorf("%v", r)
 				}
-				done <- blame(fmt.Errorf("etcd panicked: %w", err))
+				done <- blame(fault, fmt.Errorf("etcd panicked: %w", err))
 			}
 		}()
 		done <- f()
@@ -103,7 +89,7 @@ func (l *serverLog) guard(ctx context.Context, f func() error) error {
 	case err := <-done:
 		return err
 	case err := <-l.fatal:
-		return err
+		return blame(fault, err)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -37,11 +37,14 @@ type Child struct {
 }
 
 // Start does one drill in a child process and returns when that is gone, and the scratch directory with it. ctx bounds it; a
-// child that is told to end has two seconds for it. Without enough room the error wraps ErrSkipped and, but for a database of
-// very many small keys, nothing is begun. Errors wrap snapshot.ErrDamaged where the snapshot is at fault, also when the restored
-// etcd holds something else than it, and snapshot.ErrLowSpace where the disk was filled meanwhile. That the child crashed or
-// was killed is neither.
+// child that is told to end has two seconds for it. What drills that died have left in Scratch goes first. Without enough room
+// the error wraps ErrSkipped and, but for a database of very many small keys, nothing is begun. Errors wrap snapshot.ErrDamaged
+// where the archive is at fault; ErrStart or ErrContents where it is whole and no etcd comes of it that holds the same;
+// snapshot.ErrLowSpace or the system's own where the disk was filled or failed meanwhile. That the child crashed or was killed
+// is none of these.
 func Start(ctx context.Context, c Child) (r Result, err error) {
+	// What others have left and we may not remove is theirs, and our trouble only where there is no room beside it.
+	_, left := RemoveLeftovers(c.Scratch)
 	info, err := c.File.Stat()
 	if err != nil {
 		return r, err
@@ -50,9 +53,9 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	need := Needs(archive.Manifest.RawSize)
-	if err := Enough(c.Scratch, c.MinFree, need); err != nil {
-		return r, err
+	need := needs(archive.Manifest.RawSize)
+	if err := enough(c.Scratch, c.MinFree, need); err != nil {
+		return r, errors.Join(err, left)
 	}
 	s, err := newScratch(c.Scratch.Path())
 	if err != nil {
@@ -63,7 +66,7 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 }
 
 // run starts the child and waits for it.
-func (c Child) run(ctx context.Context, s *scratch, need Room) (Result, error) {
+func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
 	cmd.Dir = s.path
 	cmd.Env = environment(s.path, need)
@@ -97,8 +100,8 @@ func (c Child) run(ctx context.Context, s *scratch, need Room) (Result, error) {
 
 // environment is all that a child gets to know: no secret of ours, and none of the ETCD_ variables, from which a server takes
 // settings. One processor is enough; limits make Go collect garbage in time, and bound nothing.
-func environment(dir string, need Room) []string {
-	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.Memory, 10), "GOTRACEBACK=single"}
+func environment(dir string, need room) []string {
+	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.memory, 10), "GOTRACEBACK=single"}
 }
 
 func crash(err error, reason string) error {

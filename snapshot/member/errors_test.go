@@ -2,6 +2,7 @@ package member_test
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ func TestRefusalsWithoutTLS(t *testing.T) {
 			for _, r := range []refusal{
 				{"down", at(here, closedPort(t)), []string{"connection refused", "is etcd running"}},
 				{"https to http", overTLS, []string{"plain http", "leave --cacert"}},
+				{"https:// to http", at(here, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"plain http", "write http://, or HOST:PORT alone"}},
 				{"https to http, reset", at(overTLS, resettingPort(t)), []string{"plain http", "leave --cacert"}},
 				{"silent", impatient, []string{"no answer in time"}},
 				{"silent with TLS", withCA(impatient, stranger.CACert), []string{"no answer in time"}},
@@ -51,14 +53,17 @@ func TestRefusalsWithTLS(t *testing.T) {
 			here := mutual(c)
 			stranger, err := etcdtest.NewAuthority(t.TempDir())
 			must(t, err)
+			namesake, err := etcdtest.NewAuthority(filepath.Join(t.TempDir(), filepath.Base(c.PKI.Dir)))
+			must(t, err)
 			expired, err := c.PKI.IssueExpired()
 			must(t, err)
 			for _, r := range []refusal{
-				{"http to https", plain(c), []string{"may want https (--cacert, --cert, --key)"}},
+				{"http to https", plain(c), []string{"it speaks TLS, and not plain http", "give --cacert, and --cert and --key"}},
 				{"unknown CA of the server", withCA(here, stranger.CACert), []string{"signed by unknown authority", "--cacert is not the CA"}},
 				{"no client certificate", withPair(here, etcdtest.KeyPair{}), []string{"client certificate", "--cert and --key"}},
 				{"expired client certificate", withPair(here, expired), []string{"--cert", "expired"}},
 				{"client certificate of another CA", withPair(here, stranger.Client), []string{"--cert", "CA"}},
+				{"and of the same name", withPair(here, namesake.Client), []string{"--cert", "CA"}},
 				{"address that is not in the certificate", at(here, elsewhere(t, c.Members[0].Endpoint)), []string{"certificate is valid for 127.0.0.1", "does not name this endpoint"}},
 			} {
 				r.demand(t)

@@ -20,6 +20,8 @@ func hint(text string) string {
 		text = "handshake failed: EOF"
 	}
 	for _, h := range []struct{ piece, hint string }{
+		{errWantsTLS.Error(), "give --cacert, and --cert and --key where it asks for a client certificate"},
+		{"looked like an HTTP/1.1 header", "that is not etcd's client port, which is 2379 as a rule"},
 		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
 		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},
 		{"certificate has expired or is not yet valid", "renew etcd's server certificate, or set the clock"},
@@ -30,10 +32,10 @@ func hint(text string) string {
 		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
 		{"tls: bad certificate", "etcd wants --cert and --key, of a client certificate that its CA signed and that has not expired"},
 		{"connection refused", "is etcd running and listening there?"},
-		{"error reading server preface", "etcd closed the connection: it may want https (--cacert, --cert, --key)"},
+		{"error reading server preface", "etcd closed the connection: has it ended?"},
 		{"error reading from server", "the connection broke: has etcd ended?"},
-		{"connection reset by peer", "etcd closed the connection: it may want https (--cacert, --cert, --key), or has ended"},
-		{"broken pipe", "etcd closed the connection: it may want https (--cacert, --cert, --key), or has ended"},
+		{"connection reset by peer", "etcd closed the connection: has it ended?"},
+		{"broken pipe", "etcd closed the connection: has it ended?"},
 		{"authentication failed", "wrong --user or password"},
 		{"user name is empty", "etcd has authentication enabled: give --user and --password-file"},
 		{"not supported for learner", "the member is a learner: give --endpoints of a voting member"},
@@ -50,8 +52,22 @@ func hint(text string) string {
 	return ""
 }
 
+// explain is the function of that name, with hints that fit what is given.
+func (c Config) explain(err error) error {
+	e := explain(err)
+	if c.Cert != "" {
+		// A client keeps back a certificate of none of the CAs that the server names, which then misses one.
+		e.text = strings.Replace(e.text, "etcd asks for a client certificate: give --cert and --key",
+			"etcd does not trust the CA of --cert", 1)
+	}
+	if !c.secure() {
+		e.text = strings.Replace(e.text, "leave --cacert and --cert out", "write http://, or HOST:PORT alone", 1)
+	}
+	return e
+}
+
 // explain makes one readable line of a client error and says what to look at.
-func explain(err error) error {
+func explain(err error) *callError {
 	text := rpctypes.ErrorDesc(err)
 	// gRPC nests: connection error: desc = "transport: ...".
 	if _, inner, ok := strings.Cut(text, `desc = "`); ok {

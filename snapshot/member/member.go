@@ -54,7 +54,7 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 			err := m.Close()
 			if m.source.ClusterID != first.source.ClusterID {
 				err = errors.Join(fmt.Errorf("%w: %s is of %s, %s of %s: give --endpoints of one cluster",
-					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID))
+					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID), err)
 			}
 			if err != nil {
 				return nil, errors.Join(err, first.Close())
@@ -95,11 +95,11 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 	}
 	client, err := clientv3.New(cfg) // logs in when there is a user
 	if err != nil {
-		return nil, explain(clarify(ctx, url, cfg.TLS, err))
+		return nil, c.explain(clarify(ctx, url, cfg.TLS, err))
 	}
 	m := &Member{endpoint: url, client: client, end: end}
 	if err := m.describe(ctx); err != nil {
-		return nil, errors.Join(explain(clarify(ctx, url, cfg.TLS, err)), client.Close())
+		return nil, errors.Join(c.explain(clarify(ctx, url, cfg.TLS, err)), client.Close())
 	}
 	return m, nil
 }
@@ -164,14 +164,6 @@ func (m *Member) Leader() bool { return m.leader != 0 && m.leader == m.source.Me
 // DBSize is the size of the member's database file, bytes.
 func (m *Member) DBSize() int64 { return m.dbSize }
 
-// Snapshotable tells whether the member's data may be relied on; a learner's is refused with ErrLearner.
-func (m *Member) Snapshotable() error {
-	if m.learner {
-		return fmt.Errorf("%w: its data may lie behind: give --endpoints of a voting member", ErrLearner)
-	}
-	return nil
-}
-
 // Close ends the connection.
 func (m *Member) Close() error {
 	defer m.end()
@@ -181,10 +173,10 @@ func (m *Member) Close() error {
 	return nil
 }
 
-// Stream implements snapshot.Streamer; it fails where Snapshotable does.
+// Stream implements snapshot.Streamer. A learner's data can't be relied on and is refused with ErrLearner.
 func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) error {
-	if err := m.Snapshotable(); err != nil {
-		return err
+	if m.learner {
+		return fmt.Errorf("%w: its data may lie behind: give --endpoints of a voting member", ErrLearner)
 	}
 	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}, grpc.ForceCodecV2(newSnapshotCodec()))
 	if err != nil {

@@ -42,9 +42,6 @@ func wantLearner(t *testing.T, cfg member.Config) {
 	m, err := member.Connect(t.Context(), cfg)
 	if err == nil {
 		defer func() { must(t, m.Close()) }()
-		if err := m.Snapshotable(); !errors.Is(err, member.ErrLearner) {
-			t.Errorf("Snapshotable of a learner: %v", err)
-		}
 		_, err = download(t.Context(), m)
 	}
 	t.Log(err)
@@ -161,9 +158,13 @@ func TestNoSpaceAlarm(t *testing.T) {
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {
 			c := etcdtest.Run(t, etcdtest.Options{Version: version, QuotaBytes: 1 << 20, UnsafeNoFsync: true})
-			_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 8 << 20, Seed: 3})
+			// etcd looks at the size of what it has committed, which it does ten times a second.
+			var err error
+			for seed := uint64(0); err == nil && seed < 50; seed++ {
+				_, err = etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 8 << 20, Seed: seed})
+			}
 			if err == nil || !strings.Contains(err.Error(), "space exceeded") {
-				t.Fatalf("8 MiB into a quota of 1 MiB: %v", err)
+				t.Fatalf("400 MiB into a quota of 1 MiB: %v", err)
 			}
 			m := connect(t, plain(c))
 			if s := m.Source(); !slices.Equal(s.Alarms, []string{"NOSPACE"}) || !s.Healthy {

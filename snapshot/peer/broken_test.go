@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,5 +255,56 @@ func TestServeEnds(t *testing.T) {
 	cancel()
 	if err := peer.Serve(ctx, listen(t, "127.0.0.1:0"), server(pki), offer([]byte("x")), nil); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that has ended: %v", err)
+	}
+}
+
+// failing is a disk that gives its bytes up to the place where it is broken, once they are to be given away.
+type failing struct {
+	io.ReaderAt
+	from   int64
+	broken *atomic.Bool
+}
+
+var errDisk = errors.New("input/output error")
+
+func (f failing) ReadAt(p []byte, off int64) (int, error) {
+	if f.broken.Load() && off >= f.from {
+		return 0, errDisk
+	}
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// A disk that fails while the snapshot is given away is told on this side too, for one range and for several.
+func TestDiskFails(t *testing.T) {
+	pki := newPKI(t)
+	data := noise(4 << 20)
+	disk := failing{bytes.NewReader(data), 1 << 20, new(atomic.Bool)}
+	b := serve(t, server(pki), peer.Offer{Name: name, Archive: disk, Size: int64(len(data))})
+	config, err := pki.TLSConfig()
+	must(t, err)
+	c := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	_, err = dial(t, client(pki), b.addr).Offer(t.Context()) // it has read all for its digest
+	must(t, err)
+	disk.broken.Store(true)
+	for _, ranges := range []string{"", "bytes=0-99,1000000-3000000"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+b.addr+"/"+name, nil)
+		must(t, err)
+		if ranges != "" {
+			r.Header.Set("Range", ranges)
+		}
+		res, err := c.Do(r)
+		must(t, err)
+		if n, err := io.Copy(io.Discard, res.Body); err == nil {
+			t.Errorf("ranges %q: all %d bytes of an answer from a broken disk", ranges, n)
+		}
+		must(t, res.Body.Close())
+		want := http.StatusOK
+		if ranges != "" {
+			want = http.StatusPartialContent
+		}
+		e := b.told(t, "the answer is told", func(e peer.Event) bool { return e.Status == want && e.Path == "/"+name })
+		if !errors.Is(e.Err, errDisk) || !strings.Contains(e.Err.Error(), name) {
+			t.Errorf("ranges %q: %v, want the disk's error", ranges, e.Err)
+		}
 	}
 }

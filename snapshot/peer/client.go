@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
 )
 
 const (
@@ -146,27 +147,14 @@ func (c *Client) get(ctx context.Context, path string, header http.Header) (*htt
 	return res, nil
 }
 
-// alertWait is how long a server that took the handshake may be silent before it counts as content.
-const alertWait = 500 * time.Millisecond
-
-// clarify gives the server's own word for why it does not want the connection, or else err. With TLS 1.3 the client is done
-// with the handshake before the server has looked at its certificate; who writes on finds a broken connection as often as
-// the alert. Who only reads always finds the alert.
+// clarify gives the server's own word for why it does not want the connection, or else err, which is a broken connection as
+// often as not.
 func (c *Client) clarify(ctx context.Context, err error) error {
 	if ctx.Err() != nil || kindOf(err) != nil {
 		return err
 	}
-	conn, dialErr := (&tls.Dialer{Config: c.tls}).DialContext(ctx, "tcp", c.peer)
-	if dialErr != nil {
-		return err
-	}
-	defer conn.Close()
-	if conn.SetReadDeadline(time.Now().Add(alertWait)) != nil {
-		return err
-	}
-	_, readErr := conn.Read(make([]byte, 1))
-	if op := new(net.OpError); errors.As(readErr, &op) && op.Op == "remote error" { // crypto/tls's name for an alert
-		return op
+	if alert := member.Alert(ctx, c.peer, c.tls); alert != nil {
+		return alert
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -32,7 +33,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.tell(e)
 }
 
-func (s *server) route(w http.ResponseWriter, r *http.Request) {
+func (s *server) route(w *renewing, r *http.Request) {
 	known := r.RequestURI == "/" || r.RequestURI == "/"+url.PathEscape(s.Name)
 	switch {
 	case !known:
@@ -46,8 +47,27 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("ETag", etag(s.remote))
-		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(s.Archive, 0, s.Size))
+		archive := &remembering{ReaderAt: s.Archive}
+		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(archive, 0, s.Size))
+		if err := archive.err.Load(); err != nil {
+			w.err = fmt.Errorf("read %s: %w", s.Name, *err)
+		}
 	}
+}
+
+// remembering keeps the error of a disk that fails, of which http.ServeContent tells nobody. For several ranges it reads in
+// a goroutine that may outlast it.
+type remembering struct {
+	io.ReaderAt
+	err atomic.Pointer[error]
+}
+
+func (r *remembering) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
 }
 
 func etag(r Remote) string { return `"` + r.SHA256 + `"` }

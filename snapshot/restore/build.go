@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
@@ -16,14 +17,14 @@ import (
 // Run builds the data directory in a staging directory and puts it in its place. After an error everything is as it was
 // before, but for an error that says otherwise.
 func (p *Plan) Run(ctx context.Context) (err error) {
-	data, err := newStage(p.data.parent(), filepath.Base(p.data.swap))
+	data, err := newStage(ctx, p.data.parent(), filepath.Base(p.data.swap))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.discard()) }()
 	wal := &stage{}
 	if p.WALDir != "" {
-		if wal, err = newStage(p.wal.parent(), filepath.Base(p.wal.swap)); err != nil {
+		if wal, err = newStage(ctx, p.wal.parent(), filepath.Base(p.wal.swap)); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, wal.discard()) }()
@@ -86,6 +87,7 @@ func (p *Plan) build(data, wal *stage) error {
 func run(c etcdutl.RestoreConfig, proven bool) error {
 	ended, failed := make(chan error, 1), make(fatal, 1)
 	go func() {
+		debug.SetPanicOnFault(true) // a disk that fails under a mapping; holds for this goroutine only
 		defer func() {
 			if r := recover(); r != nil {
 				ended <- gaveUp(r, proven)

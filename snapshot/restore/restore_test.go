@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
@@ -171,4 +173,20 @@ func TestRenamesAreUndone(t *testing.T) {
 	wantNames(t, path("b"), "old")
 	refused(t, "no partner", exchangeSlowly(path("b"), path("gone")), unix.ENOENT)
 	wantNames(t, path("b"), "old")
+}
+
+// A mapping whose file ends too early faults as one on a disk that fails does: that ends the restore, not the process.
+func TestFaultUnderTheMapping(t *testing.T) {
+	dir := t.TempDir()
+	good := database(t, 3)
+	must(t, os.WriteFile(dir+"/db", good[:3*4096], 0o600))
+	one, err := Identity{Name: "a"}.cluster(nil)
+	must(t, err)
+	err = run(etcdutl.RestoreConfig{
+		SnapshotPath: dir + "/db", SkipHashCheck: true, Name: one.Name, InitialCluster: one.Initial(),
+		InitialClusterToken: "token", PeerURLs: one.URLs(), OutputDataDir: dir + "/data",
+	}, true)
+	if err == nil || !strings.Contains(err.Error(), "etcd's library gave up: ") {
+		t.Errorf("%v, want that the library gave up", err)
+	}
 }

@@ -1,12 +1,15 @@
 package restore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,6 +20,9 @@ const (
 	stageNew  = "new"
 )
 
+// lockTimeout bounds the wait for another restore beside this one, which may have a large tree to remove.
+const lockTimeout = time.Minute
+
 // stage is a directory beside the target in which its replacement is built.
 type stage struct {
 	dir  string
@@ -24,9 +30,9 @@ type stage struct {
 }
 
 // newStage makes a staging directory in parent for the target called base, and clears those of restores that died.
-func newStage(parent, base string) (s *stage, err error) {
+func newStage(ctx context.Context, parent, base string) (s *stage, err error) {
 	// Under the parent's lock nobody sees a staging directory before its own lock is held.
-	err = locked(parent, func() error {
+	err = locked(ctx, parent, lockTimeout, func() error {
 		if err := sweep(parent, base); err != nil {
 			return err
 		}
@@ -34,14 +40,23 @@ func newStage(parent, base string) (s *stage, err error) {
 		if err != nil {
 			return err
 		}
-		s = &stage{dir: dir}
-		if s.mark, err = os.OpenFile(filepath.Join(dir, stageMark), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
-			return errors.Join(err, os.Remove(dir))
-		}
-		return unix.Flock(int(s.mark.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		s, err = mark(dir, unix.Flock)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make a staging directory in %s: %w", parent, err)
+	}
+	return s, nil
+}
+
+// mark makes a staging directory of an empty one. After an error that is gone.
+func mark(dir string, lock func(fd, how int) error) (s *stage, err error) {
+	s = &stage{dir: dir}
+	if s.mark, err = os.OpenFile(filepath.Join(dir, stageMark), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	if err := lock(int(s.mark.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", s.mark.Name(), err), s.discard())
 	}
 	return s, nil
 }
@@ -104,14 +119,28 @@ func escapeGlob(text string) string {
 }
 
 // locked runs change while no other restore makes or removes staging directories in dir.
-func locked(dir string, change func() error) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+func locked(ctx context.Context, dir string, timeout time.Duration, change func() error) (err error) {
+	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
+	patient, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err = lock.TryLockContext(patient, 20*time.Millisecond)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s has held the lock of %s for %s: wait until it has ended, or end it", lockHolder(dir), dir, timeout)
+	case err != nil:
 		return fmt.Errorf("lock: %w", err)
 	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	return change()
+}
+
+func lockHolder(dir string) string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return "another process"
+	}
+	defer f.Close()
+	return holder(f)
 }

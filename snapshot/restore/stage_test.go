@@ -1,12 +1,15 @@
 package restore
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,19 +18,19 @@ import (
 // only has such a name stays.
 func TestSweep(t *testing.T) {
 	parent := t.TempDir()
-	living, err := newStage(parent, "data")
+	living, err := newStage(t.Context(), parent, "data")
 	must(t, err)
-	dead, err := newStage(parent, "data")
+	dead, err := newStage(t.Context(), parent, "data")
 	must(t, err)
 	must(t, os.MkdirAll(dead.path()+"/member/wal", 0o700))
 	must(t, dead.mark.Close())
-	other, err := newStage(parent, "data2")
+	other, err := newStage(t.Context(), parent, "data2")
 	must(t, err)
 	must(t, other.mark.Close())
 	for _, name := range []string{"data.restore-1", "data.restore-2/mine", "data.restore-me", "data.restore-3.old"} {
 		must(t, os.MkdirAll(filepath.Join(parent, name), 0o700))
 	}
-	next, err := newStage(parent, "data")
+	next, err := newStage(t.Context(), parent, "data")
 	must(t, err)
 	for path, want := range map[string]bool{
 		living.dir: true, dead.dir: false, other.dir: true, next.dir: true, parent + "/data.restore-1": false,
@@ -41,15 +44,52 @@ func TestSweep(t *testing.T) {
 	must(t, living.discard())
 
 	// Names are no patterns.
-	strange, err := newStage(parent, `a[*?\]b`)
+	strange, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
 	must(t, strange.mark.Close())
-	again, err := newStage(parent, `a[*?\]b`)
+	again, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
 	must(t, again.discard())
 	if left, err := filepath.Glob(parent + `/a\[*`); err != nil || len(left) > 0 {
 		t.Errorf("left: %s (%v)", left, err)
 	}
+}
+
+// Another restore in the same directory is waited for, neither for ever nor after the end.
+func TestStageWaitsForTheLock(t *testing.T) {
+	parent := t.TempDir()
+	f, err := os.Open(parent)
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	errStop := errors.New("SIGTERM")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := time.AfterFunc(50*time.Millisecond, func() { cancel(errStop) })
+	defer stop.Stop()
+	_, err = newStage(ctx, parent, "data")
+	refused(t, "stopped", err, errStop, parent)
+
+	err = locked(t.Context(), parent, 50*time.Millisecond, func() error { return errors.New("ran without the lock") })
+	want := "process " + strconv.Itoa(os.Getpid()) + " (restore.test) has held the lock of " + parent + " for 50ms: wait until it has ended, or end it"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	must(t, f.Close())
+	s, err := newStage(t.Context(), parent, "data")
+	must(t, err)
+	must(t, s.discard())
+	wantNames(t, parent, "")
+}
+
+// A staging directory that can't be locked, as on a file system without locks, is not left behind.
+func TestStageWithoutLocks(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "data.restore-1")
+	must(t, os.Mkdir(dir, 0o700))
+	before := names(t, "/proc/self/fd")
+	_, err := mark(dir, func(int, int) error { return unix.ENOLCK })
+	refused(t, "lock", err, unix.ENOLCK, dir)
+	wantNames(t, parent, "")
+	wantNames(t, "/proc/self/fd", before)
 }
 
 // A process that has the database locked, as etcd has, is named; when it is gone the directory is free. Nothing is done to

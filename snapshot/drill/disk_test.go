@@ -1,0 +1,106 @@
+package drill_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
+)
+
+// onTmpfs moves the drills to a small disk of their own.
+func (b *bench) onTmpfs(t *testing.T, bytes int64) (disk string) {
+	t.Helper()
+	disk = t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
+		t.Fatalf("mount a tmpfs: %v: run this test as root, or under unshare -rm", err)
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(disk, 0)) })
+	b.dir = filepath.Join(disk, "drills")
+	must(t, os.Mkdir(b.dir, 0o700))
+	b.Scratch = snapshot.NewDir(b.dir)
+	return disk
+}
+
+// fill leaves nothing of a disk.
+func fill(t *testing.T, disk string) {
+	t.Helper()
+	free, err := snapshot.NewDir(disk).Free()
+	must(t, err)
+	f, err := os.Create(filepath.Join(disk, "full"))
+	must(t, err)
+	must(t, unix.Fallocate(int(f.Fd()), 0, 0, free))
+	must(t, f.Close())
+}
+
+// A disk that others fill while a drill runs says nothing against the snapshot, and is told as what it is.
+func TestDiskFills(t *testing.T) {
+	archive := small(t)
+	for _, c := range []struct {
+		at      drill.Stage
+		minFree int64
+		want    error
+	}{
+		{drill.StageUnpack, 1, snapshot.ErrLowSpace},
+		{drill.StageUnpack, 0, unix.ENOSPC},
+		{drill.StageRestore, 0, unix.ENOSPC},
+		{drill.StageBoot, 0, unix.ENOSPC},
+	} {
+		b := newBench(t, archive)
+		disk := b.onTmpfs(t, 256<<20)
+		b.MinFree = c.minFree
+		b.at(t, func(int) { fill(t, disk) }, c.at)
+		_, err := b.start(t)
+		if !errors.Is(err, c.want) || errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("%s: got %v, want %v", c.at, err, c.want)
+		}
+	}
+}
+
+// What a drill that died has left on a disk is gone before the next one looks for room there; what can't be removed is told
+// when there is too little.
+func TestLeftoversMakeRoom(t *testing.T) {
+	b := newBench(t, small(t))
+	disk := b.onTmpfs(t, 256<<20)
+	left := filepath.Join(b.dir, snapshot.ScratchPrefix+"1")
+	must(t, os.Mkdir(left, 0o700))
+	fill(t, disk)
+	must(t, os.Rename(filepath.Join(disk, "full"), filepath.Join(left, "snapshot.db")))
+	r, err := b.start(t)
+	if err != nil || r.Keys != 20 {
+		t.Errorf("%+v, %v", r, err)
+	}
+
+	must(t, os.MkdirAll(filepath.Join(left, "lock"), 0o700)) // no file to lock
+	b.dir = t.TempDir()                                      // b.start wants it empty
+	b.MinFree = math.MaxInt64 / 2
+	_, err = b.start(t)
+	wantError(t, err, drill.ErrSkipped, "--min-free keeps")
+	wantError(t, err, drill.ErrSkipped, "remove leftovers of a drill: open "+left)
+	b.MinFree = 0
+	if _, err := b.start(t); err != nil {
+		t.Errorf("with room beside them: %v", err)
+	}
+}
+
+// A link in a directory that a stranger has made leads nowhere.
+func TestLeftoversOfAStranger(t *testing.T) {
+	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "target")
+	left := filepath.Join(dir, snapshot.ScratchPrefix+"1")
+	must(t, os.Mkdir(left, 0o700))
+	must(t, os.Symlink(target, filepath.Join(left, "lock")))
+	removed, err := drill.RemoveLeftovers(snapshot.NewDir(dir))
+	if len(removed) != 0 || err == nil || !strings.Contains(err.Error(), left) {
+		t.Errorf("removed %v: %v", removed, err)
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the link led to: %v", err)
+	}
+}
