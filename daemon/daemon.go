@@ -77,6 +77,7 @@ type Daemon struct {
 	urgent  chan struct{}    // the newest snapshot did not come back whole in its drill
 	found   chan struct{}    // damage was found
 	damages []metrics.Damage // as they were kept last
+	unkept  bool             // the last word of them could not be read or written
 	taken   chan struct{}    // a snapshot was taken, for who waits for the first
 	passed  chan struct{}    // closed when the first pass of the mirror has ended
 	beats   chan bool        // how the last cycle ended, until that is sent

@@ -13,10 +13,13 @@ import (
 // damageLoop keeps for the next process which copies were found damaged, whoever found it, and reads the file that was put in the
 // place of a damaged one: that it is another does not make it whole.
 func (d *Daemon) damageLoop(ctx context.Context) {
+	unread := map[string]time.Time{} // files that could not be read, and when
 	for ctx.Err() == nil {
 		for _, x := range d.Recorder.Damages() {
-			if x.Changed && x.Place == metrics.Local {
-				d.proveAgain(ctx, x.Name)
+			if x.Changed && x.Place == metrics.Local && d.Prove != nil && d.clock().Sub(unread[x.Name]).Abs() >= maxPause {
+				if !d.proveAgain(ctx, x.Name) {
+					unread[x.Name] = d.clock()
+				}
 			}
 		}
 		d.keepDamages()
@@ -28,20 +31,23 @@ func (d *Daemon) damageLoop(ctx context.Context) {
 	}
 }
 
-func (d *Daemon) proveAgain(ctx context.Context, name string) {
-	if d.Prove == nil {
-		return
-	}
+// proveAgain comes to a verdict, or returns false if the file can't be read. What changes while it is being read is yet another.
+func (d *Daemon) proveAgain(ctx context.Context, name string) bool {
+	began := d.clock()
 	log := d.Log.WithField("snapshot", name)
 	switch err := d.Prove(ctx, name); {
 	case err == nil:
 		log.Info("the file in the place of a damaged one is whole")
 		d.Recorder.Whole(metrics.Local, name)
 	case ctx.Err() != nil || errors.Is(err, snapshot.ErrNotFound): // it is gone, which is told by the next look
-	default:
+	case errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat):
 		log.WithError(err).Error("the file in the place of a damaged one is no better")
-		d.Recorder.Damaged(metrics.Local, d.clock(), name, err.Error())
+		d.Recorder.Damaged(metrics.Local, began, name, err.Error())
+	default:
+		log.WithError(err).Error("the file in the place of a damaged one can't be read")
+		return false
 	}
+	return true
 }
 
 // foundDamage lets the next process know at once, for a crash may come before the next look.
@@ -60,6 +66,7 @@ func (d *Daemon) recallDamages() {
 	all, err := d.Damages.Read()
 	if err != nil {
 		d.Log.WithError(err).Warn("which snapshots were found damaged before this start is not known")
+		d.unkept = true // it is written anew
 	}
 	now := d.clock()
 	for _, x := range all {
@@ -73,15 +80,25 @@ func (d *Daemon) recallDamages() {
 
 // keepDamages leaves word for the next process where there is news.
 func (d *Daemon) keepDamages() {
+	if d.Damages.Keep == nil {
+		return
+	}
 	all := d.Recorder.Damages()
+	if d.Mirror == nil { // of a bucket that is not looked at nothing is known, and nothing is forgotten
+		all = append(all, slices.DeleteFunc(slices.Clone(d.damages), func(x metrics.Damage) bool { return x.Place != metrics.S3 })...)
+	}
 	same := func(a, b metrics.Damage) bool {
 		return a.Name == b.Name && a.Place == b.Place && a.At.Equal(b.At) && a.Message == b.Message
 	}
-	if d.Damages.Keep == nil || slices.EqualFunc(all, d.damages, same) {
+	if slices.EqualFunc(all, d.damages, same) && !d.unkept {
 		return
 	}
-	d.damages = all
-	if err := d.Damages.Keep(all); err != nil {
-		d.Log.WithError(err).Warn("keeping which snapshots are damaged failed; after a restart it has to be found anew")
+	if err := d.Damages.Keep(append([]metrics.Damage{}, all...)); err != nil {
+		if !d.unkept {
+			d.Log.WithError(err).Warn("keeping which snapshots are damaged failed; after a restart it has to be found anew")
+		}
+		d.unkept = true
+		return
 	}
+	d.damages, d.unkept = all, false
 }

@@ -43,6 +43,7 @@ type DrillReport struct {
 type drills struct {
 	last     DrillReport
 	next     time.Time // when the next one begins
+	asked    time.Time // when a snapshot was asked for in place of a bad one last
 	failures int       // in a row, with those that were left out
 	fresh    bool      // there is no snapshot yet
 }
@@ -52,13 +53,16 @@ func (r DrillReport) whole() bool {
 	return r.Error == "" || r.Name != "" && (r.Reason == metrics.Start || r.Reason == metrics.Contents)
 }
 
+// began is when it did: a file that was replaced since is another one.
+func (r DrillReport) began() time.Time { return r.At.Add(-r.Took) }
+
 // recordDrill tells of a drill and of the verification it begins with, where that came to a verdict.
 func (d *Daemon) recordDrill(r DrillReport) {
 	switch {
 	case r.whole():
 		d.Recorder.Verified(r.At, r.Name, r.Verify)
 	case r.Reason == metrics.Damaged:
-		d.Recorder.Failed(metrics.Verify, r.At, r.Name, r.Reason, r.Error)
+		d.Recorder.Failed(metrics.Verify, r.began(), r.Name, r.Reason, r.Error)
 	}
 	if r.Error != "" {
 		d.Recorder.Failed(metrics.Drill, r.At, r.Name, r.Reason, r.Error)
@@ -73,12 +77,17 @@ func (d *Daemon) scheduleDrill(due time.Time) {
 	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
 }
 
-// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better. The pauses between
-// drills keep a disk that damages each of them from making it a storm.
+// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better; once an hour at most,
+// for the bad one may be pruned for it, and then the next drill comes at once too.
 func (d *Daemon) replaceBad(r DrillReport) {
 	if r.Reason != metrics.Damaged && r.Reason != metrics.Contents || d.hasNewer(r.Name) {
 		return
 	}
+	now := d.clock()
+	if now.Sub(d.drills.asked).Abs() < firstDrillPause {
+		return
+	}
+	d.drills.asked = now
 	select {
 	case d.urgent <- struct{}{}:
 	default: // asked for already

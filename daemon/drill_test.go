@@ -12,6 +12,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -159,15 +160,15 @@ func TestDrillThatFindsDamage(t *testing.T) {
 			told := slices.DeleteFunc(e.heard, func(s string) bool {
 				return !strings.HasPrefix(s, "failed ") && !strings.HasPrefix(s, "verified ")
 			})
-			line := func(k metrics.Kind) string {
-				return fmt.Sprintf("failed %s 1s %q %s %s", k, x.Name.String(), reason, errNotWhole)
+			line := func(k metrics.Kind, at time.Duration) string {
+				return fmt.Sprintf("failed %s %s %q %s %s", k, at, x.Name.String(), reason, errNotWhole)
 			}
-			want := []string{line(metrics.Drill)}
+			want := []string{line(metrics.Drill, time.Second)}
 			switch verified {
-			case "failed":
-				want = []string{line(metrics.Verify), line(metrics.Drill)}
+			case "failed": // as of the moment when reading it began
+				want = slices.Insert(want, 0, line(metrics.Verify, 0))
 			case "verified":
-				want = []string{"verified 1s " + x.Name.String() + " 0s", line(metrics.Drill)}
+				want = slices.Insert(want, 0, "verified 1s "+x.Name.String()+" 0s")
 			}
 			if !slices.Equal(told, want) {
 				t.Errorf("%s: heard %q, want %q", reason, told, want)
@@ -222,6 +223,23 @@ func TestDamageOfAnOldOneBringsNoSnapshot(t *testing.T) {
 			b.wantRuns(time.Hour, 2*time.Hour)
 		})
 	}
+}
+
+// Where each new one is bad as well, and the policy prunes the bad one for it, there is one an hour and no storm.
+func TestDamageBringsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@daily")
+		b.opts.Policy = retention.Policy{Last: 1}
+		b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return metrics.Damaged }
+		d := newDrills(b, "@weekly")
+		d.end = func(int) error { return errNotWhole }
+		b.runFor(3*time.Hour - time.Minute)
+		// A drill of each snapshot, and another after an hour and after two: both ask for one more.
+		b.closing(3)
+		if len(d.begun) > 5 {
+			t.Errorf("drills began at %v", d.begun)
+		}
+	})
 }
 
 // A note that can't be read costs a drill, not the daemon.

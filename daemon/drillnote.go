@@ -83,8 +83,8 @@ func (d *Daemon) keepDrill(r DrillReport) {
 	}
 }
 
-// lies tells whether the copy that was drilled at that time is there still, as far as that is known: of a bucket it is not.
-func (d *Daemon) lies(name string, drilled time.Time) bool {
+// lies tells whether the copy whose drill began at that time is there still, as far as that is known: of a bucket it is not.
+func (d *Daemon) lies(name string, began time.Time) bool {
 	if !d.Drill.Here {
 		return true
 	}
@@ -92,13 +92,13 @@ func (d *Daemon) lies(name string, drilled time.Time) bool {
 	if err != nil {
 		return true // the next run has more to say of that
 	}
-	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == name && !e.Modified.After(drilled) })
+	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.String() == name && !e.Modified.After(began) })
 }
 
 // gone tells, once, that the snapshot of a failed drill is no longer there, or is another copy: then nothing is known of those that are.
 func (d *Daemon) gone() bool {
 	last := &d.drills.last
-	if last.Error == "" || last.Name == "" || d.lies(last.Name, last.At) {
+	if last.Error == "" || last.Name == "" || d.lies(last.Name, last.began()) {
 		return false
 	}
 	last.Name = ""

@@ -119,15 +119,17 @@ func (s *state) mend(c copyOf) {
 	}
 }
 
-// found notes damage that no verification run has found. What is known already is no news.
-func (s *state) found(p Place, at time.Time, name, message string) {
+// found notes damage that no verification run has found. What is known already is no news, but for a copy that has changed since.
+func (s *state) found(p Place, at, now time.Time, name, message string) {
 	c := copyOf{name, p}
 	message = oneLine(message)
-	f, known := s.broken[c]
-	if known && at.After(f.at) {
-		s.broken[c] = finding{at, message}
+	if f, known := s.broken[c]; known {
+		if s.replaced(c, f.at) && at.After(f.at) {
+			s.broken[c] = finding{s.notOfTheFuture(c, at, now), message}
+		}
+		return
 	}
-	if known || s.outdated(c, at) {
+	if s.outdated(c, at) {
 		return
 	}
 	if p == s.proves {
@@ -136,6 +138,17 @@ func (s *state) found(p Place, at time.Time, name, message string) {
 		s.broken[c] = finding{at, message}
 	}
 	s.remember(problem{At: at, Place: p, Name: name, Reason: Damaged, Message: message})
+}
+
+// notOfTheFuture is at, or when the copy that lies there came to be, if a wrong clock has dated that after now: it would count as
+// changed for as long.
+func (s *state) notOfTheFuture(c copyOf, at, now time.Time) time.Time {
+	for _, x := range s.stock[c.place] {
+		if x.Name == c.name && x.Modified.After(now) {
+			return x.Modified
+		}
+	}
+	return at
 }
 
 // verdict notes a verification, and what it found damaged, or "". Of old ones, before the rebuild, the newest counts.

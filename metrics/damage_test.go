@@ -308,6 +308,40 @@ func wantEnded(t *testing.T, m *metrics.Metrics, p metrics.Place, count func(*me
 	}
 }
 
+// TestDamageOutlivesALookThatFailed: a snapshot that is taken while nobody knows what lies there does not make the others gone.
+func TestDamageOutlivesALookThatFailed(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	bad, next := taken(now.Add(-time.Hour), mib, 1), taken(now, mib, 2)
+	m.Inventory(metrics.Local, []metrics.Snapshot{bad})
+	m.Rebuilt()
+	m.Damaged(metrics.Local, now, bad.Name, "a bit")
+	m.Unlisted("stale file handle")
+	m.SnapshotDone(now, next, 0, 0)
+	m.Pruned(metrics.Local)
+	m.Inventory(metrics.Local, []metrics.Snapshot{next, bad})
+	if all := m.Damages(); len(all) != 1 || all[0].Name != bad.Name {
+		t.Errorf("damaged are %+v", all)
+	}
+}
+
+// TestReplacedInTheFuture: a copy that a wrong clock has dated is read once, and not again and again.
+func TestReplacedInTheFuture(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	x := taken(now.Add(-time.Hour), mib, 1)
+	x.Modified = now.Add(time.Hour)
+	m.Inventory(metrics.Local, []metrics.Snapshot{x})
+	m.Rebuilt()
+	m.Damaged(metrics.Local, now.Add(-time.Minute), x.Name, "a bit")
+	for read, changed := range []bool{true, false, false} {
+		if all := m.Damages(); len(all) != 1 || all[0].Changed != changed {
+			t.Errorf("read %d times: %+v", read, all)
+		}
+		m.Damaged(metrics.Local, now, x.Name, "a bit")
+	}
+}
+
 // TestProofIsOfACopy: what a drill has read is gone from the disk; the copy in S3 was read by nobody.
 func TestProofIsOfACopy(t *testing.T) {
 	now := noon

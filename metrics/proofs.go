@@ -31,5 +31,5 @@ func (m *Metrics) Drilled(at time.Time, name string, took time.Duration) {
 // Damaged tells that the copy in p was found damaged otherwise than by a run of this process: by the mirror, which reads an archive to
 // upload it, or before the start. It counts no run. The copy stays marked until it is gone, is verified again or Uploaded from there.
 func (m *Metrics) Damaged(p Place, at time.Time, name, message string) {
-	m.change(func(s *state, _ bool) { s.found(p, at, name, message) })
+	m.change(func(s *state, _ bool) { s.found(p, at, m.o.Now(), name, message) })
 }

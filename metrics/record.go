@@ -77,7 +77,9 @@ func (m *Metrics) Skipped(k Kind, at time.Time, r Reason) {
 func (m *Metrics) SnapshotDone(at time.Time, x Snapshot, stream, sync time.Duration) {
 	m.change(func(s *state, count bool) {
 		s.succeeded(Snapshots, at, x.Name)
-		s.keep(Local, x)
+		if s.unlisted == "" { // or else what lies there beside it would count as gone
+			s.keep(Local, x)
+		}
 		if !count {
 			return
 		}

@@ -40,6 +40,7 @@ func (u *upload) multipart(ctx context.Context) error {
 	// Who says early that there is no such upload closes the connection on what is still being sent.
 	if gone(err) || errors.Is(err, ErrConnection) {
 		if settled := u.settle(ctx, pieces); settled == nil || gone(err) {
+			u.abort(ctx, u.key(u.name), id) // if it is there still
 			return settled
 		}
 	}

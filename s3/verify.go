@@ -31,6 +31,9 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 	}
 	buf := make([]byte, digestBuffer)
 	for i := range pieces { // not all of them had their turn
+		if ctx.Err() != nil {
+			return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
+		}
 		if err := pieces[i].digest(u.r, u.cfg.Checksum, buf); err != nil {
 			return fmt.Errorf("put %s: %w", u.name, err)
 		}

@@ -74,6 +74,8 @@ func line(err error) string {
 	case errors.As(err, &failed): // its parts have told all that there is to tell
 	case errors.Is(err, metrics.ErrListen) && errors.Is(err, syscall.EADDRINUSE):
 		text += " (--listen: give another address, or off; is a daemon running already?)"
+	case errors.Is(err, metrics.ErrListen) && errors.Is(err, syscall.EACCES):
+		text += " (--listen: this user may not take that port: give one above 1023)"
 	case errors.Is(err, metrics.ErrListen):
 		text += " (--listen: give an address of this machine, or :PORT for all of them)"
 	case errors.Is(err, snapshot.ErrUnusableDir):

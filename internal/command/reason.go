@@ -95,7 +95,7 @@ func otherProtocol(err error) bool {
 	text := err.Error()
 	reset := strings.Contains(text, "handshake failed: ") && strings.Contains(text, "connection reset by peer")
 	return reset || strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF") ||
-		strings.Contains(text, "it speaks TLS, and not plain http") || strings.Contains(text, "looked like an HTTP/1.1 header")
+		errors.Is(err, member.ErrWantsTLS) || strings.Contains(text, "looked like an HTTP/1.1 header")
 }
 
 // untrusted tells of a connection that one side did not want for its certificate. Errors of a handshake come through gRPC as

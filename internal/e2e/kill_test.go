@@ -166,7 +166,8 @@ func (b *killBed) judge(p *process, before []snapshot.Entry, abandoned []string)
 		stay = len(before)
 	}
 	for i, e := range before {
-		if i < stay && !slices.Contains(after, e) {
+		// Their times differ: files that age has linked change with each other.
+		if i < stay && !slices.ContainsFunc(after, func(x snapshot.Entry) bool { return x.Name == e.Name && x.Size == e.Size }) {
 			b.t.Errorf("%s is gone, a new snapshot is there: %t", e.Name, fresh)
 		}
 	}

@@ -9,12 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 const (
@@ -43,7 +40,11 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	if err != nil {
 		return errors.Join(err, out.say(failure(err)))
 	}
-	defer func() { err = errors.Join(err, removeScratch(dir)) }()
+	defer func() {
+		if left := removeScratch(dir); err != nil { // after a result that was told the parent removes it, and tells
+			err = errors.Join(err, left)
+		}
+	}()
 	var o order
 	if err := json.NewDecoder(io.LimitReader(stdin, maxMessage)).Decode(&o); err != nil {
 		return errOrphaned
@@ -105,7 +106,7 @@ func ownScratch() (string, error) {
 		return "", errNoParent
 	}
 	lock, err := os.Stat(filepath.Join(dir, scratchLock))
-	if err != nil || !os.SameFile(lock, held) || !strings.HasPrefix(filepath.Base(dir), snapshot.ScratchPrefix) {
+	if err != nil || !os.SameFile(lock, held) || !isScratch(filepath.Base(dir)) {
 		return "", errNoParent
 	}
 	return dir, nil

@@ -20,7 +20,7 @@ func hint(text string) string {
 		text = "handshake failed: EOF"
 	}
 	for _, h := range []struct{ piece, hint string }{
-		{errWantsTLS.Error(), "give --cacert, and --cert and --key where it asks for a client certificate"},
+		{ErrWantsTLS.Error(), "give --cacert, and --cert and --key where it asks for a client certificate"},
 		{"looked like an HTTP/1.1 header", "that is not etcd's client port, which is 2379 as a rule"},
 		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
 		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},

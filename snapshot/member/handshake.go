@@ -16,8 +16,8 @@ import (
 // a certificate at once.
 const alertWait = 500 * time.Millisecond
 
-// errWantsTLS marks an etcd that was asked without TLS and wants it.
-var errWantsTLS = errors.New("it speaks TLS, and not plain http")
+// ErrWantsTLS marks an etcd that was asked without TLS and wants it.
+var ErrWantsTLS = errors.New("it speaks TLS, and not plain http")
 
 // clarify gives the server's own word for why it does not want the connection, or else err: gRPC writes on, and finds a broken pipe
 // instead of the alert as often as not; and a server that wants TLS closes a plain connection without a word.
@@ -28,7 +28,7 @@ func clarify(ctx context.Context, endpoint string, cfg *tls.Config, err error) e
 	}
 	if cfg == nil {
 		if speaksTLS(ctx, u.Host) {
-			return errWantsTLS
+			return ErrWantsTLS
 		}
 		return err
 	}
