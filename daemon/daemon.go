@@ -23,6 +23,9 @@ const (
 	maxPause   = 5 * time.Minute
 	// lookInterval bounds how late a change of the wall clock, or of the directory by hand, is noticed.
 	lookInterval = 15 * time.Second
+	// urgentPause is the least time between two snapshots in place of bad ones. The bad one may be pruned for the new one, and that
+	// be no better.
+	urgentPause = time.Hour
 )
 
 // Taker takes one snapshot and brings it into the store. log is the run's own, alive is to be called as the work goes on.
@@ -74,7 +77,8 @@ type Daemon struct {
 	trouble string // etcd's own, as the log has told it last
 	kept    bool   // the disk has taken runs, or was not asked yet
 	kick    chan struct{}
-	urgent  chan struct{}    // the newest snapshot did not come back whole in its drill
+	granted time.Time        // when a snapshot was taken in place of a bad one last
+	urgent  chan struct{}    // the newest snapshot is not whole, or did not come back in its drill
 	found   chan struct{}    // damage was found
 	damages []metrics.Damage // as they were kept last
 	unkept  bool             // the last word of them could not be read or written
@@ -168,7 +172,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	return due, nil
 }
 
-// wait returns true once due is reached or the newest snapshot did not come back, false when ctx has ended. It looks at the wall clock again and again, for
+// wait returns true once due is reached or the newest snapshot is worth nothing, false when ctx has ended. It looks at the wall clock again and again, for
 // the clock may be set and the machine may sleep.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
@@ -192,8 +196,11 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		select {
 		case <-ctx.Done():
 		case <-d.urgent:
-			d.Log.Warn("taking a snapshot now, for the newest one did not come back whole")
-			return true
+			if now := d.clock(); now.Sub(d.granted).Abs() >= urgentPause {
+				d.granted = now
+				d.Log.Warn("taking a snapshot now, for the newest one is not whole")
+				return true
+			}
 		case <-time.After(min(left, step)):
 			d.look()
 		}

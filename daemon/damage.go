@@ -22,6 +22,9 @@ func (d *Daemon) damageLoop(ctx context.Context) {
 				}
 			}
 		}
+		if d.newestDamaged() {
+			d.ask()
+		}
 		d.keepDamages()
 		select {
 		case <-ctx.Done():
@@ -48,6 +51,20 @@ func (d *Daemon) proveAgain(ctx context.Context, name string) bool {
 		return false
 	}
 	return true
+}
+
+// newestDamaged tells it of the file, whatever the bucket holds.
+func (d *Daemon) newestDamaged() bool {
+	all := d.Recorder.Damages()
+	if len(all) == 0 {
+		return false
+	}
+	l, err := d.Store.List()
+	if err != nil {
+		return false // which is told by the next look
+	}
+	e, ok := Newest(l, d.Node, d.clock())
+	return ok && slices.ContainsFunc(all, func(x metrics.Damage) bool { return x.Place == metrics.Local && x.Name == e.Name.String() })
 }
 
 // foundDamage lets the next process know at once, for a crash may come before the next look.

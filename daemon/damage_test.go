@@ -143,6 +143,7 @@ func TestDamageOfTheMirrorIsKept(t *testing.T) {
 			}
 		})
 		d.run(3 * time.Second)
+		b.wantRuns(time.Second) // the newest is worth nothing
 		b.opts.Mirror = nil
 		d.run(time.Second)
 		d.want("after a restart without a mirror", bad.Name.String())

@@ -25,8 +25,9 @@ type Drill struct {
 
 // DrillReport is a drill that passed or failed, and what the next process is to know beside it.
 type DrillReport struct {
-	Name     string         `json:"name"` // of the snapshot; "" when none was reached
-	At       time.Time      `json:"at"`   // when it ended
+	Name     string         `json:"name"`  // of the snapshot; "" when none was reached
+	Place    metrics.Place  `json:"place"` // of the copy
+	At       time.Time      `json:"at"`    // when it ended
 	Took     time.Duration  `json:"took"`
 	Verify   time.Duration  `json:"verify,omitempty"` // the part of Took in which the snapshot was proven whole
 	Revision int64          `json:"revision,omitempty"`
@@ -43,7 +44,6 @@ type DrillReport struct {
 type drills struct {
 	last     DrillReport
 	next     time.Time // when the next one begins
-	asked    time.Time // when a snapshot was asked for in place of a bad one last
 	failures int       // in a row, with those that were left out
 	fresh    bool      // there is no snapshot yet
 }
@@ -55,6 +55,14 @@ func (r DrillReport) whole() bool {
 
 // began is when it did: a file that was replaced since is another one.
 func (r DrillReport) began() time.Time { return r.At.Add(-r.Took) }
+
+// place is where the drills' snapshots come from.
+func (x *Drill) place() metrics.Place {
+	if x.Here {
+		return metrics.Local
+	}
+	return metrics.S3
+}
 
 // recordDrill tells of a drill and of the verification it begins with, where that came to a verdict.
 func (d *Daemon) recordDrill(r DrillReport) {
@@ -77,17 +85,16 @@ func (d *Daemon) scheduleDrill(due time.Time) {
 	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
 }
 
-// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better; once an hour at most,
-// for the bad one may be pruned for it, and then the next drill comes at once too.
+// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better.
 func (d *Daemon) replaceBad(r DrillReport) {
 	if r.Reason != metrics.Damaged && r.Reason != metrics.Contents || d.hasNewer(r.Name) {
 		return
 	}
-	now := d.clock()
-	if now.Sub(d.drills.asked).Abs() < firstDrillPause {
-		return
-	}
-	d.drills.asked = now
+	d.ask()
+}
+
+// ask wants a snapshot at once, which wait grants now and then.
+func (d *Daemon) ask() {
 	select {
 	case d.urgent <- struct{}{}:
 	default: // asked for already
@@ -111,6 +118,7 @@ func (d *Daemon) hasNewer(drilled string) bool {
 // drilled tells of a drill, in the metrics, the log and to the next process.
 func (d *Daemon) drilled(r DrillReport, err error) {
 	last := d.drills.last
+	r.Place = d.Drill.place()
 	d.drills.next = d.nextDrill(r.At, d.drills.failures)
 	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(r.Took), "next_drill": stamp(d.drills.next)})
 	if r.Name != "" {

@@ -18,6 +18,9 @@ func (d *Daemon) readDrill(now time.Time) DrillReport {
 	case r.At.After(now) || r.Due.After(now) || r.Passed.After(now):
 		d.Log.Warn("the last drill is dated in the future: the clock is or was wrong; doing one")
 		return DrillReport{}
+	case !r.At.IsZero() && r.Place != d.Drill.place(): // what it found out is of other copies
+		d.Log.Info("the last drill was of snapshots in another place; doing one")
+		return DrillReport{}
 	}
 	return r
 }

@@ -68,6 +68,26 @@ func TestDrillAfterTheBadOneIsGone(t *testing.T) {
 	}
 }
 
+// What was found out about copies in one place is no word on those in the other, which are drilled now.
+func TestDrillOfAnotherPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@daily")
+		d := newDrills(b, "@weekly")
+		b.opts.Reason = func(metrics.Kind, error) metrics.Reason { return metrics.Damaged }
+		d.end = func(n int) error { return map[bool]error{true: errNotWhole}[n == 0] }
+		b.opts.Drill.Here = false
+		b.store.add(taken(t, b.origin).Entry)
+		b.runFor(time.Minute)
+		b.opts.Drill.Here = true
+		e := listen(b)
+		b.runFor(time.Minute)
+		d.want(0, time.Minute)
+		if slices.ContainsFunc(e.heard, func(s string) bool { return strings.HasPrefix(s, "failed ") }) {
+			t.Errorf("heard %q", e.heard)
+		}
+	})
+}
+
 // A drill that ended with the daemon may have been why: it waits for its turn, and stays due. One that a stop has cut off does not.
 func TestDrillThatWasCutOff(t *testing.T) {
 	for _, crash := range []bool{false, true} {

@@ -34,30 +34,30 @@ func (d *Daemon) unwell() []string {
 // look only is not worth a line.
 func (d *Daemon) healthLoop(ctx context.Context) {
 	d.waitPast(ctx)
-	var before, told map[string]bool
-	ill := false
+	var told map[string]bool
+	pending, ill := false, false
 	for ctx.Err() == nil {
 		reasons := d.unwell()
-		now, still, news := map[string]bool{}, map[string]bool{}, false
+		now, still := map[string]bool{}, map[string]bool{}
 		for _, r := range reasons {
 			r = gist(r)
 			now[r] = true
 			if told[r] {
 				still[r] = true
 			}
-			news = news || before[r] && !told[r]
 		}
+		news := len(still) < len(now)
 		switch {
-		case news:
+		case news && pending: // whether it was the same before or not
 			d.Log.WithField("reasons", list(reasons)).Error("not all is well")
-			told, ill = now, true
+			told, ill, news = now, true, false
 		case len(reasons) == 0 && ill:
 			d.Log.Info("all is well again")
 			told, ill = nil, false
 		default:
 			told = still
 		}
-		before = now
+		pending = news
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookInterval):

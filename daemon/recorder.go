@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -133,7 +134,7 @@ func (d *Daemon) look() {
 	}
 }
 
-// inventory tells what lies in the directory. Manifests are read once; one that can't be is told by its verification.
+// inventory tells what lies in the directory. Manifests are read once; whether one that can't be is damaged, tells its error.
 func (d *Daemon) inventory(l snapshot.Listing) {
 	known := map[snapshot.Name]metrics.Snapshot{}
 	list := []metrics.Snapshot{}
@@ -144,6 +145,9 @@ func (d *Daemon) inventory(l snapshot.Listing) {
 			x = described(e, m)
 			if err != nil {
 				x = plain(e)
+			}
+			if errors.Is(err, snapshot.ErrDamaged) {
+				d.Recorder.Damaged(metrics.Local, d.clock(), e.Name.String(), err.Error())
 			}
 		}
 		known[e.Name] = x

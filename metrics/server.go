@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // Errors of Open.
@@ -43,6 +45,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	config   string
+	secure   bool // it was started with TLS
 	log      Log
 	stop     time.Duration // how long requests under way may hold up the end
 }
@@ -51,6 +54,10 @@ type Server struct {
 // wait. Errors wrap ErrWebConfig or ErrListen.
 func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := checkConfig(o.WebConfig); err != nil {
+		return nil, err
+	}
+	secure, err := wantsTLS(o.WebConfig)
+	if err != nil {
 		return nil, err
 	}
 	var lc net.ListenConfig
@@ -62,7 +69,7 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("%w on %s: %w", ErrListen, o.Addr, err)
 	}
 	return &Server{
-		listener: l, config: o.WebConfig, log: o.Log, stop: stopTimeout,
+		listener: l, config: o.WebConfig, secure: secure, log: o.Log, stop: stopTimeout,
 		http: &http.Server{
 			Handler:           o.Handler,
 			ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -81,7 +88,32 @@ func checkConfig(path string) error {
 }
 
 // Check reads the web configuration anew, as each connection does: while that fails nobody gets an answer. Errors wrap ErrWebConfig.
-func (s *Server) Check() error { return checkConfig(s.config) }
+func (s *Server) Check() error {
+	secure, err := wantsTLS(s.config)
+	switch {
+	case err != nil:
+		return err
+	case secure != s.secure:
+		return fmt.Errorf("%w %s: tls_server_config has come or gone since the start: start anew", ErrWebConfig, s.config)
+	}
+	return checkConfig(s.config)
+}
+
+// wantsTLS tells whether a web configuration file asks for TLS, which is decided at the start alone.
+func wantsTLS(path string) (bool, error) {
+	if path == "" {
+		return false, nil
+	}
+	data, err := os.ReadFile(path)
+	var c map[string]any
+	if err == nil {
+		err = yaml.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w %s: %w", ErrWebConfig, path, err)
+	}
+	return c["tls_server_config"] != nil, nil
+}
 
 // Addr is the address taken, with the port that the system chose if it was 0.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }

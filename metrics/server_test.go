@@ -132,6 +132,35 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestWebConfigTurns: whether there is TLS is decided at the start; a file that says otherwise later leaves nobody with an answer.
+func TestWebConfigTurns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("http_server_config:\n  http2: false\n")
+	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{"tls_server_config:\n  cert_file: x.pem\n", "nonsense: 1\n", "- [\n"} {
+		write(text)
+		if err := s.Check(); !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	write("")
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServerEndsInTime holds a request open: the end waits for it, and not for longer than it should.
 func TestServerEndsInTime(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})

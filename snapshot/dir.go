@@ -181,7 +181,7 @@ func (d *Dir) Remove(ctx context.Context, n Name) error {
 func (d *Dir) Free() (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(d.path, &s); err != nil {
-		return 0, fmt.Errorf("read free space of %s: %w", d.path, err)
+		return 0, fmt.Errorf("read free space: %w", &fs.PathError{Op: "statfs", Path: d.path, Err: err})
 	}
 	return int64(s.Bavail) * s.Bsize, nil //nolint:gosec // a file system of 8 EiB is not in sight
 }

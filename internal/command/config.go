@@ -210,7 +210,20 @@ func newLogger(c *cli.Context, w io.Writer) (*logrus.Logger, error) {
 	default:
 		return nil, usagef("--log-format: %q is not text or json", f)
 	}
+	log.AddHook(oneLine{})
 	return log, nil
+}
+
+// oneLine is a hook that makes one line of errors that were joined.
+type oneLine struct{}
+
+func (oneLine) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (oneLine) Fire(e *logrus.Entry) error {
+	if err, ok := e.Data["error"].(error); ok {
+		e.Data["error"] = joined(err.Error())
+	}
+	return nil
 }
 
 // jsonOutput tells which form the results take.

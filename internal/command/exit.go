@@ -81,7 +81,11 @@ func line(err error) string {
 	case errors.Is(err, snapshot.ErrUnusableDir):
 		text += " (--dir: give one that is there and that this user may write to)"
 	}
-	// errors.Join puts a line break between its parts, and some begin a list with it.
+	return joined(text)
+}
+
+// joined makes one line of a text: errors.Join puts a line break between its parts, and some begin a list with it.
+func joined(text string) string {
 	var out strings.Builder
 	for part := range strings.SplitSeq(text, "\n") {
 		switch part = strings.TrimSpace(part); {

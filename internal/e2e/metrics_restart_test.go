@@ -75,7 +75,7 @@ func TestDamageOutlivesTheDaemon(t *testing.T) {
 	info, err := os.Stat(archive)
 	must(t, err)
 	alter(t, archive)
-	w.says(t, "taking a snapshot now, for the newest one did not come back whole")
+	w.says(t, "taking a snapshot now, for the newest one is not whole")
 	w.has(t, `snapshots{place="local"}`, 2)
 	told := "damage was found in " + filepath.Base(archive) + " on the disk"
 	w.ready(t, http.StatusServiceUnavailable, told)

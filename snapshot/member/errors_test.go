@@ -35,6 +35,7 @@ func TestRefusalsWithoutTLS(t *testing.T) {
 			for _, r := range []refusal{
 				{"down", at(here, closedPort(t)), []string{"connection refused", "is etcd running"}},
 				{"https to http", overTLS, []string{"plain http", "leave --cacert"}},
+				{"https:// and a CA to http", at(overTLS, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"write http://, and leave --cacert"}},
 				{"https:// to http", at(here, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"plain http", "write http://, or HOST:PORT alone"}},
 				{"https to http, reset", at(overTLS, resettingPort(t)), []string{"plain http", "leave --cacert"}},
 				{"silent", impatient, []string{"no answer in time"}},
@@ -59,6 +60,8 @@ func TestRefusalsWithTLS(t *testing.T) {
 			must(t, err)
 			for _, r := range []refusal{
 				{"http to https", plain(c), []string{"it speaks TLS, and not plain http", "give --cacert, and --cert and --key"}},
+				{"http:// to https", at(plain(c), "http://"+c.Members[0].Endpoint), []string{"write https:// and give --cacert"}},
+				{"no CA of the server", at(plain(c), "https://"+c.Members[0].Endpoint), []string{"give --cacert, the CA of etcd's"}},
 				{"unknown CA of the server", withCA(here, stranger.CACert), []string{"signed by unknown authority", "--cacert is not the CA"}},
 				{"no client certificate", withPair(here, etcdtest.KeyPair{}), []string{"client certificate", "--cert and --key"}},
 				{"expired client certificate", withPair(here, expired), []string{"--cert", "expired"}},

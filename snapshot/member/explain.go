@@ -12,6 +12,13 @@ import (
 const noLogin = "no answer in time: is etcd stopped, or a firewall between? Without quorum nobody logs in with --user, " +
 	"yet with --cert and --key, of a certificate in that user's name, snapshots still work"
 
+// Parts of hints for which there are better ones when more is known.
+const (
+	hintNoCert  = "etcd asks for a client certificate: give --cert and --key"
+	hintGiveCA  = "give --cacert, and --cert and --key where it asks for a client certificate"
+	hintLeaveCA = "leave --cacert and --cert out"
+)
+
 // hint says what to look at, by a piece of the message that TLS, gRPC or etcd gives. The messages come as text
 // only: gRPC does not hand on the error of a failed handshake.
 func hint(text string) string {
@@ -20,15 +27,17 @@ func hint(text string) string {
 		text = "handshake failed: EOF"
 	}
 	for _, h := range []struct{ piece, hint string }{
-		{ErrWantsTLS.Error(), "give --cacert, and --cert and --key where it asks for a client certificate"},
+		{ErrWantsTLS.Error(), hintGiveCA},
 		{"looked like an HTTP/1.1 header", "that is not etcd's client port, which is 2379 as a rule"},
 		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
 		{"certificate is valid for", "etcd's certificate does not name this endpoint: use a name or address that it has"},
+		{"doesn't contain any IP SANs", "etcd's certificate names no address: use a name that it has"},
+		{"not valid for any names", "etcd's certificate names nothing of this kind: use a name or address that it has"},
 		{"certificate has expired or is not yet valid", "renew etcd's server certificate, or set the clock"},
-		{"first record does not look like a TLS handshake", "etcd speaks plain http there: leave --cacert and --cert out"},
-		{"handshake failed: EOF", "etcd ended the TLS handshake: it may speak plain http there: leave --cacert and --cert out"},
+		{"first record does not look like a TLS handshake", "etcd speaks plain http there: " + hintLeaveCA},
+		{"handshake failed: EOF", "etcd ended the TLS handshake: it may speak plain http there: " + hintLeaveCA},
 		{"tls: expired certificate", "--cert has expired: renew it"},
-		{"tls: certificate required", "etcd asks for a client certificate: give --cert and --key"},
+		{"tls: certificate required", hintNoCert},
 		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
 		{"tls: bad certificate", "etcd wants --cert and --key, of a client certificate that its CA signed and that has not expired"},
 		{"connection refused", "is etcd running and listening there?"},
@@ -53,15 +62,23 @@ func hint(text string) string {
 }
 
 // explain is the function of that name, with hints that fit what is given.
-func (c Config) explain(err error) error {
+func (c Config) explain(endpoint string, err error) error {
 	e := explain(err)
+	fit := func(hint, better string) { e.text = strings.Replace(e.text, hint, better, 1) }
 	if c.Cert != "" {
 		// A client keeps back a certificate of none of the CAs that the server names, which then misses one.
-		e.text = strings.Replace(e.text, "etcd asks for a client certificate: give --cert and --key",
-			"etcd does not trust the CA of --cert", 1)
+		fit(hintNoCert, "etcd does not trust the CA of --cert")
 	}
-	if !c.secure() {
-		e.text = strings.Replace(e.text, "leave --cacert and --cert out", "write http://, or HOST:PORT alone", 1)
+	if c.CACert == "" {
+		fit("--cacert is not the CA of etcd's server certificate", "give --cacert, the CA of etcd's server certificate")
+	}
+	switch plain, secure := strings.HasPrefix(endpoint, "http://"), strings.HasPrefix(endpoint, "https://"); {
+	case plain:
+		fit(hintGiveCA, "write https:// and "+hintGiveCA)
+	case secure && c.secure():
+		fit(hintLeaveCA, "write http://, and "+hintLeaveCA)
+	case secure:
+		fit(hintLeaveCA, "write http://, or HOST:PORT alone")
 	}
 	return e
 }

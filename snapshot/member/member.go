@@ -95,11 +95,11 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 	}
 	client, err := clientv3.New(cfg) // logs in when there is a user
 	if err != nil {
-		return nil, c.explain(clarify(ctx, url, cfg.TLS, err))
+		return nil, c.explain(endpoint, clarify(ctx, url, cfg.TLS, err))
 	}
 	m := &Member{endpoint: url, client: client, end: end}
 	if err := m.describe(ctx); err != nil {
-		return nil, errors.Join(c.explain(clarify(ctx, url, cfg.TLS, err)), client.Close())
+		return nil, errors.Join(c.explain(endpoint, clarify(ctx, url, cfg.TLS, err)), client.Close())
 	}
 	return m, nil
 }
