@@ -172,8 +172,8 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	return due, nil
 }
 
-// wait returns true once due is reached or the newest snapshot is worth nothing, false when ctx has ended. It looks at the wall clock again and again, for
-// the clock may be set and the machine may sleep.
+// wait returns true once due is reached or the newest snapshot is worth nothing, false when ctx has ended. It looks at the wall
+// clock again and again, for the clock may be set and the machine may sleep.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
 	if w := d.Notifier.Watchdog(); w > 0 {
@@ -198,7 +198,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		case <-d.urgent:
 			if now := d.clock(); now.Sub(d.granted).Abs() >= urgentPause {
 				d.granted = now
-				d.Log.Warn("taking a snapshot now, for the newest one is not whole")
+				d.Log.Warn("taking a snapshot now, for the newest one can't be relied on")
 				return true
 			}
 		case <-time.After(min(left, step)):

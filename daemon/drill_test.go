@@ -199,7 +199,7 @@ func TestDamageBringsASnapshot(t *testing.T) {
 			b.runFor(150 * time.Minute)
 			b.wantRuns(want...)
 			if reason == metrics.Damaged {
-				b.wantLines(atWarning, "taking a snapshot now, for the newest one is not whole")
+				b.wantLines(atWarning, "taking a snapshot now, for the newest one can't be relied on")
 			}
 		})
 	}

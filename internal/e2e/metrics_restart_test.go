@@ -75,7 +75,7 @@ func TestDamageOutlivesTheDaemon(t *testing.T) {
 	info, err := os.Stat(archive)
 	must(t, err)
 	alter(t, archive)
-	w.says(t, "taking a snapshot now, for the newest one is not whole")
+	w.says(t, "taking a snapshot now, for the newest one can't be relied on")
 	w.has(t, `snapshots{place="local"}`, 2)
 	told := "damage was found in " + filepath.Base(archive) + " on the disk"
 	w.ready(t, http.StatusServiceUnavailable, told)
@@ -88,6 +88,25 @@ func TestDamageOutlivesTheDaemon(t *testing.T) {
 	must(t, os.WriteFile(archive, good, 0o600))
 	must(t, os.Chtimes(archive, time.Time{}, info.ModTime()))
 	w.says(t, "the file in the place of a damaged one is whole")
+	w.ready(t, http.StatusOK, "")
+	w.stop(t, syscall.SIGTERM, 0)
+}
+
+// An archive that has lost its end is told as soon as it is listed, without any drill, also when it is not the newest.
+func TestOldDamageIsListed(t *testing.T) {
+	t.Parallel()
+	c, dir := small(t, etcdtest.Options{}), newStore(t)
+	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@every 1h"}}
+	w := watch(t, dir, args...)
+	w.says(t, "kept snapshot")
+	w.stop(t, syscall.SIGTERM, 0)
+	redate(t, dir, listed(t, dir)[0].Name, time.Now().Add(-2*time.Hour))
+	old := only(t, dir)
+	must(t, os.Truncate(old, listed(t, dir)[0].Size/2))
+	w = watch(t, dir, args...)
+	w.says(t, "kept snapshot")
+	w.ready(t, http.StatusServiceUnavailable, "damage was found in "+filepath.Base(old)+" on the disk")
+	must(t, os.Remove(old))
 	w.ready(t, http.StatusOK, "")
 	w.stop(t, syscall.SIGTERM, 0)
 }
