@@ -19,7 +19,7 @@ func (s *state) summary(rows []row, now time.Time) string {
 		if rows = past(rows, now); len(rows) > 0 {
 			last = "The newest, " + span(now.Sub(rows[0].Time)) + " old, is damaged."
 		} else if s.unlisted != "" {
-			last = "What lies on the disk can't be read."
+			last = "What the last good snapshot is, nobody knows now."
 		}
 		return sentences(last, next)
 	}

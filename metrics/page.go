@@ -90,6 +90,8 @@ func (s *state) headline(v *view) {
 	switch {
 	case !s.rebuilt:
 		v.Mood, v.Headline, v.Nothing = "starting", "Starting", "Not known yet."
+	case s.unlisted != "":
+		v.Mood, v.Headline, v.Nothing = "ill", "Needs attention", "They can't be read now."
 	case len(v.Reasons) == 1 && s.awaitsS3():
 		v.Mood, v.Headline = "starting", "Starting"
 	case len(v.Reasons) > 0:

@@ -43,11 +43,15 @@ func cases(now *time.Time) map[string]struct {
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
 			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "waits for S3", "Mirroring failed",
 		}},
-		"halved":   {halved(now), halvedWords()},
-		"alarm":    {alarmed(now), []string{"Backups are well, etcd raises NOSPACE"}},
-		"away":     {away(now), []string{"Backups are well, etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
-		"slow":     {slowS3(now), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
-		"empty":    {fresh, []string{"Needs attention", "here is no snapshot on the disk yet", "None yet"}},
+		"halved": {halved(now), halvedWords()},
+		"alarm":  {alarmed(now), []string{"Backups are well, etcd raises NOSPACE"}},
+		"away":   {away(now), []string{"Backups are well, etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
+		"slow":   {slowS3(now), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
+		"empty":  {fresh, []string{"Needs attention", "here is no snapshot on the disk yet", "None yet"}},
+		"gone": {gone(now), []string{
+			"Needs attention", "The snapshots on the disk can't be read: open /backups: no such file or directory",
+			"What the last good snapshot is, nobody knows now. Next in 47 min.", "not known", "can't be read", "They can't be read now.",
+		}},
 		"starting": {metrics.New(options(now)), []string{"Starting", "not known yet"}},
 		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
 		"many":     {many(now, 500), []string{"All is well", "The newest 50 of 500"}},
@@ -90,6 +94,16 @@ func away(now *time.Time) *metrics.Metrics {
 	m := well(now)
 	m.MemberAway(now.Add(-time.Minute))
 	m.MemberAway(*now)
+	return m
+}
+
+// gone has lost its directory, and has no bucket.
+func gone(now *time.Time) *metrics.Metrics {
+	m := metrics.New(metrics.Options{Now: func() time.Time { return *now }})
+	m.Inventory(metrics.Local, history(*now)[:3])
+	m.Schedule(metrics.Snapshots, now.Add(47*time.Minute+time.Second), time.Hour)
+	m.Rebuilt()
+	m.Unlisted("open /backups: no such file or directory")
 	return m
 }
 
