@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/metrics"
 )
 
@@ -56,15 +56,11 @@ scrape_configs:
 // prometheus runs one until the test ends and gives its URL.
 func prometheus(t *testing.T, dir, config string) string {
 	t.Helper()
-	// It can't tell which port it was given, so it is told one that was free just now.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := proctest.ReservePorts(1) // it can't tell which port it was given
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := ports[0]
 	var out bytes.Buffer
 	c := exec.Command(program(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
 	c.Stdout, c.Stderr = &out, &out

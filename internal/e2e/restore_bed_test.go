@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // revived is an etcd on a data directory that was restored.
@@ -29,37 +30,78 @@ type revived struct {
 	client *clientv3.Client
 }
 
-// revive starts the version's etcd on a data directory, at a client URL and a peer URL, and does not wait.
-func revive(t testing.TB, version, name, dir, clientURL, peerURL string, more ...string) *revived {
+// portAttempts bounds how often etcd is started again when another process took one of its ports.
+const portAttempts = 20
+
+// revive starts the version's etcd on a data directory, at the client URL and the peer URL that urls gives, and returns when it
+// has both. It does not wait for more: a member alone is not ready before others join it.
+func revive(t testing.TB, version, name, dir string, urls func() (client, peer string), more ...string) *revived {
 	t.Helper()
 	program, err := etcdtest.Program(version, "etcd")
 	must(t, err)
-	args := []string{
-		"--name=" + name, "--data-dir=" + dir, "--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
-		"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=" + name + "=" + peerURL,
-		"--unsafe-no-fsync", "--heartbeat-interval=20", "--election-timeout=200", "--logger=zap", "--log-outputs=stderr",
+	for range portAttempts {
+		clientURL, peerURL := urls()
+		args := []string{
+			"--name=" + name, "--data-dir=" + dir, "--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
+			"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=" + name + "=" + peerURL,
+			"--unsafe-no-fsync", "--heartbeat-interval=20", "--election-timeout=200", "--logger=zap", "--log-outputs=stderr",
+		}
+		p := launch(t, exec.Command(program, append(args, more...)...))
+		if !hasPorts(t, p) {
+			continue
+		}
+		r := &revived{process: p, client: dial(t, clientURL)}
+		t.Cleanup(func() {
+			_ = r.client.Close() // it says that the test's context has ended
+			if t.Failed() {
+				log := r.stderr.String()
+				t.Logf("end of the log of etcd on %s:\n%s", dir, log[max(0, len(log)-3000):])
+			}
+		})
+		return r
 	}
-	r := &revived{process: launch(t, exec.Command(program, append(args, more...)...))}
+	t.Fatalf("%d times another process took a port of etcd on %s", portAttempts, dir)
+	return nil
+}
+
+// hasPorts waits until etcd listens, or has ended because another process took a port, which changes nothing in its directory.
+func hasPorts(t testing.TB, p *process) (has bool) {
+	t.Helper()
+	eventually(t, "etcd listens", func() bool {
+		select {
+		case <-p.done:
+			if log := p.stderr.String(); !strings.Contains(log, "address already in use") {
+				t.Fatalf("etcd ended before it listened:\n%s", log[max(0, len(log)-3000):])
+			}
+			return true
+		default:
+			has = strings.Contains(p.stderr.String(), "starting an etcd server") // of all versions, once the ports are bound
+			return has
+		}
+	})
+	return has
+}
+
+// dial connects to an etcd that may not be ready yet.
+func dial(t testing.TB, url string) *clientv3.Client {
+	t.Helper()
 	soon := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, MaxDelay: time.Second}
-	r.client, err = clientv3.New(clientv3.Config{
-		Context: t.Context(), Endpoints: []string{clientURL}, Logger: zap.NewNop(),
+	client, err := clientv3.New(clientv3.Config{
+		Context: t.Context(), Endpoints: []string{url}, Logger: zap.NewNop(),
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon, MinConnectTimeout: endLimit})},
 	})
 	must(t, err)
-	t.Cleanup(func() {
-		_ = r.client.Close() // it says that the test's context has ended
-		if t.Failed() {
-			log := r.stderr.String()
-			t.Logf("end of the log of etcd on %s:\n%s", dir, log[max(0, len(log)-3000):])
-		}
-	})
-	return r
+	return client
 }
 
 // reviveAlone starts it on free ports.
 func reviveAlone(t *testing.T, version, name, dir string, more ...string) *revived {
 	t.Helper()
-	return revive(t, version, name, dir, "http://"+freePort(t), "http://"+freePort(t), more...)
+	return revive(t, version, name, dir, func() (client, peer string) {
+		ports, err := proctest.ReservePorts(2)
+		must(t, err)
+		return "http://" + ports[0], "http://" + ports[1]
+	}, more...)
 }
 
 // state is all that an etcd says of its keys.

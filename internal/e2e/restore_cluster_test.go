@@ -42,7 +42,7 @@ func (l *lost) restore(t *testing.T, i int, snapshot string, more ...string) (di
 func (l *lost) revive(t *testing.T, i int, dir string) *revived {
 	t.Helper()
 	m := l.Members[i]
-	return revive(t, l.Version, m.Name, dir, m.ClientURL, m.PeerURL)
+	return revive(t, l.Version, m.Name, dir, func() (client, peer string) { return m.ClientURL, m.PeerURL })
 }
 
 // Three members that are restored, each in its own directory, from the same snapshot form one cluster that elects and writes. Of

@@ -3,16 +3,13 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // A snapshot of every etcd version unpacks with zstd to what that version's own tools take, with the hash and revision of
@@ -89,20 +86,12 @@ func wantRestored(t *testing.T, version, raw string, count, revision int64) {
 		tool = version
 	}
 	dir := filepath.Join(t.TempDir(), "restored")
-	client, peer := "http://"+freePort(t), "http://"+freePort(t)
-	args := []string{"--name=restored", "--data-dir=" + dir, "--initial-cluster=restored=" + peer, "--initial-advertise-peer-urls=" + peer}
-	_, err := etcdtest.Etcdutl(t.Context(), tool, append([]string{"snapshot", "restore", raw}, args...)...)
+	_, err := etcdtest.Etcdutl(t.Context(), tool, "snapshot", "restore", raw, "--name=restored", "--data-dir="+dir,
+		"--initial-cluster=restored=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380") // a member alone never listens there
 	must(t, err)
-
-	program, err := etcdtest.Program(version, "etcd")
-	must(t, err)
-	server := launch(t, exec.Command(program, append(args, "--listen-client-urls="+client, "--advertise-client-urls="+client,
-		"--listen-peer-urls="+peer, "--logger=zap", "--log-outputs=stderr")...))
+	server := reviveAlone(t, version, "restored", dir)
 	defer server.kill()
-	api, err := clientv3.New(clientv3.Config{Context: t.Context(), Endpoints: []string{client}, Logger: zap.NewNop(), DialTimeout: 30 * time.Second})
-	must(t, err)
-	defer api.Close()
-	r, err := api.Get(t.Context(), "/registry/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+	r, err := server.client.Get(t.Context(), "/registry/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
 		t.Fatalf("ask the restored etcd: %v\n%s", err, server.stderr.String())
 	}
@@ -111,11 +100,10 @@ func wantRestored(t *testing.T, version, raw string, count, revision int64) {
 	}
 }
 
-// freePort is an address of 127.0.0.1 where nothing listened a moment ago.
+// freePort is an address of 127.0.0.1 where nothing listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := proctest.ReservePorts(1)
 	must(t, err)
-	must(t, l.Close())
-	return l.Addr().String()
+	return ports[0]
 }

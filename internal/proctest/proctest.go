@@ -8,6 +8,7 @@ package proctest
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,19 +31,44 @@ func Poll(ctx context.Context, every time.Duration, condition func() (bool, erro
 	}
 }
 
-// ReservePorts returns n different addresses of 127.0.0.1 that were free a moment ago. It holds all of them until the last
-// is known; afterwards another process may take one, of which a start tells with [ErrPortTaken].
+// ReservePorts returns n different addresses of 127.0.0.1 where nothing listens. For about a minute the kernel gives their ports to
+// nobody who asks for any port, and to whoever names one and sets SO_REUSEADDR, as Go's net does. Afterwards another process may
+// take one, of which a start tells with [ErrPortTaken].
 func ReservePorts(n int) ([]string, error) {
 	var addresses []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := reservePort()
 		if err != nil {
 			return nil, fmt.Errorf("reserve a port: %w", err)
 		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, address)
 	}
 	return addresses, nil
+}
+
+// reservePort leaves a connection of the port in TIME_WAIT, where the side that closes first has it.
+func reservePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return "", err
+	}
+	if err := server.Close(); err != nil {
+		return "", err
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // a Reader's end is this very value
+		return "", fmt.Errorf("wait for the end of a connection: %w", err)
+	}
+	return l.Addr().String(), nil
 }
 
 // MakeDir returns an absolute empty directory: dir, which it creates, or a temporary one named after prefix when dir is empty.

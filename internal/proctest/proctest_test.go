@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -110,5 +111,29 @@ func TestEnviron(t *testing.T) {
 	env := strings.Join(Environ("PROCTEST_"), "\n")
 	if strings.Contains(env, "PROCTEST_A=") || strings.Contains(env, "NOTIFY_SOCKET=") || !strings.Contains(env, "OTHER=1") {
 		t.Errorf("environment:\n%s", env)
+	}
+}
+
+// A reserved port is nobody's who asks for any, and is had by who names it.
+func TestReservedPortIsKept(t *testing.T) {
+	addresses, err := ReservePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		// The kernel's search for a free port asks the same question as a bind without SO_REUSEADDR.
+		strict := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+			return errors.Join(c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 0) }), err)
+		}}
+		if l, err := strict.Listen(t.Context(), "tcp", address); err == nil {
+			t.Errorf("%s can be had by anybody", address)
+			_ = l.Close()
+		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Errorf("reserved, and yet: %v", err)
+			continue
+		}
+		_ = l.Close()
 	}
 }
