@@ -211,9 +211,9 @@ func TestTwoClusters(t *testing.T) {
 // The alarm of a full etcd and a cluster without quorum are told, and never stop a backup.
 func TestTroubleOfTheClusterIsTold(t *testing.T) {
 	c := small(t, etcdtest.Options{Members: 3, QuotaBytes: 6 << 20})
-	_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 16 << 20, Seed: 2})
+	_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 1 << 30, Seed: 2})
 	if err == nil {
-		t.Fatal("16 MiB fit into a quota of 6 MiB")
+		t.Fatal("1 GiB fits into a quota of 6 MiB")
 	}
 	dir := newStore(t)
 	p := start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--only-on=leader"})...)
