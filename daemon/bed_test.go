@@ -196,7 +196,8 @@ type memStore struct {
 	partials            []string
 	removed             []string
 	listErr, partialErr error
-	removeErr           map[string]error // by name
+	removeErr           map[string]error          // by name
+	prove               func(snapshot.Name) error // of a file in the place of a damaged one
 }
 
 func (s *memStore) add(e ...snapshot.Entry) {
@@ -249,6 +250,8 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	}
 	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
 }
+
+func (s *memStore) Prove(_ context.Context, n snapshot.Name) error { return s.prove(n) }
 
 func (s *memStore) RemovePartials(ctx context.Context) ([]string, error) {
 	s.mu.Lock()

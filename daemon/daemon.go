@@ -46,9 +46,6 @@ type Options struct {
 	Mirror func(context.Context) (Mirrored, error)
 	// Drill restores the newest snapshot for a test now and then, nil: nobody does.
 	Drill *Drill
-	// Prove reads the file of a snapshot in the Store in full. Damage is an error, and a missing one wraps snapshot.ErrNotFound.
-	// nil: what was found damaged stays so until the file is gone.
-	Prove func(ctx context.Context, name string) error
 	// Runs keeps what became of the runs for after a restart, and Damages which copies were found damaged.
 	Runs     Note[RunReport]
 	Damages  Note[[]metrics.Damage]

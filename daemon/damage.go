@@ -16,7 +16,7 @@ func (d *Daemon) damageLoop(ctx context.Context) {
 	unread := map[string]time.Time{} // files that could not be read, and when
 	for ctx.Err() == nil {
 		for _, x := range d.Recorder.Damages() {
-			if x.Changed && x.Place == metrics.Local && d.Prove != nil && d.clock().Sub(unread[x.Name]).Abs() >= maxPause {
+			if x.Changed && x.Place == metrics.Local && d.clock().Sub(unread[x.Name]).Abs() >= maxPause {
 				if !d.proveAgain(ctx, x.Name) {
 					unread[x.Name] = d.clock()
 				}
@@ -38,7 +38,11 @@ func (d *Daemon) damageLoop(ctx context.Context) {
 func (d *Daemon) proveAgain(ctx context.Context, name string) bool {
 	began := d.clock()
 	log := d.Log.WithField("snapshot", name)
-	switch err := d.Prove(ctx, name); {
+	n, err := snapshot.ParseName(name)
+	if err == nil {
+		err = d.Store.Prove(ctx, n)
+	}
+	switch {
 	case err == nil:
 		log.Info("the file in the place of a damaged one is whole")
 		d.Recorder.Whole(metrics.Local, name)

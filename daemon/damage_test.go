@@ -39,8 +39,8 @@ func newDamages(b *bed) *damages {
 			return nil
 		},
 	}
-	b.opts.Prove = func(_ context.Context, name string) error {
-		d.reads = append(d.reads, name)
+	b.store.prove = func(n snapshot.Name) error {
+		d.reads = append(d.reads, n.String())
 		if d.whole {
 			return nil
 		}

@@ -116,7 +116,7 @@ func (d *Dir) List() (Listing, error) {
 		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
 		switch {
 		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix) || namedScratch(f):
-		case strings.HasPrefix(f.Name(), ScratchPrefix) && f.IsDir():
+		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular():
 			l.Foreign = append(l.Foreign, f.Name())
 		case strings.HasSuffix(f.Name(), partSuffix):
@@ -146,21 +146,38 @@ func (d *Dir) File(n Name) (*os.File, error) {
 }
 
 // Manifest reads one archive's manifest; errors are those of File and OpenArchive.
-func (d *Dir) Manifest(n Name) (Manifest, error) {
+func (d *Dir) Manifest(n Name) (m Manifest, err error) {
+	err = d.read(n, func(a *Archive) error {
+		m = a.Manifest
+		return nil
+	})
+	return m, err
+}
+
+// Prove reads one archive in full, as [Archive.Prove] does; errors are those of File and OpenArchive too.
+func (d *Dir) Prove(ctx context.Context, n Name) error {
+	return d.read(n, func(a *Archive) error { return a.Prove(ctx) })
+}
+
+// read opens an archive for as long as the function needs it.
+func (d *Dir) read(n Name, use func(*Archive) error) error {
 	f, err := d.File(n)
 	if err != nil {
-		return Manifest{}, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return Manifest{}, err
+		return err
 	}
 	a, err := OpenArchive(f, info.Size())
-	if err != nil {
-		return Manifest{}, fmt.Errorf("%s: %w", f.Name(), err)
+	if err == nil {
+		err = use(a)
 	}
-	return a.Manifest, nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // Remove deletes one snapshot for good. A missing one wraps ErrNotFound.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,10 +34,13 @@ func (d *Dir) Scratch() (*os.File, error) {
 	return f, nil
 }
 
-// namedScratch tells the names that os.CreateTemp makes for Scratch from others with that beginning.
+// namedScratch tells the files that Scratch makes, which get no content while they have a name.
 func namedScratch(f fs.DirEntry) bool {
-	number, ok := strings.CutPrefix(f.Name(), namedPrefix)
-	return ok && number != "" && strings.Trim(number, "0123456789") == "" && f.Type().IsRegular()
+	if !IsTemp(f.Name(), namedPrefix) || !f.Type().IsRegular() {
+		return false
+	}
+	info, err := f.Info()
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
 // removeScratch removes scratch files whose maker died before it took their name away: they are old, and empty, for nothing
@@ -54,7 +56,7 @@ func (d *Dir) removeScratch() (removed []string, err error) {
 		}
 		info, err := f.Info()
 		if err == nil {
-			if info.Size() > 0 || time.Since(info.ModTime()) < namedLongest {
+			if time.Since(info.ModTime()) < namedLongest {
 				continue
 			}
 			err = os.Remove(filepath.Join(d.path, f.Name()))

@@ -129,7 +129,7 @@ func TestRemovePartialsRemovesScratch(t *testing.T) {
 	}
 	l, err := d.List()
 	must(t, err)
-	if !slices.Equal(l.Foreign, []string{".verify-", ".verify-4", ".verify-mine"}) {
+	if !slices.Equal(l.Foreign, []string{".verify-", ".verify-3", ".verify-4", ".verify-mine"}) {
 		t.Errorf("foreign are %q", l.Foreign)
 	}
 }

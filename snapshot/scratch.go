@@ -4,10 +4,18 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // ScratchPrefix begins the name of a directory in which a drill works (snapshot/drill). List passes over it.
 const ScratchPrefix = ".drill-"
+
+// IsTemp tells the names that os.CreateTemp and os.MkdirTemp make of prefix+"*" from others with that beginning: a snapshot's file
+// may lie in anybody's directory.
+func IsTemp(name, prefix string) bool {
+	number, ok := strings.CutPrefix(name, prefix)
+	return ok && number != "" && strings.Trim(number, "0123456789") == ""
+}
 
 // VerifyInto is Verify for callers that go on with the unpacked database: it lies in db, an empty file on scratch's file
 // system, followed by etcd's digest. It closes db, also after an error.

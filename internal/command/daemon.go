@@ -114,28 +114,6 @@ func warnUnknown(c *cli.Context, log logrus.FieldLogger) {
 	}
 }
 
-// proveFile reads the archive of that name in full.
-func proveFile(ctx context.Context, dir *snapshot.Dir, name string) error {
-	n, err := snapshot.ParseName(name)
-	if err != nil {
-		return err
-	}
-	f, err := dir.File(n)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	a, err := snapshot.OpenArchive(f, info.Size())
-	if err != nil {
-		return err
-	}
-	return a.Prove(ctx)
-}
-
 // daemonOptions reads the whole configuration before anything starts.
 func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	var o daemon.Options
@@ -164,7 +142,6 @@ func daemonOptions(c *cli.Context, e env) (*taker, daemon.Options, error) {
 	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: role, dir: dir, options: take}
 	o.Node, o.Store, o.Taker, o.Runs = take.Node, dir, t, note[daemon.RunReport](dir, snapshot.RunNote(take.Node))
 	o.Damages = note[[]metrics.Damage](dir, snapshot.DamageNote(take.Node))
-	o.Prove = func(ctx context.Context, name string) error { return proveFile(ctx, dir, name) }
 	if o.Drill, err = drills(c, dir, take.Node, take.MinFree); err != nil {
 		return nil, o, err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 const (
@@ -106,7 +108,7 @@ func ownScratch() (string, error) {
 		return "", errNoParent
 	}
 	lock, err := os.Stat(filepath.Join(dir, scratchLock))
-	if err != nil || !os.SameFile(lock, held) || !isScratch(filepath.Base(dir)) {
+	if err != nil || !os.SameFile(lock, held) || !snapshot.IsTemp(filepath.Base(dir), snapshot.ScratchPrefix) {
 		return "", errNoParent
 	}
 	return dir, nil

@@ -107,7 +107,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	}
 	l, err := dir.List()
 	must(t, err)
-	if want := "[.drill-file drill]"; fmt.Sprint(l.Foreign) != want {
+	if want := "[.drill- .drill-file .drill-sergeant drill]"; fmt.Sprint(l.Foreign) != want {
 		t.Errorf("foreign are %v, want %s", l.Foreign, want)
 	}
 	removed, err := RemoveLeftovers(dir)

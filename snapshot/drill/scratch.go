@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -99,12 +98,6 @@ func lockScratch(path string) (_ *os.File, err error) {
 	return f, err
 }
 
-// isScratch tells a name that newScratch gives from those of others: a snapshot's file may lie in anybody's directory.
-func isScratch(name string) bool {
-	digits, ok := strings.CutPrefix(name, snapshot.ScratchPrefix)
-	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
-}
-
 // RemoveLeftovers removes what drills that died have left in dir and returns the names. Those that run stay, and those that this
 // user may not remove, which are the error.
 func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
@@ -113,7 +106,7 @@ func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
 		return nil, fmt.Errorf("look for leftovers of drills: %w", err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !isScratch(e.Name()) {
+		if !e.IsDir() || !snapshot.IsTemp(e.Name(), snapshot.ScratchPrefix) {
 			continue
 		}
 		path := filepath.Join(dir.Path(), e.Name())

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/handshake"
 )
 
 const (
@@ -153,7 +153,7 @@ func (c *Client) clarify(ctx context.Context, err error) error {
 	if ctx.Err() != nil || kindOf(err) != nil {
 		return err
 	}
-	if alert := member.Alert(ctx, c.peer, c.tls); alert != nil {
+	if alert := handshake.Alert(ctx, c.peer, c.tls); alert != nil {
 		return alert
 	}
 	return err

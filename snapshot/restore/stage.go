@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 const (
@@ -79,7 +80,7 @@ func sweep(parent, base string) error {
 		return err
 	}
 	for _, dir := range found {
-		if number := strings.TrimPrefix(filepath.Base(dir), base+stageInfix); strings.Trim(number, "0123456789") != "" {
+		if !snapshot.IsTemp(filepath.Base(dir), base+stageInfix) {
 			continue
 		}
 		if err := sweepOne(dir); err != nil {
