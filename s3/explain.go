@@ -123,6 +123,8 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	switch {
 	case is(ErrPermission):
 		return fmt.Sprintf("allow %s in the policy of these keys", action)
+	case is(ErrNoBucket) && res.RequestID == "": // which every S3 gives
+		return "make the bucket, or correct --s3-bucket; or --s3-endpoint, for what answers there seems to be no S3"
 	case is(ErrNoBucket):
 		return "make the bucket, or correct --s3-bucket"
 	case is(ErrCredentials) && res.Code == "SignatureDoesNotMatch":
