@@ -65,7 +65,7 @@ func newBed(t *testing.T, spec string) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{t: t, log: hook, store: &memStore{}, origin: time.Now()}
+	b := &bed{t: t, log: hook, store: &memStore{told: map[snapshot.Name]snapshot.Manifest{}}, origin: time.Now()}
 	b.opts = daemon.Options{
 		Node: node, Schedule: s, Policy: retention.Policy{Last: 3}, Taker: b, Store: b.store, Log: log,
 	}
@@ -121,6 +121,7 @@ func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (s
 		o.change(&t)
 	}
 	b.store.add(t.Entry)
+	b.store.told[t.Name] = t.Manifest
 	return t, nil
 }
 
@@ -192,6 +193,7 @@ func (b *bed) wantLines(level string, want ...string) {
 type memStore struct {
 	mu                  sync.Mutex // what runs beside the cycles looks into it too
 	entries             []snapshot.Entry
+	told                map[snapshot.Name]snapshot.Manifest
 	manifests           int // how many were read
 	partials            []string
 	removed             []string
@@ -240,13 +242,16 @@ func (s *memStore) Remove(ctx context.Context, n snapshot.Name) error {
 	return nil
 }
 
-// Manifest implements daemon.Store; all are alike.
+// Manifest implements daemon.Store; all are alike but those of the daemon's own.
 func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.manifests++
 	if i := slices.IndexFunc(s.entries, func(e snapshot.Entry) bool { return e.Name == n }); i < 0 {
 		return snapshot.Manifest{}, snapshot.ErrNotFound
+	}
+	if m, ok := s.told[n]; ok {
+		return m, nil
 	}
 	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
 }

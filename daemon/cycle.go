@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -74,21 +75,25 @@ func (d *Daemon) failed(log logrus.FieldLogger, err error, now, next time.Time) 
 
 // finish prunes and writes the cycle's closing line.
 func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.Taken, next time.Time) {
-	d.runDone()
 	select {
 	case <-d.urgent: // this is the one that was asked for
 	default:
 	}
 	d.Recorder.SnapshotDone(d.clock(), described(t.Entry, t.Manifest), t.Stream, t.Sync)
+	d.runDone()
 	d.schedule(next, next)
-	kept, removed, err := d.prune(ctx, log)
+	decisions, err := d.prune(ctx, log)
+	removed := len(removedNames(decisions))
 	m := t.Manifest
 	d.tellTrouble(log, m.Source)
 	log = log.WithFields(logrus.Fields{
 		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
 		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync),
-		"kept": kept, "pruned": removed, "next": stamp(next),
+		"kept": len(decisions) - removed, "pruned": removed, "next": stamp(next),
 	})
+	if n := countSpared(decisions); n > 0 {
+		log = log.WithField("spared", n)
+	}
 	log.Info("kept snapshot")
 	d.beat(err == nil)
 	select {
@@ -103,13 +108,12 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 }
 
 // prune applies the policy and tells what lies there then. What the stop kept it from is no error.
-func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, removed int, err error) {
-	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock())
+func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]retention.Decision, error) {
+	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock(), d.Recorder.Spare(metrics.Local)...)
 	if ctx.Err() != nil {
 		err = nil
 	}
-	gone := removedNames(decisions)
-	d.Recorder.Pruned(metrics.Local, gone...)
+	d.Recorder.Pruned(metrics.Local, removedNames(decisions)...)
 	if err != nil {
 		d.Recorder.PruningFailed(d.clock(), err.Error())
 		log.WithError(err).Error("pruning failed; the new snapshot is safe")
@@ -121,7 +125,7 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) (kept, remov
 		d.known = nil
 		d.Recorder.Unlisted(listErr.Error())
 	}
-	return len(decisions) - len(gone), len(gone), err
+	return decisions, err
 }
 
 // tellTrouble warns of what is wrong with etcd itself, once for as long as it stays the same.

@@ -89,9 +89,10 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		o.Recorder = deaf{}
 	}
 	maps.DeleteFunc(o.Suspects, func(e snapshot.Entry, _ bool) bool { return !slices.Contains(local.Snapshots, e) })
-	p := planMirror(local.Snapshots, remote, o, now)
+	recordListing(remote, o, now)
+	p := planMirror(local.Snapshots, remote, o, now, o.Recorder.Spare(metrics.S3)...)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
-	p.record(remote, o, now)
+	o.Recorder.Waiting(plains(p.upload))
 	done.Listed, done.Waiting = true, len(p.upload)
 	atFault, err := p.bring(ctx, src, bucket, o, now, &done)
 	if err != nil {
@@ -143,7 +144,7 @@ type mirrorPlan struct {
 	decisions []retention.Decision // on this node's rolling snapshots here and there
 }
 
-func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) *mirrorPlan {
+func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time, spare ...string) *mirrorPlan {
 	p := &mirrorPlan{there: map[snapshot.Name]bool{}}
 	size := map[snapshot.Name]int64{}
 	for _, e := range remote {
@@ -158,7 +159,7 @@ func planMirror(local, remote []snapshot.Entry, o MirrorOptions, now time.Time) 
 	}
 	slices.SortFunc(all, snapshot.NewestFirst)
 	keep := map[string]bool{}
-	p.decisions = PlanPrune(all, o.Node, o.Policy, now)
+	p.decisions = PlanPrune(all, o.Node, o.Policy, now, spare...)
 	for _, d := range p.decisions {
 		keep[d.ID] = d.Keep
 	}

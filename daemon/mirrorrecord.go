@@ -7,14 +7,13 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// record tells what was found. A newest snapshot there is proof of an earlier pass, all that is known of passes before the
+// recordListing tells what was found. A newest snapshot there is proof of an earlier pass, all that is known of passes before the
 // start.
-func (p *mirrorPlan) record(remote []snapshot.Entry, o MirrorOptions, now time.Time) {
+func recordListing(remote []snapshot.Entry, o MirrorOptions, now time.Time) {
 	if e, ok := Newest(snapshot.Listing{Snapshots: remote}, o.Node, now); ok {
 		o.Recorder.Recalled(metrics.Mirror, e.Name.Time)
 	}
 	o.Recorder.Inventory(metrics.S3, plains(ofNode(remote, o.Node)))
-	o.Recorder.Waiting(plains(p.upload))
 }
 
 // removedOf are those of the node, whose snapshots alone are recorded.

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,5 +58,19 @@ func TestRecorderHearsWhatAnEndedPassHasDone(t *testing.T) {
 	}
 	if n := len(e.heard); n != 3 || e.heard[0] != "inventory s3: " || !strings.HasPrefix(e.heard[2], "uploaded rolling_node-a_20261121T02") {
 		t.Errorf("heard %q", e.heard)
+	}
+}
+
+// What is to be spared is neither removed from the bucket nor kept from it, in the first pass as in each.
+func TestMirrorSpares(t *testing.T) {
+	all := hourly(t, node, 0, 1, 2, 3)
+	dir := archives(t, all[2:]...)
+	b := newMemBucket()
+	b.fill(all[:2]...)
+	o, e := mirrorOptions(1), &ears{origin: midnight, spare: []string{all[1].String(), all[2].String()}}
+	o.Recorder = e
+	done, err := daemon.Mirror(t.Context(), dir, b, o, today)
+	if err != nil || !slices.Equal(done.Removed, all[:1]) || !slices.Equal(done.Uploaded, []snapshot.Name{all[3], all[2]}) {
+		t.Errorf("%+v, %v", done, err)
 	}
 }

@@ -29,6 +29,8 @@ type RunReport struct {
 	At       time.Time      `json:"at,omitzero"`
 	Reason   metrics.Reason `json:"reason,omitempty"`
 	Error    string         `json:"error,omitempty"`
+	// Past are the snapshots, kept or not, that later ones are compared with.
+	Past []metrics.Past `json:"past,omitempty"`
 }
 
 // readRuns gives what was kept, without what a wrong clock has dated in the future and failures that a later snapshot, taken at last, or
@@ -53,8 +55,9 @@ func (d *Daemon) readRuns(last, now time.Time) (r RunReport, cutOff bool) {
 		}
 	}
 	if !r.At.After(last) || !r.At.After(r.Skipped) {
-		r = RunReport{Starts: r.Starts, Due: r.Due, Skipped: r.Skipped}
+		r = RunReport{Starts: r.Starts, Due: r.Due, Skipped: r.Skipped, Past: r.Past}
 	}
+	r.Past = slices.DeleteFunc(r.Past, func(x metrics.Past) bool { return x.Name == "" || x.Time.After(now) || x.Next.After(now) })
 	switch {
 	case !last.IsZero():
 		r.Due = time.Time{}
@@ -71,6 +74,7 @@ func (d *Daemon) recallRuns(r RunReport) {
 		d.Recorder.Failing(metrics.Snapshots, r.Failures)
 	}
 	d.Recorder.Started(r.Starts...)
+	d.Recorder.Remember(r.Past)
 	d.keepRuns(r)
 }
 
@@ -106,6 +110,7 @@ func (d *Daemon) runSkipped(at time.Time) {
 
 // keepRuns warns once of a disk that does not take the note: the runs themselves have more to say of it.
 func (d *Daemon) keepRuns(r RunReport) {
+	r.Past = d.Recorder.Past()
 	d.runs = r
 	if d.Runs.Keep == nil {
 		return

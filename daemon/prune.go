@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/retention"
@@ -23,25 +24,44 @@ type Store interface {
 	RemovePartials(ctx context.Context) ([]string, error)
 }
 
-// PlanPrune decides on the node's rolling snapshots, and on no other, newest first.
-func PlanPrune(entries []snapshot.Entry, node string, p retention.Policy, now time.Time) []retention.Decision {
+// spared is why a snapshot is kept that the policy does not keep.
+const spared = "the newest has much less, or a lower revision"
+
+// PlanPrune decides on the node's rolling snapshots, and on no other, newest first. Those to spare are kept whatever the policy says.
+func PlanPrune(entries []snapshot.Entry, node string, p retention.Policy, now time.Time, spare ...string) []retention.Decision {
 	var items []retention.Item
 	for _, e := range entries {
 		if e.Name.Rolling(node) {
 			items = append(items, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
 		}
 	}
-	return retention.Plan(items, p, now)
+	decisions := retention.Plan(items, p, now)
+	for i := range decisions {
+		if d := &decisions[i]; !d.Keep && slices.Contains(spare, d.ID) {
+			d.Keep, d.Reasons = true, []string{spared}
+		}
+	}
+	return decisions
+}
+
+func countSpared(decisions []retention.Decision) int {
+	n := 0
+	for _, d := range decisions {
+		if slices.Contains(d.Reasons, spared) {
+			n++
+		}
+	}
+	return n
 }
 
 // Prune lists the store, removes what the policy does not keep, and returns what became of each. What could not be
 // removed counts as kept and is in the error, the rest is removed all the same.
-func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time) ([]retention.Decision, error) {
+func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time, spare ...string) ([]retention.Decision, error) {
 	l, err := store.List()
 	if err != nil {
 		return nil, err
 	}
-	decisions := PlanPrune(l.Snapshots, node, p, now)
+	decisions := PlanPrune(l.Snapshots, node, p, now, spare...)
 	var failed error
 	for i := range decisions {
 		d := &decisions[i]

@@ -36,6 +36,12 @@ type Recorder interface {
 	Whole(p metrics.Place, name string)
 	Damages() []metrics.Damage
 
+	// Past is what later snapshots are compared with, and Remember tells of it before Rebuilt. Spare names those that are not to be
+	// removed although the policy says so, because the newest has much less.
+	Past() []metrics.Past
+	Remember(list []metrics.Past)
+	Spare(p metrics.Place) []string
+
 	// Recalled tells of a success before the start that became known only after Rebuilt.
 	Recalled(k metrics.Kind, at time.Time)
 	// Failing tells how many runs in a row failed before the start, and Started when the daemon was started of late.
@@ -65,6 +71,9 @@ func (deaf) MirrorDone(time.Time, int)                                          
 func (deaf) Damaged(metrics.Place, time.Time, string, string)                       {}
 func (deaf) Whole(metrics.Place, string)                                            {}
 func (deaf) Damages() []metrics.Damage                                              { return nil }
+func (deaf) Past() []metrics.Past                                                   { return nil }
+func (deaf) Remember([]metrics.Past)                                                {}
+func (deaf) Spare(metrics.Place) []string                                           { return nil }
 func (deaf) Recalled(metrics.Kind, time.Time)                                       {}
 func (deaf) Failing(metrics.Kind, int)                                              {}
 func (deaf) Started(...time.Time)                                                   {}

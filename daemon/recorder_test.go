@@ -21,6 +21,7 @@ type ears struct {
 	mu     sync.Mutex
 	origin time.Time
 	heard  []string
+	spare  []string
 }
 
 func listen(b *bed) *ears {
@@ -109,8 +110,18 @@ func (e *ears) Damaged(p metrics.Place, at time.Time, name, message string) {
 func (e *ears) Whole(p metrics.Place, name string)    { e.add("whole %s %q", p, name) }
 func (e *ears) Damages() []metrics.Damage             { return nil }
 func (e *ears) Unlisted(message string)               { e.add("unlisted: %s", message) }
+func (e *ears) Past() []metrics.Past                  { return nil }
+func (e *ears) Remember([]metrics.Past)               {}
 func (e *ears) Recalled(k metrics.Kind, at time.Time) { e.add("recalled %s %s", k, at) }
 func (e *ears) Rebuilt()                              { e.add("rebuilt") }
+
+// Spare gives nothing before it knows what is there.
+func (e *ears) Spare(p metrics.Place) []string {
+	if slices.ContainsFunc(e.heard, func(l string) bool { return strings.HasPrefix(l, "inventory "+string(p)) }) {
+		return e.spare
+	}
+	return nil
+}
 
 func (e *ears) want(t *testing.T, want ...string) {
 	t.Helper()

@@ -36,6 +36,7 @@ const (
 	LowSpace    Reason = "low_space"   // the disk would be left with too little
 	LowMemory   Reason = "low_memory"  // memory is too short for it
 	Disk        Reason = "disk"        // the local disk fails
+	InUse       Reason = "in_use"      // another process holds the directory, or writes the same snapshot
 	Damaged     Reason = "damaged"     // bytes are not what they should be
 	Start       Reason = "start"       // the restored etcd does not start
 	Contents    Reason = "contents"    // the restored etcd holds something else than the snapshot
@@ -89,7 +90,7 @@ func s3Reasons() []Reason {
 func failures(k Kind) []Reason {
 	switch k {
 	case Snapshots:
-		return []Reason{Unreachable, Credentials, Certificate, Config, Learner, Stalled, Timeout, LowSpace, Disk, Damaged, CutOff, Other}
+		return []Reason{Unreachable, Credentials, Certificate, Config, Learner, Stalled, Timeout, LowSpace, Disk, InUse, Damaged, CutOff, Other}
 	case Mirror:
 		return slices.Concat([]Reason{Damaged, Disk}, s3Reasons())
 	case Verify:

@@ -68,7 +68,7 @@ func (s *state) mirrorFact(now time.Time) fact {
 		f.More = append(f.More, "of this node, "+size(total(list))) // other nodes may share the folder
 	}
 	if n := len(s.waiting); n > 0 {
-		f.More = append(f.More, grouped(int64(n))+" waiting, the oldest "+span(now.Sub(s.oldestWaiting())))
+		f.More = append(f.More, grouped(int64(n))+" waiting, behind for "+span(now.Sub(s.oldestWaiting())))
 	}
 	switch {
 	case t.failures > 0:
@@ -118,6 +118,9 @@ func (s *state) drillFact(now time.Time) fact {
 	case !t.success.IsZero():
 		f.Value = "passed " + relative(t.success, now)
 		f.More = append(f.More, absolute(t.success))
+	}
+	if t.skipped != "" { // or else it would look as if its hour had not come yet
+		f.More = append(f.More, "the last one was left out ("+string(t.skipped)+")")
 	}
 	switch next := s.plans[Drill].next; {
 	case t.running:

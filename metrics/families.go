@@ -26,6 +26,7 @@ const (
 	waitingOldest     = "waiting_oldest_age_seconds"
 	lockedSnapshots   = "locked_snapshots"
 	prunedTotal       = "pruned_total"
+	unmirroredTotal   = "unmirrored_total"
 	pruneFailures     = "prune_failures_total"
 	uploadsTotal      = "uploads_total"
 	uploadedBytes     = "uploaded_bytes_total"
@@ -100,9 +101,10 @@ func families() []family {
 		{bytesKept, typeGauge, "Bytes of this node's archives kept." + absentUntilKnown, []label{place}},
 		{damagedSnapshots, typeGauge, "Kept snapshots of which a copy was found damaged, on the disk or in S3.", nil},
 		{waitingSnapshots, typeGauge, "Snapshots that S3 is to hold and does not yet. Absent without S3 and until S3 was listed.", nil},
-		{waitingOldest, typeGauge, "Age of the oldest snapshot that waits for S3; 0: none waits. Absent without S3 and until S3 was listed.", nil},
+		{waitingOldest, typeGauge, "For how long S3 has lacked a snapshot that it is to hold, also one that is pruned here meanwhile; 0: it lacks none. Absent without S3 and until S3 was listed.", nil},
 		{lockedSnapshots, typeGauge, "Snapshots that were to be pruned from S3 and are held by an object lock. Absent without S3.", nil},
 		{prunedTotal, typeCounter, "Snapshots removed by the policy since the start.", []label{place}},
+		{unmirroredTotal, typeCounter, "Snapshots that the policy removed from the disk since the start before S3 had them.", nil},
 		{pruneFailures, typeCounter, "Runs since the start after which some of what the policy removes from the disk was still there.", nil},
 		{uploadsTotal, typeCounter, "Archives brought to S3 since the start.", nil},
 		{uploadedBytes, typeCounter, "Bytes of the archives brought to S3 since the start.", nil},

@@ -108,9 +108,12 @@ func (s *state) startsSince(after time.Time) int {
 
 func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	t := s.tracks[Mirror]
-	oldest := s.oldestWaiting()
-	if !oldest.IsZero() && now.Sub(oldest) > s.plans[Snapshots].interval+s.grace(Snapshots) {
-		add("%s for S3, the oldest since %s", count(len(s.waiting), "snapshot waits", "snapshots wait"), absolute(oldest))
+	oldest, limit := s.oldestWaiting(), s.plans[Snapshots].interval+s.grace(Snapshots)
+	switch {
+	case !oldest.IsZero() && now.Sub(oldest) > limit:
+		add("S3 is behind since %s, %s for it", absolute(oldest), count(len(s.waiting), "snapshot waits", "snapshots wait"))
+	case !s.missedAt.IsZero() && now.Sub(s.missedAt) <= limit:
+		add("snapshots were pruned on the disk before S3 had them, the last at %s: S3 is too slow, or the disk keeps too few", absolute(s.missedAt))
 	}
 	_, known := s.stock[S3]
 	switch {

@@ -39,6 +39,7 @@ type Metrics struct {
 	runs, pruned, s3Errors *prometheus.CounterVec
 	uploads, uploaded      prometheus.Counter
 	pruneFailures          prometheus.Counter
+	unmirrored             prometheus.Counter
 	stages                 *prometheus.HistogramVec
 
 	mu    sync.Mutex
@@ -84,6 +85,9 @@ func (m *Metrics) register(f family) {
 	case pruneFailures:
 		m.pruneFailures = prometheus.NewCounter(opts)
 		m.registry.MustRegister(m.pruneFailures)
+	case unmirroredTotal:
+		m.unmirrored = prometheus.NewCounter(opts)
+		m.registry.MustRegister(m.unmirrored)
 	case s3ErrorsTotal:
 		m.s3Errors = prometheus.NewCounterVec(opts, labels)
 		m.registry.MustRegister(m.s3Errors)

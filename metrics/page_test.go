@@ -39,7 +39,7 @@ func cases(now *time.Time) map[string]struct {
 			"--from local --data-dir /var/lib/etcd rolling_node-a_20261122T120000Z.db.zst", "48,291,734", "None since the start", "✓ 10 min ago",
 		}},
 		"ill": {ill(now), []string{
-			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for S3", "amage was found in rolling_node-a_20261122T120000Z",
+			"Needs attention", "4 snapshots failed in a row", "5 snapshots wait for it", "amage was found in rolling_node-a_20261122T120000Z",
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "passed over",
 			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "waits for S3", "Mirroring failed",
 		}},
@@ -52,6 +52,7 @@ func cases(now *time.Time) map[string]struct {
 			"Needs attention", "The snapshots on the disk can't be read: open /backups: no such file or directory",
 			"What the last good snapshot is, nobody knows now. Next in 47 min.", "not known", "can't be read", "They can't be read now.",
 		}},
+		"no room":  {noRoom(now), []string{"All is well", "none yet", "the last one was left out (low_space)", "next in 58 min"}},
 		"starting": {metrics.New(options(now)), []string{"Starting", "not known yet"}},
 		"first":    {many(now, 1), []string{"All is well", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
 		"many":     {many(now, 500), []string{"All is well", "The newest 50 of 500"}},
@@ -116,6 +117,33 @@ func slowS3(now *time.Time) *metrics.Metrics {
 	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
 	m.Attempt(metrics.Mirror, *now)
 	return m
+}
+
+// noRoom has had no drill yet, for the only one was left out.
+func noRoom(now *time.Time) *metrics.Metrics {
+	m := many(now, 2)
+	m.Waiting(nil)
+	m.Attempt(metrics.Drill, now.Add(-2*time.Minute))
+	m.Skipped(metrics.Drill, now.Add(-2*time.Minute), metrics.LowSpace)
+	m.Schedule(metrics.Drill, now.Add(58*time.Minute+time.Second), 7*24*time.Hour)
+	return m
+}
+
+// A drill that was left out is told until one has ended.
+func TestSkippedDrillIsTold(t *testing.T) {
+	now := noon
+	m := noRoom(&now)
+	shown := func() bool {
+		_, page := get(t, m, "/")
+		return strings.Contains(page, "the last one was left out (low_space)")
+	}
+	if !shown() {
+		t.Error("it is not told")
+	}
+	m.Drilled(now, taken(now, 1, 1).Name, time.Second)
+	if shown() {
+		t.Error("it is still told after one that passed")
+	}
 }
 
 // many keeps n snapshots, ten minutes apart.

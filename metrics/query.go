@@ -19,18 +19,21 @@ func (s *state) newest(now time.Time) (Snapshot, bool) {
 	return s.described(out), out.Name != ""
 }
 
-// oldestWaiting is since when the first of those has waited that wait for S3; zero when none does. The newest may have been
-// under way for long since the time in its name, and waits only since then.
+// waitsSince is since when a snapshot has waited for S3. The newest may have been under way for long since the time in its name, and
+// waits only since then.
+func (s *state) waitsSince(x Snapshot) time.Time {
+	if x.Name == s.fresh.Name {
+		return s.freshAt
+	}
+	return x.Time
+}
+
+// oldestWaiting is since when S3 lacks what it should have: since the first of those has waited that wait, or did before they were
+// pruned here. Zero: it lacks nothing.
 func (s *state) oldestWaiting() time.Time {
-	var out time.Time
+	out := s.missed
 	for _, x := range s.waiting {
-		since := x.Time
-		if x.Name == s.fresh.Name {
-			since = s.freshAt
-		}
-		if out.IsZero() || since.Before(out) {
-			out = since
-		}
+		out = earlier(out, s.waitsSince(x))
 	}
 	return out
 }

@@ -80,6 +80,7 @@ func (m *Metrics) SnapshotDone(at time.Time, x Snapshot, stream, sync time.Durat
 		if s.unlisted == "" { // or else what lies there beside it would count as gone
 			s.keep(Local, x)
 		}
+		s.passed(m.o.Now(), x)
 		if !count {
 			return
 		}
@@ -96,7 +97,10 @@ func (m *Metrics) SnapshotDone(at time.Time, x Snapshot, stream, sync time.Durat
 // Inventory tells what a place holds of this node, in any order. It replaces what was known; what list does not tell of a
 // snapshot stays known.
 func (m *Metrics) Inventory(p Place, list []Snapshot) {
-	m.change(func(s *state, _ bool) { s.inventory(p, list) })
+	m.change(func(s *state, _ bool) {
+		s.inventory(p, list)
+		s.passed(m.o.Now(), list...)
+	})
 }
 
 // Unlisted tells that what lies in the directory can't be read, until the next Inventory of it.
@@ -110,11 +114,15 @@ func (m *Metrics) Unlisted(message string) {
 // Pruned tells that the policy's removals were made.
 func (m *Metrics) Pruned(p Place, names ...string) {
 	m.change(func(s *state, count bool) {
-		s.drop(p, names)
+		unmirrored := s.drop(p, names)
 		if p == Local {
 			s.unpruned = ""
 		}
+		if unmirrored > 0 {
+			s.missedAt = m.o.Now()
+		}
 		if count {
+			m.unmirrored.Add(float64(unmirrored))
 			m.pruned.WithLabelValues(string(p)).Add(float64(len(names)))
 		}
 	})

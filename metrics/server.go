@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
-	"go.yaml.in/yaml/v3"
 )
 
 // Errors of Open.
@@ -80,13 +78,6 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 	}, nil
 }
 
-func checkConfig(path string) error {
-	if err := web.Validate(path); err != nil {
-		return fmt.Errorf("%w %s: %w", ErrWebConfig, path, err)
-	}
-	return nil
-}
-
 // Check reads the web configuration anew, as each connection does: while that fails nobody gets an answer. Errors wrap ErrWebConfig.
 func (s *Server) Check() error {
 	secure, err := wantsTLS(s.config)
@@ -97,22 +88,6 @@ func (s *Server) Check() error {
 		return fmt.Errorf("%w %s: tls_server_config has come or gone since the start: start anew", ErrWebConfig, s.config)
 	}
 	return checkConfig(s.config)
-}
-
-// wantsTLS tells whether a web configuration file asks for TLS, which is decided at the start alone.
-func wantsTLS(path string) (bool, error) {
-	if path == "" {
-		return false, nil
-	}
-	data, err := os.ReadFile(path)
-	var c map[string]any
-	if err == nil {
-		err = yaml.Unmarshal(data, &c)
-	}
-	if err != nil {
-		return false, fmt.Errorf("%w %s: %w", ErrWebConfig, path, err)
-	}
-	return c["tls_server_config"] != nil, nil
 }
 
 // Addr is the address taken, with the port that the system chose if it was 0.

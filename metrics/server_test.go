@@ -132,6 +132,19 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// Of several users the one is named whose password stands there where its hash belongs, and the password is not shown.
+func TestWebConfigNamesTheUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	text := "basic_auth_users:\n  alice: " + hash + "\n  prometheus: open-sesame\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: file})
+	if !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), "basic_auth_users: prometheus: ") || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestWebConfigTurns: whether there is TLS is decided at the start; a file that says otherwise later leaves nobody with an answer.
 func TestWebConfigTurns(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yml")

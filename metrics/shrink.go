@@ -13,32 +13,41 @@ const (
 	shrankToday  = 23*time.Hour + 30*time.Minute
 )
 
-// compared is what the newest snapshot is held against: the largest database and the highest revision of those taken within the window before
-// it, and of the last one before that, which alone is there after a long stop. 0: there is none, or it is not known.
+// before gives what a snapshot is held against: those taken within the window before it, and the last one before that, which
+// alone is there after a long stop.
+func (s *state) before(x Snapshot, window time.Duration) []Past {
+	return slices.DeleteFunc(slices.Clone(s.past), func(y Past) bool {
+		return !y.Time.Before(x.Time) || x.Time.Sub(earlier(y.Next, x.Time)) > window
+	})
+}
+
+// compared is the largest database and the highest revision of those before the newest. 0: there is none, or it is not known.
 func (s *state) compared(newest Snapshot, window time.Duration) (raw, revision int64) {
-	var last Snapshot
-	take := func(x Snapshot) {
-		x = s.described(x)
-		raw, revision = max(raw, x.RawSize), max(revision, x.Revision)
-	}
-	for _, p := range places() {
-		for _, x := range s.stock[p] {
-			if !x.Time.Before(newest.Time) {
-				continue
-			}
-			if newest.Time.Sub(x.Time) > window {
-				if x.Time.After(last.Time) {
-					last = x
-				}
-				break
-			}
-			take(x)
-		}
-	}
-	if last.Name != "" {
-		take(last)
+	for _, y := range s.before(newest, window) {
+		raw, revision = max(raw, y.RawSize), max(revision, y.Revision)
 	}
 	return raw, revision
+}
+
+// spare names at most two: the last that was large, and the last with a high revision.
+func (s *state) spare(p Place, now time.Time) []string {
+	x, any := s.newest(now)
+	if !any {
+		return nil
+	}
+	here := func(y Past) bool {
+		return slices.ContainsFunc(s.stock[p], func(z Snapshot) bool { return z.Name == y.Name })
+	}
+	large, high := "", ""
+	for _, y := range s.before(x, shrankToday) { // oldest first
+		if x.RawSize > 0 && 2*x.RawSize < y.RawSize && here(y) {
+			large = y.Name
+		}
+		if x.Revision > 0 && x.Revision < y.Revision && here(y) {
+			high = y.Name
+		}
+	}
+	return slices.DeleteFunc(slices.Compact([]string{large, high}), func(name string) bool { return name == "" })
 }
 
 // shrunk says of a row that the one before it, of all rows, newest first, had more than twice as much; "" if not.

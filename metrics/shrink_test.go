@@ -82,3 +82,52 @@ func TestShrunkIsDoubted(t *testing.T) {
 		t.Error("there is none before")
 	}
 }
+
+// TestPruned: what is compared need not be there any more, nor does a restart or a snapshot dated in the future change it.
+func TestPruned(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	m.Rebuilt()
+	snap := func(m *metrics.Metrics, raw, revision int64) {
+		now = now.Add(time.Minute)
+		x := metrics.Snapshot{Name: now.String(), Time: now, Size: 1, RawSize: raw, Revision: revision}
+		m.SnapshotDone(now, x, 0, 0)
+		m.Inventory(metrics.Local, []metrics.Snapshot{x, {Name: "future", Time: noon.Add(1e6 * time.Hour), Size: 1, RawSize: 99 * mib, Revision: 1e9}})
+	}
+	wantCompared := func(when, raw, revision string) {
+		t.Helper()
+		_, body := get(t, m, "/metrics")
+		for _, want := range []string{"compared_raw_bytes " + raw, "compared_revision " + revision} {
+			if !slices.Contains(ours(body), want) {
+				t.Errorf("%s: no %s in\n%s", when, want, strings.Join(ours(body), "\n"))
+			}
+		}
+	}
+	for i := range int64(500) {
+		snap(m, 10*mib+i, 100+i)
+	}
+	if n := len(m.Past()); n > 2 {
+		t.Errorf("of a database that grows %d are known", n)
+	}
+	snap(m, mib, 7)
+	wantCompared("shrunk", "1.0486259e+07", "599")
+	for range 50 {
+		snap(m, mib, 8)
+	}
+	past := m.Past()
+	m = metrics.New(options(&now))
+	m.Remember(past)
+	m.Rebuilt()
+	snap(m, mib, 9)
+	wantCompared("after a restart", "1.0486259e+07", "599")
+	now = now.Add(24 * time.Hour)
+	snap(m, mib, 10)
+	wantCompared("a day later", "1.048576e+06", "9")
+	for i := range int64(500) {
+		snap(m, mib-i, 11+i)
+	}
+	if n := len(m.Past()); n > 100 {
+		t.Errorf("of a database that shrinks slowly %d are known", n)
+	}
+	wantCompared("shrunk slowly", "1.048576e+06", "509")
+}

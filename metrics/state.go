@@ -21,11 +21,14 @@ type state struct {
 	starts   []time.Time          // of the daemon, of late
 	stock    map[Place][]Snapshot // newest first; a missing key: not known
 	waiting  []Snapshot
-	fresh    Snapshot // the newest that this process took, until it is in S3
+	missed   time.Time // since when the first of those waited that were pruned here meanwhile, with nothing newer in S3
+	missedAt time.Time // when such a one was pruned last
+	fresh    Snapshot  // the newest that this process took, until it is in S3
 	freshAt  time.Time
 	locked   int
 	unlisted string // why the directory could not be read when it was last looked at; "": it could
 	unpruned string // why the policy's removals from the disk failed the last time; "": they did not
+	past     []Past // oldest first
 	marks    map[string]mark
 	broken   map[copyOf]finding // the copies that were found damaged
 	proves   Place              // whose copies are verified and drilled
@@ -51,6 +54,7 @@ type track struct {
 	reason           Reason
 	message          string
 	name             string // of the snapshot that the last run was about; "" if none
+	skipped          Reason // why the last run was left out; "": it was not
 }
 
 // mark is what is known of one snapshot beyond where it lies. Zero times: not yet.
@@ -98,7 +102,7 @@ func (s *state) succeeded(k Kind, at time.Time, name string) {
 	}
 	s.stamp(&t.success, at)
 	s.stamp(&t.settled, at)
-	t.running = false
+	t.running, t.skipped = false, ""
 	if s.rebuilt || at.After(t.failed) {
 		t.failures, t.reason, t.message, t.name = 0, "", "", name
 	}
@@ -117,7 +121,7 @@ func (s *state) failed(k Kind, at time.Time, name string, r Reason, message stri
 	if !t.running { // nobody told of its begin
 		s.stamp(&t.attempt, at)
 	}
-	t.running = false
+	t.running, t.skipped = false, ""
 	message = oneLine(message)
 	if s.rebuilt || at.After(t.settled) {
 		t.failures++
@@ -133,7 +137,7 @@ func (s *state) failed(k Kind, at time.Time, name string, r Reason, message stri
 // skip settles a run, unless something was in its way: then it is still to be done.
 func (s *state) skip(k Kind, at time.Time, r Reason) {
 	t := s.tracks[k]
-	t.running = false
+	t.running, t.skipped = false, r
 	if k != Snapshots && r != NoSnapshot {
 		return
 	}

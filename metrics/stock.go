@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // newestFirst orders whatever has a snapshot; of one moment's, by name.
@@ -41,16 +42,23 @@ func (s *state) keep(p Place, x Snapshot) {
 	s.stock[p] = list
 }
 
-// drop removes snapshots from a place; one pruned here waits for S3 no more.
-func (s *state) drop(p Place, names []string) {
+// drop removes snapshots from a place; one pruned here waits for S3 no more. Of these it gives the number.
+func (s *state) drop(p Place, names []string) (unmirrored int) {
 	gone := func(x Snapshot) bool { return slices.Contains(names, x.Name) }
 	if list, ok := s.stock[p]; ok {
 		s.stock[p] = slices.DeleteFunc(slices.Clone(list), gone)
 	}
 	if p == Local {
+		for _, x := range s.waiting {
+			if gone(x) {
+				unmirrored++
+				s.missed = earlier(s.missed, s.waitsSince(x))
+			}
+		}
 		s.waiting = slices.DeleteFunc(slices.Clone(s.waiting), gone)
 	}
 	s.forget()
+	return unmirrored
 }
 
 // setWaiting replaces what waits for S3. A snapshot that came after the pass began stays, for the pass has not seen it.
@@ -64,6 +72,9 @@ func (s *state) setWaiting(list []Snapshot) {
 		}
 	}
 	s.waiting = next
+	if len(next) == 0 {
+		s.missed = time.Time{}
+	}
 }
 
 // note keeps what the manifest tells for as long as any place holds the snapshot.
@@ -94,6 +105,7 @@ func (s *state) arrived(x Snapshot) {
 		s.keep(S3, x)
 	}
 	s.waiting = slices.DeleteFunc(slices.Clone(s.waiting), func(y Snapshot) bool { return y.Name == x.Name })
+	s.missed = time.Time{} // the newest comes first
 	if x.Name == s.fresh.Name {
 		s.fresh = Snapshot{}
 	}

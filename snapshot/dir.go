@@ -17,8 +17,10 @@ import (
 )
 
 var (
-	// ErrUnusableDir marks a directory that is missing, is none, or can't be written.
+	// ErrUnusableDir marks a directory that is missing, is none, or is not for this user: a wrong setting.
 	ErrUnusableDir = errors.New("unusable directory")
+	// ErrInUse marks what another process keeps from being done, such as a second daemon with the same directory.
+	ErrInUse = errors.New("another process")
 	// ErrNotFound marks a snapshot that is not there.
 	ErrNotFound = errors.New("no such snapshot")
 	// ErrExists marks a snapshot whose name is taken.
@@ -60,7 +62,7 @@ func Foreign(path string) *Dir { return &Dir{path: filepath.Clean(path), foreign
 func (d *Dir) Path() string { return d.path }
 
 // Prepare makes the directory (0700) where it is missing and tells whether files can be made in it, by making the
-// lock; in a foreign one it makes none. Errors wrap ErrUnusableDir.
+// lock; in a foreign one it makes none. Errors wrap ErrUnusableDir, or are the disk's.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return unusable(err)
@@ -77,19 +79,21 @@ func (d *Dir) Prepare() error {
 
 // unusable leaves out what passes by itself or is the machine's trouble, and so is no wrong setting.
 func unusable(err error) error {
-	for _, passing := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+	for _, passing := range []error{
+		unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM,
+		unix.EROFS, unix.EIO, unix.EUCLEAN, unix.ESTALE, unix.ETIMEDOUT, unix.ENOTCONN, // the last three: its server is away
+	} {
 		if errors.Is(err, passing) {
-			return fmt.Errorf("prepare directory: %w", err)
+			return fmt.Errorf("directory of the snapshots: %w", err)
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrUnusableDir, err)
 }
 
-// Writable tells whether this process may make files in the directory, and leaves no trace. Errors wrap
-// ErrUnusableDir.
+// Writable tells whether this process may make files in the directory, and leaves no trace. Errors are those of Prepare.
 func (d *Dir) Writable() error {
 	if err := unix.Access(d.path, unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("%w: write %s: %w", ErrUnusableDir, d.path, err)
+		return unusable(fmt.Errorf("write %s: %w", d.path, err))
 	}
 	return nil
 }
@@ -105,12 +109,12 @@ func changed(info fs.FileInfo) time.Time {
 	return t
 }
 
-// List reads the directory. A missing one wraps ErrUnusableDir.
+// List reads the directory. Errors of a missing one wrap ErrUnusableDir.
 func (d *Dir) List() (Listing, error) {
 	var l Listing
 	files, err := os.ReadDir(d.path)
 	if err != nil {
-		return l, fmt.Errorf("%w: %w", ErrUnusableDir, err)
+		return l, unusable(err)
 	}
 	for _, f := range files {
 		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -169,8 +170,8 @@ func TestUnusableDirs(t *testing.T) {
 		"missing":              {filepath.Join(t.TempDir(), "missing"), nil, snapshot.ErrUnusableDir},
 		"a file":               {file, snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
 		"under a file":         {filepath.Join(file, "x"), snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
-		"read-only":            {readOnly, snapshot.ErrUnusableDir, nil},
-		"missing in read-only": {filepath.Join(readOnly, "x"), snapshot.ErrUnusableDir, snapshot.ErrUnusableDir},
+		"read-only":            {readOnly, unix.EROFS, nil},
+		"missing in read-only": {filepath.Join(readOnly, "x"), unix.EROFS, snapshot.ErrUnusableDir},
 	} {
 		d := snapshot.NewDir(c.path)
 		if _, err := d.List(); !errors.Is(err, c.list) {
@@ -182,8 +183,22 @@ func TestUnusableDirs(t *testing.T) {
 		if _, err := d.RemovePartials(t.Context()); err == nil {
 			t.Errorf("%s: cleaned", name)
 		}
-		if err := d.Prepare(); !errors.Is(err, c.prepare) {
+		if err := d.Prepare(); !errors.Is(err, c.prepare) || errors.Is(err, unix.EROFS) && errors.Is(err, snapshot.ErrUnusableDir) {
 			t.Errorf("%s: prepare: %v, want %v", name, err, c.prepare)
+		}
+	}
+}
+
+// What is no wrong setting may pass, so that whoever starts the daemon has to try again.
+func TestUnusableIsASetting(t *testing.T) {
+	for errno, want := range map[unix.Errno]bool{
+		unix.ENOENT: true, unix.ENOTDIR: true, unix.EISDIR: true, unix.EACCES: true, unix.EPERM: true, unix.ENAMETOOLONG: true,
+		unix.EROFS: false, unix.EIO: false, unix.EUCLEAN: false, unix.ESTALE: false, unix.ETIMEDOUT: false, unix.ENOTCONN: false,
+		unix.ENOSPC: false, unix.EDQUOT: false, unix.EMFILE: false, unix.ENFILE: false, unix.ENOMEM: false,
+	} {
+		err := snapshot.Unusable(&fs.PathError{Op: "open", Path: "/x", Err: errno})
+		if errors.Is(err, snapshot.ErrUnusableDir) != want || !errors.Is(err, errno) {
+			t.Errorf("%v: a wrong setting: %t", err, !want)
 		}
 	}
 }
@@ -204,6 +219,13 @@ func TestLockedDir(t *testing.T) {
 	}
 	if got := in(t, d); !slices.Equal(got, []string{nameA().String()}) {
 		t.Errorf("there are %q", got)
+	}
+	synctest.Test(t, func(t *testing.T) { // so that the wait takes no time
+		err = d.Remove(t.Context(), nameA())
+	})
+	told := "another process has held it for 10s: `fuser -v " + lock.Name() + "` says which: wait until it has ended, or end it"
+	if !errors.Is(err, snapshot.ErrInUse) || err.Error() != "lock "+lock.Name()+": "+told {
+		t.Errorf("remove: %v, want that it is in use", err)
 	}
 	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_UN))
 	must(t, d.Remove(t.Context(), nameA()))

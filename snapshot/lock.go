@@ -17,14 +17,14 @@ const lockName = ".lock"
 // lockTimeout bounds the wait for another process; the lock is only ever held for a few system calls.
 const lockTimeout = 10 * time.Second
 
-// locked runs change while no other process changes names here.
+// locked runs change while no other process changes names here. One that keeps it waiting for too long is ErrInUse.
 func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	wait, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	lock := d.lock()
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("another process has held it for %s: %w", lockTimeout, err)
+	if _, err := lock.TryLockContext(wait, 20*time.Millisecond); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // it is this wait's, not the caller's
+			err = fmt.Errorf("%w has held it for %s: `fuser -v %s` says which: wait until it has ended, or end it", ErrInUse, lockTimeout, lock.Path())
 		}
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}

@@ -19,7 +19,7 @@ type Part struct {
 	file *os.File
 }
 
-// Create begins an archive under its partial name, 0600. A taken name wraps ErrExists.
+// Create begins an archive under its partial name, 0600. A taken name wraps ErrExists, and ErrInUse while it is being written.
 func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
 	p := &Part{dir: d, base: n.String()}
 	return p, d.locked(ctx, p.begin)
@@ -60,7 +60,7 @@ func (p *Part) begin() (err error) {
 func (p *Part) taken() error {
 	f, err := openAbandoned(p.partial())
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w: another process is writing %s: wait until it has ended, or end it", ErrExists, p.base)
+		return fmt.Errorf("%w: %w is writing %s: wait until it has ended, or end it", ErrExists, ErrInUse, p.base)
 	}
 	if err == nil {
 		defer f.Close()

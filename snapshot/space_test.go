@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,8 +46,8 @@ func TestTakeNeedsSpace(t *testing.T) {
 		return nil
 	})
 	_, err := snapshot.Take(t.Context(), src, d, options(17<<20))
-	if !errors.Is(err, snapshot.ErrLowSpace) || asked {
-		t.Errorf("%v, etcd was asked: %t; want ErrLowSpace and no question", err, asked)
+	if !errors.Is(err, snapshot.ErrLowSpace) || asked || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("%v, etcd was asked: %t; want ErrLowSpace with its mend and no question", err, asked)
 	}
 	if got := in(t, d); len(got) != 0 {
 		t.Errorf("left are %q", got)

@@ -137,7 +137,7 @@ func (g *spaceGuard) check(n int64) error {
 		return err
 	}
 	if g.minFree > 0 && free-n < g.minFree {
-		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s", ErrLowSpace,
+		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s: make room, keep fewer snapshots, or lower it", ErrLowSpace,
 			humanize.IBytes(uint64(max(free, 0))), g.dir.path, humanize.IBytes(uint64(g.minFree)))
 	}
 	g.next = g.written + min(spaceInterval, free-g.minFree)

@@ -78,6 +78,12 @@ func line(err error) string {
 		text += " (--listen: this user may not take that port: give one above 1023)"
 	case errors.Is(err, metrics.ErrListen):
 		text += " (--listen: give an address of this machine, or :PORT for all of them)"
+	case errors.Is(err, syscall.EROFS): // systemd's sandbox does it as well as the kernel
+		text += " (the file system is read-only: `dmesg` says why; remount it writable, or name the directory in the unit's ReadWritePaths=)"
+	case errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EUCLEAN):
+		text += " (the disk fails: `dmesg` says why)"
+	case errors.Is(err, syscall.ESTALE):
+		text += " (the NFS server has lost it: mount it anew)"
 	case errors.Is(err, snapshot.ErrUnusableDir):
 		text += " (--dir: give one that is there and that this user may write to)"
 	}

@@ -10,7 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/snapshot"
@@ -29,6 +32,7 @@ func TestExitStatus(t *testing.T) {
 		{context.DeadlineExceeded, 1},
 		{snapshot.ErrNotFound, 1},
 		{snapshot.ErrExists, 1},
+		{snapshot.ErrInUse, 1},
 		{snapshot.ErrStalled, 1},
 		{snapshot.ErrLowSpace, 1},
 		{snapshot.ErrFormat, 1},
@@ -70,6 +74,8 @@ func TestReportIsOneLine(t *testing.T) {
 		{errors.New("errors:\n  line 1: no\n\n  line 2: no"), "errors: line 1: no; line 2: no"},
 		{errors.New("a\n\n\nb\n"), "a; b"},
 		{fmt.Errorf("%w: mkdir x", snapshot.ErrUnusableDir), "unusable directory: mkdir x (--dir: give one that is there and that this user may write to)"},
+		{fmt.Errorf("open /x: %w", syscall.EIO), "open /x: input/output error (the disk fails: `dmesg` says why)"},
+		{fmt.Errorf("open /x: %w", syscall.ESTALE), "open /x: stale file handle (the NFS server has lost it: mount it anew)"},
 		{&checkError{names: []string{"a", "b"}, errs: []error{snapshot.ErrUnusableDir, context.Canceled}}, "check failed: a, b"},
 	} {
 		var b bytes.Buffer
@@ -77,6 +83,31 @@ func TestReportIsOneLine(t *testing.T) {
 		if want := "etcd-rolling-backup: " + test.want + "\n"; b.String() != want {
 			t.Errorf("got %q, want %q", b.String(), want)
 		}
+	}
+}
+
+// A disk that the kernel has set read-only may be mended while the program is started again and again; a wrong path is not.
+func TestReadOnlyDirectory(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
+		t.Fatalf("mount a tmpfs: %v: run this test as root, or under unshare -rm", err)
+	}
+	defer func() { must(t, unix.Unmount(disk, 0)) }()
+	used := filepath.Join(disk, "used")
+	must(t, os.Mkdir(used, 0o700))
+	must(t, os.WriteFile(filepath.Join(used, ".lock"), nil, 0o600))
+	must(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	for _, command := range []string{"daemon", "save"} {
+		for _, dir := range []string{disk, used, filepath.Join(disk, "missing")} {
+			status, _, stderr := run(t.Context(), command, "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1")
+			if status != exitFailed || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "remount it writable") || strings.Contains(stderr, "--dir: give") {
+				t.Errorf("%s --dir %s: status %d, stderr %q", command, dir, status, stderr)
+			}
+		}
+	}
+	status, _, stderr := run(t.Context(), "daemon", "--dir", filepath.Join(used, ".lock"), "--node", "n1")
+	if status != exitUsage || !strings.Contains(stderr, "--dir: give one that is there") {
+		t.Errorf("a file: status %d, stderr %q", status, stderr)
 	}
 }
 

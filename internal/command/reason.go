@@ -55,6 +55,8 @@ func etcdReason(err error) metrics.Reason {
 		return metrics.Learner
 	case errors.Is(err, snapshot.ErrStalled):
 		return metrics.Stalled
+	case errors.Is(err, snapshot.ErrInUse):
+		return metrics.InUse
 	case otherProtocol(err):
 		return metrics.Config
 	case untrusted(err):
@@ -127,7 +129,7 @@ func onDisk(err error) bool {
 	if errors.Is(err, snapshot.ErrUnusableDir) || errors.As(err, &path) {
 		return true
 	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE} {
 		if errors.Is(err, errno) {
 			return true
 		}

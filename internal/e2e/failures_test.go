@@ -46,7 +46,7 @@ func TestNothingIsLeftOfAFailedSave(t *testing.T) {
 		{"foreign certificate", pair(at, secure, stranger.Client), []string{"does not trust the CA of --cert"}},
 		{"no certificate", []string{at, "--cacert=" + secure.PKI.CACert}, []string{"give --cert and --key"}},
 		{"learner", flags(plain, learner.Endpoint), []string{"learner", "voting member"}},
-		{"too little space before", append(flags(plain, plain.Members[0].Endpoint), "--min-free=1EiB"), []string{"free space too low", "--min-free"}},
+		{"too little space before", append(flags(plain, plain.Members[0].Endpoint), "--min-free=1EiB"), []string{"free space too low", "--min-free", "make room"}},
 	} {
 		f.demand(t)
 	}

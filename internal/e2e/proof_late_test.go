@@ -18,7 +18,7 @@ func TestProofOfLateness(t *testing.T) {
 		"mirror": func(b *proofBed) breakage {
 			x := b.s3IsCut()
 			x.alerts["EtcdBackupMirrorBehind"] = pending
-			x.tells = append(x.tells, "wait for S3, the oldest since")
+			x.tells = append(x.tells, "S3 is behind since")
 			return x
 		},
 	} {

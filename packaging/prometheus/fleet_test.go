@@ -17,6 +17,7 @@ type node struct {
 	address string
 	began   time.Time
 	old     metrics.Snapshot // of an ill one, which it keeps
+	waiting metrics.Snapshot // of an ill one, for S3
 }
 
 // serve answers for m until the test ends.
@@ -112,15 +113,18 @@ func illNode(t *testing.T) node {
 	}
 	m.Failed(metrics.Verify, time.Now(), old.Name, metrics.Damaged, "page 17")
 	m.Failed(metrics.Drill, time.Now(), old.Name, metrics.Contents, "three keys less")
-	m.Waiting([]metrics.Snapshot{old})
+	waiting := taken(time.Now().Add(-19*24*time.Hour), 4*gib, 1001)
+	m.Waiting([]metrics.Snapshot{old, waiting})
 	m.Member(time.Now(), 2*gib, false, []string{"NOSPACE"})
 	n := serve(t, m)
-	n.old = old
+	n.old, n.waiting = old, waiting
 	return n
 }
 
-// shrinks gives the node a snapshot that is much smaller and older, by its revision, than the one it has told of.
+// shrinks gives the node a snapshot that is much smaller and older, by its revision, than the one it has told of, and prunes one that
+// waits for S3.
 func (n node) shrinks() {
+	n.Pruned(metrics.Local, n.waiting.Name)
 	n.Inventory(metrics.Local, []metrics.Snapshot{taken(n.began, gib, 900), n.old})
 }
 
