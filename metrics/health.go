@@ -59,6 +59,9 @@ func (s *state) reasons(now time.Time) []string {
 	if s.switched[Drill] {
 		s.drillReasons(now, add)
 	}
+	if s.others != nil {
+		out = append(out, s.others()...)
+	}
 	return out
 }
 

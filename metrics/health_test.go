@@ -1,6 +1,8 @@
 package metrics_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,5 +279,28 @@ func TestFreshSnapshotWaits(t *testing.T) {
 	if _, body := get(t, m, "/metrics"); !strings.Contains(body, "\netcd_rolling_backup_waiting_snapshots 0\n") ||
 		!strings.Contains(body, "snapshots{place=\"s3\"} 35\n") {
 		t.Error("the new one has not arrived")
+	}
+}
+
+// TestOthers: what others have to say is told everywhere.
+func TestOthers(t *testing.T) {
+	now := noon
+	o := options(&now)
+	o.Mirror, o.Drill = false, false
+	var told []string
+	o.Others = func() []string { return told }
+	m := metrics.New(o)
+	m.Rebuilt()
+	m.SnapshotDone(now, taken(now, mib, 1), 0, 0)
+	for _, told = range [][]string{nil, {"the disk is another"}} {
+		ok, reasons := m.Health(now)
+		_, ready := get(t, m, "/readyz")
+		_, page := get(t, m, "/")
+		_, gauges := get(t, m, "/metrics")
+		want := fmt.Sprintf("etcd_rolling_backup_ready %d\n", 1-len(told))
+		if ok != (told == nil) || !slices.Equal(reasons, told) || told != nil && !strings.Contains(ready, told[0]) ||
+			strings.Contains(page, "<li>the disk is another<") != (told != nil) || !strings.Contains(gauges, want) {
+			t.Errorf("told %q: %t, %q, %q\n%s", told, ok, reasons, ready, page)
+		}
 	}
 }

@@ -26,6 +26,9 @@ type Options struct {
 	RestoreNotes []string
 	// Proves is the place whose copies are verified and drilled; "" is Local.
 	Proves Place
+	// Others gives, in plain sentences, what else keeps all from being well. It is asked each time and returns at once, without a word to
+	// Metrics.
+	Others func() []string
 	// Now is the clock; nil: the wall clock.
 	Now func() time.Time
 }
@@ -59,7 +62,7 @@ func New(o Options) *Metrics {
 		}
 	}
 	m := &Metrics{o: o, registry: prometheus.NewPedanticRegistry(), descs: map[string]*prometheus.Desc{}, state: newState(on...)}
-	m.state.proves = o.Proves
+	m.state.proves, m.state.others = o.Proves, o.Others
 	for _, f := range families() {
 		m.register(f)
 	}

@@ -33,6 +33,7 @@ type state struct {
 	broken   map[copyOf]finding // the copies that were found damaged
 	proves   Place              // whose copies are verified and drilled
 	problems []problem          // newest first
+	others   func() []string    // further reasons, nil: there are none
 	member   member
 }
 

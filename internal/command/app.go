@@ -18,13 +18,18 @@ import (
 // Main runs one command and returns the process's exit status. args begins with the program's name.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
 	app := newApp(version, stdout, stderr)
+	defer func() {
+		if log, ok := app.ErrWriter.(*logWriter); ok {
+			log.Close()
+		}
+	}()
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	// gRPC has an error of its own for it. Both also come from deeper down, where no signal is the reason.
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		err = errStopped
 	}
 	if err != nil {
-		report(stderr, err)
+		report(app.ErrWriter, err) // the daemon's own where its log may be stuck
 	}
 	return exitStatus(err)
 }

@@ -32,7 +32,7 @@ func runDaemon(c *cli.Context, e env) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	log, err := newLogger(c, e.stderr)
+	log, lines, err := daemonLogger(c, e.stderr)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func runDaemon(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	o.Notifier, o.Log, o.Version = notifier, log, e.version
+	o.Notifier, o.Log, o.Version, w.log = notifier, log, e.version, lines
 	warnUnknown(c, log)
 	if err := t.dir.Prepare(); err != nil {
 		return err

@@ -24,6 +24,7 @@ const listenOff = "off"
 type monitor struct {
 	listen, webConfig string            // listen is "" where nobody is to ask
 	heartbeat         *daemon.Heartbeat // nil: there is none
+	log               *logWriter        // the daemon's own, whose trouble is told too
 }
 
 // monitorOptions reads the group monitoring; it opens nothing.
@@ -76,14 +77,15 @@ func (w monitor) open(c *cli.Context, e env, t *taker, o *daemon.Options) (addre
 	if len(c.StringSlice("endpoints")) == 1 { // of several the snapshot may be of any
 		t.recall()
 	}
-	r := newRestorer(c, t.called)
+	r, home := newRestorer(c, t.called), newSameDir(t.dir.Path())
 	t.metrics = metrics.New(metrics.Options{
 		Version: e.version, Node: o.Node, Mirror: o.Mirror != nil, Verify: o.Drill != nil, Drill: o.Drill != nil, FreeBytes: t.dir.Free, MinFree: t.options.MinFree,
-		Proves:         metrics.Place(c.String("drill-from")),
+		Proves: metrics.Place(c.String("drill-from")), Others: func() []string { return append(home.reasons(), w.log.reasons()...) },
 		RestoreCommand: r.line, RestoreNotes: restoreNotes(c),
 	})
 	o.Recorder, o.Reason = t.metrics, reason
 	o.Health = func() []string {
+		home.look()
 		_, reasons := t.metrics.Health(time.Now())
 		return reasons
 	}

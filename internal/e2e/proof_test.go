@@ -31,7 +31,7 @@ const (
 // One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
 // no others, /readyz, the page and the log say what it is, and after the mend all is well again.
 func TestProof(t *testing.T) {
-	b := newProofBed(t, "--keep-last=3", proofSchedule, "--drill-schedule=@every 3s")
+	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s")
 	b.well(t)
 	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsAltered()} {
 		if !t.Run(x.name, func(t *testing.T) { b.prove(t, x) }) {

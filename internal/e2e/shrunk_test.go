@@ -1,0 +1,66 @@
+package e2e_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
+)
+
+// An etcd that lost its data and goes on empty is told, though the policy keeps one snapshot, and by the next process too; and the last
+// snapshot from before is spared on the disk and in the bucket.
+func TestShrunkIsTold(t *testing.T) {
+	t.Parallel()
+	c, dir := small(t, etcdtest.Options{}), newStore(t)
+	m := c.Members[0]
+	server := s3test.Run(t, s3test.Options{})
+	b := newBucket(t, server.Target, s3test.BucketOptions{})
+	args := [][]string{flags(c, m.Endpoint), b.flags(server.Target), {"--schedule=@every 2s", "--keep-last=1"}}
+	w := watch(t, dir, args...)
+	w.says(t, "msg=mirrored")
+	must(t, m.Kill())
+	w.says(t, "snapshot failed") // and so none is under way
+	good := listed(t, dir)[0].Name.String()
+	must(t, os.RemoveAll(m.DataDir))
+	must(t, m.Restart(t.Context()))
+	for range 2 {
+		w.ready(t, http.StatusServiceUnavailable, "less than half of the ")
+		w.ready(t, http.StatusServiceUnavailable, "is it the same cluster?")
+		eventually(t, "the log tells of the one spared", func() bool { return strings.Count(w.stderr.String(), "spared=1") >= 3 })
+		if l := listed(t, dir); len(l) != 2 || l[1].Name.String() != good {
+			t.Errorf("there are %v, and not %s", l, good)
+		}
+		eventually(t, "the bucket holds one more", func() bool { // a pass brings one before it removes another
+			keys := b.keys()
+			return len(keys) == 2 && slices.ContainsFunc(keys, func(k string) bool { return strings.HasSuffix(k, good) })
+		})
+		w.kill()
+		w = watch(t, dir, args...)
+	}
+}
+
+// A disk that is unmounted under the daemon is told, also once there is a snapshot in the directory beneath it, until it is back.
+func TestUnmountedIsTold(t *testing.T) {
+	t.Parallel()
+	c, disk := small(t, etcdtest.Options{}), filepath.Join(t.TempDir(), "disk")
+	must(t, os.Mkdir(disk, 0o700))
+	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "mode=700"))
+	mounted := t.TempDir()
+	must(t, unix.Mount(disk, mounted, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(mounted, unix.MNT_DETACH)) })
+	w := watch(t, disk, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--min-free=1MiB"})
+	w.says(t, "kept snapshot")
+	must(t, unix.Unmount(disk, unix.MNT_DETACH))
+	w.ready(t, http.StatusServiceUnavailable, disk+" is another directory than at the start")
+	eventually(t, "snapshots go on", func() bool { return len(listed(t, disk)) > 0 })
+	must(t, unix.Mount(mounted, disk, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })
+	w.ready(t, http.StatusOK, "ok")
+}
