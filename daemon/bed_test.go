@@ -208,6 +208,13 @@ func (s *memStore) add(e ...snapshot.Entry) {
 	s.entries = append(s.entries, e...)
 }
 
+// fail has each listing fail with an error, or none.
+func (s *memStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listErr = err
+}
+
 func (s *memStore) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

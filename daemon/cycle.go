@@ -109,7 +109,13 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 
 // prune applies the policy and tells what lies there then. What the stop kept it from is no error.
 func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]retention.Decision, error) {
-	decisions, err := Prune(ctx, d.Store, d.Node, d.Policy, d.clock(), d.Recorder.Spare(metrics.Local)...)
+	var decisions []retention.Decision
+	l, err := d.Store.List()
+	if err == nil {
+		d.inventory(l) // without which nobody knows what to spare
+		decisions = PlanPrune(l.Snapshots, d.Node, d.Policy, d.clock(), d.Recorder.Spare(metrics.Local)...)
+		err = removePruned(ctx, d.Store, decisions)
+	}
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -118,13 +124,7 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]retention
 		d.Recorder.PruningFailed(d.clock(), err.Error())
 		log.WithError(err).Error("pruning failed; the new snapshot is safe")
 	}
-	// Listed anew, for snapshots also come and go by hand.
-	if l, listErr := d.Store.List(); listErr == nil {
-		d.inventory(l)
-	} else {
-		d.known = nil
-		d.Recorder.Unlisted(listErr.Error())
-	}
+	d.look()
 	return decisions, err
 }
 

@@ -90,7 +90,8 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 	}
 	maps.DeleteFunc(o.Suspects, func(e snapshot.Entry, _ bool) bool { return !slices.Contains(local.Snapshots, e) })
 	recordListing(remote, o, now)
-	p := planMirror(local.Snapshots, remote, o, now, o.Recorder.Spare(metrics.S3)...)
+	spare := slices.Concat(o.Recorder.Spare(metrics.Local), o.Recorder.Spare(metrics.S3)) // what only the disk has is brought
+	p := planMirror(local.Snapshots, remote, o, now, spare...)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Recorder.Waiting(plains(p.upload))
 	done.Listed, done.Waiting = true, len(p.upload)

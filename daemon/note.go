@@ -57,7 +57,6 @@ func (d *Daemon) readRuns(last, now time.Time) (r RunReport, cutOff bool) {
 	if !r.At.After(last) || !r.At.After(r.Skipped) {
 		r = RunReport{Starts: r.Starts, Due: r.Due, Skipped: r.Skipped, Past: r.Past}
 	}
-	r.Past = slices.DeleteFunc(r.Past, func(x metrics.Past) bool { return x.Name == "" || x.Time.After(now) || x.Next.After(now) })
 	switch {
 	case !last.IsZero():
 		r.Due = time.Time{}
@@ -74,7 +73,6 @@ func (d *Daemon) recallRuns(r RunReport) {
 		d.Recorder.Failing(metrics.Snapshots, r.Failures)
 	}
 	d.Recorder.Started(r.Starts...)
-	d.Recorder.Remember(r.Past)
 	d.keepRuns(r)
 }
 

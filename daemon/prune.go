@@ -56,12 +56,17 @@ func countSpared(decisions []retention.Decision) int {
 
 // Prune lists the store, removes what the policy does not keep, and returns what became of each. What could not be
 // removed counts as kept and is in the error, the rest is removed all the same.
-func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time, spare ...string) ([]retention.Decision, error) {
+func Prune(ctx context.Context, store Store, node string, p retention.Policy, now time.Time) ([]retention.Decision, error) {
 	l, err := store.List()
 	if err != nil {
 		return nil, err
 	}
-	decisions := PlanPrune(l.Snapshots, node, p, now, spare...)
+	decisions := PlanPrune(l.Snapshots, node, p, now)
+	return decisions, removePruned(ctx, store, decisions)
+}
+
+// removePruned does what was decided. What can't be removed is kept from now on.
+func removePruned(ctx context.Context, store Store, decisions []retention.Decision) error {
 	var failed error
 	for i := range decisions {
 		d := &decisions[i]
@@ -70,7 +75,7 @@ func Prune(ctx context.Context, store Store, node string, p retention.Policy, no
 		}
 		name, err := snapshot.ParseName(d.ID)
 		if err != nil {
-			return decisions, errors.Join(failed, err)
+			return errors.Join(failed, err)
 		}
 		// Another process may have removed it just now: what was wanted has happened.
 		if err := store.Remove(ctx, name); err != nil && !errors.Is(err, snapshot.ErrNotFound) {
@@ -78,7 +83,7 @@ func Prune(ctx context.Context, store Store, node string, p retention.Policy, no
 			failed = errors.Join(failed, fmt.Errorf("prune: %w", err))
 		}
 	}
-	return decisions, failed
+	return failed
 }
 
 // Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.

@@ -36,7 +36,7 @@ type Recorder interface {
 	Whole(p metrics.Place, name string)
 	Damages() []metrics.Damage
 
-	// Past is what later snapshots are compared with, and Remember tells of it before Rebuilt. Spare names those that are not to be
+	// Past is what later snapshots are compared with, and Remember tells of it before all else. Spare names those that are not to be
 	// removed although the policy says so, because the newest has much less.
 	Past() []metrics.Past
 	Remember(list []metrics.Past)
@@ -111,6 +111,7 @@ func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
 
 // rebuild tells what directory and notes know of the time before the start. The newest snapshot was taken at last.
 func (d *Daemon) rebuild(l snapshot.Listing, runs RunReport, last, due, regular time.Time) {
+	d.Recorder.Remember(runs.Past)
 	d.inventory(l)
 	if e, ok := Newest(l, d.Node, d.clock()); ok {
 		d.Recorder.SnapshotDone(e.Name.Time, d.known[e.Name], 0, 0)

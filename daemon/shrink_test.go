@@ -1,7 +1,10 @@
 package daemon_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +18,8 @@ import (
 // shrinking takes a snapshot each hour, of which the policy keeps one, of an etcd that is emptied after the third.
 type shrinking struct {
 	*bed
-	m *metrics.Metrics
+	m   *metrics.Metrics
+	odd func(run int, x *snapshot.Taken) // what else is unusual, of the run with this number
 }
 
 func newShrinking(t *testing.T) *shrinking {
@@ -23,12 +27,16 @@ func newShrinking(t *testing.T) *shrinking {
 	b := newBed(t, "@hourly")
 	newNotebook(b)
 	b.opts.Policy.Last = 1
+	s := &shrinking{bed: b}
 	b.always.change = func(x *snapshot.Taken) {
 		if len(b.begun) > 3 {
 			x.Manifest.RawSize, x.Manifest.Revision = 1000, 7
 		}
+		if s.odd != nil {
+			s.odd(len(b.begun), x)
+		}
 	}
-	return &shrinking{bed: b}
+	return s
 }
 
 // run is one life of a daemon, and demands to find the snapshots of these hours, and reasons or none.
@@ -59,6 +67,18 @@ func (s *shrinking) run(how time.Duration, ill bool, hours ...int) {
 	}
 }
 
+// compared is the metric with which the newest database is.
+func (s *shrinking) compared() string {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	s.m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	m := regexp.MustCompile(`(?m)^etcd_rolling_backup_compared_raw_bytes (.*)$`).FindStringSubmatch(w.Body.String())
+	if m == nil {
+		s.t.Fatalf("no such metric in\n%s", w.Body.String())
+	}
+	return m[1]
+}
+
 // The last snapshot from before outlives its policy by a day, and the word of it each restart.
 func TestShrunkSparesTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -86,6 +106,52 @@ func TestShrunkWhileStopped(t *testing.T) {
 		s.runFor(time.Minute)
 		if _, reasons := s.m.Health(time.Now()); !strings.Contains(fmt.Sprint(reasons), "less than half") {
 			t.Errorf("%q", reasons)
+		}
+	})
+}
+
+// The word of it ends after a day though the large one stays, as one that save took does.
+func TestShrunkIsOldNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShrinking(t)
+		by := name(t, "by-hand", node, s.origin.Add(150*time.Minute))
+		s.run(2*time.Hour+time.Minute, false, 2)
+		time.Sleep(time.Hour - 2*time.Minute)
+		s.store.add(snapshot.Entry{Name: by, Size: 1})
+		for range 4 {
+			s.m = metrics.New(metrics.Options{})
+			s.opts.Recorder = s.m
+			s.runFor(20 * time.Hour)
+		}
+		if raw := s.compared(); raw != "1000" {
+			t.Errorf("three days later the newest is compared with %s bytes", raw)
+		}
+		if n := len(s.store.names()); n != 2 {
+			t.Errorf("there are %d", n)
+		}
+	})
+}
+
+// A second loss takes nothing away from the snapshot before the first, nor does a listing that fails meanwhile.
+func TestShrunkTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShrinking(t)
+		s.odd = func(run int, x *snapshot.Taken) {
+			x.Manifest.RawSize = map[int]int64{5: 2500}[run] + x.Manifest.RawSize
+			if run == 6 {
+				s.store.fail(nil)
+			}
+		}
+		s.run(4*time.Hour+time.Minute, false, 4, 2)
+		s.m = metrics.New(metrics.Options{})
+		s.opts.Recorder = s.m
+		go func() {
+			time.Sleep(58*time.Minute + 50*time.Second) // of the last look before the run
+			s.store.fail(errors.New("input/output error"))
+		}()
+		s.runFor(2 * time.Hour)
+		if got := s.store.names(); len(got) != 3 || got[2] != name(t, snapshot.RollingSet, node, s.origin.Add(2*time.Hour)).String() {
+			t.Errorf("there are %q", got)
 		}
 	})
 }

@@ -114,7 +114,7 @@ func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	oldest, limit := s.oldestWaiting(), s.plans[Snapshots].interval+s.grace(Snapshots)
 	switch {
 	case !oldest.IsZero() && now.Sub(oldest) > limit:
-		add("S3 is behind since %s, %s for it", absolute(oldest), count(len(s.waiting), "snapshot waits", "snapshots wait"))
+		add("S3 is behind since %s%s", absolute(oldest), s.waiters())
 	case !s.missedAt.IsZero() && now.Sub(s.missedAt) <= limit:
 		add("snapshots were pruned on the disk before S3 had them, the last at %s: S3 is too slow, or the disk keeps too few", absolute(s.missedAt))
 	}
@@ -128,6 +128,14 @@ func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	case !known:
 		add("S3 could not be listed since the start: %s", t.because())
 	}
+}
+
+// waiters counts them, behind another word; "" when all are pruned meanwhile.
+func (s *state) waiters() string {
+	if len(s.waiting) == 0 {
+		return ""
+	}
+	return ", " + count(len(s.waiting), "snapshot waits", "snapshots wait") + " for it"
 }
 
 // awaitsS3 is true from the start until the mirror's first pass has listed the bucket or failed.

@@ -60,15 +60,34 @@ func trimPast(list []Past) []Past {
 	return out
 }
 
-// passed notes what later snapshots are compared with. One dated in the future, by a wrong clock, is none of them until then.
+// passed notes what later snapshots are compared with: those that are newer than all that are known, for what was dropped from the list
+// must not come back with another successor. One dated in the future, by a wrong clock, is none of them until then.
 func (s *state) passed(now time.Time, list ...Snapshot) {
+	s.past = without(s.past, now)
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b Snapshot) int { return a.Time.Compare(b.Time) })
-	for _, x := range list { // oldest first, or a successor might be dropped before it was one
-		if x = s.described(x); x.Name != "" && !x.Time.After(now) && (x.RawSize > 0 || x.Revision > 0) {
+	for _, x := range list {
+		x = s.described(x)
+		if x.Name == "" || x.Time.After(now) || x.RawSize == 0 && x.Revision == 0 {
+			continue
+		}
+		n := len(s.past)
+		known := slices.ContainsFunc(s.past, func(y Past) bool { return y.Name == x.Name })
+		if known || n == 0 || x.Time.After(s.past[n-1].Time) {
 			s.past = addPast(s.past, Past{Name: x.Name, Time: x.Time, RawSize: x.RawSize, Revision: x.Revision})
 		}
 	}
+}
+
+// without leaves out what is dated after now, also as a successor.
+func without(list []Past, now time.Time) []Past {
+	list = slices.DeleteFunc(slices.Clone(list), func(x Past) bool { return x.Time.After(now) })
+	for i := range list {
+		if list[i].Next.After(now) {
+			list[i].Next = time.Time{}
+		}
+	}
+	return list
 }
 
 // earlier is the earlier of two times of which zero is none.
@@ -86,17 +105,17 @@ func (m *Metrics) Past() []Past {
 	return slices.Clone(m.state.past)
 }
 
-// Remember tells, before Rebuilt, what an earlier process knew of snapshots that may be gone.
+// Remember tells, before all else, what an earlier process knew of snapshots that may be gone.
 func (m *Metrics) Remember(list []Past) {
 	m.change(func(s *state, _ bool) {
-		for _, x := range list {
+		for _, x := range without(list, m.o.Now()) {
 			s.past = addPast(s.past, x)
 		}
 	})
 }
 
-// Spare names those in a place that nobody should remove yet, whatever the policy says: the last ones from before the newest
-// shrank, or its revision fell, for as long as the alerts tell of it.
+// Spare names those in a place that nobody should remove yet, whatever the policy says, for the newest has shrunk or its revision fell: at
+// most three from before that, for as long as the alerts tell of it.
 func (m *Metrics) Spare(p Place) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -29,25 +30,41 @@ func (s *state) compared(newest Snapshot, window time.Duration) (raw, revision i
 	return raw, revision
 }
 
-// spare names at most two: the last that was large, and the last with a high revision.
+// fell tells what the newest snapshot has much less of than one within the window before it, or the last before that.
+func (s *state) fell(x Snapshot, window time.Duration) (raw, revision int64, shrank, older bool) {
+	raw, revision = s.compared(x, window)
+	return raw, revision, x.RawSize > 0 && 2*x.RawSize < raw, x.Revision > 0 && x.Revision < revision
+}
+
+// spare names the largest, for after a loss there may be another, the last that was large, and the last with a high revision.
 func (s *state) spare(p Place, now time.Time) []string {
 	x, any := s.newest(now)
 	if !any {
 		return nil
 	}
-	here := func(y Past) bool {
-		return slices.ContainsFunc(s.stock[p], func(z Snapshot) bool { return z.Name == y.Name })
-	}
-	large, high := "", ""
-	for _, y := range s.before(x, shrankToday) { // oldest first
-		if x.RawSize > 0 && 2*x.RawSize < y.RawSize && here(y) {
-			large = y.Name
+	_, _, shrank, older := s.fell(x, shrankToday)
+	var largest, large, high Snapshot
+	for _, y := range s.stock[p] { // newest first
+		if y = s.described(y); !y.Time.Before(x.Time) {
+			continue
 		}
-		if x.Revision > 0 && x.Revision < y.Revision && here(y) {
-			high = y.Name
+		if shrank && 2*x.RawSize < y.RawSize {
+			large = cmp.Or(large, y)
+			if y.RawSize > largest.RawSize {
+				largest = y
+			}
+		}
+		if older && x.Revision < y.Revision {
+			high = cmp.Or(high, y)
 		}
 	}
-	return slices.DeleteFunc(slices.Compact([]string{large, high}), func(name string) bool { return name == "" })
+	var out []string
+	for _, y := range []Snapshot{largest, large, high} {
+		if y.Name != "" && !slices.Contains(out, y.Name) {
+			out = append(out, y.Name)
+		}
+	}
+	return out
 }
 
 // shrunk says of a row that the one before it, of all rows, newest first, had more than twice as much; "" if not.
@@ -61,14 +78,14 @@ func shrunk(rows []row, r row) string {
 
 func (s *state) shrinkReasons(now time.Time, add func(string, ...any)) {
 	x, any := s.newest(now)
-	if !any || x.RawSize == 0 {
+	if !any {
 		return
 	}
-	before, revision := s.compared(x, shrankLately)
-	if 2*x.RawSize < before {
-		add("the newest snapshot's database has %s, less than half of the %s before", size(x.RawSize), size(before))
+	raw, revision, shrank, older := s.fell(x, shrankLately)
+	if shrank {
+		add("the newest snapshot's database has %s, less than half of the %s before", size(x.RawSize), size(raw))
 	}
-	if x.Revision > 0 && x.Revision < revision {
+	if older {
 		add("the newest snapshot's revision is %s, lower than the %s before: is it the same cluster?", grouped(x.Revision), grouped(revision))
 	}
 }

@@ -131,3 +131,30 @@ func TestPruned(t *testing.T) {
 	}
 	wantCompared("shrunk slowly", "1.048576e+06", "509")
 }
+
+// TestClockWasWrong: a snapshot of a clock that was two days ahead for a moment hides nothing from those after it.
+func TestClockWasWrong(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	m.Rebuilt()
+	var all []metrics.Snapshot
+	snap := func(raw, revision int64) {
+		x := metrics.Snapshot{Name: now.String(), Time: now, Size: 1, RawSize: raw, Revision: revision}
+		all = append(all, x)
+		m.SnapshotDone(now, x, 0, 0)
+		m.Inventory(metrics.Local, all)
+	}
+	snap(10*mib, 100)
+	now = now.Add(time.Hour)
+	snap(10*mib, 101)
+	good := now
+	now = now.Add(48 * time.Hour)
+	snap(10*mib, 102)
+	for h := range time.Duration(5) {
+		now = good.Add((h + 1) * time.Hour)
+		snap(mib, 7)
+		if got := m.Spare(metrics.Local); len(got) == 0 || got[len(got)-1] != good.String() {
+			t.Errorf("%d h later %q are spared, want %s", h, got, good)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 type sameDir struct {
 	dir   string
 	first os.FileInfo // nil: it could not be looked at, and nothing is told
+	looks atomic.Bool // somebody does, for as long as the file system takes
 	other atomic.Bool
 }
 
@@ -21,11 +22,18 @@ func newSameDir(dir string) *sameDir {
 	return &sameDir{dir: dir, first: first}
 }
 
-// look may take as long as the file system does. A directory that can't be looked at is told of by who lists it.
+// look has somebody look and returns at once, for a file system whose server is away may never answer. A directory that can't be looked at is
+// told of by who lists it.
 func (d *sameDir) look() {
-	if now, err := os.Stat(d.dir); err == nil && d.first != nil {
-		d.other.Store(!os.SameFile(d.first, now))
+	if d.first == nil || !d.looks.CompareAndSwap(false, true) {
+		return
 	}
+	go func() {
+		defer d.looks.Store(false)
+		if now, err := os.Stat(d.dir); err == nil {
+			d.other.Store(!os.SameFile(d.first, now))
+		}
+	}()
 }
 
 // reasons are what was seen at the last look.

@@ -3,6 +3,7 @@ package command
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,9 @@ func TestSameDir(t *testing.T) {
 	want := func(when string, told bool) {
 		t.Helper()
 		p.look()
+		for p.looks.Load() {
+			runtime.Gosched()
+		}
 		if got := p.reasons(); len(got) > 0 != told {
 			t.Errorf("%s: %q", when, got)
 		}
