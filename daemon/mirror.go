@@ -41,6 +41,8 @@ type Bucket interface {
 	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
+	// Tail gives the end of one, which has its manifest, and the size of the whole.
+	Tail(ctx context.Context, n snapshot.Name) (tail []byte, bytes int64, err error)
 	// Sweep ends unfinished uploads of the names that are mine, and tells how many.
 	Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error)
 }
@@ -70,6 +72,8 @@ type Mirrored struct {
 	Removed  []snapshot.Name
 	Locked   int // to be removed, and held by an object lock
 	Swept    int // unfinished uploads of earlier runs
+	// Unread is why what is new here could not be compared with what is there.
+	Unread error
 }
 
 // Mirror compares the store with the bucket and brings over, newest first, what the policy wants there and is missing. It
@@ -89,6 +93,9 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		o.Recorder = deaf{}
 	}
 	maps.DeleteFunc(o.Suspects, func(e snapshot.Entry, _ bool) bool { return !slices.Contains(local.Snapshots, e) })
+	if done.Unread = recallNewest(ctx, local.Snapshots, remote, bucket, o, now); ctx.Err() != nil {
+		return done, done.Unread
+	}
 	recordListing(remote, o, now)
 	spare := slices.Concat(o.Recorder.Spare(metrics.Local), o.Recorder.Spare(metrics.S3)) // what only the disk has is brought
 	p := planMirror(local.Snapshots, remote, o, now, spare...)

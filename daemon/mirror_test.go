@@ -84,6 +84,11 @@ func (b *memBucket) Remove(_ context.Context, n snapshot.Name) error {
 	return nil
 }
 
+// Tail says that it can't be read.
+func (b *memBucket) Tail(context.Context, snapshot.Name) ([]byte, int64, error) {
+	return nil, 0, errBucketDown
+}
+
 func (b *memBucket) Sweep(context.Context, func(snapshot.Name) bool, time.Duration) (int, error) {
 	return 0, b.spend()
 }

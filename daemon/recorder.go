@@ -36,10 +36,11 @@ type Recorder interface {
 	Whole(p metrics.Place, name string)
 	Damages() []metrics.Damage
 
-	// Past is what later snapshots are compared with, and Remember tells of it before all else. Spare names those that are not to be
+	// Past is what later snapshots are compared with, and Remember tells of it before all else, or later where it was Blank. Spare names those that are not to be
 	// removed although the policy says so, because the newest has much less.
 	Past() []metrics.Past
 	Remember(list []metrics.Past)
+	Blank() bool
 	Spare(p metrics.Place) []string
 
 	// Recalled tells of a success before the start that became known only after Rebuilt.
@@ -72,6 +73,7 @@ func (deaf) Damaged(metrics.Place, time.Time, string, string)                   
 func (deaf) Whole(metrics.Place, string)                                            {}
 func (deaf) Damages() []metrics.Damage                                              { return nil }
 func (deaf) Past() []metrics.Past                                                   { return nil }
+func (deaf) Blank() bool                                                            { return false }
 func (deaf) Remember([]metrics.Past)                                                {}
 func (deaf) Spare(metrics.Place) []string                                           { return nil }
 func (deaf) Recalled(metrics.Kind, time.Time)                                       {}

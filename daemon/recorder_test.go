@@ -110,6 +110,7 @@ func (e *ears) Whole(p metrics.Place, name string)    { e.add("whole %s %q", p, 
 func (e *ears) Damages() []metrics.Damage             { return nil }
 func (e *ears) Unlisted(message string)               { e.add("unlisted: %s", message) }
 func (e *ears) Past() []metrics.Past                  { return nil }
+func (e *ears) Blank() bool                           { return false }
 func (e *ears) Remember([]metrics.Past)               {}
 func (e *ears) Spare(metrics.Place) []string          { return nil }
 func (e *ears) Recalled(k metrics.Kind, at time.Time) { e.add("recalled %s %s", k, at) }

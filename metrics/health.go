@@ -116,7 +116,7 @@ func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	case !oldest.IsZero() && now.Sub(oldest) > limit:
 		add("S3 is behind since %s%s", absolute(oldest), s.waiters())
 	case !s.missedAt.IsZero() && now.Sub(s.missedAt) <= limit:
-		add("snapshots were pruned on the disk before S3 had them, the last at %s: S3 is too slow, or the disk keeps too few", absolute(s.missedAt))
+		add("snapshots were pruned on the disk before S3 had them, the last at %s: S3 was away or is too slow, or the disk keeps too few", absolute(s.missedAt))
 	}
 	_, known := s.stock[S3]
 	switch {
@@ -130,12 +130,16 @@ func (s *state) mirrorReasons(now time.Time, add func(string, ...any)) {
 	}
 }
 
-// waiters counts them, behind another word; "" when all are pruned meanwhile.
+// waiters counts, behind another word, those that wait, and those that did until they were pruned.
 func (s *state) waiters() string {
-	if len(s.waiting) == 0 {
-		return ""
+	var out string
+	if n := len(s.waiting); n > 0 {
+		out = ", " + count(n, "snapshot waits", "snapshots wait") + " for it"
 	}
-	return ", " + count(len(s.waiting), "snapshot waits", "snapshots wait") + " for it"
+	if s.unseen > 0 {
+		out += ", " + count(s.unseen, "was", "were") + " pruned here before it had them"
+	}
+	return out
 }
 
 // awaitsS3 is true from the start until the mirror's first pass has listed the bucket or failed.

@@ -79,7 +79,11 @@ func sentences(parts ...string) string {
 	var out []string
 	for _, p := range parts {
 		if p != "" {
-			out = append(out, strings.ToUpper(p[:1])+strings.TrimSuffix(p[1:], ".")+".")
+			p = strings.ToUpper(p[:1]) + p[1:]
+			if !strings.HasSuffix(p, ".") && !strings.HasSuffix(p, "?") {
+				p += "."
+			}
+			out = append(out, p)
 		}
 	}
 	return strings.Join(out, " ")

@@ -66,3 +66,22 @@ func TestMissed(t *testing.T) {
 	m.Waiting(nil)
 	want("S3 was listed, and another brought it", "snapshots were pruned", 0, 3)
 }
+
+// TestEmptied: what lay on the disk before there was anything in the bucket waits since that was seen.
+func TestEmptied(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	old := taken(now.Add(-48*time.Hour), mib, 1)
+	m.Inventory(metrics.Local, []metrics.Snapshot{old})
+	m.Schedule(metrics.Snapshots, now.Add(time.Hour), time.Hour)
+	m.Rebuilt()
+	for minute := range time.Duration(3) {
+		m.Attempt(metrics.Mirror, noon.Add(minute*time.Minute))
+		m.Inventory(metrics.S3, nil)
+		m.Waiting([]metrics.Snapshot{old})
+	}
+	now = noon.Add(30 * time.Minute)
+	if _, body := get(t, m, "/metrics"); !slices.Contains(ours(body), "waiting_oldest_age_seconds 1800") {
+		t.Errorf("it has waited since another time:\n%s", body)
+	}
+}

@@ -68,7 +68,12 @@ func (s *state) passed(now time.Time, list ...Snapshot) {
 	slices.SortStableFunc(list, func(a, b Snapshot) int { return a.Time.Compare(b.Time) })
 	for _, x := range list {
 		x = s.described(x)
-		if x.Name == "" || x.Time.After(now) || x.RawSize == 0 && x.Revision == 0 {
+		if x.Time.After(now) {
+			m := s.marks[x.Name]
+			m.ahead = true
+			s.marks[x.Name] = m
+		}
+		if x.Name == "" || s.marks[x.Name].ahead || x.RawSize == 0 && x.Revision == 0 {
 			continue
 		}
 		n := len(s.past)
@@ -105,17 +110,29 @@ func (m *Metrics) Past() []Past {
 	return slices.Clone(m.state.past)
 }
 
-// Remember tells, before all else, what an earlier process knew of snapshots that may be gone.
+// Blank tells that nothing was known of the past at the start, as on a new disk, and nothing was remembered since.
+func (m *Metrics) Blank() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.blank
+}
+
+// Remember tells, before all else, what an earlier process knew of snapshots that may be gone; where that was Blank, later too.
 func (m *Metrics) Remember(list []Past) {
 	m.change(func(s *state, _ bool) {
+		if s.rebuilt && !s.blank {
+			return
+		}
+		s.blank = false
 		for _, x := range without(list, m.o.Now()) {
+			s.note(Snapshot{Name: x.Name, RawSize: x.RawSize, Revision: x.Revision})
 			s.past = addPast(s.past, x)
 		}
 	})
 }
 
 // Spare names those in a place that nobody should remove yet, whatever the policy says, for the newest has shrunk or its revision fell: at
-// most three from before that, for as long as the alerts tell of it.
+// most four from before that, for as long as the alerts tell of it.
 func (m *Metrics) Spare(p Place) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -20,12 +20,16 @@ func (s *state) newest(now time.Time) (Snapshot, bool) {
 }
 
 // waitsSince is since when a snapshot has waited for S3. The newest may have been under way for long since the time in its name, and
-// waits only since then.
+// waits only since then; what lay here before there was anything in S3, since that was seen.
 func (s *state) waitsSince(x Snapshot) time.Time {
+	since := x.Time
 	if x.Name == s.fresh.Name {
-		return s.freshAt
+		since = s.freshAt
 	}
-	return x.Time
+	if since.Before(s.emptied) {
+		return s.emptied
+	}
+	return since
 }
 
 // oldestWaiting is since when S3 lacks what it should have: since the first of those has waited that wait, or did before they were

@@ -15,7 +15,7 @@ import (
 // Rebuilt ends the rebuilding: what came before the start is known as far as it can be. From now on recorders count.
 func (m *Metrics) Rebuilt() {
 	m.change(func(s *state, _ bool) {
-		s.rebuilt = true
+		s.rebuilt, s.blank = true, len(s.past) == 0
 		s.forget()
 	})
 }

@@ -17,6 +17,9 @@ const (
 // before gives what a snapshot is held against: those taken within the window before it, and the last one before that, which
 // alone is there after a long stop.
 func (s *state) before(x Snapshot, window time.Duration) []Past {
+	if s.marks[x.Name].ahead {
+		return nil
+	}
 	return slices.DeleteFunc(slices.Clone(s.past), func(y Past) bool {
 		return !y.Time.Before(x.Time) || x.Time.Sub(earlier(y.Next, x.Time)) > window
 	})
@@ -36,14 +39,14 @@ func (s *state) fell(x Snapshot, window time.Duration) (raw, revision int64, shr
 	return raw, revision, x.RawSize > 0 && 2*x.RawSize < raw, x.Revision > 0 && x.Revision < revision
 }
 
-// spare names the largest, for after a loss there may be another, the last that was large, and the last with a high revision.
+// spare names the last that was large and the last with a high revision, and the largest and the highest: after a loss there may be another.
 func (s *state) spare(p Place, now time.Time) []string {
 	x, any := s.newest(now)
 	if !any {
 		return nil
 	}
 	_, _, shrank, older := s.fell(x, shrankToday)
-	var largest, large, high Snapshot
+	var largest, large, highest, high Snapshot
 	for _, y := range s.stock[p] { // newest first
 		if y = s.described(y); !y.Time.Before(x.Time) {
 			continue
@@ -56,10 +59,13 @@ func (s *state) spare(p Place, now time.Time) []string {
 		}
 		if older && x.Revision < y.Revision {
 			high = cmp.Or(high, y)
+			if y.Revision > highest.Revision {
+				highest = y
+			}
 		}
 	}
 	var out []string
-	for _, y := range []Snapshot{largest, large, high} {
+	for _, y := range []Snapshot{largest, large, highest, high} {
 		if y.Name != "" && !slices.Contains(out, y.Name) {
 			out = append(out, y.Name)
 		}

@@ -158,3 +158,19 @@ func TestClockWasWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestComesOfAge: a file that was dated in the future when it was seen first says nothing of what etcd has lost once that time has come.
+func TestComesOfAge(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	m.Rebuilt()
+	ahead := metrics.Snapshot{Name: "ahead", Time: now.Add(time.Minute), Size: 1, RawSize: mib, Revision: 1}
+	list := []metrics.Snapshot{ahead, {Name: "good", Time: now, Size: 1, RawSize: 10 * mib, Revision: 100}}
+	for range 2 {
+		m.Inventory(metrics.Local, list)
+		if _, reasons := m.Health(now); strings.Contains(strings.Join(reasons, "; "), "newest") {
+			t.Errorf("%q", reasons)
+		}
+		now = now.Add(2 * time.Minute)
+	}
+}

@@ -23,12 +23,15 @@ type state struct {
 	waiting  []Snapshot
 	missed   time.Time // since when the first of those waited that were pruned here meanwhile, with nothing newer in S3
 	missedAt time.Time // when such a one was pruned last
+	unseen   int       // how many of them there are since then
+	emptied  time.Time // when S3 was found to hold nothing of ours, which it can't be behind with for longer
 	fresh    Snapshot  // the newest that this process took, until it is in S3
 	freshAt  time.Time
 	locked   int
 	unlisted string // why the directory could not be read when it was last looked at; "": it could
 	unpruned string // why the policy's removals from the disk failed the last time; "": they did not
 	past     []Past // oldest first
+	blank    bool   // nothing was known of the past at the start
 	marks    map[string]mark
 	broken   map[copyOf]finding // the copies that were found damaged
 	proves   Place              // whose copies are verified and drilled
@@ -62,6 +65,7 @@ type track struct {
 type mark struct {
 	verified, drilled time.Time // of the copy in the place that is proved
 	undrill           bool      // the last drill failed
+	ahead             bool      // it was dated in the future when it was seen first: when it was taken is not known
 	raw, revision     int64     // from the manifest, which nobody reads in S3; 0: not known
 }
 

@@ -27,8 +27,11 @@ func (s *state) inventory(p Place, list []Snapshot) {
 	}
 	slices.SortStableFunc(next, newestFirst(itself))
 	s.stock[p] = next
-	if p == Local {
+	switch {
+	case p == Local:
 		s.unlisted = ""
+	case len(next) == 0 && s.emptied.IsZero():
+		s.emptied = s.tracks[Mirror].attempt
 	}
 	s.forget()
 }
@@ -52,6 +55,7 @@ func (s *state) drop(p Place, names []string) (unmirrored int) {
 		for _, x := range s.waiting {
 			if gone(x) {
 				unmirrored++
+				s.unseen++
 				s.missed = earlier(s.missed, s.waitsSince(x))
 			}
 		}
@@ -73,7 +77,7 @@ func (s *state) setWaiting(list []Snapshot) {
 	}
 	s.waiting = next
 	if len(next) == 0 {
-		s.missed = time.Time{}
+		s.missed, s.unseen = time.Time{}, 0
 	}
 }
 
@@ -105,7 +109,7 @@ func (s *state) arrived(x Snapshot) {
 		s.keep(S3, x)
 	}
 	s.waiting = slices.DeleteFunc(slices.Clone(s.waiting), func(y Snapshot) bool { return y.Name == x.Name })
-	s.missed = time.Time{} // the newest comes first
+	s.missed, s.unseen = time.Time{}, 0 // the newest comes first
 	if x.Name == s.fresh.Name {
 		s.fresh = Snapshot{}
 	}

@@ -4,13 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
-
-	"github.com/sirupsen/logrus"
-	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
 
 // logPatience is how long one line may take to be written. A pipe that is full takes none for as long as its reader lives and
@@ -18,8 +13,8 @@ import (
 const logPatience = time.Second
 
 // logWriter keeps a log that takes no lines from holding up those who write to it. Each line is waited for, so that the order is kept and
-// the last ones are not lost; one that is not written in time goes on alone, and those that come meanwhile are dropped and counted. That
-// a line can't be written at all is no error: there is nobody to tell.
+// the last ones are not lost; one that is not written in time goes on alone, and those that come meanwhile are dropped and counted, as are
+// those that can't be written. None of that is an error of who writes: the reasons tell.
 type logWriter struct {
 	w        io.Writer
 	patience time.Duration
@@ -31,6 +26,10 @@ type logWriter struct {
 	mu    sync.Mutex // guards what follows, and is never held while something is written
 	since time.Time  // when the line was begun that is not written yet; zero: lines pass
 	lost  int        // lines since then
+
+	failed error     // why the last line could not be written, nil: it could
+	fails  int       // lines in a row that could not
+	began  time.Time // when the first of them was to be
 }
 
 // logLine is one line on its way; written is closed once it is there and lines pass again.
@@ -44,34 +43,6 @@ func newLogWriter(w io.Writer, told func(lost int, since time.Time) []byte) *log
 	l := &logWriter{w: w, patience: logPatience, told: told, lines: make(chan logLine), closed: make(chan struct{})}
 	go l.run()
 	return l
-}
-
-// daemonLogger is newLogger with a logWriter before stderr, which also gets the one line of an error that Main writes at the end.
-func daemonLogger(c *cli.Context, stderr io.Writer) (*logrus.Logger, *logWriter, error) {
-	log, err := newLogger(c, stderr)
-	if err != nil {
-		return nil, nil, err
-	}
-	w := newLogWriter(stderr, func(lost int, since time.Time) []byte { return lostLine(log, lost, since) })
-	if f, ok := log.Formatter.(*logrus.TextFormatter); ok { // it knows a terminal by its file, which it sees no more
-		file, is := stderr.(*os.File)
-		f.ForceColors = is && term.IsTerminal(int(file.Fd()))
-	}
-	log.SetOutput(w)
-	c.App.ErrWriter = w
-	return log, w, nil
-}
-
-// lostLine has the logger's form, and none of its locks: somebody may hold them who waits for this line.
-func lostLine(log *logrus.Logger, lost int, since time.Time) []byte {
-	e := log.WithFields(logrus.Fields{"lost": lost, "since": since.Local().Format(time.RFC3339)})
-	e.Level = logrus.WarnLevel //nolint:forbidigo // a level, and not the global logger
-	e.Time, e.Message = time.Now(), "lines of the log are lost: whoever reads stderr had stopped"
-	text, err := log.Formatter.Format(e)
-	if err != nil {
-		return fmt.Appendf(nil, "%s: %v\n", e.Message, err)
-	}
-	return text
 }
 
 // Write implements io.Writer. It takes no longer than its patience for all who call it at once.
@@ -125,11 +96,28 @@ func (l *logWriter) run() {
 		case <-l.closed:
 			return
 		case line := <-l.lines:
-			_, _ = l.w.Write(line.text)
+			l.write(line.text)
 			for lost, since := l.wrote(line, 0); lost > 0; lost, since = l.wrote(line, lost) {
-				_, _ = l.w.Write(l.told(lost, since))
+				l.write(l.told(lost, since))
 			}
 		}
+	}
+}
+
+// write writes one line, and after those that could not be written a line that tells of them.
+func (l *logWriter) write(text []byte) {
+	began := time.Now()
+	_, err := l.w.Write(text)
+	l.mu.Lock()
+	fails, since := l.fails, l.began
+	if err == nil {
+		l.failed, l.fails = nil, 0
+	} else if l.failed, l.fails = err, fails+1; fails == 0 {
+		l.began = began
+	}
+	l.mu.Unlock()
+	if err == nil && fails > 0 {
+		l.write(l.told(fails, since))
 	}
 }
 
@@ -149,15 +137,21 @@ func (l *logWriter) wrote(line logLine, told int) (lost int, since time.Time) {
 func (l *logWriter) reasons() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.since.IsZero() {
-		return nil
+	switch {
+	case !l.since.IsZero():
+		return []string{notWritten(l.since, l.lost) + "whoever reads the daemon's stderr has stopped"}
+	case l.failed != nil:
+		return []string{notWritten(l.began, l.fails) + l.failed.Error()}
 	}
+	return nil
+}
+
+func notWritten(since time.Time, lost int) string {
 	are := "are"
-	if l.lost == 1 {
+	if lost == 1 {
 		are = "is"
 	}
-	return []string{fmt.Sprintf("the log takes no lines since %s UTC, %d %s lost: whoever reads the daemon's stderr has stopped",
-		l.since.UTC().Format(time.DateTime), l.lost, are)}
+	return fmt.Sprintf("the log takes no lines since %s UTC, %d %s lost: ", since.UTC().Format(time.DateTime), lost, are)
 }
 
 // Close ends the goroutine, after a write under way. It is called once; what is written afterwards is lost.

@@ -159,18 +159,38 @@ func TestLogWriterCounts(t *testing.T) {
 	}
 }
 
-type broken struct{}
+// broken is a log that can't be written to until it is mended.
+type broken struct {
+	bytes.Buffer
+	mended bool
+}
 
-func (broken) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+func (b *broken) Write(p []byte) (int, error) {
+	if !b.mended {
+		return 0, syscall.ENOSPC
+	}
+	return b.Buffer.Write(p)
+}
 
-// A log that can't be written to is no error: the library would write about it to stderr, past the writer.
+// A log that can't be written to is no error of who writes, for the library would write about it to stderr, past the writer. It is told as
+// long as it lasts, and afterwards by the log.
 func TestLogWriterBroken(t *testing.T) {
-	l := newLogWriter(broken{}, nil)
+	out := &broken{}
+	l := newLogWriter(out, toldLost)
 	defer l.Close()
 	says(t, l, "a")
 	says(t, l, "b")
-	if l.reasons() != nil {
-		t.Errorf("reasons: %q", l.reasons())
+	if all := fmt.Sprint(l.reasons()); !strings.Contains(all, "UTC, 2 are lost: no space left on device") {
+		t.Errorf("reasons: %s", all)
+	}
+	out.mended = true // nobody writes at the moment
+	says(t, l, "c")
+	says(t, l, "d")
+	if all := l.reasons(); all != nil {
+		t.Errorf("reasons: %q", all)
+	}
+	if text := out.String(); !strings.HasPrefix(text, "c\n2 lost since ") || !strings.HasSuffix(text, "\nd\n") {
+		t.Errorf("the log: %q", text)
 	}
 }
 
@@ -188,7 +208,7 @@ func TestLostLine(t *testing.T) {
 			close(out.pass)
 			synctest.Wait()
 			_, text, _ := strings.Cut(out.String(), "\n")
-			const says = "lines of the log are lost: whoever reads stderr had stopped"
+			const says = "lines of the log are lost: they could not be written"
 			if format == "text" {
 				if !strings.HasPrefix(text, "time=") || !strings.HasSuffix(text, ` level=warning msg="`+says+`" lost=1 since="`+since+"\"\n") {
 					t.Errorf("got %s", text)

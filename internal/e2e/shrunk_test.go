@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,30 @@ func TestShrunkIsTold(t *testing.T) {
 		})
 		w.kill()
 		w = watch(t, dir, args...)
+	}
+}
+
+// A disk that is new, with an etcd as new beside it, is told by what lies in the bucket, where the last good one is spared.
+func TestShrunkBesideANewDisk(t *testing.T) {
+	t.Parallel()
+	c, dir := small(t, etcdtest.Options{}), newStore(t)
+	m := c.Members[0]
+	server := s3test.Run(t, s3test.Options{})
+	b := newBucket(t, server.Target, s3test.BucketOptions{})
+	args := [][]string{flags(c, m.Endpoint), b.flags(server.Target), {"--schedule=@every 2s", "--keep-last=2"}}
+	w := watch(t, dir, args...)
+	w.says(t, "msg=mirrored")
+	w.stop(t, syscall.SIGTERM, 0)
+	good := b.keys()[0]
+	must(t, m.Kill())
+	must(t, os.RemoveAll(m.DataDir))
+	must(t, m.Restart(t.Context()))
+	must(t, os.RemoveAll(dir))
+	w = watch(t, dir, args...)
+	w.ready(t, http.StatusServiceUnavailable, "less than half of the ")
+	eventually(t, "the bucket was pruned", func() bool { return strings.Count(w.stderr.String(), "msg=mirrored") > 5 })
+	if keys := b.keys(); !slices.Contains(keys, good) {
+		t.Errorf("%s is gone from the bucket: %q", good, keys)
 	}
 }
 
