@@ -200,6 +200,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 			}
 		case <-time.After(min(left, step)):
 			d.look()
+			d.keepPast()
 		}
 	}
 	return false

@@ -72,8 +72,6 @@ type Mirrored struct {
 	Removed  []snapshot.Name
 	Locked   int // to be removed, and held by an object lock
 	Swept    int // unfinished uploads of earlier runs
-	// Unread is why what is new here could not be compared with what is there.
-	Unread error
 }
 
 // Mirror compares the store with the bucket and brings over, newest first, what the policy wants there and is missing. It
@@ -93,20 +91,21 @@ func Mirror(ctx context.Context, src Source, bucket Bucket, o MirrorOptions, now
 		o.Recorder = deaf{}
 	}
 	maps.DeleteFunc(o.Suspects, func(e snapshot.Entry, _ bool) bool { return !slices.Contains(local.Snapshots, e) })
-	if done.Unread = recallNewest(ctx, local.Snapshots, remote, bucket, o, now); ctx.Err() != nil {
-		return done, done.Unread
-	}
+	unread := recallNewest(ctx, local.Snapshots, remote, bucket, o, now)
 	recordListing(remote, o, now)
 	spare := slices.Concat(o.Recorder.Spare(metrics.Local), o.Recorder.Spare(metrics.S3)) // what only the disk has is brought
 	p := planMirror(local.Snapshots, remote, o, now, spare...)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
-	o.Recorder.Waiting(plains(p.upload))
+	o.Recorder.Waiting(p.waiting(spare))
 	done.Listed, done.Waiting = true, len(p.upload)
+	if unread != nil { // what should be spared is not known
+		p.prune = nil
+	}
 	atFault, err := p.bring(ctx, src, bucket, o, now, &done)
 	if err != nil {
-		return done, errors.Join(atFault, err)
+		return done, errors.Join(unread, atFault, err)
 	}
-	err = errors.Join(atFault, p.remove(ctx, bucket, o, &done))
+	err = errors.Join(unread, atFault, p.remove(ctx, bucket, o, &done))
 	o.Recorder.Pruned(metrics.S3, done.removedOf(o.Node)...)
 	var sweepErr error
 	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)

@@ -63,9 +63,6 @@ func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) 
 	if done.Swept > 0 {
 		log = log.WithField("swept", done.Swept)
 	}
-	if done.Unread != nil {
-		d.Log.WithError(done.Unread).Warn("whether etcd has less than before is not known: the disk has no older snapshot")
-	}
 	switch {
 	case err != nil:
 		message := "mirroring failed; local snapshots are safe"

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/metrics"
@@ -14,6 +15,17 @@ func recordListing(remote []snapshot.Entry, o MirrorOptions, now time.Time) {
 		o.Recorder.Recalled(metrics.Mirror, e.Name.Time)
 	}
 	o.Recorder.Inventory(metrics.S3, plains(ofNode(remote, o.Node)))
+}
+
+// waiting are those to be brought. What only is to be spared is wanted since the newest was taken.
+func (p *mirrorPlan) waiting(spare []string) []metrics.Snapshot {
+	list := plains(p.upload)
+	for i := range list {
+		if slices.Contains(spare, list[i].Name) {
+			list[i].Wanted = p.newest.Time
+		}
+	}
+	return list
 }
 
 // removedOf are those of the node, whose snapshots alone are recorded.

@@ -1,8 +1,11 @@
 package daemon_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -85,5 +88,35 @@ func TestMirrorSpares(t *testing.T) {
 		if keys := slices.Sorted(maps.Keys(b.objects)); !slices.Equal(keys, []string{all[1].String(), all[2].String()}) {
 			t.Errorf("the bucket has %q", keys)
 		}
+	}
+}
+
+// A disk that is new learns from the newest in the bucket what to compare with, once, passing over a damaged one. As long as that can't be
+// read nothing is removed there, and the pass has failed.
+func TestNewDiskLearns(t *testing.T) {
+	all := hourly(t, node, 0, 1, 2, 3)
+	dir := archives(t, all[3])
+	one, err := os.ReadFile(filepath.Join(dir.Path(), all[3].String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newMemBucket()
+	b.fill(all[:3]...)
+	m := metrics.New(metrics.Options{Mirror: true, Now: func() time.Time { return today }})
+	m.Rebuilt()
+	m.SnapshotDone(today, metrics.Snapshot{Name: all[3].String(), Time: all[3].Time, RawSize: 100, Revision: 5}, 0, 0)
+	o := mirrorOptions(1)
+	o.Recorder = m
+	done, err := daemon.Mirror(t.Context(), dir, b, o, today)
+	if !errors.Is(err, errBucketDown) || len(done.Uploaded) != 1 || len(done.Removed) != 0 || !m.Blank() {
+		t.Errorf("what is there can't be read: %+v, %v", done, err)
+	}
+	b.whole = map[string][]byte{all[2].String(): make([]byte, 1000), all[1].String(): one}
+	done, err = daemon.Mirror(t.Context(), dir, b, o, today)
+	if err != nil || !slices.Equal(done.Removed, []snapshot.Name{all[2], all[0]}) || m.Blank() {
+		t.Errorf("one is damaged, one whole: %+v, %v", done, err)
+	}
+	if past := m.Past(); len(past) != 2 || past[0].Name != all[1].String() || past[0].RawSize != 544 || past[0].Revision != 7 {
+		t.Errorf("known is %+v", past)
 	}
 }

@@ -106,6 +106,13 @@ func (d *Daemon) runSkipped(at time.Time) {
 	d.keepRuns(RunReport{Starts: d.runs.Starts, Skipped: at})
 }
 
+// keepPast lets the next process know what was learned to compare with meanwhile, as from the bucket.
+func (d *Daemon) keepPast() {
+	if !slices.Equal(d.Recorder.Past(), d.runs.Past) {
+		d.keepRuns(d.runs)
+	}
+}
+
 // keepRuns warns once of a disk that does not take the note: the runs themselves have more to say of it.
 func (d *Daemon) keepRuns(r RunReport) {
 	r.Past = d.Recorder.Past()

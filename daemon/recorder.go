@@ -36,8 +36,8 @@ type Recorder interface {
 	Whole(p metrics.Place, name string)
 	Damages() []metrics.Damage
 
-	// Past is what later snapshots are compared with, and Remember tells of it before all else, or later where it was Blank. Spare names those that are not to be
-	// removed although the policy says so, because the newest has much less.
+	// Past is what later snapshots are compared with, and Remember tells of it before all else, or later where it was Blank. Spare
+	// names those that are not to be removed although the policy says so, because the newest has much less.
 	Past() []metrics.Past
 	Remember(list []metrics.Past)
 	Blank() bool

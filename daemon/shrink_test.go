@@ -155,3 +155,21 @@ func TestShrunkTwice(t *testing.T) {
 		}
 	})
 }
+
+// What was learned between two runs, as from the bucket, is known to the next process.
+func TestPastIsKeptBetweenRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShrinking(t)
+		s.m = metrics.New(metrics.Options{})
+		s.opts.Recorder = s.m
+		go func() {
+			time.Sleep(time.Minute)
+			s.m.Remember([]metrics.Past{{Name: "old", Time: s.origin.Add(-time.Hour), RawSize: 1 << 20, Revision: 99}})
+		}()
+		s.runFor(2 * time.Minute)
+		r, err := s.opts.Runs.Read()
+		if err != nil || len(r.Past) != 2 || r.Past[0].Name != "old" {
+			t.Errorf("kept is %+v, %v", r.Past, err)
+		}
+	})
+}

@@ -112,7 +112,7 @@ func (s *scrape) stock(st *state, now time.Time) {
 	if x.Revision > 0 {
 		s.gauge(newestRevision, float64(x.Revision))
 	}
-	raw, revision := st.compared(x, shrankToday)
+	raw, revision := st.compared(x, shrankToday, now)
 	if raw > 0 {
 		s.gauge(comparedRaw, float64(raw))
 	}

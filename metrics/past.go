@@ -61,26 +61,29 @@ func trimPast(list []Past) []Past {
 }
 
 // passed notes what later snapshots are compared with: those that are newer than all that are known, for what was dropped from the list
-// must not come back with another successor. One dated in the future, by a wrong clock, is none of them until then.
+// must not come back with another successor. One dated in the future when it is seen first, by a wrong clock, never is one of them; of those
+// that a clock which is behind has in the future, nothing changes.
 func (s *state) passed(now time.Time, list ...Snapshot) {
-	s.past = without(s.past, now)
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b Snapshot) int { return a.Time.Compare(b.Time) })
+	past, changed := without(s.past, now), false
 	for _, x := range list {
 		x = s.described(x)
-		if x.Time.After(now) {
-			m := s.marks[x.Name]
+		same := func(y Past) bool { return y.Name == x.Name }
+		m := s.marks[x.Name]
+		if x.Time.After(now) && !slices.ContainsFunc(s.past, same) {
 			m.ahead = true
 			s.marks[x.Name] = m
 		}
-		if x.Name == "" || s.marks[x.Name].ahead || x.RawSize == 0 && x.Revision == 0 {
+		if x.Name == "" || x.Time.After(now) || m.ahead || x.RawSize == 0 && x.Revision == 0 {
 			continue
 		}
-		n := len(s.past)
-		known := slices.ContainsFunc(s.past, func(y Past) bool { return y.Name == x.Name })
-		if known || n == 0 || x.Time.After(s.past[n-1].Time) {
-			s.past = addPast(s.past, Past{Name: x.Name, Time: x.Time, RawSize: x.RawSize, Revision: x.Revision})
+		if n := len(past); n == 0 || x.Time.After(past[n-1].Time) || slices.ContainsFunc(past, same) {
+			past, changed = addPast(past, Past{Name: x.Name, Time: x.Time, RawSize: x.RawSize, Revision: x.Revision}), true
 		}
+	}
+	if changed {
+		s.past = append(past, slices.DeleteFunc(slices.Clone(s.past), func(y Past) bool { return !y.Time.After(now) })...)
 	}
 }
 
@@ -124,7 +127,7 @@ func (m *Metrics) Remember(list []Past) {
 			return
 		}
 		s.blank = false
-		for _, x := range without(list, m.o.Now()) {
+		for _, x := range list {
 			s.note(Snapshot{Name: x.Name, RawSize: x.RawSize, Revision: x.Revision})
 			s.past = addPast(s.past, x)
 		}

@@ -23,6 +23,9 @@ func (s *state) newest(now time.Time) (Snapshot, bool) {
 // waits only since then; what lay here before there was anything in S3, since that was seen.
 func (s *state) waitsSince(x Snapshot) time.Time {
 	since := x.Time
+	if x.Wanted.After(since) {
+		since = x.Wanted
+	}
 	if x.Name == s.fresh.Name {
 		since = s.freshAt
 	}

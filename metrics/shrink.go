@@ -16,8 +16,10 @@ const (
 
 // before gives what a snapshot is held against: those taken within the window before it, and the last one before that, which
 // alone is there after a long stop.
-func (s *state) before(x Snapshot, window time.Duration) []Past {
-	if s.marks[x.Name].ahead {
+func (s *state) before(x Snapshot, window time.Duration, now time.Time) []Past {
+	t := s.tracks[Snapshots]
+	old := t.settled.After(t.success) && now.Sub(x.Time) > window // another member takes them, so none that is newer ends it
+	if old || s.marks[x.Name].ahead {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.past), func(y Past) bool {
@@ -26,16 +28,16 @@ func (s *state) before(x Snapshot, window time.Duration) []Past {
 }
 
 // compared is the largest database and the highest revision of those before the newest. 0: there is none, or it is not known.
-func (s *state) compared(newest Snapshot, window time.Duration) (raw, revision int64) {
-	for _, y := range s.before(newest, window) {
+func (s *state) compared(newest Snapshot, window time.Duration, now time.Time) (raw, revision int64) {
+	for _, y := range s.before(newest, window, now) {
 		raw, revision = max(raw, y.RawSize), max(revision, y.Revision)
 	}
 	return raw, revision
 }
 
 // fell tells what the newest snapshot has much less of than one within the window before it, or the last before that.
-func (s *state) fell(x Snapshot, window time.Duration) (raw, revision int64, shrank, older bool) {
-	raw, revision = s.compared(x, window)
+func (s *state) fell(x Snapshot, window time.Duration, now time.Time) (raw, revision int64, shrank, older bool) {
+	raw, revision = s.compared(x, window, now)
 	return raw, revision, x.RawSize > 0 && 2*x.RawSize < raw, x.Revision > 0 && x.Revision < revision
 }
 
@@ -45,10 +47,11 @@ func (s *state) spare(p Place, now time.Time) []string {
 	if !any {
 		return nil
 	}
-	_, _, shrank, older := s.fell(x, shrankToday)
+	_, _, shrank, older := s.fell(x, shrankToday, now)
 	var largest, large, highest, high Snapshot
 	for _, y := range s.stock[p] { // newest first
-		if y = s.described(y); !y.Time.Before(x.Time) {
+		_, bad := s.broken[copyOf{y.Name, p}]
+		if y = s.described(y); bad || !y.Time.Before(x.Time) {
 			continue
 		}
 		if shrank && 2*x.RawSize < y.RawSize {
@@ -87,7 +90,7 @@ func (s *state) shrinkReasons(now time.Time, add func(string, ...any)) {
 	if !any {
 		return
 	}
-	raw, revision, shrank, older := s.fell(x, shrankLately)
+	raw, revision, shrank, older := s.fell(x, shrankLately, now)
 	if shrank {
 		add("the newest snapshot's database has %s, less than half of the %s before", size(x.RawSize), size(raw))
 	}

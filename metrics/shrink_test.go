@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -172,5 +173,48 @@ func TestComesOfAge(t *testing.T) {
 			t.Errorf("%q", reasons)
 		}
 		now = now.Add(2 * time.Minute)
+	}
+}
+
+// TestSpareWhole: a copy that is known to be damaged is not the one to keep.
+func TestSpareWhole(t *testing.T) {
+	now := noon
+	m := metrics.New(options(&now))
+	m.Rebuilt()
+	var all []metrics.Snapshot
+	for i, raw := range []int64{10 * mib, 10 * mib, mib} {
+		all = append(all, metrics.Snapshot{Name: fmt.Sprint(i), Time: now.Add(time.Duration(i-3) * time.Hour), Size: 1, RawSize: raw, Revision: int64(100 + i)})
+	}
+	m.Inventory(metrics.Local, all)
+	for _, want := range []string{"1", "0"} {
+		if got := m.Spare(metrics.Local); !slices.Equal(got, []string{want}) {
+			t.Errorf("%q are spared, want %s", got, want)
+		}
+		m.Damaged(metrics.Local, now, "1", "a bit")
+	}
+}
+
+// TestShrunkAndLeftToAnother: where another member takes the snapshots no newer one ends the word of it.
+func TestShrunkAndLeftToAnother(t *testing.T) {
+	now := noon
+	o := options(&now)
+	o.Mirror, o.Drill, o.Verify = false, false, false
+	m := metrics.New(o)
+	m.Rebuilt()
+	for i, raw := range []int64{10 * mib, mib} {
+		at := now.Add(time.Duration(i-1) * time.Minute)
+		m.SnapshotDone(at, metrics.Snapshot{Name: fmt.Sprint(i), Time: at, Size: 1, RawSize: raw, Revision: int64(i + 1)}, 0, 0)
+	}
+	for _, x := range []struct {
+		after         time.Duration
+		ill, compared bool
+	}{{time.Minute, true, true}, {time.Hour, false, true}, {24 * time.Hour, false, false}} {
+		now = noon.Add(x.after)
+		m.Skipped(metrics.Snapshots, now, metrics.Role)
+		_, reasons := m.Health(now)
+		_, body := get(t, m, "/metrics")
+		if len(reasons) > 0 != x.ill || strings.Contains(body, "\netcd_rolling_backup_compared_raw_bytes ") != x.compared || len(m.Spare(metrics.Local)) > 0 != x.compared {
+			t.Errorf("after %s: %q, spared %q", x.after, reasons, m.Spare(metrics.Local))
+		}
 	}
 }

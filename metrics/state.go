@@ -10,6 +10,7 @@ type Snapshot struct {
 	Size     int64     // of the archive
 	RawSize  int64     // before compression
 	Revision int64
+	Wanted   time.Time // since when S3 is to hold it, where that is later than Time; zero: since then
 }
 
 // state is all that is known. Metrics guards it; its own methods lock nothing and do no I/O.

@@ -12,6 +12,9 @@ import (
 // reads nothing.
 const logPatience = time.Second
 
+// logRetry is how soon a log that could not be written to is tried again, where no line comes.
+const logRetry = 15 * time.Second
+
 // logWriter keeps a log that takes no lines from holding up those who write to it. Each line is waited for, so that the order is kept and
 // the last ones are not lost; one that is not written in time goes on alone, and those that come meanwhile are dropped and counted, as are
 // those that can't be written. None of that is an error of who writes: the reasons tell.
@@ -27,7 +30,7 @@ type logWriter struct {
 	since time.Time  // when the line was begun that is not written yet; zero: lines pass
 	lost  int        // lines since then
 
-	failed error     // why the last line could not be written, nil: it could
+	failed error     // why the last line could not be written
 	fails  int       // lines in a row that could not
 	began  time.Time // when the first of them was to be
 }
@@ -92,9 +95,15 @@ func (l *logWriter) giveUp(line logLine, began time.Time) {
 
 func (l *logWriter) run() {
 	for {
+		var again <-chan time.Time
+		if l.failing() {
+			again = time.After(logRetry)
+		}
 		select {
 		case <-l.closed:
 			return
+		case <-again: // the next line may come in an hour
+			l.catchUp()
 		case line := <-l.lines:
 			l.write(line.text)
 			for lost, since := l.wrote(line, 0); lost > 0; lost, since = l.wrote(line, lost) {
@@ -104,20 +113,42 @@ func (l *logWriter) run() {
 	}
 }
 
+func (l *logWriter) failing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fails > 0
+}
+
 // write writes one line, and after those that could not be written a line that tells of them.
 func (l *logWriter) write(text []byte) {
 	began := time.Now()
 	_, err := l.w.Write(text)
-	l.mu.Lock()
-	fails, since := l.fails, l.began
 	if err == nil {
-		l.failed, l.fails = nil, 0
-	} else if l.failed, l.fails = err, fails+1; fails == 0 {
+		l.catchUp()
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fails == 0 {
 		l.began = began
 	}
+	l.failed = err
+	l.fails++
+}
+
+// catchUp tells of the lines that could not be written, if there are any.
+func (l *logWriter) catchUp() {
+	l.mu.Lock()
+	fails, since := l.fails, l.began
 	l.mu.Unlock()
-	if err == nil && fails > 0 {
-		l.write(l.told(fails, since))
+	if fails == 0 {
+		return
+	}
+	_, err := l.w.Write(l.told(fails, since))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed = err; err == nil {
+		l.fails = 0
 	}
 }
 
@@ -140,7 +171,7 @@ func (l *logWriter) reasons() []string {
 	switch {
 	case !l.since.IsZero():
 		return []string{notWritten(l.since, l.lost) + "whoever reads the daemon's stderr has stopped"}
-	case l.failed != nil:
+	case l.fails > 0:
 		return []string{notWritten(l.began, l.fails) + l.failed.Error()}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,11 +59,14 @@ func TestShrunkBesideANewDisk(t *testing.T) {
 	w := watch(t, dir, args...)
 	w.says(t, "msg=mirrored")
 	w.stop(t, syscall.SIGTERM, 0)
-	good := b.keys()[0]
+	keys := b.keys()
+	good := keys[len(keys)-1] // the newest, and the only one of which a new disk learns
+	stopped := time.Now()
 	must(t, m.Kill())
 	must(t, os.RemoveAll(m.DataDir))
 	must(t, m.Restart(t.Context()))
 	must(t, os.RemoveAll(dir))
+	eventually(t, "the next snapshot has another name", func() bool { return time.Since(stopped) > time.Second })
 	w = watch(t, dir, args...)
 	w.ready(t, http.StatusServiceUnavailable, "less than half of the ")
 	eventually(t, "the bucket was pruned", func() bool { return strings.Count(w.stderr.String(), "msg=mirrored") > 5 })
