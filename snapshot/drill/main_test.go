@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -69,11 +70,15 @@ func parent() error {
 
 // paused is a child that stops right after it has told one of the stages named by its arguments.
 func paused() error {
+	on := make(chan os.Signal, 1)
+	signal.Notify(on, unix.SIGCONT)
 	return drill.Main(context.Background(), os.Stdin, writerFunc(func(line []byte) (int, error) {
 		n, err := os.Stdout.Write(line)
 		for _, stage := range os.Args[2:] {
 			if err == nil && string(line) == `{"step":{"stage":"`+stage+"\"}}\n" {
-				err = unix.Kill(os.Getpid(), unix.SIGSTOP)
+				if err = unix.Kill(os.Getpid(), unix.SIGSTOP); err == nil {
+					<-on // another thread may be the first to stop, and this one go on meanwhile
+				}
 			}
 		}
 		return n, err
