@@ -1,5 +1,7 @@
 package etcdtest
 
+import "strings"
+
 // Renderers of configuration: text, certificates, and the resources that the API server stores as JSON.
 
 func renderConfigMap(e *encoder, id identity, gen uint64) {
@@ -8,7 +10,7 @@ func renderConfigMap(e *encoder, id identity, gen uint64) {
 		size = e.size(100<<10, 500<<10) // a dashboard, or a bundle of CA certificates
 	}
 	e.envelope("v1", "ConfigMap", func() {
-		e.metadata(id, "", "", gen)
+		e.metadata(id, reference{}, gen)
 		e.field(2, func() {
 			e.string(1, "config.yaml")
 			e.field(2, func() {
@@ -29,7 +31,7 @@ func renderConfigMap(e *encoder, id identity, gen uint64) {
 
 func renderSecret(e *encoder, id identity, gen uint64) {
 	e.envelope("v1", "Secret", func() {
-		e.metadata(id, "", "kubectl-create", gen)
+		e.metadata(id, reference{}, gen, "kubectl-create")
 		switch e.rng.IntN(3) {
 		case 0:
 			e.field(2, func() { e.string(1, "ca.crt"); e.field(2, func() { e.pem("CERTIFICATE", 800) }) })
@@ -51,7 +53,7 @@ func renderSecret(e *encoder, id identity, gen uint64) {
 func renderRelease(e *encoder, id identity, gen uint64) {
 	size := e.size(8<<10, 500<<10)
 	e.envelope("v1", "Secret", func() {
-		e.metadata(id, "", "helm", gen)
+		e.metadata(id, reference{}, gen, "helm")
 		e.field(2, func() { e.string(1, "release"); e.field(2, func() { e.base64(size) }) })
 		e.string(3, "helm.sh/release.v1")
 	})
@@ -73,11 +75,14 @@ func renderCertificate(e *encoder, id identity, gen uint64) {
 	e.text(`}}`)
 }
 
-// renderDefinition is a custom resource definition: one huge schema of descriptions.
+// renderDefinition is a custom resource definition: one huge schema of descriptions. The API server still stores it as v1beta1.
 func renderDefinition(e *encoder, id identity, gen uint64) {
 	end := e.size(20<<10, 300<<10)
-	e.jsonHead("apiextensions.k8s.io/v1", "CustomResourceDefinition", id, gen)
-	e.text(`"spec":{"group":"example.net","scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"properties":{`)
+	plural := strings.TrimSuffix(id.name, "."+definitionGroup)
+	e.jsonHead("apiextensions.k8s.io/v1beta1", "CustomResourceDefinition", id, gen)
+	e.text(`"spec":{"group":"`, definitionGroup, `","version":"v1","versions":[{"name":"v1","served":true,"storage":true}],"scope":"Namespaced",`,
+		`"names":{"plural":"`, plural, `","singular":"`, plural, `","kind":"`, plural, `","listKind":"`, plural, `List"},`,
+		`"conversion":{"strategy":"None"},"preserveUnknownFields":false,"validation":{"openAPIV3Schema":{"properties":{`)
 	for len(e.buf) < end {
 		e.text(`"field`)
 		e.suffix(6)
@@ -87,7 +92,7 @@ func renderDefinition(e *encoder, id identity, gen uint64) {
 		e.prose(50)
 		e.text(`","type":"string"}},"required":["name"],"x-kubernetes-map-type":"atomic"},`)
 	}
-	e.text(`"kind":{"type":"string"}},"type":"object"}}}]}}`)
+	e.text(`"kind":{"type":"string"}},"type":"object"}}}}`)
 }
 
 // jsonHead opens a JSON object and leaves it open after the metadata.
@@ -99,7 +104,11 @@ func (e *encoder) jsonHead(version, kind string, id identity, gen uint64) {
 	e.text(`,"labels":{"app.kubernetes.io/name":"`, id.app, `","app.kubernetes.io/part-of":"`, id.namespace, `"},"managedFields":[`,
 		`{"apiVersion":"`, version, `","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{".":{},"f:app.kubernetes.io/name":{}}},`,
 		`"f:spec":{".":{},"f:dnsNames":{},"f:issuerRef":{},"f:secretName":{}},"f:status":{"f:conditions":{}}},"manager":"controller",`,
-		`"operation":"Update"}],"name":"`, id.name, `","namespace":"`, id.namespace, `","uid":"`)
+		`"operation":"Update"}],"name":"`, id.name, `",`)
+	if id.namespace != "" {
+		e.text(`"namespace":"`, id.namespace, `",`)
+	}
+	e.text(`"uid":"`)
 	e.uid()
 	e.text(`"},`)
 }

@@ -59,6 +59,11 @@ func (e *encoder) entry(number uint64, key, value string) {
 	e.field(number, func() { e.string(1, key); e.string(2, value) })
 }
 
+// amount appends a field that is one entry of a map from strings to Quantity messages.
+func (e *encoder) amount(number uint64, key, quantity string) {
+	e.field(number, func() { e.string(1, key); e.field(2, func() { e.string(1, quantity) }) })
+}
+
 // time appends a field with a moment, seconds after epoch, as Kubernetes' Time message.
 func (e *encoder) time(number, seconds uint64) {
 	e.field(number, func() { e.number(1, epoch+seconds) })

@@ -109,7 +109,7 @@ func (f *filler) put(o *object) {
 	o.batch = f.batch
 	key, value := o.content(&f.enc)
 	var lease clientv3.LeaseID // none
-	if o.kind.leased {
+	if o.kind.scope == leased {
 		lease = f.leases[o.seed%uint64(len(f.leases))]
 	}
 	f.add(clientv3.OpPut(key, value, clientv3.WithLease(lease)), len(key)+len(value))

@@ -1,5 +1,8 @@
 package etcdtest
 
+// definitionGroup is the API group of the custom resources that are defined; the name of a definition ends with it.
+const definitionGroup = "example.net"
+
 // object is what is remembered of a generated object: its content follows from these alone, so that an update, which is the
 // same object with the next generation, differs from the last as little as in a real cluster.
 type object struct {
@@ -9,11 +12,23 @@ type object struct {
 	batch int // the transaction that touched it last; a transaction must not touch a key twice
 }
 
+// scope says where the objects of a kind live.
+type scope int
+
+const (
+	namespaced scope = iota
+	leased           // in a namespace and attached to a lease of etcd, as events are
+	clustered        // in no namespace
+)
+
+// reference is what an owner reference says of the kind of the owner.
+type reference struct{ version, kind string }
+
 // kind is a resource of Kubernetes.
 type kind struct {
 	resource string // the key after /registry/
 	weight   int    // how often it is created, of the sum of all
-	leased   bool   // attached to a lease, as events are
+	scope    scope
 	render   func(e *encoder, id identity, gen uint64)
 }
 
@@ -27,16 +42,16 @@ type identity struct {
 // kinds lists the resources with weights near those of a busy cluster, largest objects last.
 func kinds() []kind {
 	return []kind{
-		{"events", 330, true, renderEvent},
-		{"leases", 40, false, renderLease},
-		{"services/endpointslices", 60, false, renderEndpointSlice},
-		{"cert-manager.io/certificates", 60, false, renderCertificate},
-		{"replicasets", 80, false, renderReplicaSet},
-		{"secrets", 100, false, renderSecret},
-		{"pods", 220, false, renderPod},
-		{"configmaps", 105, false, renderConfigMap},
-		{"apiextensions.k8s.io/customresourcedefinitions", 2, false, renderDefinition},
-		{"helm", 3, false, renderRelease},
+		{"events", 330, leased, renderEvent},
+		{"leases", 40, namespaced, renderLease},
+		{"endpointslices", 60, namespaced, renderEndpointSlice},
+		{"cert-manager.io/certificates", 60, namespaced, renderCertificate},
+		{"replicasets", 80, namespaced, renderReplicaSet},
+		{"secrets", 100, namespaced, renderSecret},
+		{"pods", 220, namespaced, renderPod},
+		{"configmaps", 105, namespaced, renderConfigMap},
+		{"apiextensions.k8s.io/customresourcedefinitions", 2, clustered, renderDefinition},
+		{"secrets", 3, namespaced, renderRelease},
 	}
 }
 
@@ -45,8 +60,13 @@ func (o object) content(e *encoder) (key, value string) {
 	e.reset(o.seed)
 	id := e.identity()
 	e.buf = e.buf[:0]
+	path := id.namespace + "/" + id.name
+	if o.kind.scope == clustered {
+		id.name += "." + definitionGroup
+		id.namespace, path = "", id.name
+	}
 	o.kind.render(e, id, o.gen)
-	return "/registry/" + o.kind.resource + "/" + id.namespace + "/" + id.name, string(e.buf)
+	return "/registry/" + o.kind.resource + "/" + path, string(e.buf)
 }
 
 // identity draws the names of an object; it uses the buffer.
@@ -82,23 +102,36 @@ func (e *encoder) envelope(version, kind string, body func()) {
 	e.string(4, "")
 }
 
-// metadata writes an ObjectMeta, with its field numbers.
-func (e *encoder) metadata(id identity, owner, manager string, gen uint64) {
+// metadata writes an ObjectMeta, with its field numbers, and a ManagedFieldsEntry for each manager.
+func (e *encoder) metadata(id identity, owner reference, gen uint64, managers ...string) {
 	e.field(1, func() {
 		e.string(1, id.name)
-		e.string(3, id.namespace)
+		if id.namespace != "" {
+			e.string(3, id.namespace)
+		}
 		e.field(5, e.uid)
 		e.number(7, gen+1)
 		e.time(8, id.created)
-		e.entry(11, "app.kubernetes.io/name", id.app)
-		e.entry(11, "app.kubernetes.io/part-of", id.namespace)
-		if owner != "" {
-			e.field(13, func() { e.string(1, owner); e.string(3, id.app); e.field(4, e.uid); e.string(5, "apps/v1") })
+		e.labels(11, id)
+		if owner.kind != "" {
+			e.field(13, func() {
+				e.string(1, owner.kind)
+				e.string(3, id.app)
+				e.field(4, e.uid)
+				e.string(5, owner.version)
+				e.number(6, 1) // controller
+			})
 		}
-		if manager != "" {
+		for _, manager := range managers {
 			e.managed(id, manager, gen)
 		}
 	})
+}
+
+// labels writes a map with the labels that an application's objects share, and by which its owner selects them.
+func (e *encoder) labels(number uint64, id identity) {
+	e.entry(number, "app.kubernetes.io/name", id.app)
+	e.entry(number, "app.kubernetes.io/part-of", id.namespace)
 }
 
 // managed writes a ManagedFieldsEntry: JSON inside of the protobuf, the most repetitive part of real objects.
@@ -109,13 +142,15 @@ func (e *encoder) managed(id identity, manager string, gen uint64) {
 		e.string(3, "v1")
 		e.time(4, id.created+60*gen)
 		e.string(6, "FieldsV1")
-		e.field(7, func() {
-			e.text(`{"f:metadata":{"f:annotations":{".":{},"f:checksum/config":{}},"f:labels":{".":{},"f:app.kubernetes.io/name":{},`,
-				`"f:app.kubernetes.io/part-of":{},"f:pod-template-hash":{}},"f:ownerReferences":{".":{},"k:{\"uid\":\"`)
-			e.uid()
-			e.text(`\"}":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"`, id.app, `\"}":{".":{},"f:env":{".":{}},"f:image":{},`,
-				`"f:imagePullPolicy":{},"f:name":{},"f:resources":{".":{},"f:limits":{},"f:requests":{}},"f:terminationMessagePath":{},`,
-				`"f:volumeMounts":{".":{}}}},"f:dnsPolicy":{},"f:restartPolicy":{},"f:schedulerName":{},"f:securityContext":{}}}`)
-		})
+		e.field(7, func() { e.field(1, func() { e.managedFields(id) }) })
 	})
+}
+
+func (e *encoder) managedFields(id identity) {
+	e.text(`{"f:metadata":{"f:annotations":{".":{},"f:checksum/config":{}},"f:labels":{".":{},"f:app.kubernetes.io/name":{},`,
+		`"f:app.kubernetes.io/part-of":{},"f:pod-template-hash":{}},"f:ownerReferences":{".":{},"k:{\"uid\":\"`)
+	e.uid()
+	e.text(`\"}":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"`, id.app, `\"}":{".":{},"f:env":{".":{}},"f:image":{},`,
+		`"f:imagePullPolicy":{},"f:name":{},"f:resources":{".":{},"f:limits":{},"f:requests":{}},"f:terminationMessagePath":{},`,
+		`"f:volumeMounts":{".":{}}}},"f:dnsPolicy":{},"f:restartPolicy":{},"f:schedulerName":{},"f:securityContext":{}}}`)
 }
