@@ -31,11 +31,9 @@ func TestTwoBringTheSame(t *testing.T) {
 			t.Parallel()
 			b, faults, cfg := sharedMode(t, c.mode)
 			other := open(t, direct(t, cfg))
-			var ended sync.Once
-			met := false
+			var met sync.Once
 			faults.Set(s3test.When(sendsPart(2), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				ended.Do(func() {
-					met = true
+				met.Do(func() {
 					if err := other.PutArchive(t.Context(), n, opened(t, whole), nil); err != nil {
 						t.Error(err)
 					}
@@ -43,9 +41,7 @@ func TestTwoBringTheSame(t *testing.T) {
 				c.answer(w, r, next)
 			}))
 			must(t, b.PutArchive(t.Context(), n, opened(t, whole), nil))
-			if !met {
-				t.Error("the two did not meet")
-			}
+			met.Do(func() { t.Error("the two did not meet") })
 			wantStored(t, other, n, whole)
 			wantNoUploads(t, cfg.Bucket, n)
 		})
@@ -85,7 +81,7 @@ func TestAnotherEndsTheUpload(t *testing.T) {
 			cfg.SSE = c.sse
 			b, other := open(t, cfg), open(t, direct(t, cfg))
 			var ended sync.Once
-			faults.Set(s3test.When(sendsPart(2), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			faults.Set(lastOfAll(t, 2, parts(c.mine), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				ended.Do(func() {
 					if c.theirs != nil {
 						put(t, other, n, c.theirs)
@@ -101,6 +97,43 @@ func TestAnotherEndsTheUpload(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lastOfAll runs the fault on one of an upload's parts once the server has answered all the others. So whatever the fault does to
+// the upload, no other part can be on its way and fail of it first.
+func lastOfAll(t *testing.T, number, parts int, fault s3test.Fault) s3test.Fault {
+	answered := make(chan struct{})
+	var mu sync.Mutex
+	others := map[string]bool{}
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		part := r.URL.Query().Get("partNumber")
+		switch part {
+		case "":
+			next.ServeHTTP(w, r)
+		case strconv.Itoa(number):
+			select {
+			case <-answered:
+				fault(w, r, next)
+			case <-t.Context().Done():
+			}
+		default:
+			next.ServeHTTP(w, r)
+			mu.Lock()
+			defer mu.Unlock()
+			if others[part] {
+				return
+			}
+			if others[part] = true; len(others) == parts-1 {
+				close(answered)
+			}
+		}
+	}
+}
+
+// parts is how many an upload of the archive has.
+func parts(archive []byte) int {
+	n, _, _ := s3.Split(int64(len(archive)))
+	return n
 }
 
 // sharedMode is shared with a checksum mode.
