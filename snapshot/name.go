@@ -78,6 +78,33 @@ func (n Name) String() string {
 	return n.Set + "_" + n.Node + "_" + n.Time.Format(timeLayout) + archiveSuffix
 }
 
+// MarshalText writes what String writes, so that JSON carries a name as one string; the zero Name becomes the empty text.
+// A name that ParseName would refuse wraps ErrName.
+func (n Name) MarshalText() ([]byte, error) {
+	if n == (Name{}) {
+		return nil, nil
+	}
+	text := n.String()
+	if _, err := ParseName(text); err != nil {
+		return nil, err
+	}
+	return []byte(text), nil
+}
+
+// UnmarshalText reads what MarshalText writes, and nothing else. Errors wrap ErrName.
+func (n *Name) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*n = Name{}
+		return nil
+	}
+	parsed, err := ParseName(string(text))
+	if err != nil {
+		return err
+	}
+	*n = parsed
+	return nil
+}
+
 // Rolling tells whether the daemon of this node took it, and so may prune it.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }
 

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -97,6 +98,49 @@ func TestNamesRoundTrip(t *testing.T) {
 			t.Fatalf("ParseName(%s) is %+v and %v, want %+v", n, back, err, n)
 		}
 	})
+}
+
+func TestNameInJSON(t *testing.T) {
+	type carrier struct {
+		Name  snapshot.Name
+		Times map[snapshot.Name]int
+	}
+	n := nameA()
+	text, err := json.Marshal(carrier{Name: n, Times: map[snapshot.Name]int{n: 1}})
+	must(t, err)
+	if want := `{"Name":"` + n.String() + `","Times":{"` + n.String() + `":1}}`; string(text) != want {
+		t.Errorf("a name in JSON is %s, want %s", text, want)
+	}
+	var back carrier
+	must(t, json.Unmarshal(text, &back))
+	if back.Name != n || back.Times[n] != 1 {
+		t.Errorf("%s is read as %+v", text, back)
+	}
+
+	text, err = json.Marshal(carrier{})
+	must(t, err)
+	if want := `{"Name":"","Times":null}`; string(text) != want {
+		t.Errorf("the zero name in JSON is %s, want %s", text, want)
+	}
+	must(t, json.Unmarshal(text, &back))
+	if back.Name != (snapshot.Name{}) {
+		t.Errorf("the empty text is read as %+v", back.Name)
+	}
+}
+
+func TestNameInJSONRefusesInvalidNames(t *testing.T) {
+	n := nameA()
+	for _, text := range []string{`"snap.db"`, `"` + n.String() + `.part"`, `"_node_"`, `" "`} {
+		kept := n
+		if err := json.Unmarshal([]byte(text), &kept); !errors.Is(err, snapshot.ErrName) || kept != n {
+			t.Errorf("%s is read as %+v and %v, want ErrName and no change", text, kept, err)
+		}
+	}
+	for _, bad := range []snapshot.Name{{Set: "a/b", Node: "a"}, {Node: "a"}, {Set: "a", Node: "b_c", Time: n.Time}} {
+		if text, err := json.Marshal(bad); !errors.Is(err, snapshot.ErrName) {
+			t.Errorf("%+v is written %s: %v, want ErrName", bad, text, err)
+		}
+	}
 }
 
 // A prefix of set and node fits no other set's and no other node's names: node "a" never sees node "a-b".
