@@ -48,6 +48,7 @@ func NewestFirst(a, b Entry) int {
 // Listing is what lies in a directory.
 type Listing struct {
 	Snapshots []Entry  // newest first
+	Broken    []Entry  // NAME.broken, named NAME here; newest first
 	Partials  []string // file names of unfinished archives
 	Foreign   []string // file names that are not ours; never touched
 }
@@ -117,13 +118,15 @@ func (d *Dir) List() (Listing, error) {
 		return l, unusable(err)
 	}
 	for _, f := range files {
-		name, nameErr := ParseName(strings.TrimSuffix(f.Name(), partSuffix))
+		base, broken := strings.CutSuffix(f.Name(), BrokenSuffix)
+		base, partial := strings.CutSuffix(base, partSuffix)
+		name, nameErr := ParseName(base)
 		switch {
 		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix) || namedScratch(f):
 		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
-		case nameErr != nil || !f.Type().IsRegular():
+		case nameErr != nil || !f.Type().IsRegular() || partial && broken:
 			l.Foreign = append(l.Foreign, f.Name())
-		case strings.HasSuffix(f.Name(), partSuffix):
+		case partial:
 			l.Partials = append(l.Partials, f.Name())
 		default:
 			info, err := f.Info()
@@ -133,10 +136,16 @@ func (d *Dir) List() (Listing, error) {
 			if err != nil {
 				return l, fmt.Errorf("list snapshot: %w", err)
 			}
-			l.Snapshots = append(l.Snapshots, Entry{Name: name, Size: info.Size(), Modified: changed(info)})
+			entry := Entry{Name: name, Size: info.Size(), Modified: changed(info)}
+			if broken {
+				l.Broken = append(l.Broken, entry)
+			} else {
+				l.Snapshots = append(l.Snapshots, entry)
+			}
 		}
 	}
 	slices.SortFunc(l.Snapshots, NewestFirst)
+	slices.SortFunc(l.Broken, NewestFirst)
 	return l, nil
 }
 
@@ -174,7 +183,11 @@ func (d *Dir) read(n Name, use func(*Archive) error) error {
 	if err != nil {
 		return err
 	}
-	a, err := OpenArchive(f, info.Size())
+	return useArchive(f, info.Size(), use)
+}
+
+func useArchive(f *os.File, size int64, use func(*Archive) error) error {
+	a, err := OpenArchive(f, size)
 	if err == nil {
 		err = use(a)
 	}
@@ -185,11 +198,13 @@ func (d *Dir) read(n Name, use func(*Archive) error) error {
 }
 
 // Remove deletes one snapshot for good. A missing one wraps ErrNotFound.
-func (d *Dir) Remove(ctx context.Context, n Name) error {
+func (d *Dir) Remove(ctx context.Context, n Name) error { return d.remove(ctx, d.file(n)) }
+
+func (d *Dir) remove(ctx context.Context, path string) error {
 	return d.locked(ctx, func() error {
-		err := os.Remove(d.file(n))
+		err := os.Remove(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %s", ErrNotFound, d.file(n))
+			return fmt.Errorf("%w: %s", ErrNotFound, path)
 		}
 		if err != nil {
 			return fmt.Errorf("remove snapshot: %w", err)
