@@ -122,7 +122,7 @@ func (d *Dir) List() (Listing, error) {
 		base, partial := strings.CutSuffix(base, partSuffix)
 		name, nameErr := ParseName(base)
 		switch {
-		case f.Name() == lockName || strings.HasPrefix(f.Name(), notePrefix) || namedScratch(f):
+		case f.Name() == lockName || isNote(f.Name()) || namedScratch(f):
 		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular() || partial && broken:
 			l.Foreign = append(l.Foreign, f.Name())

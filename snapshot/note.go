@@ -7,21 +7,32 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// notePrefix begins the names of the files in which what became of the work outlives the process.
-const notePrefix = ".last-"
+const (
+	// statusPrefix begins the name of the file in which a daemon keeps its state across restarts.
+	statusPrefix = ".status_"
+	// notePrefix begins the names of the files that earlier versions kept instead.
+	notePrefix = ".last-"
+)
 
-// RunNote is the note of a node's last run of the schedule, for nodes may share a directory.
+// StatusFile is the name of the file with the state of a node's daemon. The node is part of it because nodes may share a directory.
+func StatusFile(node string) string { return statusPrefix + node + ".json" }
+
+// RunNote is the name of the note that earlier versions kept of a node's last scheduled run.
 func RunNote(node string) string { return notePrefix + "run_" + node + ".json" }
 
-// DrillNote is that of its last restore drill.
+// DrillNote is the name of the one they kept of its last restore drill.
 func DrillNote(node string) string { return notePrefix + "drill_" + node + ".json" }
 
-// DamageNote is that of the copies last known to be damaged.
+// DamageNote is the name of the one they kept of its damaged copies.
 func DamageNote(node string) string { return notePrefix + "damage_" + node + ".json" }
+
+// isNote reports whether a file is a note, or one that is being written.
+func isNote(name string) bool { return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix) }
 
 // ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
 func (d *Dir) ReadNote(name string, v any) error {
@@ -48,6 +59,17 @@ func (d *Dir) KeepNote(name string, v any) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// RemoveNote removes a note and what a crash left of one that was being written. A missing note is no error.
+func (d *Dir) RemoveNote(name string) error {
+	var errs []error
+	for _, file := range []string{name, name + partSuffix} {
+		if err := os.Remove(filepath.Join(d.path, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove note: %w", err))
+		}
+	}
+	return errors.Join(append(errs, d.sync())...)
 }
 
 // keep replaces a file, or overwrites it where there is no room for a second one.

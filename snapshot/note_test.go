@@ -2,8 +2,10 @@ package snapshot_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -77,5 +79,47 @@ func TestNoteWithoutInodes(t *testing.T) {
 	}
 	if err := d.KeepNote(snapshot.RunNote("b"), "new"); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("a first note without room: %v", err)
+	}
+}
+
+func TestRemoveNote(t *testing.T) {
+	d := newDir(t)
+	note, other := snapshot.StatusFile("a"), snapshot.StatusFile("b")
+	must(t, d.KeepNote(note, 1))
+	must(t, d.KeepNote(other, 2))
+	put(t, d, note+".part", []byte("half"))
+	for range 2 { // the second time there is none
+		must(t, d.RemoveNote(note))
+	}
+	if got := in(t, d); !slices.Equal(got, []string{other}) {
+		t.Errorf("there are %q, want %s", got, other)
+	}
+	must(t, os.Mkdir(filepath.Join(d.Path(), note), 0o700))
+	put(t, d, filepath.Join(note, "file"), nil)
+	if err := d.RemoveNote(note); !errors.Is(err, unix.ENOTEMPTY) {
+		t.Errorf("a note that cannot be removed: %v", err)
+	}
+	if err := snapshot.NewDir(filepath.Join(t.TempDir(), "missing")).RemoveNote(note); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in a missing directory: %v", err)
+	}
+}
+
+func TestListSkipsNotes(t *testing.T) {
+	d := newDir(t)
+	if got := snapshot.StatusFile("node-a.example"); got != ".status_node-a.example.json" {
+		t.Errorf("the status file is %s", got)
+	}
+	for _, note := range []string{snapshot.StatusFile("a"), snapshot.RunNote("a"), snapshot.DrillNote("a"), snapshot.DamageNote("a")} {
+		must(t, d.KeepNote(note, 1))
+		put(t, d, note+".part", nil)
+	}
+	l, err := d.List()
+	must(t, err)
+	if len(l.Foreign)+len(l.Partials)+len(l.Snapshots)+len(l.Broken) > 0 {
+		t.Errorf("notes are listed: %+v", l)
+	}
+	removed, err := d.RemovePartials(t.Context())
+	if err != nil || len(removed) > 0 {
+		t.Errorf("removed %q and %v", removed, err)
 	}
 }
