@@ -51,7 +51,7 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	if err := json.NewDecoder(io.LimitReader(stdin, maxMessage)).Decode(&o); err != nil {
 		return errOrphaned
 	}
-	preferThis()
+	preferKill()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -114,8 +114,8 @@ func ownScratch() (string, error) {
 	return dir, nil
 }
 
-// preferThis lets the kernel kill this process before any other when memory is short. Where it can't be said, as in some
+// preferKill lets the kernel kill this process before any other when memory is short. Where it can't be said, as in some
 // containers, it is killed in its turn.
-func preferThis() {
+func preferKill() {
 	_ = os.WriteFile("/proc/self/oom_score_adj", fmt.Append(nil, 1000), 0)
 }

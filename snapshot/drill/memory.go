@@ -5,94 +5,64 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// available is how much memory this process may take more, in bytes, and whose limit that is: the machine's or that of one
-// of the control groups around it (cgroup v2, v1 or both), whichever is least. root is the file system's.
+// cgroupMount is where cgroup v2 is mounted, below a file system's root.
+const cgroupMount = "sys/fs/cgroup"
+
+// available returns how much more memory this process can use, in bytes, and whose limit that is: the machine's (MemAvailable), or
+// that of one of the cgroups (v2) around the process, whichever is the lowest. known is false if neither can be read. root is the
+// file system's root.
 func available(root fs.FS) (least int64, where string, known bool) {
-	consider := func(n int64, of string) {
-		if !known || n < least {
-			least, where, known = max(n, 0), of, true
-		}
-	}
 	if n, ok := field(root, "proc/meminfo", "MemAvailable:"); ok {
-		consider(n<<10, "the machine")
+		least, where, known = n<<10, "the machine", true
 	}
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
 		return least, where, known
 	}
-	for _, line := range strings.Split(strings.TrimSpace(string(groups)), "\n") {
-		// number:controllers:path, the controllers of v2 are none
-		parts := strings.SplitN(line, ":", 3)
-		if len(parts) != 3 {
-			continue
+	for line := range strings.Lines(string(groups)) {
+		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		if !ok {
+			continue // of cgroup v1
 		}
-		c := v2()
-		if parts[1] != "" {
-			if !slices.Contains(strings.Split(parts[1], ","), "memory") {
-				continue
-			}
-			c = v1()
-		}
-		for _, mount := range c.mounts {
-			// Within a container the path may be the host's, and only the mount itself is there.
-			for dir := path.Join(mount, path.Clean("/"+parts[2])); strings.HasPrefix(dir, mount); dir = path.Dir(dir) {
-				if n, ok := c.room(root, dir); ok {
-					consider(n, "the control group /"+dir)
-				}
+		// In a container this may be the host's path, of which only the mount itself is visible.
+		for dir := path.Join(cgroupMount, path.Clean("/"+group)); strings.HasPrefix(dir, cgroupMount); dir = path.Dir(dir) {
+			if n, ok := cgroupFree(root, dir); ok && (!known || n < least) {
+				least, where, known = n, "the cgroup /"+dir, true
 			}
 		}
 	}
 	return least, where, known
 }
 
-// groups are the names of one version of control groups.
-type groups struct {
-	mounts []string
-	limits []string
-	usage  string
-	cache  []string // fields of memory.stat that count as used and give way
-}
-
-func v2() groups {
-	return groups{
-		mounts: []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, limits: []string{"memory.max", "memory.high"},
-		usage: "memory.current", cache: []string{"inactive_file", "active_file"},
-	}
-}
-
-func v1() groups {
-	return groups{
-		mounts: []string{"sys/fs/cgroup/memory"}, limits: []string{"memory.limit_in_bytes"},
-		usage: "memory.usage_in_bytes", cache: []string{"total_inactive_file", "total_active_file"},
-	}
-}
-
-// room is what one group has left; false where it sets no limit or is not there.
-func (g groups) room(root fs.FS, dir string) (int64, bool) {
-	used, ok := number(root, path.Join(dir, g.usage))
+// cgroupFree returns how many bytes one cgroup may still use; false if it has no limit or does not exist. Its page cache counts as
+// free, because the kernel drops that first.
+func cgroupFree(root fs.FS, dir string) (int64, bool) {
+	used, ok := number(root, path.Join(dir, "memory.current"))
 	if !ok {
 		return 0, false
 	}
-	for _, name := range g.cache {
-		if n, ok := field(root, path.Join(dir, "memory.stat"), name); ok {
+	for _, cache := range []string{"inactive_file", "active_file"} {
+		if n, ok := field(root, path.Join(dir, "memory.stat"), cache); ok {
 			used -= n
 		}
 	}
 	var least int64
 	limited := false
-	for _, name := range g.limits {
-		// v2 writes "max" for no limit, v1 a number beyond all machines.
+	for _, name := range []string{"memory.max", "memory.high"} { // "max" for no limit
 		if limit, ok := number(root, path.Join(dir, name)); ok && (!limited || limit < least) {
 			least, limited = limit, true
 		}
 	}
-	return least - max(used, 0), limited
+	return max(least-max(used, 0), 0), limited
 }
+
+// oomKills returns how many processes of this machine the kernel has killed because memory ran out, those over the limit of a cgroup
+// included; false if the kernel does not count them.
+func oomKills(root fs.FS) (int64, bool) { return field(root, "proc/vmstat", "oom_kill") }
 
 func number(root fs.FS, name string) (int64, bool) {
 	text, err := fs.ReadFile(root, name)
@@ -103,7 +73,7 @@ func number(root fs.FS, name string) (int64, bool) {
 	return n, err == nil
 }
 
-// field reads the number behind a name that begins a line.
+// field reads the number after a name at the beginning of a line.
 func field(root fs.FS, file, name string) (int64, bool) {
 	text, err := fs.ReadFile(root, file)
 	if err != nil {

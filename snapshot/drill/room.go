@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	// ErrSkipped marks a drill that was not begun because disk or memory are short. It says nothing of the snapshot.
+	// ErrSkipped marks a drill that did not run, or was killed, because disk space or memory is low. It says nothing about the snapshot.
 	ErrSkipped = errors.New("drill skipped")
-	// ErrMemory is an ErrSkipped for want of memory.
+	// ErrMemory is an ErrSkipped because of memory.
 	ErrMemory = fmt.Errorf("%w", ErrSkipped)
 )
 

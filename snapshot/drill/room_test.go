@@ -3,8 +3,10 @@ package drill
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,24 +31,30 @@ func TestAvailable(t *testing.T) {
 			"sys/fs/cgroup/system.slice/memory.stat":                   "anon 5\ninactive_file 300\nactive_file 100\n",
 			"sys/fs/cgroup/system.slice/backup.service/memory.max":     "max\n",
 			"sys/fs/cgroup/system.slice/backup.service/memory.current": "100\n",
-		}, 500, "the control group /sys/fs/cgroup/system.slice"},
+		}, 500, "the cgroup /sys/fs/cgroup/system.slice"},
 		"v2 in a container, memory.high": {map[string]string{
 			"proc/self/cgroup":             "0::/\n",
 			"sys/fs/cgroup/memory.max":     "5000\n",
 			"sys/fs/cgroup/memory.high":    "4000\n",
 			"sys/fs/cgroup/memory.current": "1000\n",
-		}, 3000, "the control group /sys/fs/cgroup"},
-		"v1 in a container that sees the host's path": {map[string]string{
-			"proc/self/cgroup":                           "3:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n",
+		}, 3000, "the cgroup /sys/fs/cgroup"},
+		"v1 limits do not count": {map[string]string{
+			"proc/meminfo":     "MemAvailable: 9 kB\n",
+			"proc/self/cgroup": "4:memory:/docker/1\n0::/docker/1\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "5000\n",
 			"sys/fs/cgroup/memory/memory.usage_in_bytes": "3000\n",
-			"sys/fs/cgroup/memory/memory.stat":           "inactive_file 9\ntotal_inactive_file 1000\ntotal_active_file 0\n",
-		}, 3000, "the control group /sys/fs/cgroup/memory"},
+		}, 9 << 10, "the machine"},
+		"the machine has less than the cgroup allows": {map[string]string{
+			"proc/meminfo":                 "MemAvailable: 1 kB\n",
+			"proc/self/cgroup":             "0::/\n",
+			"sys/fs/cgroup/memory.max":     "5000\n",
+			"sys/fs/cgroup/memory.current": "1000\n",
+		}, 1 << 10, "the machine"},
 		"more used than allowed": {map[string]string{
 			"proc/self/cgroup":             "0::/../..\n",
 			"sys/fs/cgroup/memory.max":     "5\n",
 			"sys/fs/cgroup/memory.current": "10\n",
-		}, 0, "the control group /sys/fs/cgroup"},
+		}, 0, "the cgroup /sys/fs/cgroup"},
 		"garbage": {map[string]string{"proc/meminfo": "MemAvailable: many\n", "proc/self/cgroup": "\n\nx\n::\n"}, -1, ""},
 	} {
 		root := fstest.MapFS{}
@@ -63,6 +71,34 @@ func TestAvailable(t *testing.T) {
 	}
 	if n, where, known := available(os.DirFS("/")); !known || n <= 0 || where == "" {
 		t.Errorf("here: %d, %q, %t", n, where, known)
+	}
+}
+
+func TestKilledChildCountsAsSkipped(t *testing.T) {
+	root := func(vmstat string) fs.FS { return fstest.MapFS{"proc/vmstat": {Data: []byte(vmstat)}} }
+	if n, ok := oomKills(root("oom_kill_disable 1\noom_kill 7\n")); n != 7 || !ok {
+		t.Errorf("%d kills, known %t", n, ok)
+	}
+	if n, ok := oomKills(root("pgfault 1\n")); ok {
+		t.Errorf("%d kills where none are counted", n)
+	}
+	for text, err := range map[string]error{
+		"the kernel killed its process":       outOfMemory(1, true),
+		"although the kernel reports no kill": outOfMemory(0, true),
+		"most likely because memory ran out":  outOfMemory(0, false),
+	} {
+		if !errors.Is(err, ErrMemory) || !errors.Is(err, ErrSkipped) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want ErrMemory and %q", err, text)
+		}
+	}
+	for signal, want := range map[string]bool{"KILL": true, "TERM": false} {
+		err := exec.CommandContext(t.Context(), "sh", "-c", "kill -"+signal+" $$").Run()
+		if killed(err) != want {
+			t.Errorf("after SIG%s: %v counts as killed: %t", signal, err, !want)
+		}
+	}
+	if killed(errors.New("signal: killed")) || killed(exec.CommandContext(t.Context(), "false").Run()) {
+		t.Error("a failure counts as killed")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -38,10 +39,10 @@ type Child struct {
 
 // Start does one drill in a child process and returns when that is gone, and the scratch directory with it. ctx bounds it; a
 // child that is told to end has two seconds for it. What drills that died have left in Scratch goes first. Without enough room
-// the error wraps ErrSkipped and, but for a database of very many small keys, nothing is begun. Errors wrap snapshot.ErrDamaged
+// the error wraps ErrSkipped and, but for a database of very many small keys, nothing is begun; a child that somebody else killed
+// (SIGKILL) most likely ran out of memory and wraps ErrMemory. Errors wrap snapshot.ErrDamaged
 // where the archive is at fault; ErrStart or ErrContents where it is whole and no etcd comes of it that holds the same;
-// snapshot.ErrLowSpace or the system's own where the disk was filled or failed meanwhile. That the child crashed or was killed
-// is none of these.
+// snapshot.ErrLowSpace or the system's own where the disk was filled or failed meanwhile. That the child crashed is none of these.
 func Start(ctx context.Context, c Child) (r Result, err error) {
 	// What others have left and we may not remove is theirs, and our trouble only where there is no room beside it.
 	_, left := RemoveLeftovers(c.Scratch)
@@ -78,6 +79,7 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 		return Result{}, err
 	}
 	cmd.Cancel, cmd.WaitDelay = stdin.Close, killAfter
+	killsBefore, _ := oomKills(os.DirFS("/"))
 	if err := startLow(cmd); err != nil {
 		return Result{}, fmt.Errorf("start a process for the drill: %w", err)
 	}
@@ -94,8 +96,34 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 		return Result{}, heard.garbled
 	case waitErr == nil:
 		waitErr = errors.New("it ended without a result")
+	case killed(waitErr):
+		killsAfter, counted := oomKills(os.DirFS("/"))
+		return Result{}, outOfMemory(killsAfter-killsBefore, counted)
 	}
 	return Result{}, fmt.Errorf("the drill's process: %w", errors.Join(crash(waitErr, complaints.reason()), unlessPipe(orderErr)))
+}
+
+// killed reports whether a process got SIGKILL, from which no process can protect itself.
+func killed(waitErr error) bool {
+	var exit *exec.ExitError
+	if !errors.As(waitErr, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// outOfMemory is the error of a child that was killed while we wanted it to run. The kernel does this when memory runs out, to this
+// child first (preferKill), and says nothing about the snapshot by it. kills is how many processes it killed for that meanwhile.
+func outOfMemory(kills int64, counted bool) error {
+	switch {
+	case counted && kills > 0:
+		return fmt.Errorf("%w: the kernel killed its process because memory ran out", ErrMemory)
+	case counted:
+		return fmt.Errorf("%w: its process was killed (SIGKILL), although the kernel reports no kill for lack of memory", ErrMemory)
+	default:
+		return fmt.Errorf("%w: its process was killed (SIGKILL), most likely because memory ran out: see `dmesg`", ErrMemory)
+	}
 }
 
 // environment is all that a child gets to know: no secret of ours, and none of the ETCD_ variables, from which a server takes
