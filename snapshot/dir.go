@@ -1,18 +1,15 @@
 package snapshot
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,30 +24,16 @@ var (
 	ErrExists = errors.New("snapshot exists")
 )
 
+// lockName is the file whose lock serializes what changes names in the directory.
+const lockName = ".lock"
+
+// lockTimeout bounds the wait for another process; the lock is only ever held for a few system calls.
+const lockTimeout = 10 * time.Second
+
 // Dir is the local store: one directory, one file a snapshot, files 0600.
 type Dir struct {
 	path    string
 	foreign bool
-}
-
-// Entry is one archive of a store.
-type Entry struct {
-	Name     Name
-	Size     int64     // bytes
-	Modified time.Time // when the copy came to be that lies there; zero: not known
-}
-
-// NewestFirst is the order of every list of entries, for slices.SortFunc; those of one moment are in the order of their names.
-func NewestFirst(a, b Entry) int {
-	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
-}
-
-// Listing is what lies in a directory.
-type Listing struct {
-	Snapshots []Entry  // newest first
-	Broken    []Entry  // NAME.broken, named NAME here; newest first
-	Partials  []string // file names of unfinished archives
-	Foreign   []string // file names that are not ours; never touched
 }
 
 // NewDir names the directory; nothing is read or made yet.
@@ -97,56 +80,6 @@ func (d *Dir) Writable() error {
 		return unusable(fmt.Errorf("write %s: %w", d.path, err))
 	}
 	return nil
-}
-
-// changed is when the file came to be as it is: its content, or its name, which a copy that keeps the time of its model has later.
-func changed(info fs.FileInfo) time.Time {
-	t := info.ModTime()
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		if c := time.Unix(s.Ctim.Unix()); c.After(t) {
-			return c
-		}
-	}
-	return t
-}
-
-// List reads the directory. Errors of a missing one wrap ErrUnusableDir.
-func (d *Dir) List() (Listing, error) {
-	var l Listing
-	files, err := os.ReadDir(d.path)
-	if err != nil {
-		return l, unusable(err)
-	}
-	for _, f := range files {
-		base, broken := strings.CutSuffix(f.Name(), BrokenSuffix)
-		base, partial := strings.CutSuffix(base, partSuffix)
-		name, nameErr := ParseName(base)
-		switch {
-		case f.Name() == lockName || isNote(f.Name()) || namedScratch(f):
-		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
-		case nameErr != nil || !f.Type().IsRegular() || partial && broken:
-			l.Foreign = append(l.Foreign, f.Name())
-		case partial:
-			l.Partials = append(l.Partials, f.Name())
-		default:
-			info, err := f.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // pruned by another process since ReadDir
-			}
-			if err != nil {
-				return l, fmt.Errorf("list snapshot: %w", err)
-			}
-			entry := Entry{Name: name, Size: info.Size(), Modified: changed(info)}
-			if broken {
-				l.Broken = append(l.Broken, entry)
-			} else {
-				l.Snapshots = append(l.Snapshots, entry)
-			}
-		}
-	}
-	slices.SortFunc(l.Snapshots, NewestFirst)
-	slices.SortFunc(l.Broken, NewestFirst)
-	return l, nil
 }
 
 // File opens one archive's file for reading. A missing one wraps ErrNotFound.
@@ -235,4 +168,42 @@ func (d *Dir) sync() error {
 		return fmt.Errorf("sync directory %s: %w", d.path, err)
 	}
 	return nil
+}
+
+// locked runs change while no other process changes names here. One that keeps it waiting for too long is ErrInUse.
+func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
+	wait, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	lock := d.lock()
+	if _, err := lock.TryLockContext(wait, 20*time.Millisecond); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // it is this wait's, not the caller's
+			err = fmt.Errorf("%w has held it for %s: `fuser -v %s` says which: wait until it has ended, or end it", ErrInUse, lockTimeout, lock.Path())
+		}
+		return fmt.Errorf("lock %s: %w", lock.Path(), err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return change()
+}
+
+// lock is the store's lock. In a foreign directory that is no store, or another user's, the directory itself is locked:
+// that leaves nothing there.
+func (d *Dir) lock() *flock.Flock {
+	path := filepath.Join(d.path, lockName)
+	switch {
+	case !d.foreign:
+		return flock.New(path, flock.SetPermissions(0o600))
+	case readableFile(path):
+		return flock.New(path, flock.SetFlag(os.O_RDONLY))
+	}
+	return flock.New(d.path, flock.SetFlag(os.O_RDONLY))
+}
+
+// readableFile opens nothing but a regular file, for a pipe would make it wait.
+func readableFile(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	return err == nil && f.Close() == nil
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -44,60 +43,6 @@ func in(t testing.TB, d *snapshot.Dir) []string {
 		}
 	}
 	return names
-}
-
-func TestList(t *testing.T) {
-	d := newDir(t)
-	const (
-		newest = "rolling_b_20261121T230000Z.db.zst"
-		older  = "rolling_a_20261121T220000Z.db.zst"
-		manual = "manual_a_20261121T220000Z.db.zst"
-		oldest = "rolling_a_20251121T220000Z.db.zst"
-	)
-	for i, name := range []string{oldest, newest, manual, older} {
-		put(t, d, name, make([]byte, i))
-	}
-	partials := []string{older + ".part", "rolling_a_20261122T000000Z.db.zst.part"}
-	foreign := []string{
-		".hidden", ".lock.part", "directory_a_20261121T220000Z.db.zst", "link_a_20261121T220000Z.db.zst",
-		"link_a_20261121T220000Z.db.zst.part", "notes.txt", older + ".part.part", "rolling_a_b_20261121T220000Z.db.zst", "snap.db",
-	}
-	for _, name := range slices.Concat(partials, foreign) {
-		if name[:4] != "link" && name[:4] != "dire" {
-			put(t, d, name, nil)
-		}
-	}
-	must(t, os.Mkdir(filepath.Join(d.Path(), foreign[2]), 0o700))
-	must(t, os.Symlink(older, filepath.Join(d.Path(), foreign[3])))
-	must(t, os.Symlink("nowhere", filepath.Join(d.Path(), foreign[4])))
-	put(t, d, ".lock", nil)
-
-	l, err := d.List()
-	must(t, err)
-	var got []string
-	for _, e := range l.Snapshots {
-		got = append(got, e.Name.String())
-	}
-	if want := []string{newest, manual, older, oldest}; !slices.Equal(got, want) {
-		t.Errorf("snapshots %q, want %q", got, want)
-	}
-	if e := l.Snapshots[2]; e.Size != 3 || e.Name.Set != "rolling" || e.Name.Node != "a" {
-		t.Errorf("the older one is listed as %+v", e)
-	}
-	if !reflect.DeepEqual(l.Partials, partials) || !reflect.DeepEqual(l.Foreign, foreign) {
-		t.Errorf("partials %q, want %q\nforeign %q, want %q", l.Partials, partials, l.Foreign, foreign)
-	}
-	// Cleaning up touches nothing but the partials.
-	removed, err := d.RemovePartials(t.Context())
-	must(t, err)
-	if !slices.Equal(removed, partials) {
-		t.Errorf("removed %q, want %q", removed, partials)
-	}
-	want := slices.Concat([]string{newest, manual, older, oldest}, foreign)
-	slices.Sort(want)
-	if got := in(t, d); !slices.Equal(got, want) {
-		t.Errorf("afterwards there are %q, want %q", got, want)
-	}
 }
 
 func TestRemove(t *testing.T) {

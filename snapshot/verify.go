@@ -27,6 +27,33 @@ func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progre
 	return VerifyInto(ctx, f, db, scratch, minFree, progress)
 }
 
+// VerifyInto is Verify for callers that go on with the unpacked database: it lies in db, an empty file on scratch's file
+// system, followed by etcd's digest. It closes db, also after an error.
+func VerifyInto(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (r Report, err error) {
+	// bbolt closes the file too; a second close is no trouble of the archive's.
+	defer db.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return r, err
+	}
+	a, err := OpenArchive(f, info.Size())
+	if err != nil {
+		return r, err
+	}
+	r.Manifest, r.Size = a.Manifest, a.Size
+	if err := unpack(ctx, a, &spaceGuard{dir: scratch, w: db, minFree: minFree}, progress); err != nil {
+		return r, err
+	}
+	r.Database, err = inspect(ctx, db)
+	if err != nil {
+		return r, err
+	}
+	if r.Revision < a.Manifest.Revision {
+		return r, fmt.Errorf("%w: the database ends at revision %d, the manifest says %d", ErrDamaged, r.Revision, a.Manifest.Revision)
+	}
+	return r, nil
+}
+
 // PageCachePiece is how many bytes of a database are written at once. For larger writes newer kernels fill the page cache by
 // blocks of megabytes; a virtual machine has to get those from its host first, which makes writing several times slower.
 const PageCachePiece = 32 << 10
