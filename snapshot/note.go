@@ -32,7 +32,9 @@ func DrillNote(node string) string { return notePrefix + "drill_" + node + ".jso
 func DamageNote(node string) string { return notePrefix + "damage_" + node + ".json" }
 
 // isNote reports whether a file is a note, or one that is being written.
-func isNote(name string) bool { return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix) }
+func isNote(name string) bool {
+	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix)
+}
 
 // ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
 func (d *Dir) ReadNote(name string, v any) error {
