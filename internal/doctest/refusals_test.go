@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "\n## When it refuses\n")
+	_, table, _ := strings.Cut(string(text), "\n## When restore refuses\n")
 	table, _, _ = strings.Cut(table, "\n## ")
 	rows := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(table, -1)
 	b := oneChanged(t, newPlace(t))

@@ -25,7 +25,7 @@ const runbook = "../../docs/RESTORE.md"
 // section that shows commands has one.
 func disasters() map[string]func(t *testing.T, p *place) *bed {
 	return map[string]func(t *testing.T, p *place) *bed{
-		"Getting an etcd cluster back":                  oneChanged,
+		"Restore an etcd cluster":                       oneChanged,
 		"Which snapshot?":                               oneChanged,
 		"One member of several is lost: do not restore": oneOfThreeLost,
 		"Several members, from one node's disk":         quorumLost,
@@ -36,8 +36,8 @@ func disasters() map[string]func(t *testing.T, p *place) *bed {
 		"RKE and old rke-tools archives":                rkeChanged,
 		"k3s and RKE2 archives":                         k3sArchive,
 		"A laptop with nothing but zstd and etcdutl":    laptop,
-		"Look at what you got":                          quorumBack,
-		"Before it happens":                             oneChanged,
+		"Check the restored cluster":                    quorumBack,
+		"Practice":                                      oneChanged,
 	}
 }
 
