@@ -73,17 +73,17 @@ func end(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) syscall.WaitStatus {
 	return status
 }
 
-// The watchdog ends a daemon that hangs by SIGABRT. Go would exit with status 2, after which the unit does not start it again.
-func TestWatchdogsSignalIsNoWrongConfiguration(t *testing.T) {
+// The watchdog kills a daemon that hangs with SIGABRT. Go would exit with status 2, after which systemd does not restart it.
+func TestWatchdogSignalCausesRestart(t *testing.T) {
 	if s := end(t, serve(t), syscall.SIGABRT); !s.Signaled() || s.Signal() != syscall.SIGABRT {
 		t.Errorf("ended with status %d, want by the signal", s.ExitStatus())
 	}
 	if s := end(t, serve(t, "GOTRACEBACK=single"), syscall.SIGABRT); s.ExitStatus() != 2 {
-		t.Errorf("without GOTRACEBACK=crash it ended with status %d: the unit need not set it any more", s.ExitStatus())
+		t.Errorf("without GOTRACEBACK=crash it ended with status %d: the unit no longer needs it", s.ExitStatus())
 	}
 }
 
-func TestStopIsASuccess(t *testing.T) {
+func TestStopExitsWithZero(t *testing.T) {
 	cmd := serve(t)
 	began := time.Now()
 	if s := end(t, cmd, syscall.SIGTERM); !s.Exited() || s.ExitStatus() != 0 {

@@ -1,5 +1,5 @@
-// Package systemd_test checks the unit and the example of its settings against systemd's own tools and the real program.
-// What only a booted system shows is in test-boot.sh.
+// Package systemd_test checks the unit and the example settings with systemd's own tools and the real program. Tests that need a booted
+// system are in test-boot.sh.
 package systemd_test
 
 import (
@@ -47,7 +47,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// copyOfUnit is the unit as it starts the built program, with more lines at the end of [Service].
+// copyOfUnit is a copy of the unit that starts the built program, with more lines at the end of [Service].
 func copyOfUnit(t *testing.T, lines ...string) string {
 	t.Helper()
 	const start, end = "\nExecStart=" + installed + " daemon\n", "\n[Install]\n"
@@ -78,14 +78,14 @@ func verify(t *testing.T, path string) (string, error) {
 	return analyze(t, "verify", "--recursive-errors=one", "--man=no", path)
 }
 
-func TestUnitIsRight(t *testing.T) {
+func TestUnitPassesSystemdVerify(t *testing.T) {
 	if out, err := verify(t, copyOfUnit(t)); err != nil || out != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
 
-// The check above sees a mistake.
-func TestUnitWithAMistakeIsRefused(t *testing.T) {
+// The check above detects mistakes.
+func TestUnitWithMistakeFailsSystemdVerify(t *testing.T) {
 	for _, mistake := range []string{"WatchdogSeconds=3min", "Type=forty", "ExecStartPre=/usr/bin/no-such-program"} {
 		if out, err := verify(t, copyOfUnit(t, mistake)); err == nil {
 			t.Errorf("%s passes:\n%s", mistake, out)
@@ -93,18 +93,18 @@ func TestUnitWithAMistakeIsRefused(t *testing.T) {
 	}
 }
 
-// 20 stands for an exposure of 2.0, from 0 (shut in) to 10 (open); most services that systemd itself ships lie above.
-func TestUnitIsShutIn(t *testing.T) {
+// The threshold 20 is an exposure of 2.0, from 0 (sandboxed) to 10 (open); most services shipped with systemd have more.
+func TestUnitIsSandboxed(t *testing.T) {
 	security := []string{"security", "--no-pager", "--offline=true", "--threshold=20"}
 	if out, err := analyze(t, append(security, copyOfUnit(t))...); err != nil {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}
 	if out, err := analyze(t, append(security, copyOfUnit(t, "SystemCallFilter=", "ProtectSystem=no"))...); err == nil {
-		t.Errorf("a unit that is open passes:\n%s", out)
+		t.Errorf("a unit without sandbox passes:\n%s", out)
 	}
 }
 
-// setting is a line of the example, without the sign that makes it a comment, and the comment above it.
+// setting is a line of the example without its #, and the comment above it.
 type setting struct{ name, value, comment string }
 
 func settings(t *testing.T) []setting {
@@ -130,8 +130,8 @@ func settings(t *testing.T) []setting {
 	return out
 }
 
-// Every variable belongs to a flag of daemon, and the value is its default where no comment says otherwise.
-func TestExampleKnowsTheFlags(t *testing.T) {
+// Every variable belongs to a flag of daemon. Its value is the default, unless the comment gives another default.
+func TestExampleSettingsMatchFlags(t *testing.T) {
 	help, err := exec.CommandContext(t.Context(), program, "daemon", "--help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("daemon --help: %v\n%s", err, help)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Boots a Debian, installs the service in it beside a real etcd with the commands of README.md, and sees it run, hang, break
-# and stop. As root; the tree is built once, into .cache/boot, and never changed. Half a minute after that.
+# Boots a Debian, installs the service next to a real etcd with the commands of README.md, and tests how it runs, hangs, crashes and
+# stops. Needs root. The first run builds the Debian tree in .cache/boot, which never changes; later runs take half a minute.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,7 +38,7 @@ build_tree() {
   mv "$tree.new" "$tree"
 }
 
-# shut_down ends what boot began, whatever state it is in.
+# shut_down stops what boot started, in any state.
 shut_down() {
   if [[ -n $leader ]]; then
     kill -RTMIN+4 "$leader" 2>/dev/null || true # poweroff
@@ -96,10 +96,10 @@ has_newer_than() { [[ $(newest) > $1 ]]; }
 has_many() { (($(find $dir -name "rolling_*.db.zst" | wc -l) >= $1)); }
 restarted() { (($(property NRestarts) > $1)) && [[ $(property ActiveState) == active ]]; }
 
-# The commands of README.md are those of its blocks of shell, in order.
+# from_readme prints the shell blocks of README.md, in order.
 from_readme() { sed -n '/^```sh$/,/^```$/ { /^```/d; p }' systemd/README.md; }
 
-# Where the settings differ from the default: all is faster. The file belongs to another user, as certificates may.
+# settings makes everything faster than the defaults. The file belongs to another user, as certificates may.
 settings() {
   mkdir -p $etc /etc/systemd/system/$name.service.d
   cat >$etc/config.yaml <<-END
@@ -131,14 +131,14 @@ start_etcd() {
   systemctl start etcd
 }
 
-# stops_soon WHAT: within two seconds, as a success, and with nothing half-made.
+# stops_soon WHAT: within two seconds, with success, and without partial files.
 stops_soon() {
   local began=${EPOCHREALTIME/./}
   systemctl stop $name
   local took=$(((${EPOCHREALTIME/./} - began) / 1000))
   ((took < 2000)) || fail "stop $1 took $took ms"
   [[ $(property ActiveState) == inactive && $(property Result) == success ]] || fail "stop $1: $(systemctl status $name)"
-  [[ -z $(find $dir -name '*.part') ]] || fail "stop $1 left a partial"
+  [[ -z $(find $dir -name '*.part') ]] || fail "stop $1 left a partial file"
   say "ok: stop $1 took $took ms"
 }
 
@@ -147,51 +147,51 @@ runs() {
   until_true 20 "snapshots are taken" has_many 3
   local last
   last=$(newest)
-  until_true 20 "more of them" has_newer_than "$last"
-  ! has_many 5 || fail "old ones stay" # three, and a fourth before it is pruned
+  until_true 20 "more snapshots are taken" has_newer_than "$last"
+  ! has_many 5 || fail "old snapshots are not pruned" # three, and a fourth before it is pruned
   [[ $(property StatusText) =~ ^last\ snapshot\ rolling_.*\.db\.zst,\ next\ run\ 20 ]] || fail "status line: $(property StatusText)"
-  $name verify --dir $dir >/dev/null || fail "the newest is damaged"
+  $name verify --dir $dir >/dev/null || fail "the newest snapshot is damaged"
   [[ $(stat -c %a $dir "$(newest)" | paste -sd' ') == "700 600" ]] || fail "modes: $(ls -la $dir)"
   say "ok: status line, verify, modes"
 }
 
-is_shut_in() {
+is_sandboxed() {
   local pid
   pid=$(property MainPID)
-  grep -qx $'CapBnd:\t0000000000000004' "/proc/$pid/status" || fail "it has more powers than CAP_DAC_READ_SEARCH"
+  grep -qx $'CapBnd:\t0000000000000004' "/proc/$pid/status" || fail "it has more capabilities than CAP_DAC_READ_SEARCH"
   grep -qx $'NoNewPrivs:\t1' "/proc/$pid/status" || fail "it may gain privileges"
-  grep -qx $'Seccomp:\t2' "/proc/$pid/status" || fail "it may make every system call"
+  grep -qx $'Seccomp:\t2' "/proc/$pid/status" || fail "system calls are not filtered"
   local d
   for d in /etc /usr /var/lib /boot; do
     ! nsenter -t "$pid" -m touch "$d/x" 2>/dev/null || fail "it can write to $d"
   done
-  say "ok: one capability, no new privileges, system calls filtered, writes to its directory alone"
+  say "ok: one capability, no new privileges, system calls filtered, writes only to its directory"
 }
 
-# Ends of every kind but a wrong configuration are followed by a new start.
-starts_again() {
+# After every exit except for a wrong configuration, systemd restarts it.
+restarts() {
   local signal
-  for signal in STOP ABRT SEGV KILL; do # STOP: the watchdog notices. ABRT: as when the watchdog does, or after a panic
+  for signal in STOP ABRT SEGV KILL; do # STOP: a hang, which the watchdog notices. ABRT: what the watchdog and a panic cause
     local before
     before=$(property NRestarts)
     kill -$signal "$(property MainPID)"
-    until_true 20 "it starts again after SIG$signal" restarted "$before"
+    until_true 20 "it restarts after SIG$signal" restarted "$before"
   done
-  [[ $(journalctl -u $name --no-pager) == *"Watchdog timeout"* ]] || fail "the watchdog did not bark"
+  [[ $(journalctl -u $name --no-pager) == *"Watchdog timeout"* ]] || fail "the watchdog did not fire"
   local last
   last=$(newest)
-  until_true 20 "and goes on" has_newer_than "$last"
+  until_true 20 "and takes snapshots again" has_newer_than "$last"
 }
 
 stops() {
-  stops_soon "at rest"
+  stops_soon "while idle"
   systemctl start $name
   kill -STOP "$(systemctl show --value -p MainPID etcd)"
   sleep 3
-  stops_soon "in a run that hangs"
+  stops_soon "during a run that hangs"
   systemctl start --no-block $name
   sleep 1
-  [[ $(property ActiveState) == activating ]] || fail "it is ready before it has asked etcd"
+  [[ $(property ActiveState) == activating ]] || fail "it is ready before it has contacted etcd"
   stops_soon "while it starts"
   kill -CONT "$(systemctl show --value -p MainPID etcd)"
 }
@@ -202,7 +202,7 @@ gives_up_on_wrong_settings() {
   ! systemctl start $name 2>/dev/null || fail "it starts with a wrong schedule"
   sleep 2
   [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 && $(property NRestarts) == 0 ]] || fail "$(systemctl status $name)"
-  say "ok: wrong settings end it for good"
+  say "ok: wrong settings stop it permanently"
 }
 
 inside_tests() {
@@ -210,8 +210,8 @@ inside_tests() {
   start_etcd
   from_readme | bash -eux
   runs
-  is_shut_in
-  starts_again
+  is_sandboxed
+  restarts
   stops
   gives_up_on_wrong_settings
 }
