@@ -12,7 +12,8 @@ import (
 )
 
 // A daemon that was down when a run was due makes up for it at its start; one that was not, waits.
-func TestCatchUp(t *testing.T) {
+func TestDaemonCatchesUpAMissedRun(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
@@ -37,7 +38,8 @@ func TestCatchUp(t *testing.T) {
 }
 
 // Snapshots come on schedule, the old ones go, and what others put into the directory stays.
-func TestScheduleAndRetention(t *testing.T) {
+func TestDaemonKeepsAndPrunesOnSchedule(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--name=before-upgrade"})...)
@@ -48,6 +50,7 @@ func TestScheduleAndRetention(t *testing.T) {
 	eventually(t, "the daemon had kept five snapshots", func() bool {
 		return strings.Count(p.stderr.String(), "kept snapshot") >= 5
 	})
+	p.rests(t, c.Members[0])
 	p.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, 4) // two of this node, one of another and the one taken by hand
 	for _, e := range listed(t, dir)[2:] {
@@ -61,7 +64,8 @@ func TestScheduleAndRetention(t *testing.T) {
 }
 
 // A daemon that starts before its etcd waits for it, and one whose etcd goes away waits for it to come back.
-func TestEtcdComesUpLater(t *testing.T) {
+func TestDaemonWaitsForEtcd(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	must(t, c.Members[0].Kill())
 	dir := newStore(t)
@@ -78,7 +82,8 @@ func TestEtcdComesUpLater(t *testing.T) {
 }
 
 // Certificates and the password are read anew for each run.
-func TestRotationWithoutRestart(t *testing.T) {
+func TestRotatedCertificatesAreUsedWithoutRestart(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{TLS: true})
 	now := time.Now()
 	rotate := func(until time.Time) etcdtest.KeyPair {
@@ -100,7 +105,8 @@ func TestRotationWithoutRestart(t *testing.T) {
 	wantWhole(t, dir, len(listed(t, dir)))
 }
 
-func TestPasswordChangeWithoutRestart(t *testing.T) {
+func TestChangedPasswordIsUsedWithoutRestart(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	must(t, c.EnableAuth(t.Context(), "open sesame"))
 	client := etcdtest.Dial(t, c)
@@ -116,42 +122,9 @@ func TestPasswordChangeWithoutRestart(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-// follower is a daemon with a run every second whose log is read step by step.
-type follower struct {
-	*process
-	seen int // bytes of the log that next has passed
-}
-
-func follow(t *testing.T, flags []string) (*follower, string) {
-	t.Helper()
-	dir := newStore(t)
-	return &follower{process: start(t, words("daemon", store(dir), flags, []string{"--schedule=@every 1s"})...)}, dir
-}
-
-// next waits for a line with all the words that was written after the one found before.
-func (f *follower) next(t *testing.T, words ...string) {
-	t.Helper()
-	eventually(t, "the daemon said "+strings.Join(words, " and "), func() bool {
-		rest := f.stderr.String()[f.seen:]
-		for line := range strings.Lines(rest) {
-			if !strings.HasSuffix(line, "\n") {
-				return false
-			}
-			f.seen += len(line)
-			all := true
-			for _, w := range words {
-				all = all && strings.Contains(line, w)
-			}
-			if all {
-				return true
-			}
-		}
-		return false
-	})
-}
-
 // Of three members with one daemon each, the leader's alone takes snapshots, or the followers' do.
-func TestOnlyOn(t *testing.T) {
+func TestOnlyMembersOfTheRoleTakeSnapshots(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{Members: 3})
 	for role, want := range map[string]int{"leader": 1, "follower": 2, "any": 3} {
 		took := 0
@@ -197,7 +170,8 @@ func term(t *testing.T, c *etcdtest.Cluster) uint64 {
 }
 
 // Endpoints of different clusters are a mistake in the configuration, whatever the command.
-func TestTwoClusters(t *testing.T) {
+func TestEndpointsOfTwoClustersAreRefused(t *testing.T) {
+	parallel(t)
 	a, b := small(t, etcdtest.Options{}), small(t, etcdtest.Options{})
 	both := "--endpoints=" + a.Members[0].Endpoint + "," + b.Members[0].Endpoint
 	for _, command := range []string{"save", "daemon", "check"} {
@@ -209,7 +183,8 @@ func TestTwoClusters(t *testing.T) {
 }
 
 // The alarm of a full etcd and a cluster without quorum are told, and never stop a backup.
-func TestTroubleOfTheClusterIsTold(t *testing.T) {
+func TestSnapshotsGoOnWithoutQuorumAndSpace(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{Members: 3, QuotaBytes: 6 << 20})
 	_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 1 << 30, Seed: 2})
 	if err == nil {

@@ -9,7 +9,8 @@ import (
 
 // A download that was killed is repeated as if it had not been. Into a directory of somebody else's, like /tmp, it puts the
 // archive and nothing else.
-func TestDownloadIsKilled(t *testing.T) {
+func TestKilledDownloadIsRepeated(t *testing.T) {
+	parallel(t)
 	pki, archive := peerBed(t, solid(t))
 	s := serve(t, pki, archive, "127.0.0.1:0")
 	name := filepath.Base(archive)

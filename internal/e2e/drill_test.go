@@ -13,8 +13,8 @@ import (
 )
 
 // verify --restore starts an etcd on the snapshot and says what that held.
-func TestVerifyRestore(t *testing.T) {
-	t.Parallel()
+func TestVerifyRestoreStartsAnEtcd(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
@@ -43,8 +43,8 @@ func TestVerifyRestore(t *testing.T) {
 }
 
 // The daemon restores the first snapshot at once, remembers that over a restart, and finds a snapshot that is altered.
-func TestDaemonDrills(t *testing.T) {
-	t.Parallel()
+func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
@@ -72,9 +72,9 @@ func TestDaemonDrills(t *testing.T) {
 }
 
 // A drill of what the bucket holds reads it from there, and finds it altered while the local copy is good.
-func TestDaemonDrillsFromTheBucket(t *testing.T) {
-	t.Parallel()
-	bed := newMirrorBed(t, s3test.Options{TLS: true})
+func TestDrillFromS3FindsAnAlteredObject(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, secureServer.get(t))
 	b := bed.bucket(t)
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(bed.server.Target),
@@ -94,9 +94,9 @@ func TestDaemonDrillsFromTheBucket(t *testing.T) {
 }
 
 // An S3 that is away says nothing about the snapshot: the drill is left out, stays due, and is done once S3 is back and the next one due.
-func TestDrillWithoutS3(t *testing.T) {
-	t.Parallel()
-	bed := newMirrorBed(t, s3test.Options{})
+func TestDrillIsSkippedWhileS3IsDown(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, plainServer.get(t))
 	b, dir := bed.bucket(t), newStore(t)
 	proxy := s3test.RunProxy(t, bed.server.Target)
 	must(t, proxy.Down())
@@ -118,8 +118,8 @@ func TestDrillWithoutS3(t *testing.T) {
 }
 
 // A daemon that is killed in a drill leaves nothing of it, whoever cleans up: its child or the next start.
-func TestDaemonKilledInADrill(t *testing.T) {
-	t.Parallel()
+func TestKilledDrillLeavesNothing(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly", "--drill-schedule=@every 1s"})

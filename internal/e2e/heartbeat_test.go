@@ -33,7 +33,8 @@ func (c *calls) last() string {
 
 // The watcher hears of good cycles and of failed ones. That it goes away is told once a cycle and costs no snapshot, and its
 // address stands in no line.
-func TestHeartbeat(t *testing.T) {
+func TestHeartbeatFollowsHealth(t *testing.T) {
+	parallel(t)
 	const secret = "5f2b-secret"
 	c := small(t, etcdtest.Options{})
 	seen := &calls{}

@@ -17,38 +17,45 @@ import (
 )
 
 const (
-	kills    = 300
-	keepLast = 3
+	kills = 300
+	// enoughKills is when a phase into which no kill has fallen can't be a matter of luck.
+	enoughKills = 10 * kills
+	// recalibrate is after how many kills the length of a run is measured anew, for the machine gets busier and quieter.
+	recalibrate = 50
+	keepLast    = 3
 	// surplus is how many snapshots above keepLast stand ready for each run, so that pruning takes a while.
 	surplus = 6
 )
 
 // A process killed at any moment, by kill -9, leaves whole snapshots and at most a partial, which the next start removes.
 // Each round starts a daemon that takes a snapshot at once and prunes, or a save, and kills it at a random moment.
-func TestKilledAtRandomMoments(t *testing.T) {
+func TestKilledDaemonLeavesOnlyValidSnapshots(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	b := &killBed{
 		t: t, r: random(t), dir: newStore(t), flags: flags(c, c.Members[0].Endpoint),
 		hits: map[string]int{}, proven: map[string]bool{},
 	}
-	span := b.calibrate()
-	for round := range kills {
+	phases := []string{beforePart, withPart, whilePruning, afterAll, partialsRemoved}
+	var span time.Duration
+	for round := 0; round < kills || missed(b.hits, phases) != ""; round++ {
+		if round == enoughKills {
+			t.Fatalf("none of %d kills fell %s: the test proves little", round, missed(b.hits, phases))
+		}
+		if round%recalibrate == 0 {
+			span = b.calibrate()
+		}
 		b.age()
 		before, abandoned := listed(t, b.dir), b.partials()
 		delay := time.Duration(b.r.Int64N(int64(span)))
 		p := b.start(round)
-		b.killAfter(p, delay)
+		p.killAfter(delay)
 		b.judge(p, before, abandoned)
 		if t.Failed() {
 			t.Fatalf("round %d, killed after %s; in the directory: %s\n%s", round, delay, files(t, b.dir), p.stderr.String())
 		}
 	}
-	t.Logf("%d kills within %s of the start: %v", kills, span.Round(time.Millisecond), b.hits)
-	for _, phase := range []string{beforePart, withPart, whilePruning, afterAll, partialsRemoved} {
-		if b.hits[phase] == 0 {
-			t.Errorf("no kill fell %s: the test proves little", phase)
-		}
-	}
+	t.Logf("kills within %s of the start: %v", span.Round(time.Millisecond), b.hits)
 
 	b.age()
 	p := launch(t, b.daemon())
@@ -73,6 +80,16 @@ const (
 	afterAll        = "after the end of the run"
 	partialsRemoved = "after partials of an earlier kill were removed"
 )
+
+// missed is the first of the phases into which no kill has fallen yet.
+func missed(hits map[string]int, phases []string) string {
+	for _, p := range phases {
+		if hits[p] == 0 {
+			return p
+		}
+	}
+	return ""
+}
 
 type killBed struct {
 	t      *testing.T
@@ -140,16 +157,6 @@ func (b *killBed) age() {
 
 func (b *killBed) partials() []string {
 	return slices.DeleteFunc(files(b.t, b.dir), func(n string) bool { return !strings.HasSuffix(n, ".part") || theStores(n) })
-}
-
-func (b *killBed) killAfter(p *process, delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.done: // a save that is done
-	}
-	p.kill()
 }
 
 // judge demands what has to hold after a kill at any moment, and counts where it fell.

@@ -14,7 +14,8 @@ import (
 const largeBytes = 128 << 20
 
 // The memory is logged and not judged: the benchmark does that, on a quiet machine.
-func TestMemoryOfSave(t *testing.T) {
+func TestSaveOfALargeDatabaseIsValid(t *testing.T) {
+	parallel(t)
 	c := etcdtest.Run(t, etcdtest.BulkOptions(etcdtest.Default, largeBytes))
 	_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: largeBytes, Seed: 5})
 	must(t, err)

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,18 +81,18 @@ func (b *bucket) uploads(key string) int {
 	return count
 }
 
-// mirrorBed is what the tests of one file share: a server, and a member with next to nothing in it.
+// mirrorBed is a server, which others may use as well, and a member with next to nothing in it.
 type mirrorBed struct {
 	server *s3test.Server
 	etcd   *etcdtest.Cluster
 }
 
-func newMirrorBed(t *testing.T, o s3test.Options) *mirrorBed {
+func newMirrorBed(t *testing.T, server *s3test.Server) *mirrorBed {
 	t.Helper()
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	_, err := etcdtest.Dial(t, c).Put(t.Context(), "/registry/one", "value")
 	must(t, err)
-	return &mirrorBed{server: s3test.Run(t, o), etcd: c}
+	return &mirrorBed{server: server, etcd: c}
 }
 
 func (m *mirrorBed) bucket(t testing.TB) *bucket {
@@ -107,13 +106,7 @@ var impatient = []string{"--s3-timeout=2s", "--s3-stall=2s"}
 // follow starts a daemon with a snapshot every second that keeps three of them here.
 func (m *mirrorBed) follow(t *testing.T, mirror ...[]string) (*follower, string) {
 	t.Helper()
-	p, dir := follow(t, slices.Concat(flags(m.etcd, m.etcd.Endpoints()[0]), impatient, []string{"--keep-last=3", "--log-level=debug"}, slices.Concat(mirror...)))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(p.stderr.String())
-		}
-	})
-	return p, dir
+	return follow(t, slices.Concat(flags(m.etcd, m.etcd.Endpoints()[0]), impatient, []string{"--keep-last=3", "--log-level=debug"}, slices.Concat(mirror...)))
 }
 
 // save takes a snapshot and returns its path.
@@ -122,14 +115,6 @@ func (m *mirrorBed) save(t testing.TB, more ...string) string {
 	dir := newStore(t)
 	run(t, 0, nil, words("save", flags(m.etcd, m.etcd.Endpoints()[0]), store(dir), more)...)
 	return only(t, dir)
-}
-
-// goesOn waits for so many more snapshots: what happens to the mirror is nothing to them.
-func (f *follower) goesOn(t *testing.T, more int) {
-	t.Helper()
-	kept := func() int { return strings.Count(f.stderr.String(), "kept snapshot") }
-	want := kept() + more
-	eventually(t, fmt.Sprintf("the daemon had kept %d more snapshots", more), func() bool { return kept() >= want })
 }
 
 // converges waits until all that lies here is there.

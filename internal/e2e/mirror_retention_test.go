@@ -13,27 +13,11 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// What goes from the bucket is what the policy says, and nothing that is locked, another's, or only looks like ours.
-func TestMirrorRetention(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
-	archive := bed.save(t)
-	for name, test := range map[string]func(*testing.T, string){
-		"policies":   bed.policies,
-		"governance": func(t *testing.T, archive string) { bed.objectLock(t, archive, minio.Governance) },
-		"compliance": func(t *testing.T, archive string) { bed.objectLock(t, archive, minio.Compliance) },
-		"versions":   bed.versions,
-		"orphans":    bed.orphans,
-		"foreign":    bed.foreign,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, archive)
-		})
-	}
-}
-
 // The bucket has the local policy until it gets one of its own, of which then nothing but what is given counts.
-func (m *mirrorBed) policies(t *testing.T, archive string) {
+func TestPolicyOfTheBucketDecidesWhatStays(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	for name, x := range map[string]struct {
 		flags       []string
 		here, there int // after prune
@@ -63,7 +47,10 @@ func (m *mirrorBed) policies(t *testing.T, archive string) {
 }
 
 // In a bucket with versioning what is removed is out of sight, and does not count.
-func (m *mirrorBed) versions(t *testing.T, archive string) {
+func TestRemovedVersionsDoNotCount(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b := newBucket(t, m.server.Target, s3test.BucketOptions{Versioning: true})
 	dir, names := newStore(t), rolling(t, node, 4)
 	plant(t, dir, archive, names...)
@@ -90,7 +77,10 @@ func (m *mirrorBed) versions(t *testing.T, archive string) {
 }
 
 // Other nodes' rolling snapshots go once their node has been silent for long, but for its last; and only on request.
-func (m *mirrorBed) orphans(t *testing.T, archive string) {
+func TestOrphansGoOnlyOnRequest(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, dir := m.bucket(t), t.TempDir()
 	gone, single := rolling(t, "gone", 3), rolling(t, "single", 1)
 	alive := rolling(t, "alive", 2)
@@ -111,7 +101,10 @@ func (m *mirrorBed) orphans(t *testing.T, archive string) {
 	run(t, 0, []string{"0 removed"}, words("mirror", args, []string{"--s3-orphan-after=7d"})...)
 }
 
-func (m *mirrorBed) foreign(t *testing.T, archive string) {
+func TestForeignKeysAreNeverTouched(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	archive := m.save(t)
 	b, dir, names := m.bucket(t), newStore(t), rolling(t, node, 4)
 	old := "rolling_" + node + "_20200101T000000Z.db.zst"
 	var foreign []string

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,8 @@ import (
 // A user with the least rights there are, TLS of an own CA, an outage of ten cycles: local snapshots come and go as ever,
 // and when the server is back, everything that is kept here is there.
 func TestMirrorConvergesAfterAnOutage(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{TLS: true})
+	parallel(t)
+	server := secureServer.get(t)
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	must(t, server.AddUser(t.Context(), "backup", "backup-secret", s3test.MinimalPolicy(b.name, "c1/")))
 	proxy := s3test.RunProxy(t, server.Target)
@@ -34,6 +36,7 @@ func TestMirrorConvergesAfterAnOutage(t *testing.T) {
 	}
 	eventually(t, "the first snapshots were mirrored", func() bool { return len(ours()) >= 2 })
 	must(t, proxy.Down())
+	d.says(t, "mirroring failed") // and so no upload is on its way any more
 	before := len(ours())
 	newestBefore := listed(t, dir)[0].Name.Time
 	eventually(t, "ten more were taken without a bucket", func() bool {
@@ -79,8 +82,9 @@ func TestMirrorConvergesAfterAnOutage(t *testing.T) {
 }
 
 // Two nodes whose names begin alike and two clusters share one bucket: neither sees or prunes the other.
-func TestMirrorsShareABucket(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{})
+func TestNodesAndClustersShareABucket(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	c := small(t, etcdtest.Options{UnsafeNoFsync: true})
 	var want []string
@@ -109,7 +113,8 @@ func TestMirrorsShareABucket(t *testing.T) {
 
 // An object that does not arrive as it was stored is found, and a good local copy is never replaced by it.
 func TestAlteredObjectIsFound(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{})
+	parallel(t)
+	server := plainServer.get(t)
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	faults := s3test.RunHTTPFaults(t, server.Target)
 	c, dir := small(t, etcdtest.Options{UnsafeNoFsync: true}), newStore(t)
@@ -139,29 +144,45 @@ func TestAlteredObjectIsFound(t *testing.T) {
 
 // Killed at any moment of an upload, the next start finishes the work, what lies in the bucket is whole, and the parts that the
 // killed ones had sent are no longer kept.
-func TestMirrorSurvivesKills(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{})
-	b := newBucket(t, server.Target, s3test.BucketOptions{})
-	c, dir := solid(t), newStore(t)
+func TestKilledUploadIsFinishedByTheNextStart(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
+	b, faults := newBucket(t, server.Target, s3test.BucketOptions{}), s3test.RunHTTPFaults(t, server.Target)
+	c, dir, r := solid(t), newStore(t), random(t)
 	run(t, 0, nil, words("save", flags(c, c.Endpoints()[0]), store(dir))...)
-	mirror := words("mirror", []string{"--dir=" + dir, "--node=" + node, "--s3-upload-rate=20MiB"}, b.flags(server.Target))
 	name := filepath.Base(only(t, dir))
+	pass := func(target s3test.Target, more ...string) []string {
+		return words("mirror", []string{"--dir=" + dir, "--node=" + node}, b.flags(target), more)
+	}
+	sending := make(chan struct{}, 100) // a request for each part of each start
+	faults.Set(s3test.When(func(r *http.Request) bool { return r.URL.Query().Has("partNumber") },
+		func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			sending <- struct{}{}
+			next.ServeHTTP(w, r)
+		}))
+	// So slow that it can't end by itself before it is killed, on any machine.
+	slow := pass(faults.Target, "--s3-upload-rate=512KiB")
 	for i := range 8 {
-		p := start(t, mirror...)
-		select {
-		case <-p.done:
-			t.Fatalf("the upload of 24 MiB at 20 MiB a second ended early:\n%s", p.stderr.String())
-		case <-time.After(time.Duration(50+100*i) * time.Millisecond):
+		p := start(t, slow...)
+		if i%2 == 1 { // every other one is killed in the middle for certain, the rest wherever it is
+			select {
+			case <-sending:
+			case <-p.done:
+				t.Fatalf("the upload ended by itself:\n%s", p.stderr.String())
+			}
 		}
-		p.kill()
+		p.killAfter(time.Duration(r.Int64N(int64(500 * time.Millisecond))))
 		if keys := b.keys(); len(keys) > 0 {
 			t.Fatalf("after a kill %q is in the bucket", keys)
+		}
+		for len(sending) > 0 {
+			<-sending
 		}
 	}
 	if b.uploads(name) == 0 {
 		t.Error("none of eight was killed in the middle of an upload")
 	}
-	run(t, 0, []string{"1 uploaded, 0 waiting"}, words("mirror", []string{"--dir=" + dir, "--node=" + node}, b.flags(server.Target))...)
+	run(t, 0, []string{"1 uploaded, 0 waiting"}, pass(server.Target)...)
 	if n := b.uploads(name); n != 0 {
 		t.Errorf("%d unfinished uploads are left", n)
 	}
@@ -169,8 +190,9 @@ func TestMirrorSurvivesKills(t *testing.T) {
 }
 
 // What is wrong with the mirror is one line that says what to look at, and costs no local snapshot.
-func TestMirrorRefusals(t *testing.T) {
-	server := s3test.Run(t, s3test.Options{TLS: true})
+func TestSaveReportsWhatIsWrongWithTheBucket(t *testing.T) {
+	parallel(t)
+	server := secureServer.get(t)
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	other, err := s3test.NewCA(t.TempDir())
 	must(t, err)

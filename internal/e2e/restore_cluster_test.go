@@ -47,7 +47,8 @@ func (l *lost) revive(t *testing.T, i int, dir string) *revived {
 
 // Three members that are restored, each in its own directory, from the same snapshot form one cluster that elects and writes. Of
 // a snapshot of 3.4 as of the newest, from our manifest or from the database itself.
-func TestRestoreThreeMembers(t *testing.T) {
+func TestRestoredMembersFormACluster(t *testing.T) {
+	parallel(t)
 	for _, version := range []string{"3.4", etcdtest.Default} {
 		t.Run(version, func(t *testing.T) {
 			l := lose(t, version)
@@ -94,6 +95,7 @@ func (l *lost) wantMembers(t *testing.T, m *revived) {
 // Members that were restored from different snapshots, or to different revisions, would disagree for ever: they refuse each
 // other, for the token of their cluster is made of both.
 func TestRestoreOfDifferentSnapshotsFormsNoCluster(t *testing.T) {
+	parallel(t)
 	l := lose(t, etcdtest.Default)
 	must(t, l.Restart(t.Context()))
 	_, err := etcdtest.Dial(t, l.Cluster).Put(t.Context(), "/registry/later", "")
@@ -122,7 +124,8 @@ func TestRestoreOfDifferentSnapshotsFormsNoCluster(t *testing.T) {
 }
 
 // Learners are no part of the restored cluster, and the output says so.
-func TestRestoreLeavesLearnersOut(t *testing.T) {
+func TestRestoreSkipsLearners(t *testing.T) {
+	parallel(t)
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	_, err := c.AddLearner(t.Context())
 	must(t, err)

@@ -21,7 +21,8 @@ const (
 
 // A restore needs room for the database twice and for etcd's log: with that much it ends well, with less it is refused before
 // anything is made. What says nothing of its size before is refused when it is known, or when the disk is full.
-func TestRestoreOnASmallDisk(t *testing.T) {
+func TestRestoreRefusesADiskThatIsTooSmall(t *testing.T) {
+	parallel(t)
 	c := solid(t)
 	archive := saved(t, c)
 	raw := unpack(t, archive)
@@ -88,7 +89,8 @@ exec "$@"
 `
 
 // Where the file system shares the blocks of a copy, there is the database once.
-func TestRestoreOnADiskThatShares(t *testing.T) {
+func TestRestoreNeedsLessWhereBlocksAreShared(t *testing.T) {
+	parallel(t)
 	archive := saved(t, solid(t))
 	for _, x := range []struct {
 		free   int64
@@ -100,7 +102,7 @@ func TestRestoreOnADiskThatShares(t *testing.T) {
 	} {
 		dir := filepath.Join(t.TempDir(), "mount")
 		must(t, os.Mkdir(dir, 0o700))
-		cmd := exec.Command("sh", "-c", sharingDisk, "sh", fmt.Sprint(x.free), dir, checked, "restore", archive, "--data-dir="+dir+"/data")
+		cmd := exec.Command("sh", "-c", sharingDisk, "sh", fmt.Sprint(x.free), dir, lean, "restore", archive, "--data-dir="+dir+"/data")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 		launch(t, cmd).demand(t, x.status, x.word)
 	}
@@ -108,7 +110,8 @@ func TestRestoreOnADiskThatShares(t *testing.T) {
 
 // A data directory in which a file system is mounted can't be renamed: what etcd keeps in it is. The disk that it is
 // on is the one that everything happens on, and what is there beside etcd's data stays.
-func TestRestoreInAMountPoint(t *testing.T) {
+func TestRestoreIntoAMountPoint(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	script := `
 set -e
@@ -122,7 +125,7 @@ test -s "$1/member/snap/db" && test "$(stat -c %a "$1/member")" = 700 && echo &&
 ls "$4/wal" && echo end
 `
 	dir, other := t.TempDir(), t.TempDir()
-	cmd := exec.Command("sh", "-c", script, "sh", dir, checked, b.archive, other)
+	cmd := exec.Command("sh", "-c", script, "sh", dir, lean, b.archive, other)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	launch(t, cmd).demand(t, 0, "is not empty", "mv -T "+dir+"/member ", "\nold\n", "\nlost+found\nmember\nold\n", ".wal\nend\n")
 }

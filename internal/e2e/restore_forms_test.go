@@ -98,7 +98,8 @@ func (b *formBed) gzip() string {
 }
 
 // Whatever others made of a snapshot is told by its content, and restored: all keys are there.
-func TestRestoreForeignForms(t *testing.T) {
+func TestRestoreTakesForeignForms(t *testing.T) {
+	parallel(t)
 	b := newFormBed(t)
 	state := entry{"/etc/kubernetes/snap.rkestate", bytes.NewReader([]byte(`{"desiredState": {}}`))}
 	for name, path := range map[string]string{
@@ -125,7 +126,8 @@ func TestRestoreForeignForms(t *testing.T) {
 }
 
 // A snapshot that is not whole, or none, is told as what it is, with the exit status for it, and nothing is made of it.
-func TestRestoreOfWhatIsNoSnapshot(t *testing.T) {
+func TestRestoreRefusesWhatIsNoSnapshot(t *testing.T) {
+	parallel(t)
 	b := newFormBed(t)
 	archive, err := os.ReadFile(b.archive)
 	must(t, err)

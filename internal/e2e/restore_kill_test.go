@@ -24,42 +24,38 @@ const (
 
 // A restore that is killed at any moment, by kill -9, leaves the old data whole under its own name, or the new data complete
 // there and the old one aside: the target is never missing; and of what it was building nothing outlives the next restore.
-func TestRestoreKilledAtRandomMoments(t *testing.T) {
+func TestKilledRestoreLeavesOldOrNewData(t *testing.T) {
+	parallel(t)
 	b, r := newRestoreBed(t), random(t)
+	phases := []string{stagedNothing, stagedSome, inPlace}
 	var span time.Duration
-	for range 3 {
-		b.reset()
-		began := time.Now()
-		b.start().demand(t, 0)
-		span = max(span, time.Since(began))
-		b.want = tree(t, b.data)
-	}
-	span += span / 10
-	for round := range restoreKills {
+	for round := 0; round < restoreKills || missed(b.hits, phases) != ""; round++ {
+		if round == 10*restoreKills {
+			t.Fatalf("none of %d kills fell %s: the test proves little", round, missed(b.hits, phases))
+		}
+		if round%recalibrate == 0 {
+			span = b.calibrate()
+		}
 		b.reset()
 		delay := time.Duration(r.Int64N(int64(span)))
 		p := b.start()
-		b.killAfter(p, delay)
+		p.killAfter(delay)
 		b.judge()
 		if t.Failed() {
 			t.Fatalf("round %d, killed after %s; in the directory: %s\n%s", round, delay, files(t, b.parent), p.stderr.String())
 		}
 	}
-	t.Logf("%d kills within %s of the start: %v", restoreKills, span.Round(time.Millisecond), b.hits)
-	for _, phase := range []string{stagedNothing, stagedSome, inPlace} {
-		if b.hits[phase] == 0 {
-			t.Errorf("no kill fell %s: the test proves little", phase)
-		}
-	}
+	t.Logf("kills within %s of the start: %v", span.Round(time.Millisecond), b.hits)
 	b.wantClean()
 }
 
 // The moment in which old and new trade places is short: there the kernel kills.
-func TestRestoreKilledAtItsRenames(t *testing.T) {
+func TestRestoreKilledAtItsRenamesLeavesOldData(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	b.reset()
 	b.start().demand(t, 0)
-	b.want = tree(t, b.data)
+	b.want = restoredTree(t, b.data)
 	b.reset()
 	if status := b.strace("-e", "trace=renameat2", "-e", "inject=renameat2:signal=SIGKILL").ended(t); status == 0 {
 		t.Fatal("nothing traded places")
@@ -72,7 +68,8 @@ func TestRestoreKilledAtItsRenames(t *testing.T) {
 }
 
 // A disk that fails while the data is written or brought to it is told as what it is, and changes nothing.
-func TestRestoreOnAFailingDisk(t *testing.T) {
+func TestRestoreOnAFailingDiskChangesNothing(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	for _, fault := range []string{"fdatasync:error=EIO", "fsync:error=EIO", "fallocate:error=ENOSPC", "fchownat:error=EPERM", "renameat:error=EIO", "renameat2:error=EIO"} {
 		b.reset()
@@ -95,7 +92,7 @@ type restoreBed struct {
 	t            *testing.T
 	archive      string
 	parent, data string
-	before, want []string // the old data, and the new, as tree lists them
+	before, want []string // the old data as tree lists it, and the new as restoredTree does
 	hits         map[string]int
 }
 
@@ -105,6 +102,20 @@ func newRestoreBed(t *testing.T) *restoreBed {
 	b := &restoreBed{t: t, archive: saved(t, c), parent: t.TempDir(), hits: map[string]int{}}
 	b.data = filepath.Join(b.parent, "data")
 	return b
+}
+
+// calibrate measures how long a restore takes at this hour, and returns a little more.
+func (b *restoreBed) calibrate() time.Duration {
+	b.t.Helper()
+	var longest time.Duration
+	for range 3 {
+		b.reset()
+		began := time.Now()
+		b.start().demand(b.t, 0)
+		longest = max(longest, time.Since(began))
+		b.want = restoredTree(b.t, b.data)
+	}
+	return longest + longest/10
 }
 
 // reset puts old data in its place, and leaves what a killed restore was building.
@@ -139,16 +150,6 @@ func (b *restoreBed) strace(flags ...string) *process {
 	return launch(b.t, exec.Command("strace", slices.Concat([]string{"-f", "-qq", "-o", "/dev/null"}, flags, []string{lean}, b.args())...))
 }
 
-func (b *restoreBed) killAfter(p *process, delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.done:
-	}
-	p.kill()
-}
-
 // judge demands what has to hold after a kill at any moment, and counts where it fell.
 func (b *restoreBed) judge() {
 	b.t.Helper()
@@ -173,12 +174,12 @@ func (b *restoreBed) judge() {
 		return
 	}
 	if slices.Equal(tree(b.t, b.data), b.before) {
-		wantTree(b.t, aside[0], b.want)
+		wantRestoredTree(b.t, aside[0], b.want)
 		b.hits[betweenMoves]++
 		return
 	}
 	wantTree(b.t, aside[0], b.before)
-	wantTree(b.t, b.data, b.want)
+	wantRestoredTree(b.t, b.data, b.want)
 	b.hits[inPlace]++
 }
 

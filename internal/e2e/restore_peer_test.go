@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
-	"etcd-rolling-backup/internal/s3test"
 )
 
 // serving is a member that gives its snapshot to the others.
@@ -58,6 +57,7 @@ func peerBed(t *testing.T, c *etcdtest.Cluster) (pki *etcdtest.Authority, archiv
 // One member serves its snapshot, the others restore or download it: all have the same bytes. Without certificates of
 // the same CA nobody gets anything, nor is anything else to be had.
 func TestPeersGetTheSameBytes(t *testing.T) {
+	parallel(t)
 	l := lose(t, etcdtest.Default)
 	pki, err := etcdtest.NewAuthority(filepath.Join(t.TempDir(), "pki"))
 	must(t, err)
@@ -146,7 +146,8 @@ func (s *serving) ask(t *testing.T, config *tls.Config, path string) int {
 
 // A peer that dies midway, comes back and goes on costs nothing; one that is gone is waited for, and the wait can be ended, which
 // leaves nothing.
-func TestPeerDiesMidway(t *testing.T) {
+func TestRestoreWaitsForAPeerThatDied(t *testing.T) {
+	parallel(t)
 	pki, archive := peerBed(t, solid(t))
 	for _, back := range []bool{true, false} {
 		s := serve(t, pki, archive, "127.0.0.1:0")
@@ -172,7 +173,8 @@ func TestPeerDiesMidway(t *testing.T) {
 }
 
 // A slow peer is waited for as long as something comes.
-func TestSlowPeer(t *testing.T) {
+func TestSlowPeerIsNotAborted(t *testing.T) {
+	parallel(t)
 	pki, archive := peerBed(t, solid(t))
 	s := serve(t, pki, archive, "127.0.0.1:0")
 	v := newValve(t, s.address, 64<<10)
@@ -194,7 +196,8 @@ func TestSlowPeer(t *testing.T) {
 }
 
 // serve ends by itself, and gives only what can be proven to those that rely on it.
-func TestServeEnds(t *testing.T) {
+func TestServeEndsAndRefusesWhatIsNotValid(t *testing.T) {
+	parallel(t)
 	pki, archive := peerBed(t, etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true}))
 	s := serve(t, pki, archive, "127.0.0.1:0", "--for=1s")
 	s.demand(t, 0)
@@ -227,8 +230,9 @@ func TestServeEnds(t *testing.T) {
 
 // On a fresh machine with nothing but the bucket, the newest snapshot is there after one command; so it is where the
 // directory is there and empty, and a snapshot on the disk goes before one in the bucket.
-func TestRestoreFromTheBucket(t *testing.T) {
-	m := newMirrorBed(t, s3test.Options{})
+func TestRestoreFindsTheNewestInTheBucket(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	archive := m.save(t)
 	name := filepath.Base(archive)

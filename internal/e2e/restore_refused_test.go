@@ -14,7 +14,8 @@ import (
 )
 
 // A data directory that an etcd runs on is refused, with the process named, whatever the flags.
-func TestRestoreBesideARunningEtcd(t *testing.T) {
+func TestRestoreRefusesTheDataOfARunningEtcd(t *testing.T) {
+	parallel(t)
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	m := c.Members[0]
 	archive := saved(t, c)
@@ -43,7 +44,8 @@ type refusal struct {
 }
 
 // What is wrong with the target or the members is told in one line, and nothing is changed.
-func TestRestoreRefusals(t *testing.T) {
+func TestRefusedRestoreChangesNothing(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	dir := t.TempDir()
 	old, link, nowhere, file := filepath.Join(dir, "old"), filepath.Join(dir, "link"), filepath.Join(dir, "nowhere"), filepath.Join(dir, "file")
@@ -90,7 +92,8 @@ func TestRestoreRefusals(t *testing.T) {
 }
 
 // A user who may not write beside the data, or may not read the old data, is told so. Root may everything.
-func TestRestoreWithoutPermission(t *testing.T) {
+func TestRestoreReportsMissingPermissions(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	dir := t.TempDir()
 	mine := filepath.Join(dir, "mine")
@@ -142,7 +145,8 @@ func reachable(t *testing.T, path string) {
 
 // The data belongs to whom the data that was there belongs to, else to the owner of the directory around it, or to whom
 // --chown names; nobody else may read it.
-func TestRestoreOwners(t *testing.T) {
+func TestRestoredDataHasTheOwnerOfTheOld(t *testing.T) {
+	parallel(t)
 	b := newRestoreBed(t)
 	for _, x := range []struct {
 		name           string

@@ -14,7 +14,8 @@ const kubernetesBump = 1_000_000_000
 
 // A snapshot of every etcd version, restored by us, is started by that version and the next: all keys are there, with all
 // their revisions, writes are taken, and the revision is the snapshot's or as much higher as was asked for.
-func TestRestoreVersions(t *testing.T) {
+func TestRestoredDataStartsOnItsVersionAndTheNext(t *testing.T) {
+	parallel(t)
 	versions := etcdtest.Versions()
 	for i, version := range versions {
 		t.Run(version, func(t *testing.T) {
@@ -54,7 +55,8 @@ func wantCompacted(t *testing.T, client *clientv3.Client, revision int64) {
 }
 
 // An etcd in which nothing was ever written, and one whose newest revision was a deletion that is compacted away.
-func TestRestoreEdgesOfRevisions(t *testing.T) {
+func TestRestoreOfAnEmptyAndACompactedDatabase(t *testing.T) {
+	parallel(t)
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	empty := saved(t, c)
 	client := etcdtest.Dial(t, c)

@@ -15,7 +15,8 @@ import (
 const password = "Uq7-sesame-4Zx!%s"
 
 // Passwords and private keys show in no output, whatever fails and however much is logged.
-func TestSecretsStaySecret(t *testing.T) {
+func TestEtcdSecretsStaySecret(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{TLS: true})
 	must(t, c.EnableAuth(t.Context(), password))
 	right, wrong, key := secretFile(t, password), secretFile(t, password+"x"), c.PKI.Client.Key

@@ -11,8 +11,9 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// stopLimit is the "second or two" after which a daemon has ended cleanly.
-const stopLimit = 2 * time.Second
+// stopLimit is far more than the second or two in which a daemon ends cleanly, also on a busy machine, and less than anything that it
+// could wait for: etcd's answer, a stream, S3, the next try.
+const stopLimit = 5 * time.Second
 
 // stop sends the signal and demands the end in time, with the status and nothing of a snapshot half made.
 func (p *process) stop(t *testing.T, s os.Signal, status int) {
@@ -20,21 +21,23 @@ func (p *process) stop(t *testing.T, s os.Signal, status int) {
 	sent := time.Now()
 	p.signal(t, s)
 	p.demand(t, status)
-	if took := time.Since(sent); took > stopLimit {
+	took := time.Since(sent)
+	t.Logf("ended %s after %s", took.Round(time.Millisecond), s)
+	if took > stopLimit {
 		t.Errorf("ended %s after %s, want %s at most\n%s", took, s, stopLimit, p.stderr.String())
 	}
 }
 
 // A daemon whose log nobody reads any more goes on.
-func TestNobodyReadsTheLog(t *testing.T) {
-	t.Parallel()
+func TestDaemonGoesOnAfterItsLogIsClosed(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	unread, log, err := os.Pipe()
 	must(t, err)
 	must(t, unread.Close())
 	defer log.Close()
-	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, checked, "daemon"}, store(dir),
+	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, program(t, "daemon"), "daemon"}, store(dir),
 		flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})...)
 	cmd.ExtraFiles = []*os.File{log}
 	p := launch(t, cmd)
@@ -46,7 +49,8 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func TestSignals(t *testing.T) {
+func TestSignalsLeaveNoPartial(t *testing.T) {
+	parallel(t)
 	c := solid(t)
 	server := c.Members[0]
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {

@@ -14,7 +14,8 @@ import (
 
 // A snapshot of every etcd version unpacks with zstd to what that version's own tools take, with the hash and revision of
 // what etcdctl saves of the same server, and etcd starts on what is restored from it.
-func TestVersions(t *testing.T) {
+func TestSnapshotOfEachVersionEqualsEtcdctls(t *testing.T) {
+	parallel(t)
 	for _, version := range etcdtest.Versions() {
 		t.Run(version, func(t *testing.T) {
 			c := small(t, etcdtest.Options{Version: version})

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
 )
 
 // watched is a daemon that answers questions.
@@ -99,3 +102,58 @@ func at(t time.Time) float64 { return float64(t.Unix()) }
 
 // secureTransport trusts one CA alone.
 func secureTransport(c *tls.Config) *http.Transport { return &http.Transport{TLSClientConfig: c} }
+
+// follower is a daemon whose log is read step by step, with a run every second unless the flags say otherwise.
+type follower struct {
+	*process
+	seen int // bytes of the log that next has passed
+}
+
+func follow(t *testing.T, flags []string) (*follower, string) {
+	t.Helper()
+	dir := newStore(t)
+	f := &follower{process: start(t, words("daemon", store(dir), []string{"--schedule=@every 1s"}, flags)...)}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(f.stderr.String())
+		}
+	})
+	return f, dir
+}
+
+// next waits for a line with all the words that was written after the one found before.
+func (f *follower) next(t *testing.T, words ...string) {
+	t.Helper()
+	eventually(t, "the daemon said "+strings.Join(words, " and "), func() bool {
+		rest := f.stderr.String()[f.seen:]
+		for line := range strings.Lines(rest) {
+			if !strings.HasSuffix(line, "\n") {
+				return false
+			}
+			f.seen += len(line)
+			all := true
+			for _, w := range words {
+				all = all && strings.Contains(line, w)
+			}
+			if all {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// rests takes the daemon's etcd away and waits until a run has failed of it, so that no cycle is under way.
+func (p *process) rests(t *testing.T, m *etcdtest.Member) {
+	t.Helper()
+	must(t, m.Kill())
+	p.says(t, "snapshot failed")
+}
+
+// goesOn waits for so many more snapshots: what happens to the mirror is nothing to them.
+func (f *follower) goesOn(t *testing.T, more int) {
+	t.Helper()
+	kept := func() int { return strings.Count(f.stderr.String(), "kept snapshot") }
+	want := kept() + more
+	eventually(t, fmt.Sprintf("the daemon had kept %d more snapshots", more), func() bool { return kept() >= want })
+}

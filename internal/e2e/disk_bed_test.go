@@ -24,7 +24,7 @@ exit $status
 func onSmallDisk(t *testing.T, size string, args func(dir string) []string) *process {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command("sh", slices.Concat([]string{"-c", smallDisk, "sh", size, dir, checked}, args(dir))...)
+	cmd := exec.Command("sh", slices.Concat([]string{"-c", smallDisk, "sh", size, dir, lean}, args(dir))...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -13,7 +13,8 @@ import (
 )
 
 // What can't be meant is refused before anything is done, in one line, with status 2.
-func TestMirrorUsage(t *testing.T) {
+func TestContradictoryS3FlagsAreRefused(t *testing.T) {
+	parallel(t)
 	name := rolling(t, node, 1)[0]
 	dir := newStore(t)
 	at := []string{"--s3-bucket=backups", "--s3-endpoint=https://127.0.0.1:1"}
@@ -56,9 +57,10 @@ func TestMirrorUsage(t *testing.T) {
 }
 
 // The keys show in no output, at any level and whatever fails, and in nothing that other users of the machine can see.
-func TestMirrorSecrets(t *testing.T) {
+func TestS3KeysStaySecret(t *testing.T) {
+	parallel(t)
 	const access, secret, wrong = "access-7Qw3", "Vy5-secret-9Kd", "Vy5-secret-bad"
-	bed := newMirrorBed(t, s3test.Options{TLS: true})
+	bed := newMirrorBed(t, secureServer.get(t))
 	b := bed.bucket(t)
 	must(t, bed.server.AddUser(t.Context(), access, secret, s3test.MinimalPolicy(b.name, "")))
 	right := slices.Concat(b.flags(bed.server.As(access, secret)), impatient)
@@ -84,7 +86,7 @@ func TestMirrorSecrets(t *testing.T) {
 		{1, []string{"HTTP_PROXY"}, proxied, []string{"HTTP_PROXY=http://" + access + ":" + secret + "@127.0.0.1:1"}},
 		{1, []string{"HTTP_PROXY"}, proxied, []string{"HTTP_PROXY=http://" + access + ":" + secret + "@127.0.0.1:none"}},
 	} {
-		cmd := exec.Command(checked, slices.Concat(at, store(newStore(t)), x.flags)...)
+		cmd := exec.Command(lean, slices.Concat(at, store(newStore(t)), x.flags)...)
 		cmd.Env = append([]string{"AWS_EC2_METADATA_DISABLED=true"}, x.env...)
 		p := launch(t, cmd)
 		p.demand(t, x.status, x.words...)

@@ -13,7 +13,8 @@ import (
 )
 
 // Several saves beside a daemon with a run every second: each gets its own snapshot, and the daemon goes on.
-func TestSavesBesideDaemon(t *testing.T) {
+func TestSavesAndDaemonShareADirectory(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	reach := flags(c, c.Members[0].Endpoint)
@@ -29,16 +30,18 @@ func TestSavesBesideDaemon(t *testing.T) {
 		}
 	}
 	eventually(t, "the daemon had kept some more", func() bool { return strings.Count(d.stderr.String(), "kept snapshot") >= 4 })
-	d.stop(t, syscall.SIGTERM, 0)
 	if strings.Contains(d.stderr.String(), "level=error") {
 		t.Errorf("the daemon met an error:\n%s", d.stderr.String())
 	}
+	d.rests(t, c.Members[0])
+	d.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, len(saves)+2)
 }
 
 // Of saves that want the same name, one gets it and the others fail, whether they meet or come one after the other; none is
 // overwritten.
-func TestSameNameInTheSameSecond(t *testing.T) {
+func TestOnlyOneOfTwoSavesGetsAName(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	for name, at := range map[string]int{"at once": 4, "one after the other": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +85,8 @@ func wantTaken(t *testing.T, dir string, saves []*process) {
 
 // The partial of a save that lives is not taken for that of a dead one by a daemon or save that starts meanwhile; the partial of
 // a dead one, beside it, goes.
-func TestPartialOfLivingSaveStays(t *testing.T) {
+func TestPartialOfARunningSaveStays(t *testing.T) {
+	parallel(t)
 	c := solid(t)
 	dir := newStore(t)
 	v := newValve(t, c.Members[0].Endpoint, middle)
@@ -130,13 +134,12 @@ func find(names []string, prefix, suffix string) string {
 }
 
 // What is written is for its owner alone, whatever the umask.
-func TestModes(t *testing.T) {
+func TestSnapshotsAreForTheirOwnerOnly(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	old := syscall.Umask(0)
-	p := start(t, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
-	syscall.Umask(old)
-	p.demand(t, 0)
+	save := words("save", store(dir), flags(c, c.Members[0].Endpoint))
+	launch(t, exec.Command("sh", words("-c", []string{`umask 0 && exec "$0" "$@"`, lean}, save)...)).demand(t, 0)
 	wantMode(t, dir, 0o700)
 	for _, n := range files(t, dir) {
 		wantMode(t, filepath.Join(dir, n), 0o600)
@@ -144,7 +147,8 @@ func TestModes(t *testing.T) {
 }
 
 // A save in a second process takes the place of nobody: two daemons on one directory both go on.
-func TestTwoDaemonsShareDirectory(t *testing.T) {
+func TestTwoDaemonsShareADirectory(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	var all []*process
@@ -156,6 +160,7 @@ func TestTwoDaemonsShareDirectory(t *testing.T) {
 		eventually(t, "the daemon had pruned", func() bool { return strings.Count(p.stderr.String(), "pruned=1") >= 2 })
 	}
 	for _, p := range all {
+		p.rests(t, c.Members[0])
 		p.stop(t, syscall.SIGTERM, 0)
 	}
 	counts := map[string]int{}

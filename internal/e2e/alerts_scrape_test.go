@@ -15,8 +15,6 @@ import (
 const (
 	scrapes     = 50
 	scrapeLimit = 5 * time.Millisecond
-	// racedSlower is by how much the race detector slows a scrape down, at most.
-	racedSlower = 20
 )
 
 // scrapeIsCheap looks at a daemon that has been through a lot and does drills: what it tells has the right form, telling it takes next
@@ -49,13 +47,9 @@ func (b *proofBed) scrapeIsCheap(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("%d scrapes took %s to %s, half of them up to %s", scrapes, took[0], took[scrapes-1], took[scrapes/2])
-	limit := scrapeLimit
-	if raced {
-		limit *= racedSlower
-	}
 	// The best counts, for the machine has other things to do.
-	if took[0] > limit {
-		t.Errorf("a scrape takes %s, more than %s", took[0], limit)
+	if took[0] > scrapeLimit {
+		t.Errorf("a scrape takes %s, more than %s", took[0], scrapeLimit)
 	}
 	if now := len(b.requests.Requests()); now != asked {
 		t.Errorf("%d requests to S3 while nothing but scrapes came", now-asked)

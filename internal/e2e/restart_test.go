@@ -16,7 +16,8 @@ import (
 
 // A daemon that is killed again and again knows each time when the last snapshot was: it looks neither freshly broken nor, with
 // one that is too old and an etcd that is away, healthy.
-func TestTimesAfterRestart(t *testing.T) {
+func TestLastSuccessSurvivesARestart(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	again := func() *watched {
@@ -63,8 +64,8 @@ func TestTimesAfterRestart(t *testing.T) {
 
 // Damage that a drill has found is known to the next process, with drills or without, until the file in its place was read and is
 // whole: neither a younger file that is no better ends it, nor does it matter that a good one has the old time.
-func TestDamageOutlivesTheDaemon(t *testing.T) {
-	t.Parallel()
+func TestDamageIsKnownAfterARestart(t *testing.T) {
+	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
 	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@hourly"}}
 	w := watch(t, dir, append(args, []string{"--drill-schedule=@every 1s"})...)
@@ -93,8 +94,8 @@ func TestDamageOutlivesTheDaemon(t *testing.T) {
 }
 
 // An archive that has lost its end is told as soon as it is listed, without any drill, also when it is not the newest.
-func TestOldDamageIsListed(t *testing.T) {
-	t.Parallel()
+func TestTruncatedArchiveIsReportedWhenListed(t *testing.T) {
+	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
 	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@every 1h"}}
 	w := watch(t, dir, args...)
@@ -112,8 +113,8 @@ func TestOldDamageIsListed(t *testing.T) {
 }
 
 // A directory that is gone is no longer well at the next look, and well again once it is back.
-func TestDirectoryIsGone(t *testing.T) {
-	t.Parallel()
+func TestMissingDirectoryIsUnhealthy(t *testing.T) {
+	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
 	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
 	w.says(t, "kept snapshot")
@@ -130,7 +131,8 @@ func TestDirectoryIsGone(t *testing.T) {
 }
 
 // Runs that end with the daemon are failures, which three times in a row are news, and a snapshot ends them. A stop is none.
-func TestCrashesInTheMidstOfRuns(t *testing.T) {
+func TestCrashedRunsCountAsFailures(t *testing.T) {
+	parallel(t)
 	c, dir := solid(t), newStore(t)
 	again := func() (*watched, *valve) {
 		v := newValve(t, c.Members[0].Endpoint, middle)
@@ -160,8 +162,9 @@ func TestCrashesInTheMidstOfRuns(t *testing.T) {
 
 // S3's past comes from its listing: what arrived last arrived before the start, and what waits has waited since it was taken.
 // While S3 can't be listed nobody says that all is well, and snapshots are taken at once.
-func TestTimesOfS3AfterRestart(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
+func TestPastOfS3IsReadFromItsListing(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, plainServer.get(t))
 	b, proxy := bed.bucket(t), s3test.RunHTTPFaults(t, bed.server.Target)
 	archive, dir := bed.save(t), newStore(t)
 	now := time.Now().Truncate(time.Second)

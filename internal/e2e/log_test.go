@@ -39,7 +39,7 @@ func watchDeaf(t *testing.T, dir string, more ...[]string) *deaf {
 	_, err = d.log.Write(append(bytes.Repeat([]byte{'.'}, size-1), '\n'))
 	must(t, err)
 	address := freePort(t) // the daemon can't tell which it was given
-	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, checked, "daemon", "--listen=" + address}, store(dir), slices.Concat(more...))...)
+	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, program(t, "daemon"), "daemon", "--listen=" + address}, store(dir), slices.Concat(more...))...)
 	cmd.ExtraFiles = []*os.File{d.log}
 	d.watched = &watched{process: launch(t, cmd), base: "http://" + address}
 	must(t, d.log.Close())
@@ -71,8 +71,8 @@ func wantMore(t *testing.T, dir string) {
 }
 
 // A daemon whose log is held open and not read goes on and says so; read at last, the log tells what it lacks.
-func TestLogStuck(t *testing.T) {
-	t.Parallel()
+func TestDaemonGoesOnWhileItsLogIsNotRead(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	d := watchDeaf(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
@@ -99,8 +99,8 @@ func TestLogStuck(t *testing.T) {
 }
 
 // A daemon whose log is stuck ends by its signal in time.
-func TestLogStuckAtTheEnd(t *testing.T) {
-	t.Parallel()
+func TestDaemonStopsWhileItsLogIsNotRead(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	d := watchDeaf(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})

@@ -7,7 +7,8 @@ import (
 
 // What is late is raised once two minutes have passed, the least that the rules allow. Here the trouble lasts for longer, and each has a
 // bed of its own, so that both go by at once.
-func TestProofOfLateness(t *testing.T) {
+func TestLatenessRaisesItsAlerts(t *testing.T) {
+	t.Parallel()
 	for name, late := range map[string]func(b *proofBed) breakage{
 		"snapshot": func(b *proofBed) breakage {
 			x := b.etcdStops()

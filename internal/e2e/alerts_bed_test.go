@@ -48,7 +48,7 @@ func newProofBed(t *testing.T, more ...string) *proofBed {
 	t.Cleanup(func() { must(t, unix.Unmount(b.disk, unix.MNT_DETACH)) }) // a drill that was cut off may hold it for a moment
 	b.store = filepath.Join(b.disk, "store")
 
-	server := s3test.Run(t, s3test.Options{})
+	server := plainServer.get(t)
 	b.requests = s3test.RunHTTPFaults(t, server.Target)
 	b.s3 = s3test.RunProxy(t, b.requests.Target)
 	b.mirror = append(newBucket(t, server.Target, s3test.BucketOptions{}).flags(b.s3.Target), impatient...)
@@ -57,7 +57,7 @@ func newProofBed(t *testing.T, more ...string) *proofBed {
 	var address string
 	b.daemon, address = onFreePort(t, func(address string) *proctest.Server {
 		return &proctest.Server{
-			Name: "daemon", Program: checked, Env: cleanEnv(), LogPath: log,
+			Name: "daemon", Program: lean, Env: cleanEnv(), LogPath: log,
 			Args: words("daemon", flags(b.etcd, b.etcd.Endpoints()[0]), b.mirror, []string{
 				"--dir=" + b.store, "--node=" + node, "--listen=" + address,
 			}, more),

@@ -11,7 +11,8 @@ import (
 
 // Whatever happens to an archive on its way, verify ends with status 3 and one line of error. The places are few here, for
 // each takes a process; the tests of the archive's reader try hundreds.
-func TestDamagedArchives(t *testing.T) {
+func TestVerifyFindsEveryDamage(t *testing.T) {
+	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)

@@ -44,16 +44,27 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// start runs the program with the race detector. It ends with the test at the latest.
+// start runs the program. It ends with the test at the latest.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
-	return launch(t, exec.Command(checked, args...))
+	return launch(t, exec.Command(program(t, args[0]), args...))
+}
+
+// program is the one that a command is run with.
+func program(t testing.TB, command string) string {
+	t.Helper()
+	if command != "daemon" {
+		return lean
+	}
+	path, err := checked()
+	must(t, err)
+	return path
 }
 
 // startWith is start with a variable in the environment; none when it is empty.
 func startWith(t testing.TB, variable string, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(checked, args...)
+	cmd := exec.Command(program(t, args[0]), args...)
 	if variable != "" {
 		cmd.Env = []string{variable}
 	}
@@ -102,6 +113,17 @@ func cleanEnv() []string {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may be gone
 	<-p.done
+}
+
+// killAfter kills the process after a time, unless it has ended by then.
+func (p *process) killAfter(delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.done:
+	}
+	p.kill()
 }
 
 func pid(p *process) string { return strconv.Itoa(p.cmd.Process.Pid) }

@@ -13,8 +13,9 @@ import (
 )
 
 // A large archive that has rotted on the disk is sent once and then never again, while others come; mended, it comes as well.
-func TestMirrorSendsARottenArchiveOnce(t *testing.T) {
-	bed := newMirrorBed(t, s3test.Options{})
+func TestMirrorSendsADamagedArchiveOnce(t *testing.T) {
+	parallel(t)
+	bed := newMirrorBed(t, plainServer.get(t))
 	b, faults := bed.bucket(t), s3test.RunHTTPFaults(t, bed.server.Target)
 	p, dir := bed.follow(t, b.flags(faults.Target))
 	p.next(t, "msg=mirrored")

@@ -30,7 +30,8 @@ const (
 
 // One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
 // no others, /readyz, the page and the log say what it is, and after the mend all is well again.
-func TestProof(t *testing.T) {
+func TestEachBreakageRaisesItsAlerts(t *testing.T) {
+	t.Parallel()
 	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s")
 	b.well(t)
 	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsAltered()} {
