@@ -14,7 +14,7 @@ import (
 )
 
 // An archive that is not whole is refused in every mode and size, and nothing gets its name; one that is arrives.
-func TestPutArchive(t *testing.T) {
+func TestDamagedArchiveIsNeverStored(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{s3.ChecksumAuto, s3.ChecksumMD5} {
 		for _, size := range []int{512, part + 512} {
@@ -37,7 +37,7 @@ func TestPutArchive(t *testing.T) {
 }
 
 // The manifest's checksum goes on over what stands behind the data.
-func TestArchiveChecksum(t *testing.T) {
+func TestChecksumCoversTheWholeArchive(t *testing.T) {
 	t.Parallel()
 	_, whole := archiveOf(t, 4096)
 	a := opened(t, whole)

@@ -9,7 +9,7 @@ import (
 	"etcd-rolling-backup/s3"
 )
 
-func TestCheck(t *testing.T) {
+func TestBadConfigIsRefused(t *testing.T) {
 	t.Parallel()
 	for flag, change := range map[string]func(*s3.Config){
 		"--s3-bucket is empty":         func(c *s3.Config) { c.Bucket = "" },

@@ -134,7 +134,7 @@ func absent(t *testing.T, fresh maker) {
 }
 
 // More snapshots than one page of a list holds, among others that fill pages of their own.
-func TestListPages(t *testing.T) {
+func TestListReadsEveryPage(t *testing.T) {
 	t.Parallel()
 	fake := s3test.RunFake(t)
 	b, c := bed(t, fake.Target)

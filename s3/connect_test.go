@@ -19,7 +19,7 @@ import (
 )
 
 // The authority may come in three forms, and the endpoint with or without scheme.
-func TestAuthority(t *testing.T) {
+func TestCAIsTakenInEveryForm(t *testing.T) {
 	t.Parallel()
 	b, c := bed(t, server.Target)
 	put(t, b, rolling(t, 0), []byte("x"))
@@ -39,7 +39,7 @@ func TestAuthority(t *testing.T) {
 	wantList(t, open(t, c), rolling(t, 0))
 }
 
-func TestAuthorityRefused(t *testing.T) {
+func TestWrongCAIsReported(t *testing.T) {
 	t.Parallel()
 	_, c := bed(t, server.Target)
 	stranger, err := s3test.NewCA(t.TempDir())
@@ -64,7 +64,7 @@ func TestAuthorityRefused(t *testing.T) {
 }
 
 // A certificate that changes under way, to one that has ended or names another host, is told as what it is.
-func TestCertificateChanges(t *testing.T) {
+func TestChangedCertificateIsReported(t *testing.T) {
 	t.Parallel()
 	s := s3test.Run(t, s3test.Options{TLS: true})
 	b, c := bed(t, s.Target)
@@ -86,7 +86,7 @@ func TestCertificateChanges(t *testing.T) {
 	}
 }
 
-func TestUnreachable(t *testing.T) {
+func TestUnreachableServerIsReported(t *testing.T) {
 	t.Parallel()
 	_, c := bed(t, server.Target)
 	proxy := s3test.RunProxy(t, server.Target)
@@ -139,7 +139,7 @@ func silentPort(t *testing.T) string {
 }
 
 // The environment's proxy is used, read anew by each Open, and its password stays out of errors.
-func TestProxyFromEnvironment(t *testing.T) {
+func TestProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	_, faults, c := shared(t)
 	through := 0
 	behind, err := url.Parse(faults.URL())

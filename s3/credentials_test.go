@@ -15,7 +15,7 @@ import (
 )
 
 // Keys that change between two Opens need no restart; what the old ones opened is refused.
-func TestRotatedKeys(t *testing.T) {
+func TestRotatedKeysNeedNoRestart(t *testing.T) {
 	t.Parallel()
 	_, c := bed(t, server.Target)
 	c = asUser(t, server.Target, c.Bucket, "rotated", anything(c.Bucket))
@@ -33,7 +33,7 @@ func anything(bucket string) string {
 }
 
 // The sources are asked in their order: files, environment, profile file, role.
-func TestCredentialSources(t *testing.T) {
+func TestCredentialSourcesAreAskedInOrder(t *testing.T) {
 	_, c := bed(t, server.Target)
 	dir := t.TempDir()
 	role := roleService(t)
@@ -81,7 +81,7 @@ func roleService(t *testing.T) *httptest.Server {
 }
 
 // A web identity is exchanged at the STS; its refusal is told, and its token is not.
-func TestWebIdentity(t *testing.T) {
+func TestWebIdentityIsExchanged(t *testing.T) {
 	_, c := bed(t, server.Target)
 	c.AccessKeyFile, c.SecretKeyFile = "", ""
 	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +107,7 @@ func TestWebIdentity(t *testing.T) {
 	}
 }
 
-func TestKeyFiles(t *testing.T) {
+func TestBadKeyFilesAreReported(t *testing.T) {
 	t.Parallel()
 	_, c := bed(t, server.Target)
 	dir := t.TempDir()

@@ -18,7 +18,7 @@ import (
 )
 
 // However far an upload gets before every connection breaks: a clean error and nothing stored, or all of it.
-func TestUploadReset(t *testing.T) {
+func TestResetUploadStoresAllOrNothing(t *testing.T) {
 	t.Parallel()
 	const size = 512 << 10
 	for _, after := range []int64{0, 1, 400, 1000, 5000, 64 << 10, 200_000, size - 1, size + 1<<20} {
@@ -45,7 +45,7 @@ func TestUploadReset(t *testing.T) {
 }
 
 // A download is taken up where it broke, as long as each connection brings something.
-func TestDownloadReset(t *testing.T) {
+func TestResetDownloadIsResumed(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	for after, ends := range map[int64]bool{100: false, 8000: true, 300_000: true, 700_000: true, size + 4096: true} {
@@ -74,7 +74,7 @@ func TestDownloadReset(t *testing.T) {
 }
 
 // What was replaced meanwhile is not sewn onto the old beginning.
-func TestDownloadOfAnother(t *testing.T) {
+func TestDownloadOfAReplacedObjectFails(t *testing.T) {
 	t.Parallel()
 	b, faults, _ := shared(t)
 	n := rolling(t, 0)
@@ -91,7 +91,7 @@ func TestDownloadOfAnother(t *testing.T) {
 	}
 }
 
-func TestBusyForAWhile(t *testing.T) {
+func TestCallsAreRepeatedWhileTheServerIsBusy(t *testing.T) {
 	t.Parallel()
 	b, faults, _ := shared(t)
 	n, data := rolling(t, 0), noise(part+1)
@@ -111,68 +111,7 @@ func TestBusyForAWhile(t *testing.T) {
 	}
 }
 
-// A server that takes bytes and falls silent costs one Stall, whatever is on the way.
-func TestStall(t *testing.T) {
-	t.Parallel()
-	proxy := s3test.RunProxy(t, server.Target)
-	_, c := bed(t, proxy.Target)
-	c.Timeout, c.Stall = 2*time.Second, 2*time.Second
-	b := open(t, c)
-	data := noise(4 * part)
-	put(t, b, rolling(t, 0), data)
-	must(t, proxy.Blackhole())
-	began := time.Now()
-	wantError(t, tryPut(t, b, rolling(t, 1), data), s3.ErrTimeout)
-	wantError(t, b.Remove(t.Context(), rolling(t, 0)), s3.ErrTimeout)
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	must(t, proxy.Clear())
-	wantList(t, b, rolling(t, 0))
-}
-
-// A download that falls silent in the middle is given up as well.
-func TestStallOfADownload(t *testing.T) {
-	t.Parallel()
-	_, faults, c := shared(t)
-	c.Stall = 2 * time.Second
-	b := open(t, c)
-	put(t, b, rolling(t, 0), noise(part))
-	faults.Set(s3test.When(s3test.Download, s3test.Stall(1<<20)))
-	r, _, err := b.Get(t.Context(), rolling(t, 0))
-	must(t, err)
-	defer r.Close()
-	_, err = io.Copy(io.Discard, r)
-	wantError(t, err, s3.ErrTimeout, "not a byte moved for 2s")
-}
-
-// The total time is not limited, nor the caller's own rests.
-func TestSlowIsNotStalled(t *testing.T) {
-	t.Parallel()
-	_, _, c := shared(t)
-	c.Stall, c.UploadRate = time.Second, 100<<10
-	b := open(t, c)
-	data := noise(250 << 10)
-	began := time.Now()
-	put(t, b, rolling(t, 0), data)
-	if took := time.Since(began); took < 2*time.Second || took > 10*time.Second {
-		t.Errorf("250 KiB at 100 KiB a second took %s", took)
-	}
-	r, _, err := b.Get(t.Context(), rolling(t, 0))
-	must(t, err)
-	defer r.Close()
-	rest := time.NewTimer(1500 * time.Millisecond)
-	_, err = io.CopyN(io.Discard, r, 1000)
-	must(t, err)
-	<-rest.C
-	left, err := io.ReadAll(r)
-	must(t, err)
-	if !bytes.Equal(left, data[1000:]) {
-		t.Error("other bytes came")
-	}
-}
-
-func TestClockSkew(t *testing.T) {
+func TestWrongClockIsReported(t *testing.T) {
 	t.Parallel()
 	b, faults, _ := shared(t)
 	n := rolling(t, 0)
@@ -194,7 +133,7 @@ func TestClockSkew(t *testing.T) {
 }
 
 // Bytes that change on the way are found, sent again, and never counted.
-func TestAlteredUpload(t *testing.T) {
+func TestAlteredUploadIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, checksum := range []string{s3.ChecksumAuto, s3.ChecksumMD5} {
 		for _, size := range []int{1000, part + 1000} {
@@ -239,7 +178,7 @@ func (a *altered) Read(p []byte) (int, error) {
 }
 
 // A server that keeps other bytes than it took, or knows no checksums, does not get away with it.
-func TestLyingServer(t *testing.T) {
+func TestWrongAnswerOfTheServerIsFound(t *testing.T) {
 	t.Parallel()
 	for _, lie := range []struct {
 		checksum, header, value string
@@ -271,7 +210,7 @@ func TestLyingServer(t *testing.T) {
 }
 
 // The archive's own trouble is not taken for the server's.
-func TestSourceFails(t *testing.T) {
+func TestFailingDiskIsNotTakenForTheServer(t *testing.T) {
 	t.Parallel()
 	b, _, _ := shared(t)
 	for _, size := range []int64{1000, part + 1000} {

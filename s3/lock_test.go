@@ -12,7 +12,7 @@ import (
 )
 
 // A locked snapshot stays, is listed, and is told as locked.
-func TestObjectLock(t *testing.T) {
+func TestLockedSnapshotStays(t *testing.T) {
 	t.Parallel()
 	bucket := s3test.Bucket(t, server.Target, s3test.BucketOptions{ObjectLock: true})
 	c := asUser(t, server.Target, bucket, "lock-all", anything(bucket))
@@ -52,7 +52,7 @@ func TestObjectLock(t *testing.T) {
 }
 
 // Keys that may not see locks know at least those that Put itself has set.
-func TestLockUnseen(t *testing.T) {
+func TestOwnLockIsKnownWithoutPermission(t *testing.T) {
 	t.Parallel()
 	b, c := bed(t, server.Target)
 	n := rolling(t, 0)
@@ -64,7 +64,7 @@ func TestLockUnseen(t *testing.T) {
 }
 
 // In a versioned bucket what was removed is gone from the list, yet its version lives on.
-func TestVersioning(t *testing.T) {
+func TestRemovedVersionIsNotListed(t *testing.T) {
 	t.Parallel()
 	bucket := s3test.Bucket(t, server.Target, s3test.BucketOptions{Versioning: true})
 	b := open(t, config(t, server.Target, bucket))
@@ -90,7 +90,7 @@ func TestVersioning(t *testing.T) {
 	}
 }
 
-func TestQuota(t *testing.T) {
+func TestQuotaIsReported(t *testing.T) {
 	t.Parallel()
 	b, c := bed(t, server.Target)
 	must(t, server.SetQuota(t.Context(), c.Bucket, 1))
@@ -99,7 +99,7 @@ func TestQuota(t *testing.T) {
 	wantList(t, b)
 }
 
-func TestEncryption(t *testing.T) {
+func TestObjectsAreEncrypted(t *testing.T) {
 	t.Parallel()
 	plain := s3test.Run(t, s3test.Options{})
 	_, without := bed(t, plain.Target)

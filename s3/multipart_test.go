@@ -18,7 +18,7 @@ import (
 )
 
 // Parts are small as long as 10,000 of them suffice.
-func TestSplit(t *testing.T) {
+func TestPartsStayWithinTheLimits(t *testing.T) {
 	t.Parallel()
 	const gib, tib = 1 << 30, 1 << 40
 	for _, size := range []int64{part + 1, 2 * part, 2*part + 1, gib, 10_000 * part, 10_000*part + 1, tib, tib + 1, 5 * tib} {
@@ -43,7 +43,7 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 // What an upload holds in memory is less than one part, whatever the archive's size.
-func TestMemory(t *testing.T) {
+func TestUploadHoldsLessThanAPartInMemory(t *testing.T) {
 	b, _ := bed(t, server.Target)
 	live := func() uint64 {
 		var m runtime.MemStats
@@ -137,7 +137,7 @@ func begin(t *testing.T, target s3test.Target, bucket, key string) {
 }
 
 // Only uploads of our names, of our snapshots, and old enough, are swept.
-func TestSweep(t *testing.T) {
+func TestSweepAbortsOldUploadsOfOursOnly(t *testing.T) {
 	t.Parallel()
 	fake := s3test.RunFake(t)
 	b, c := bed(t, fake.Target)
@@ -166,7 +166,7 @@ func TestSweep(t *testing.T) {
 }
 
 // An answer that gets lost after the work is done costs nothing.
-func TestLostAnswerOfComplete(t *testing.T) {
+func TestLostAnswerOfCompleteIsNoFailure(t *testing.T) {
 	t.Parallel()
 	b, faults, _ := shared(t)
 	complete := func(r *http.Request) bool {

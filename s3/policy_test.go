@@ -15,7 +15,7 @@ const (
 )
 
 // With the four permissions of the documentation everything works, and nothing is ever asked of the bucket itself.
-func TestMinimalPolicy(t *testing.T) {
+func TestMinimalPolicySuffices(t *testing.T) {
 	t.Parallel()
 	_, faults, c := shared(t)
 	c = asUser(t, faults.Target, c.Bucket, "minimal", s3test.MinimalPolicy(c.Bucket, "backups/"))
@@ -57,7 +57,7 @@ func asUser(t *testing.T, target s3test.Target, bucket, suffix, policy string) s
 }
 
 // Each missing permission is named, by the call and by the probe.
-func TestMissingPermission(t *testing.T) {
+func TestMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
 	root, c := bed(t, server.Target)
 	n := rolling(t, 0)
@@ -91,7 +91,7 @@ func TestMissingPermission(t *testing.T) {
 	}
 }
 
-func TestCredentialsRefused(t *testing.T) {
+func TestRefusedCredentialsAreReported(t *testing.T) {
 	t.Parallel()
 	b, c := bed(t, server.Target)
 	_, err := open(t, config(t, server.As("nobody-at-all", userSecret), c.Bucket)).List(t.Context())

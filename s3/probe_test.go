@@ -16,7 +16,7 @@ import (
 
 // The right to abort uploads is told of, also by a server that looks for the upload first, and what the probe leaves is nothing,
 // or said.
-func TestProbeAbortsAnUpload(t *testing.T) {
+func TestProbeReportsTheRightToAbort(t *testing.T) {
 	t.Parallel()
 	_, faults, c := shared(t)
 	minimal := s3test.MinimalPolicy(c.Bucket, "")
@@ -78,7 +78,7 @@ func begun(faults *s3test.HTTPFaults, bucket string) string {
 }
 
 // A permission that is missing for one upload does not hide what else goes wrong with others.
-func TestSweepTellsMoreThanPermissions(t *testing.T) {
+func TestSweepReportsMoreThanMissingPermissions(t *testing.T) {
 	t.Parallel()
 	fake := s3test.RunFake(t)
 	faults := s3test.RunHTTPFaults(t, fake.Target)

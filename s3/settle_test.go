@@ -17,9 +17,9 @@ import (
 
 // Two that bring the same snapshot at once both succeed, although the first to end clears the other's upload away. Whether
 // its answer or a broken connection arrives then is a race with MinIO.
-func TestTwoBringTheSame(t *testing.T) {
+func TestTwoUploadsOfTheSameBothSucceed(t *testing.T) {
 	t.Parallel()
-	n, whole := archiveOf(t, 3*part)
+	n, whole := archiveOf(t, 2*part) // three parts
 	for what, c := range map[string]struct {
 		mode   string
 		answer s3test.Fault
@@ -55,9 +55,9 @@ func breakOff(http.ResponseWriter, *http.Request, http.Handler) { panic(http.Err
 func noUpload() s3test.Fault { return s3test.Refuse(http.StatusNotFound, minio.NoSuchUpload) }
 
 // Who loses the upload to somebody else, without all of it being there, is told so, and what is there stays.
-func TestAnotherEndsTheUpload(t *testing.T) {
+func TestUploadEndedByAnotherIsReported(t *testing.T) {
 	t.Parallel()
-	n, whole := archiveOf(t, 3*part)
+	n, whole := archiveOf(t, 2*part) // three parts
 	altered := bytes.Clone(whole)
 	altered[0] ^= 1
 	for what, c := range map[string]struct {
