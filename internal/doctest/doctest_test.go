@@ -32,7 +32,8 @@ func TestCommandsOfTheDocuments(t *testing.T) {
 		t.Run(rel, func(t *testing.T) {
 			var said *string // by the last block that ran
 			elsewhere := false
-			for _, b := range readBlocks(t, path) {
+			blocks := readBlocks(t, path)
+			for i, b := range blocks {
 				p.serve(plain)
 				if strings.Contains(b.text, "--cacert") {
 					p.serve(secure)
@@ -43,7 +44,7 @@ func TestCommandsOfTheDocuments(t *testing.T) {
 				switch {
 				case b.mark == "output" && elsewhere: // compared there
 				case b.shell() && strings.HasPrefix(b.mark, "tested") && !strings.HasPrefix(b.mark, "tested elsewhere: "):
-					out := p.run(t, b)
+					out := p.run(t, b, outputOf(blocks[i+1:]))
 					said = &out
 					ran++
 				case b.mark == "output" && said != nil:
@@ -61,11 +62,13 @@ func TestCommandsOfTheDocuments(t *testing.T) {
 	}
 }
 
-// run runs a block as its mark says and returns what it said.
-func (p *place) run(t *testing.T, b block) string {
+// run runs a block as its mark says and returns what it said. A daemon goes on until it has said all of the output that the document
+// shows, if it shows one, for the order of its lines is not always the same.
+func (p *place) run(t *testing.T, b block, output *block) string {
 	t.Helper()
 	_, how, _ := strings.Cut(b.mark, "tested: ")
 	text, says := strings.CutPrefix(how, "until it says ")
+	said := func(out string) bool { return output == nil || len(p.lacking(*output, out)) == 0 }
 	switch {
 	case b.mark == "tested" || how == "fails":
 		ctx, cancel := context.WithTimeout(t.Context(), blockLimit)
@@ -85,9 +88,9 @@ func (p *place) run(t *testing.T, b block) string {
 		})
 		return ""
 	case how == "until the first snapshot":
-		return p.daemon(t, b.text, func(string) bool { return p.hasSnapshot(t) })
+		return p.daemon(t, b.text, func(out string) bool { return p.hasSnapshot(t) && said(out) })
 	case says && text != "":
-		return p.daemon(t, b.text, func(out string) bool { return strings.Contains(out, text) })
+		return p.daemon(t, b.text, func(out string) bool { return strings.Contains(out, text) && said(out) })
 	}
 	t.Fatalf("line %d: %q is no mark", b.line, b.mark)
 	return ""
@@ -96,13 +99,22 @@ func (p *place) run(t *testing.T, b block) string {
 // compare looks for each line of a block in what a command said.
 func (p *place) compare(t *testing.T, b block, said string) {
 	t.Helper()
+	for _, line := range p.lacking(b, said) {
+		t.Errorf("line %d: the document shows %q, the command says\n%s", b.line, line, said)
+	}
+}
+
+// lacking are the lines of a block that stand nowhere in what a command said.
+func (p *place) lacking(b block, said string) []string {
 	said = oneSpaced(p.restore.Replace(said))
+	var lines []string
 	for line := range strings.Lines(oneSpaced(b.text)) {
 		want := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(line)), "…", ".*")
 		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(said) {
-			t.Errorf("line %d: the document shows %q, the command says\n%s", b.line, line, said)
+			lines = append(lines, line)
 		}
 	}
+	return lines
 }
 
 // oneSpaced makes columns that are as wide as this machine's names comparable.
