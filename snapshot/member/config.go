@@ -20,6 +20,19 @@ import (
 // ErrConfig marks settings that can't work, whatever etcd does.
 var ErrConfig = errors.New("etcd connection")
 
+// ErrCertificate marks a certificate file that cannot be used.
+var ErrCertificate = errors.New("certificate file")
+
+// certificateError prints its text alone and is ErrCertificate.
+type certificateError struct{ error }
+
+func (certificateError) Is(target error) bool { return target == ErrCertificate }
+func (e certificateError) Unwrap() error      { return e.error }
+
+func certificateErrorf(format string, args ...any) error {
+	return certificateError{fmt.Errorf(format, args...)}
+}
+
 // Secret is a text that prints as stars.
 type Secret string
 
@@ -82,23 +95,23 @@ func (c Config) endpointURL(endpoint string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// tlsConfig reads the certificate files.
+// tlsConfig reads the certificate files. Errors wrap ErrCertificate.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CACert != "" {
 		pem, err := os.ReadFile(c.CACert)
 		if err != nil {
-			return nil, fmt.Errorf("read --cacert: %w", err)
+			return nil, certificateErrorf("read --cacert: %w", err)
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read --cacert: %s holds no PEM certificate", c.CACert)
+			return nil, certificateErrorf("read --cacert: %s holds no PEM certificate", c.CACert)
 		}
 	}
 	if c.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read --cert %s and --key %s: %w", c.Cert, c.Key, err)
+			return nil, certificateErrorf("read --cert %s and --key %s: %w", c.Cert, c.Key, err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}
@@ -120,19 +133,19 @@ func (c Config) Certificates() ([]Certificate, error) {
 		}
 		rest, err := os.ReadFile(f.File)
 		if err != nil {
-			return nil, fmt.Errorf("read --%s: %w", f.Flag, err)
+			return nil, certificateErrorf("read --%s: %w", f.Flag, err)
 		}
 		for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return nil, fmt.Errorf("read --%s: %s: %w", f.Flag, f.File, err)
+				return nil, certificateErrorf("read --%s: %s: %w", f.Flag, f.File, err)
 			}
 			if f.NotAfter.IsZero() || cert.NotAfter.Before(f.NotAfter) {
 				f.NotAfter = cert.NotAfter
 			}
 		}
 		if f.NotAfter.IsZero() {
-			return nil, fmt.Errorf("read --%s: %s holds no PEM certificate", f.Flag, f.File)
+			return nil, certificateErrorf("read --%s: %s holds no PEM certificate", f.Flag, f.File)
 		}
 		out = append(out, f)
 	}

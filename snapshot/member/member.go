@@ -19,6 +19,8 @@ import (
 var (
 	// ErrDifferentClusters marks endpoints that do not belong together.
 	ErrDifferentClusters = errors.New("endpoints name different clusters")
+	// ErrConnect marks an endpoint that did not answer, or refused us, when the connection was made.
+	ErrConnect = errors.New("ask etcd at")
 	// ErrLearner marks a member whose data may lie far behind.
 	ErrLearner = errors.New("member is a learner")
 )
@@ -47,7 +49,7 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 		m, err := c.dial(ctx, endpoint)
 		switch {
 		case err != nil:
-			failed = errors.Join(failed, fmt.Errorf("ask etcd at %s: %w", endpoint, err))
+			failed = errors.Join(failed, fmt.Errorf("%w %s: %w", ErrConnect, endpoint, err))
 		case first == nil:
 			first = m
 		default:
