@@ -1,8 +1,7 @@
-// Package command is the command line: flags, the configuration made of them, one file for each command, and the
-// mapping of errors to exit statuses.
+// Package command is the command line: one file for each command, its output, and the mapping of errors to exit statuses.
 //
-// The voice: results go to stdout, as a table or JSON; logs and errors to stderr. An error is one line that says what,
-// where, and the mend.
+// Results go to stdout, as a table or JSON; logs and errors go to stderr. An error is one line that says what failed,
+// where, and how to fix it.
 package command
 
 import (
@@ -13,23 +12,26 @@ import (
 	"github.com/urfave/cli/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/snapshot"
 )
+
+const program = "etcd-rolling-backup"
 
 // Main runs one command and returns the process's exit status. args begins with the program's name.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
 	app := newApp(version, stdout, stderr)
-	defer func() {
-		if log, ok := app.ErrWriter.(*logWriter); ok {
-			log.Close()
-		}
-	}()
-	err := app.RunContext(ctx, flagsFirst(app, args))
-	// gRPC has an error of its own for it. Both also come from deeper down, where no signal is the reason.
+	err := app.RunContext(ctx, config.FlagsFirst(app, args))
+	// gRPC has its own error for this. Both also come from deeper down, without a signal.
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		err = errStopped
 	}
 	if err != nil {
-		report(app.ErrWriter, err) // the daemon's own where its log may be stuck
+		w := service.NewLogWriter(stderr, nil) // nobody may be reading
+		report(w, err)
+		w.Close()
 	}
 	return exitStatus(err)
 }
@@ -37,26 +39,21 @@ func Main(ctx context.Context, version string, args []string, stdout, stderr io.
 func newApp(version string, stdout, stderr io.Writer) *cli.App {
 	e := env{version: version, stdout: stdout, stderr: stderr}
 	app := &cli.App{
-		Name:            "etcd-rolling-backup",
-		Usage:           "takes, proves and keeps snapshots of etcd",
+		Name:            program,
+		Usage:           "takes, verifies and keeps snapshots of etcd",
 		Version:         version,
 		HideHelpCommand: true,
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main does it
-		OnUsageError:    onUsageError,
+		OnUsageError:    config.OnUsageError,
 		Action:          noCommand,
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), drillChildCommand(e),
 		},
 	}
-	known := knownKeys(app.Commands)
-	for _, c := range app.Commands {
-		c.OnUsageError = onUsageError
-		c.Flags = append(c.Flags, configFlag())
-		c.Before = func(ctx *cli.Context) error { return applyFile(ctx, known) }
-	}
+	config.Attach(app.Commands)
 	return app
 }
 
@@ -66,7 +63,7 @@ type env struct {
 	stdout, stderr io.Writer
 }
 
-// noCommand shows the help, of one command where it is asked for so.
+// noCommand shows the help, or that of the command that follows the word help.
 func noCommand(c *cli.Context) error {
 	word := c.Args().First()
 	if word == "help" {
@@ -78,13 +75,34 @@ func noCommand(c *cli.Context) error {
 	case c.App.Command(word) != nil:
 		return cli.ShowCommandHelp(c, word)
 	default:
-		return usagef("unknown command %q: etcd-rolling-backup --help lists them", word)
+		return config.Usagef("unknown command %q: etcd-rolling-backup --help lists them", word)
 	}
 }
 
-func noArgs(c *cli.Context) error {
+// settings are those of a command without arguments whose results may be JSON.
+func settings(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
 	if c.Args().Present() {
-		return usagef("%s takes no argument, and %q was given", c.Command.Name, c.Args().First())
+		return cfg, false, config.Usagef("%s takes no argument, and %q was given", c.Command.Name, c.Args().First())
 	}
-	return nil
+	return settingsWithArgs(c)
+}
+
+// settingsFor are those of a command for one snapshot, and which one that is.
+func settingsFor(c *cli.Context) (cfg config.Config, ref string, asJSON bool, err error) {
+	if c.NArg() > 1 {
+		return cfg, "", false, config.Usagef("%s takes one snapshot, and %d were given", c.Command.Name, c.NArg())
+	}
+	if ref = c.Args().First(); ref == "" {
+		ref = snapshot.Latest
+	}
+	cfg, asJSON, err = settingsWithArgs(c)
+	return cfg, ref, asJSON, err
+}
+
+func settingsWithArgs(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
+	if asJSON, err = config.ReadOutput(c); err != nil {
+		return cfg, false, err
+	}
+	cfg, err = config.Read(c)
+	return cfg, asJSON, err
 }

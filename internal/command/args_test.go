@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"etcd-rolling-backup/internal/config"
 )
 
 func TestFlagsFirst(t *testing.T) {
@@ -43,7 +45,7 @@ func TestFlagsFirst(t *testing.T) {
 		args := append([]string{program}, strings.Fields(test.words)...)
 		want := append([]string{program}, strings.Fields(test.want)...)
 		given := slices.Clone(args)
-		if got := flagsFirst(app, args); !slices.Equal(got, want) {
+		if got := config.FlagsFirst(app, args); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", test.words, got[1:], test.want)
 		}
 		if !slices.Equal(args, given) {
@@ -58,11 +60,11 @@ func TestFlagsFirstOnlyMoves(t *testing.T) {
 	words := rapid.SampledFrom([]string{"--dir", "--dir=d", "--all", "--output", "json", "a", "b", "-", "--", "--bogus", "-x", ""})
 	rapid.Check(t, func(t *rapid.T) {
 		args := append([]string{program, "list"}, rapid.SliceOfN(words, 0, 12).Draw(t, "words")...)
-		got := flagsFirst(app, args)
+		got := config.FlagsFirst(app, args)
 		if a, b := slices.Sorted(slices.Values(args)), slices.Sorted(slices.Values(got)); !slices.Equal(a, b) {
 			t.Fatalf("%q became %q", args, got)
 		}
-		if again := flagsFirst(app, got); !slices.Equal(again, got) {
+		if again := config.FlagsFirst(app, got); !slices.Equal(again, got) {
 			t.Fatalf("%q became %q, and that %q", args, got, again)
 		}
 	})

@@ -11,14 +11,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
 
 func checkCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "check", Usage: "try everything the daemon needs and show a line for each; give it the daemon's flags",
-		Flags:  group(scheduleFlags(), policyFlags(), etcdFlags(), storeFlags(), s3Flags(), s3PolicyFlags(), drillFlags(), monitorFlags(), []cli.Flag{outputFlag()}),
+		Name: "check", Usage: "test everything the daemon needs and print a line for each; takes the daemon's flags",
+		Flags:  append(daemonFlags(), config.OutputFlag()),
 		Action: func(c *cli.Context) error { return check(c, e) },
 	}
 }
@@ -50,38 +53,27 @@ func fail(what string, err error) finding {
 }
 
 func check(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, asJSON, err := settings(c)
 	if err != nil {
 		return err
 	}
-	t, o, err := daemonOptions(c, e)
+	m, err := cfg.Etcd.Member()
 	if err != nil {
 		return err
 	}
-	w, err := monitorOptions(c)
-	if err != nil {
-		return err
-	}
-	cfg, err := t.connect()
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	findings := []finding{checkSchedule(o, now), okay("retention", "%s", o.Policy)}
-	store := checkDirectory(t.dir, t.options.MinFree)
+	now, dir := time.Now(), snapshot.NewDir(cfg.Store.Dir)
+	findings := []finding{checkSchedule(cfg.Schedule, now), okay("retention", "%s", cfg.Policy)}
+	store := checkDirectory(dir, cfg.Store.MinFree)
 	findings = append(findings, store...)
 	if store[0].err == nil {
-		findings = append(findings, checkNewest(t.dir, o, now))
+		findings = append(findings, checkNewest(dir, cfg, now))
 	}
-	findings = append(findings, checkCertificates(cfg, now)...)
-	findings = append(findings, checkEtcd(c, cfg)...)
-	if hasBucket(c) {
-		findings = append(findings, checkBucket(c)...)
+	findings = append(findings, checkCertificates(m, now)...)
+	findings = append(findings, checkEtcd(c.Context, m)...)
+	if cfg.S3 != nil {
+		findings = append(findings, checkBucket(c.Context, cfg.S3)...)
 	}
-	findings = append(findings, checkMonitor(c.Context, w)...)
+	findings = append(findings, checkMonitor(c.Context, cfg.Monitor)...)
 	if asJSON {
 		err = printJSON(e.stdout, findings)
 	} else {
@@ -106,7 +98,7 @@ func failures(findings []finding) error {
 	return &checkError{names: names, errs: all}
 }
 
-// checkError says which checks failed; the table has told why.
+// checkError says which checks failed; the table says why.
 type checkError struct {
 	names []string
 	errs  []error
@@ -123,16 +115,16 @@ func printFindings(e env, findings []finding) error {
 	return printTable(e.stdout, []string{"STATUS", "CHECK", "DETAIL"}, lines)
 }
 
-func checkSchedule(o daemon.Options, now time.Time) finding {
-	first := o.Schedule.Next(now)
-	return okay("schedule", "%s: next runs %s and %s", o.Schedule, first.Format(time.RFC3339), o.Schedule.Next(first).Format(time.RFC3339))
+func checkSchedule(s daemon.Schedule, now time.Time) finding {
+	first := s.Next(now)
+	return okay("schedule", "%s: next runs %s and %s", s, first.Format(time.RFC3339), s.Next(first).Format(time.RFC3339))
 }
 
 func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	if err := dir.Prepare(); err != nil {
 		return []finding{fail("directory", err)}
 	}
-	found := okay("directory", "%s can be written", dir.Path())
+	found := okay("directory", "%s is writable", dir.Path())
 	if info, err := os.Stat(dir.Path()); err != nil {
 		found = fail("directory", err)
 	} else if info.Mode().Perm()&0o077 != 0 {
@@ -143,22 +135,22 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	case err != nil:
 		return []finding{found, fail("free space", err)}
 	case free < minFree:
-		return []finding{found, fail("free space", fmt.Errorf("%s, and --min-free keeps %s: make room, or lower it", size(free), size(minFree)))}
+		return []finding{found, fail("free space", fmt.Errorf("%s, but --min-free is %s: free some space, or lower it", size(free), size(minFree)))}
 	}
 	return []finding{found, okay("free space", "%s, of which snapshots leave %s", size(free), size(minFree))}
 }
 
-func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
+func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {
 	const what = "newest snapshot"
 	l, err := dir.List()
 	if err != nil {
 		return fail(what, err)
 	}
-	e, ok := daemon.Newest(l, o.Node, now)
+	e, ok := daemon.Newest(l, cfg.Store.Node, now)
 	age := func() string { return age(now, e.Name.Time) }
 	for _, first := range l.Snapshots {
 		switch {
-		case !first.Name.Rolling(o.Node):
+		case !first.Name.Rolling(cfg.Store.Node):
 			continue
 		case first.Name.Time.After(now) && ok:
 			return warn(what, "%s is dated in the future: a clock was or is wrong; the newest before it is %s, %s old", first.Name, e.Name, age())
@@ -171,12 +163,12 @@ func checkNewest(dir *snapshot.Dir, o daemon.Options, now time.Time) finding {
 		if _, err := dir.Manifest(e.Name); err != nil {
 			return fail(what, err)
 		}
-		if o.Schedule.Next(e.Name.Time).Before(now) {
+		if cfg.Schedule.Next(e.Name.Time).Before(now) {
 			return warn(what, "%s is %s old: a run was missed", e.Name, age())
 		}
 		return okay(what, "%s, %s old", e.Name, age())
 	}
-	return warn(what, "node %s has no rolling snapshot yet", o.Node)
+	return warn(what, "node %s has no rolling snapshot yet", cfg.Store.Node)
 }
 
 func checkCertificates(cfg member.Config, now time.Time) []finding {
@@ -187,7 +179,7 @@ func checkCertificates(cfg member.Config, now time.Time) []finding {
 	var out []finding
 	for _, cert := range certs {
 		left := cert.NotAfter.Sub(now)
-		detail := fmt.Sprintf("%s ends %s", cert.File, cert.NotAfter.Format(time.RFC3339))
+		detail := fmt.Sprintf("%s expires %s", cert.File, cert.NotAfter.Format(time.RFC3339))
 		switch {
 		case left <= 0:
 			out = append(out, fail(cert.Flag, fmt.Errorf("%s: it has expired: renew it", detail)))
@@ -200,8 +192,8 @@ func checkCertificates(cfg member.Config, now time.Time) []finding {
 	return out
 }
 
-func checkEtcd(c *cli.Context, cfg member.Config) []finding {
-	m, err := member.Connect(c.Context, cfg)
+func checkEtcd(ctx context.Context, cfg member.Config) []finding {
+	m, err := member.Connect(ctx, cfg)
 	if err != nil {
 		return []finding{fail("etcd", err)}
 	}
@@ -215,16 +207,16 @@ func checkEtcd(c *cli.Context, cfg member.Config) []finding {
 	if err := m.Silent(); err != nil {
 		out = append(out, warn("endpoints", "%s; the daemon would take the snapshot from %s", line(err), m.Endpoint()))
 	}
-	if err := tryStream(c.Context, m); err != nil {
+	if err := tryStream(ctx, m); err != nil {
 		out = append(out, fail("stream", err))
 	} else {
-		out = append(out, okay("stream", "the snapshot's first bytes came"))
+		out = append(out, okay("stream", "snapshot stream opened"))
 	}
 	if !s.Healthy {
-		out = append(out, warn("leader", "the member knows no leader: snapshots work, the cluster does not"))
+		out = append(out, warn("leader", "the member knows no leader: snapshots work, but the cluster does not"))
 	}
 	for _, a := range s.Alarms {
-		out = append(out, warn("alarm", "etcd raises %s", a))
+		out = append(out, warn("alarm", "etcd has raised %s", a))
 	}
 	if err := m.Close(); err != nil {
 		out = append(out, fail("etcd", err))
@@ -232,21 +224,44 @@ func checkEtcd(c *cli.Context, cfg member.Config) []finding {
 	return out
 }
 
-// errEnough ends a stream whose first bytes have come.
+// errEnough stops a stream once its first bytes have arrived.
 var errEnough = errors.New("enough")
 
 type firstBytes struct{}
 
 func (firstBytes) Write([]byte) (int, error) { return 0, errEnough }
 
-// tryStream opens a snapshot's stream and ends it at once: the only way to know whether a user may.
+// tryStream opens a snapshot stream and stops it again: there is no other way to know whether a user may.
 func tryStream(ctx context.Context, m *member.Member) error {
 	ctx, cancel := context.WithTimeout(ctx, streamTry)
 	defer cancel()
 	if err := m.Stream(ctx, firstBytes{}, func(int64) {}); !errors.Is(err, errEnough) {
-		return fmt.Errorf("open the snapshot's stream: %w", err)
+		return fmt.Errorf("open the snapshot stream: %w", err)
 	}
 	return nil
 }
 
 const streamTry = 30 * time.Second
+
+// checkBucket tries every permission with a tiny object.
+func checkBucket(ctx context.Context, cfg *s3.Config) []finding {
+	b, err := source.OpenBucket(cfg)
+	if err != nil {
+		return []finding{fail("bucket", err)}
+	}
+	defer b.Close()
+	var out []finding
+	for _, p := range b.Probe(ctx) {
+		switch {
+		case p.Err == nil && p.Detail != "":
+			out = append(out, okay(p.Action, "%s: %s", p.Purpose, p.Detail))
+		case p.Err == nil:
+			out = append(out, okay(p.Action, "%s, in %s", p.Purpose, b))
+		case p.Optional:
+			out = append(out, warn(p.Action, "%s: %s", p.Purpose, line(p.Err)))
+		default:
+			out = append(out, fail(p.Action, fmt.Errorf("%s: %w", p.Purpose, p.Err)))
+		}
+	}
+	return out
+}

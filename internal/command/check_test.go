@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
@@ -32,8 +33,8 @@ func TestCheckCertificates(t *testing.T) {
 		status string
 		detail string
 	}{
-		{15 * 24 * time.Hour, statusOK, "client.crt ends "},
-		{14 * 24 * time.Hour, statusOK, "client.crt ends "},
+		{15 * 24 * time.Hour, statusOK, "client.crt expires "},
+		{14 * 24 * time.Hour, statusOK, "client.crt expires "},
 		{14*24*time.Hour - time.Second, statusWarn, ", in 13d23h"},
 		{time.Second, statusWarn, ", in 1s"},
 		{0, statusFail, "it has expired: renew it"},
@@ -74,7 +75,7 @@ func TestCheckNewest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f := checkNewest(snapshot.NewDir(path), daemon.Options{Node: "n1", Schedule: schedule}, now)
+		f := checkNewest(snapshot.NewDir(path), config.Config{Store: config.Store{Node: "n1"}, Schedule: schedule}, now)
 		if !strings.Contains(f.Detail, want) {
 			t.Errorf("%q: %+v", name, f)
 		}

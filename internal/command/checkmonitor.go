@@ -14,60 +14,62 @@ import (
 	"syscall"
 	"time"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/metrics"
 )
 
 // checkWait bounds each try of a connection.
 const checkWait = 10 * time.Second
 
-// checkMonitor tries the address and the file as the daemon would, and gives the address back.
-func checkMonitor(ctx context.Context, w monitor) []finding {
+// checkMonitor tries the address and the file as the daemon would, and releases the address again.
+func checkMonitor(ctx context.Context, w config.Monitor) []finding {
 	var out []finding
-	const off = "it is off: nobody can ask the daemon how it is"
+	const off = "off: there are no metrics and no status page"
 	switch {
-	case w.listen != "":
+	case w.Listen != "":
 		out = checkListen(ctx, w)
-	case w.heartbeat != nil:
+	case w.Heartbeat != nil:
 		out = append(out, okay("listen", off))
-	default: // one that fails for months would look like one that works
-		out = append(out, warn("listen", "%s, and without --heartbeat-url its log alone tells of a failure", off))
+	default: // a daemon that fails for months would look like one that works
+		out = append(out, warn("listen", "%s, and without --heartbeat-url only the log reports failures", off))
 	}
-	if w.heartbeat != nil {
-		out = append(out, checkHeartbeat(ctx, w.heartbeat.Host(), w.heartbeat.Address()))
+	if w.Heartbeat != nil {
+		out = append(out, checkHeartbeat(ctx, w.Heartbeat.Host(), w.Heartbeat.Address()))
 	}
 	return out
 }
 
-func checkListen(ctx context.Context, w monitor) []finding {
+func checkListen(ctx context.Context, w config.Monitor) []finding {
 	const what, file = "listen", "web-config"
-	server, err := metrics.Open(ctx, metrics.ServerOptions{Addr: w.listen, WebConfig: w.webConfig, Handler: http.NotFoundHandler()})
+	server, err := service.OpenServer(ctx, w, http.NotFoundHandler(), nil)
 	if errors.Is(err, metrics.ErrWebConfig) {
-		return []finding{fail(file, webConfigMend(err))}
+		return []finding{fail(file, err)}
 	}
 	var out []finding
-	if w.webConfig != "" {
-		out = append(out, okay(file, "%s can be used", w.webConfig))
+	if w.WebConfig != "" {
+		out = append(out, okay(file, "%s is valid", w.WebConfig))
 	}
 	switch {
 	case err == nil && server.Close() == nil:
-		return append(out, okay(what, "%s is free", w.listen))
+		return append(out, okay(what, "%s is free", w.Listen))
 	case !errors.Is(err, syscall.EADDRINUSE):
 		return append(out, fail(what, err))
-	case ours(ctx, w.listen):
-		return append(out, okay(what, "%s is in use, by a daemon of this program", w.listen))
-	case w.webConfig != "": // who listens there can't be asked without the password
-		return append(out, warn(what, "%s is in use: if not by this daemon, it will not start", w.listen))
+	case ours(ctx, w.Listen):
+		return append(out, okay(what, "%s is in use by a daemon of this program", w.Listen))
+	case w.WebConfig != "": // without the password nobody can tell who listens there
+		return append(out, warn(what, "%s is in use: if another program uses it, the daemon will not start", w.Listen))
 	}
 	return append(out, fail(what, err))
 }
 
-// ours tells whether a daemon of this program answers there.
+// ours is true if a daemon of this program answers there.
 func ours(ctx context.Context, listen string) bool {
 	host, service, err := net.SplitHostPort(listen)
 	if err != nil {
 		return false
 	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service) // a URL takes no name of a service
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service) // a URL has no name of a service
 	if err != nil {
 		return false
 	}
@@ -90,7 +92,7 @@ func ours(ctx context.Context, listen string) bool {
 	return err == nil && strings.Contains(string(body), "etcd_rolling_backup_build_info")
 }
 
-// checkHeartbeat connects and asks nothing: a call would count as word of a good backup.
+// checkHeartbeat connects and calls nothing: a call would count as a report of a good backup.
 func checkHeartbeat(ctx context.Context, host string, u *url.URL) finding {
 	const what = "heartbeat"
 	ctx, cancel := context.WithTimeout(ctx, checkWait)
@@ -109,14 +111,14 @@ func checkHeartbeat(ctx context.Context, host string, u *url.URL) finding {
 	}
 	defer conn.Close()
 	if proxy != nil {
-		return okay(what, "the proxy %s takes connections; %s was not called", proxy.Host, host)
+		return okay(what, "the proxy %s accepts connections; %s was not called", proxy.Host, host)
 	}
 	if u.Scheme == "https" {
 		if err := tls.Client(conn, &tls.Config{ServerName: u.Hostname()}).HandshakeContext(ctx); err != nil {
 			return fail(what, fmt.Errorf("connect to %s: %w", host, err))
 		}
 	}
-	return okay(what, "%s takes connections; it was not called", host)
+	return okay(what, "%s accepts connections; it was not called", host)
 }
 
 // address completes the port.

@@ -15,8 +15,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-const program = "etcd-rolling-backup"
-
 // refused PATTERN ARGS... wants wrong usage: status 2, one line that fits the pattern, no result, and no directory made.
 func refused(ts *testscript.TestScript, neg bool, args []string) {
 	unnegated(ts, neg)

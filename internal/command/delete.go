@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,24 +9,28 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
 
 func deleteCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "remove snapshots by their full names, whatever the policy says",
+		Name: "delete", Usage: "delete snapshots by their full names, regardless of the policy",
 		ArgsUsage: "SNAPSHOT...   full names, as list shows them",
-		Flags:     group([]cli.Flag{fromFlag(fromLocal, "`PLACE`: local, s3 or all; what stays here is mirrored again"), outputFlag()}, dirFlags(), s3Flags()),
-		Action:    func(c *cli.Context) error { return remove(c, e) },
+		Flags: config.Flags([]cli.Flag{
+			config.FromFlag("store", config.Local, "`PLACE`: local, s3 or all; what stays in --dir is mirrored again"), config.OutputFlag(),
+		}, config.DirFlags(), config.S3Flags()),
+		Action: func(c *cli.Context) error { return remove(c, e) },
 	}
 }
 
-// remove checks all names first, so that a slip of the pen in one leaves all of them.
+// remove checks all names first, so that a typo in one of them deletes nothing.
 func remove(c *cli.Context, e env) error {
 	if !c.Args().Present() {
-		return usagef("delete needs the full names of snapshots: list shows them")
+		return config.Usagef("delete needs the full names of snapshots: list shows them")
 	}
-	asJSON, err := jsonOutput(c)
+	cfg, asJSON, err := settingsWithArgs(c)
 	if err != nil {
 		return err
 	}
@@ -33,14 +38,14 @@ func remove(c *cli.Context, e env) error {
 	if err != nil {
 		return fmt.Errorf("nothing deleted: %w", err)
 	}
-	from, err := listPlaces(c)
+	from, err := listPlaces(c, cfg)
 	if err != nil {
 		return err
 	}
 	for _, p := range from {
-		defer p.close()
+		defer p.Close()
 	}
-	gone, failed := removeAll(c, names, from)
+	gone, failed := removeAll(c.Context, names, from)
 	if gone == nil {
 		return failed
 	}
@@ -60,38 +65,38 @@ func fullNames(args []string) ([]snapshot.Name, error) {
 	return names, wrong
 }
 
-// deleted is what --output json shows of one that is gone.
+// deleted is what --output json shows of a deleted snapshot.
 type deleted struct {
-	Name  string `json:"name"`
-	Place string `json:"place"`
+	Name  string       `json:"name"`
+	Place config.Place `json:"place"`
 }
 
-// removeAll wants each name in one of the places at least. What is gone before something fails is returned beside
+// removeAll needs each name in at least one of the places. What was deleted before something failed is returned with
 // the error.
-func removeAll(c *cli.Context, names []snapshot.Name, from []place) ([]deleted, error) {
+func removeAll(ctx context.Context, names []snapshot.Name, from []source.Listing) ([]deleted, error) {
 	gone := []deleted{}
 	var wrong error
 	for _, n := range names {
-		if !slices.ContainsFunc(from, func(p place) bool { return p.has(n) }) {
+		if !slices.ContainsFunc(from, func(l source.Listing) bool { return l.Has(n) }) {
 			wrong = errors.Join(wrong, fmt.Errorf("%w: %s: list shows what there is", snapshot.ErrNotFound, n))
 		}
 	}
 	if wrong != nil {
 		var where []string
 		for _, p := range from {
-			where = append(where, p.where)
+			where = append(where, p.Where)
 		}
 		return nil, fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), wrong)
 	}
 	for _, n := range names {
 		for _, p := range from {
-			if !p.has(n) {
+			if !p.Has(n) {
 				continue
 			}
-			if err := p.store.Remove(c.Context, n); err != nil {
+			if err := p.Remove(ctx, n); err != nil {
 				return gone, err
 			}
-			gone = append(gone, deleted{Name: n.String(), Place: p.name})
+			gone = append(gone, deleted{Name: n.String(), Place: p.Place})
 		}
 	}
 	return gone, nil
@@ -103,7 +108,7 @@ func printDeleted(e env, gone []deleted, asJSON bool) error {
 	}
 	for _, d := range gone {
 		from := ""
-		if d.Place == fromS3 {
+		if d.Place == config.S3 {
 			from = " from the bucket"
 		}
 		if _, err := fmt.Fprintf(e.stdout, "deleted %s%s\n", d.Name, from); err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/internal/config"
 )
 
 // docs/CLI.md is held to the program: its tables of commands and flags are made from the program's own definitions,
@@ -147,12 +149,12 @@ func TestDocsConfigFile(t *testing.T) {
 	for _, c := range visible() {
 		parse(t, c.Name, "--config", file)
 	}
-	taker, options, err := daemonOptions(parse(t, "daemon", "--config", file), env{})
+	cfg, err := config.Read(parse(t, "daemon", "--config", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if taker.dir.Path() != "/var/lib/etcd-rolling-backup" || options.Policy.Daily == 0 || options.Schedule.String() == "0 * * * *" {
-		t.Errorf("the example sets %+v, the policy %s and the schedule %s", taker, options.Policy, options.Schedule)
+	if cfg.Store.Dir != "/var/lib/etcd-rolling-backup" || cfg.Policy.Daily == 0 || cfg.Schedule.String() == "0 * * * *" {
+		t.Errorf("the example sets %+v", cfg)
 	}
 }
 

@@ -9,20 +9,22 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
 
 func downloadCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "download", Usage: "bring a snapshot from the bucket or a peer, proven; nothing is ever replaced by it",
+		Name: "download", Usage: "fetch a snapshot from the bucket or a peer and verify it; existing files are never replaced",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name or a label",
-		Flags: group(
+		Flags: config.Flags(
 			[]cli.Flag{
-				text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
-				text("store", "min-free", "1GiB", "`SIZE` that the download leaves free on the disk"),
-				peerFlag(),
+				config.Text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
+				config.MinFreeFlag("the download"),
+				config.PeerFlag(),
 			},
-			[]cli.Flag{outputFlag()}, s3Flags(), dirFlags(), certificateFlags()),
+			[]cli.Flag{config.OutputFlag()}, config.S3Flags(), config.DirFlags(), config.CertificateFlags()),
 		Action: func(c *cli.Context) error { return download(c, e) },
 	}
 }
@@ -35,71 +37,45 @@ type downloaded struct {
 }
 
 func download(c *cli.Context, e env) error {
-	if err := oneSnapshot(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, ref, asJSON, err := settingsFor(c)
 	if err != nil {
 		return err
 	}
-	free, err := minFree(c)
+	from, err := source.Find(c.Context, source.Request{Reference: ref, Bucket: cfg.S3, Peer: c.String("peer"), Identity: cfg.Etcd.Identity})
 	if err != nil {
 		return err
 	}
-	from, entry, done, err := downloadSource(c)
-	if err != nil {
-		return err
-	}
-	defer done()
-	dir, base, err := target(c, entry.Name)
-	if err != nil {
-		return err
-	}
+	defer from.Close()
+	dir, base := target(c.String("to"), cfg.Store.Dir, from.Entry.Name)
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
 	out := downloaded{File: filepath.Join(dir.Path(), base)}
-	err = from.read(c, e, func(body io.Reader, bytes int64, progress func(done, total int64)) (err error) {
+	bar := newProgress(e.stderr, "downloading")
+	err = from.Read(c.Context, func(body io.Reader, bytes int64) (err error) {
 		out.Size = bytes
-		out.Manifest, err = dir.Receive(c.Context, base, body, bytes, free, progress)
+		out.Manifest, err = dir.Receive(c.Context, base, body, bytes, cfg.Store.MinFree, bar.update)
 		return err
 	})
+	bar.done()
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		return printJSON(e.stdout, out)
 	}
-	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, proven\n", out.File, out.Manifest.Revision, size(out.Size))
+	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, verified\n", out.File, out.Manifest.Revision, size(out.Size))
 	return err
 }
 
-// downloadSource is the peer where one is given, else the bucket. done lets go of it.
-func downloadSource(c *cli.Context) (from reader, entry snapshot.Entry, done func(), err error) {
-	if c.String("peer") != "" {
-		o, err := findPeer(c)
-		if err != nil {
-			return nil, snapshot.Entry{}, nil, err
-		}
-		return o, o.entry, func() {}, nil
-	}
-	r, err := findRemote(c)
-	if err != nil {
-		return nil, snapshot.Entry{}, nil, err
-	}
-	return r, r.entry, r.bucket.Close, nil
-}
-
-// target is where --to puts the file. What lies there is somebody else's, unlike --dir.
-func target(c *cli.Context, n snapshot.Name) (*snapshot.Dir, string, error) {
-	to := c.String("to")
+// target is where --to puts the file. A directory other than --dir belongs to somebody else.
+func target(to, dir string, n snapshot.Name) (*snapshot.Dir, string) {
 	if to == "" {
-		dir, err := directory(c)
-		return dir, n.String(), err
+		return snapshot.NewDir(dir), n.String()
 	}
 	info, err := os.Stat(to)
 	if err == nil && info.IsDir() || strings.HasSuffix(to, "/") {
-		return snapshot.Foreign(to), n.String(), nil
+		return snapshot.Foreign(to), n.String()
 	}
-	return snapshot.Foreign(filepath.Dir(to)), filepath.Base(to), nil
+	return snapshot.Foreign(filepath.Dir(to)), filepath.Base(to)
 }

@@ -16,7 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -38,14 +40,22 @@ func TestExitStatus(t *testing.T) {
 		{snapshot.ErrFormat, 1},
 		{member.ErrLearner, 1},
 		{daemon.ErrSkipped, 1},
-		{usagef("wrong"), 2},
-		{usageError{fs.ErrNotExist}, 2},
+		{config.Usagef("wrong"), 2},
+		{config.Usagef("%w", fs.ErrNotExist), 2},
 		{snapshot.ErrName, 2},
 		{snapshot.ErrUnusableDir, 2},
 		{daemon.ErrSchedule, 2},
 		{member.ErrConfig, 2},
 		{member.ErrDifferentClusters, 2},
 		{snapshot.ErrDamaged, 3},
+		{drill.ErrSkipped, 1}, // as of verify --restore
+		{drill.ErrMemory, 1},
+		{fmt.Errorf("drill: unpack: %w", snapshot.ErrLowSpace), 1},
+		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.EIO}, 1},
+		{fmt.Errorf("drill: compare: %w", drill.ErrContents), 3},
+		{fmt.Errorf("drill: boot: %w", drill.ErrStart), 3},
+		// The finding stands, whatever came of cleaning up after it.
+		{errors.Join(snapshot.ErrDamaged, &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}), 3},
 		{errors.Join(snapshot.ErrUnusableDir, snapshot.ErrDamaged), 3},
 		{&checkError{names: []string{"etcd", "newest"}, errs: []error{fs.ErrNotExist, snapshot.ErrDamaged}}, 3},
 		{&checkError{names: []string{"etcd"}, errs: []error{fs.ErrNotExist}}, 1},
@@ -73,9 +83,9 @@ func TestReportIsOneLine(t *testing.T) {
 		{errors.Join(errors.New("one"), errors.New("two")), "one; two"},
 		{errors.New("errors:\n  line 1: no\n\n  line 2: no"), "errors: line 1: no; line 2: no"},
 		{errors.New("a\n\n\nb\n"), "a; b"},
-		{fmt.Errorf("%w: mkdir x", snapshot.ErrUnusableDir), "unusable directory: mkdir x (--dir: give one that is there and that this user may write to)"},
-		{fmt.Errorf("open /x: %w", syscall.EIO), "open /x: input/output error (the disk fails: `dmesg` says why)"},
-		{fmt.Errorf("open /x: %w", syscall.ESTALE), "open /x: stale file handle (the NFS server has lost it: mount it anew)"},
+		{fmt.Errorf("%w: mkdir x", snapshot.ErrUnusableDir), "unusable directory: mkdir x (--dir: use one that exists and that this user may write to)"},
+		{fmt.Errorf("open /x: %w", syscall.EIO), "open /x: input/output error (the disk is failing: `dmesg` says why)"},
+		{fmt.Errorf("open /x: %w", syscall.ESTALE), "open /x: stale file handle (the NFS server no longer has it: mount it again)"},
 		{&checkError{names: []string{"a", "b"}, errs: []error{snapshot.ErrUnusableDir, context.Canceled}}, "check failed: a, b"},
 	} {
 		var b bytes.Buffer
@@ -100,13 +110,13 @@ func TestReadOnlyDirectory(t *testing.T) {
 	for _, command := range []string{"daemon", "save"} {
 		for _, dir := range []string{disk, used, filepath.Join(disk, "missing")} {
 			status, _, stderr := run(t.Context(), command, "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1")
-			if status != exitFailed || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "remount it writable") || strings.Contains(stderr, "--dir: give") {
+			if status != exitFailed || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "remount it writable") || strings.Contains(stderr, "--dir: use") {
 				t.Errorf("%s --dir %s: status %d, stderr %q", command, dir, status, stderr)
 			}
 		}
 	}
 	status, _, stderr := run(t.Context(), "daemon", "--dir", filepath.Join(used, ".lock"), "--node", "n1")
-	if status != exitUsage || !strings.Contains(stderr, "--dir: give one that is there") {
+	if status != exitUsage || !strings.Contains(stderr, "--dir: use one that exists") {
 		t.Errorf("a file: status %d, stderr %q", status, stderr)
 	}
 }
@@ -171,5 +181,12 @@ func TestPruneTellsWhatItDidBeforeItFailed(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, stdout)
 		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,17 +2,19 @@ package command
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot"
 )
 
 func mirrorCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "mirror", Usage: "bring the bucket in line once: upload what it misses, remove what its policy does not keep",
-		Flags:  group(s3Flags(), s3PolicyFlags(), policyFlags(), dirFlags(), nodeFlags(), []cli.Flag{outputFlag()}),
+		Name: "mirror", Usage: "bring the bucket in sync once: upload what is missing, remove what its policy does not keep",
+		Flags: config.Flags(config.S3Flags(), config.S3PolicyFlags(), config.PolicyFlags(), config.DirFlags(), config.NodeFlags(),
+			[]cli.Flag{config.OutputFlag()}),
 		Action: func(c *cli.Context) error { return mirror(c, e) },
 	}
 }
@@ -27,29 +29,11 @@ type mirrored struct {
 }
 
 func mirror(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, asJSON, err := settings(c)
 	if err != nil {
 		return err
 	}
-	local, err := policy(c)
-	if err != nil {
-		return err
-	}
-	name, err := node(c)
-	if err != nil {
-		return err
-	}
-	o, err := mirrorOptions(c, name, local)
-	if err != nil {
-		return err
-	}
-	dir, err := directory(c)
-	if err != nil {
-		return err
-	}
+	o := service.MirrorOptions(cfg)
 	var bar *progress
 	var shown snapshot.Name
 	o.Progress = func(n snapshot.Name, done, total int64) {
@@ -59,13 +43,13 @@ func mirror(c *cli.Context, e env) error {
 		}
 		bar.update(done, total)
 	}
-	done, failed := mirrorPass(c.Context, c, dir, o)
+	done, failed := service.MirrorOnce(c.Context, cfg.S3, snapshot.NewDir(cfg.Store.Dir), o)
 	bar.done()
 	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Waiting+done.Locked+done.Swept == 0 {
 		return failed
 	}
 	out := mirrored{Uploaded: texts(done.Uploaded), Removed: texts(done.Removed), Waiting: done.Waiting, Locked: done.Locked, Swept: done.Swept}
-	// What was done before something failed is told all the same.
+	// What was done before something failed is shown all the same.
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, out), failed)
 	}
@@ -73,19 +57,15 @@ func mirror(c *cli.Context, e env) error {
 }
 
 func (m mirrored) print(e env) error {
+	out := &printer{w: e.stdout}
 	for _, n := range m.Uploaded {
-		if _, err := fmt.Fprintln(e.stdout, "uploaded", n); err != nil {
-			return err
-		}
+		out.line("uploaded %s", n)
 	}
 	for _, n := range m.Removed {
-		if _, err := fmt.Fprintln(e.stdout, "removed", n); err != nil {
-			return err
-		}
+		out.line("removed %s", n)
 	}
-	_, err := fmt.Fprintf(e.stdout, "%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept\n",
-		len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
-	return err
+	out.line("%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept", len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
+	return out.err
 }
 
 func texts(names []snapshot.Name) []string {

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -20,7 +22,7 @@ type row struct {
 	Node     string             `json:"node"`
 	Time     time.Time          `json:"time"`
 	Size     int64              `json:"size"`
-	Places   []string           `json:"places,omitempty"` // local, s3
+	Places   []config.Place     `json:"places,omitempty"` // Local, S3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
 
@@ -41,7 +43,7 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// printTable aligns columns; cells of a line are separated by the caller's slices.
+// printTable aligns the columns; each line is a slice of cells.
 func printTable(w io.Writer, head []string, lines [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, l := range append([][]string{head}, lines...) {
@@ -68,4 +70,22 @@ func age(now, t time.Time) string {
 		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
 	}
 	return d.String()
+}
+
+// printer writes lines and keeps the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// onSELinux is true if files have labels that matter here.
+func onSELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
@@ -17,105 +21,82 @@ import (
 func pruneCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "prune", Usage: "apply the retention policy to this node's rolling snapshots now",
-		Flags: group(
-			[]cli.Flag{&cli.BoolFlag{Name: "dry-run", Category: "retention", EnvVars: envVars("dry-run"), Usage: "only show what would be removed, and why"}, outputFlag()},
-			[]cli.Flag{fromFlag("", "`PLACE`: local, s3 or all (default: all where --s3-bucket is given, else local)")},
-			policyFlags(), s3PolicyFlags(), s3Flags(), dirFlags(), nodeFlags()),
+		Flags: config.Flags([]cli.Flag{
+			config.Bool("retention", "dry-run", "only show what would be removed, and why"), config.OutputFlag(),
+			config.FromFlag("store", config.Anywhere, "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
+		}, config.PolicyFlags(), config.S3PolicyFlags(), config.S3Flags(), config.DirFlags(), config.NodeFlags()),
 		Action: func(c *cli.Context) error { return prune(c, e) },
 	}
 }
 
 // pruned is one decision as --output json shows it.
 type pruned struct {
-	Name    string   `json:"name"`
-	Place   string   `json:"place"`
-	Keep    bool     `json:"keep"`
-	Reasons []string `json:"reasons"`
+	Name    string       `json:"name"`
+	Place   config.Place `json:"place"`
+	Keep    bool         `json:"keep"`
+	Reasons []string     `json:"reasons"`
 }
 
 func prune(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, asJSON, err := settings(c)
 	if err != nil {
 		return err
 	}
-	p, err := policy(c)
+	local, inBucket, err := config.ReadPlaces(c, cfg.S3 != nil)
 	if err != nil {
 		return err
 	}
-	name, err := node(c)
-	if err != nil {
-		return err
+	dryRun := c.Bool("dry-run")
+	if policy, bucketPolicy := config.PolicyGiven(c); !dryRun && !policy && (local || !bucketPolicy) {
+		return config.Usagef("prune deletes snapshots, and no policy is given: repeat the daemon's --keep-... flags or its --config, or try --dry-run first")
 	}
-	dir, err := directory(c)
-	if err != nil {
-		return err
-	}
-	local, remote, err := places(c)
-	if err != nil {
-		return err
-	}
-	mirror, err := mirrorOptions(c, name, p)
-	if err != nil {
-		return err
-	}
-	if !c.Bool("dry-run") && !hasPolicy(c, "") && (local || !hasPolicy(c, "s3-")) {
-		return usagef("prune removes for good, and no policy is given: repeat the daemon's --keep-... flags or its --config, or look first with --dry-run")
-	}
-	out := []pruned{}
+	dir, out := snapshot.NewDir(cfg.Store.Dir), []pruned{}
 	var failed error
 	if local {
-		decisions, err := decide(c, dir, name, p)
-		out, failed = appendPruned(out, decisions, fromLocal), err
+		decisions, err := pruneLocal(c.Context, dir, cfg, dryRun)
+		out, failed = appendPruned(out, decisions, config.Local), err
 	}
-	if remote && failed == nil {
+	if inBucket && failed == nil {
 		var decisions []retention.Decision
-		decisions, failed = decideRemote(c, dir, mirror, out)
-		out = appendPruned(out, decisions, fromS3)
+		decisions, failed = pruneBucket(c.Context, dir, cfg, out, dryRun)
+		out = appendPruned(out, decisions, config.S3)
 	}
 	if failed != nil && len(out) == 0 {
 		return failed
 	}
-	// What was removed before something failed is told all the same.
+	// What was removed before something failed is shown all the same.
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, out), failed)
 	}
-	return errors.Join(printPruned(e, out, name, policyText(local, remote, p, mirror.Policy), c.Bool("dry-run")), failed)
+	return errors.Join(printPruned(e, out, cfg.Store.Node, policyText(local, inBucket, cfg.Policy, cfg.Mirror.Policy), dryRun), failed)
 }
 
-// hasPolicy tells whether a flag of the policy whose flags begin with prefix is given.
-func hasPolicy(c *cli.Context, prefix string) bool {
-	return slices.ContainsFunc(policyFlags(), func(f cli.Flag) bool { return c.IsSet(prefix + f.Names()[0]) })
-}
-
-func appendPruned(out []pruned, decisions []retention.Decision, place string) []pruned {
+func appendPruned(out []pruned, decisions []retention.Decision, place config.Place) []pruned {
 	for _, d := range decisions {
 		out = append(out, pruned{Name: d.ID, Place: place, Keep: d.Keep, Reasons: d.Reasons})
 	}
 	return out
 }
 
-// decideRemote prunes the bucket, or only says how. What is decided on here already counts: a dry run has removed nothing.
-func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions, here []pruned) ([]retention.Decision, error) {
-	b, err := openBucket(c)
+// pruneBucket prunes the bucket, or only says how. What was decided for the directory already counts: a dry run has removed nothing.
+func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, local []pruned, dryRun bool) ([]retention.Decision, error) {
+	b, err := source.OpenBucket(cfg.S3)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	l, err := dir.List()
-	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) { // on another machine there is none
+	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) { // another machine has none
 		return nil, err
 	}
 	l.Snapshots = slices.DeleteFunc(l.Snapshots, func(e snapshot.Entry) bool {
-		return slices.ContainsFunc(here, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
+		return slices.ContainsFunc(local, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
 	})
-	remote, err := b.List(c.Context)
+	remote, err := b.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	now, o := time.Now(), service.MirrorOptions(cfg)
 	decisions, orphans, arrived := daemon.PlanMirrorPrune(l.Snapshots, remote, o, now)
 	for _, n := range orphans {
 		decisions = append(decisions, retention.Decision{
@@ -123,16 +104,12 @@ func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions, her
 		})
 	}
 	if !arrived {
-		for i := range decisions {
-			if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(orphans, func(n snapshot.Name) bool { return n.String() == d.ID }) {
-				d.Keep, d.Reasons = true, append(d.Reasons, "but the newest is not in the bucket yet: mirror first")
-			}
-		}
+		keepUnless(decisions, orphans, "but the newest is not in the bucket yet: mirror first")
 	}
-	if c.Bool("dry-run") {
+	if dryRun {
 		return decisions, nil
 	}
-	done, err := daemon.MirrorPrune(c.Context, l.Snapshots, b, o, now)
+	done, err := daemon.MirrorPrune(ctx, l.Snapshots, b, o, now)
 	stays := "it could not be removed: held by Object Lock, or see the error"
 	switch {
 	case err == nil:
@@ -140,29 +117,34 @@ func decideRemote(c *cli.Context, dir *snapshot.Dir, o daemon.MirrorOptions, her
 	case done.Locked == 0:
 		stays = "it could not be removed"
 	}
-	for i := range decisions {
-		if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(done.Removed, func(n snapshot.Name) bool { return n.String() == d.ID }) {
-			d.Keep, d.Reasons = true, append(d.Reasons, stays)
-		}
-	}
+	keepUnless(decisions, done.Removed, stays)
 	return decisions, err
 }
 
-func decide(c *cli.Context, dir *snapshot.Dir, node string, p retention.Policy) ([]retention.Decision, error) {
-	if !c.Bool("dry-run") {
-		return daemon.Prune(c.Context, dir, node, p, time.Now())
+// keepUnless turns decisions to remove, except those on the given names, into decisions to keep, for a further reason.
+func keepUnless(decisions []retention.Decision, names []snapshot.Name, reason string) {
+	for i := range decisions {
+		if d := &decisions[i]; !d.Keep && !slices.ContainsFunc(names, func(n snapshot.Name) bool { return n.String() == d.ID }) {
+			d.Keep, d.Reasons = true, append(d.Reasons, reason)
+		}
+	}
+}
+
+func pruneLocal(ctx context.Context, dir *snapshot.Dir, cfg config.Config, dryRun bool) ([]retention.Decision, error) {
+	if !dryRun {
+		return daemon.Prune(ctx, dir, cfg.Store.Node, cfg.Policy, time.Now())
 	}
 	l, err := dir.List()
 	if err != nil {
 		return nil, err
 	}
-	return daemon.PlanPrune(l.Snapshots, node, p, time.Now()), nil
+	return daemon.PlanPrune(l.Snapshots, cfg.Store.Node, cfg.Policy, time.Now()), nil
 }
 
 // policyText names the policy of each place that was pruned.
-func policyText(local, remote bool, here, there retention.Policy) string {
+func policyText(local, inBucket bool, here, there retention.Policy) string {
 	switch {
-	case !remote:
+	case !inBucket:
 		return here.String()
 	case !local:
 		return there.String()
@@ -184,7 +166,7 @@ func printPruned(e env, out []pruned, node, policy string, dryRun bool) error {
 			action = word
 			removed++
 		}
-		lines = append(lines, []string{action, d.Place, d.Name, strings.Join(d.Reasons, ", ")})
+		lines = append(lines, []string{action, string(d.Place), d.Name, strings.Join(d.Reasons, ", ")})
 	}
 	if len(lines) > 0 {
 		if err := printTable(e.stdout, []string{"ACTION", "PLACE", "NAME", "REASON"}, lines); err != nil {

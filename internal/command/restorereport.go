@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/restore"
@@ -47,9 +47,9 @@ type aside struct {
 	To   string `json:"to"`
 }
 
-// take notes what the plan says.
-func (r *restoreReport) take(c *cli.Context, p *restore.Plan, o restore.Options) {
-	r.DryRun = c.Bool("dry-run")
+// take copies what the plan says.
+func (r *restoreReport) take(p *restore.Plan, o config.Restore) {
+	r.DryRun = o.DryRun
 	r.Proven, r.SHA256 = p.Database.Proven, p.Database.SHA256
 	r.DataDir, r.WALDir, r.Owner = p.DataDir, p.WALDir, p.Owner.String()
 	r.Name, r.InitialCluster, r.Token, r.LeftOut = p.Cluster.Name, p.Cluster.Initial(), p.Cluster.Token, p.Cluster.LeftOut
@@ -58,26 +58,7 @@ func (r *restoreReport) take(c *cli.Context, p *restore.Plan, o restore.Options)
 		r.Aside = append(r.Aside, aside(m))
 	}
 	r.cluster = p.Cluster
-	r.again = sameFlags(c)
-}
-
-// sameFlags are those that must be alike on all members, and where files go, which mostly is.
-func sameFlags(c *cli.Context) string {
-	var flags []string
-	for _, name := range []string{"replace", "kubernetes", "mark-compacted", "skip-hash-check"} {
-		if c.Bool(name) {
-			flags = append(flags, "--"+name)
-		}
-	}
-	if n := c.Int("bump-revision"); n > 0 {
-		flags = append(flags, fmt.Sprintf("--bump-revision %d", n))
-	}
-	for _, name := range []string{"members", "initial-cluster", "initial-cluster-token", "data-dir", "wal-dir", "chown"} {
-		if v := c.String(name); c.IsSet(name) && v != "" {
-			flags = append(flags, "--"+name+" "+v)
-		}
-	}
-	return strings.Join(flags, " ")
+	r.again = o.SameFlags()
 }
 
 // printSource says which snapshot is taken, before the work begins.
@@ -142,4 +123,94 @@ func (r *restoreReport) print(w io.Writer) error {
 		r.printNext(out)
 	}
 	return out.err
+}
+
+// steps are printed with their numbers.
+type steps struct {
+	*printer
+	count int
+}
+
+func (s *steps) next(format string, args ...any) {
+	s.count++
+	s.line("  %d. "+format, append([]any{s.count}, args...)...)
+}
+
+// printNext tells what is left to do, in its order.
+func (r *restoreReport) printNext(out *printer) {
+	out.line("next")
+	s := &steps{printer: out}
+	others := r.others()
+	if len(others) > 0 {
+		r.printOthers(s, others)
+	}
+	if onSELinux() {
+		s.next("give the files their SELinux labels: restorecon -R %s", strings.TrimSpace(r.DataDir+" "+r.WALDir))
+	}
+	if len(others) > 0 {
+		s.next("when all are restored, start etcd on all of them; it answers once most of them run. Here its flags must say")
+	} else {
+		s.next("start etcd; its flags must say")
+	}
+	out.line("       --name %s --data-dir %s%s", r.Name, r.DataDir, walFlag(r.WALDir))
+	out.line("       --initial-advertise-peer-urls %s", strings.Join(r.cluster.URLs(), ","))
+	out.line("     as a systemd unit: systemctl start etcd")
+	out.line("     under kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers")
+	s.next("look: etcdctl endpoint status --cluster -w table")
+	if len(r.Aside) > 0 {
+		out.line("to go back, with etcd stopped:")
+		out.line("     %s", strings.Join(r.back(), " && \\\n     "))
+	}
+}
+
+// back are the commands that undo the restore, of which none makes sense without the others. However often somebody goes back and
+// forth, no name is taken.
+func (r *restoreReport) back() []string {
+	var moves []string
+	for _, m := range r.Aside {
+		_, at, _ := strings.Cut(m.To, ".before-restore-")
+		moves = append(moves, fmt.Sprintf("mv -T %s %s.unwanted-%s", m.From, m.From, at), fmt.Sprintf("mv -T %s %s", m.To, m.From))
+	}
+	return moves
+}
+
+func walFlag(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return " --wal-dir " + dir
+}
+
+const ourCertificates = "--cacert CA --cert CERT --key KEY"
+
+// printOthers tells how the other members get the very same snapshot: members that begin with different bytes never agree.
+func (r *restoreReport) printOthers(s *steps, names []string) {
+	from := r.Snapshot
+	switch {
+	case strings.HasPrefix(r.Place, "s3://"):
+		from += " --from s3 (and the --s3 flags as here)"
+	case r.peer:
+		from = "--peer " + r.Place + " " + ourCertificates
+	case r.Manifest == nil: // serve takes archives of ours only
+		s.next("copy %s to each other node: all must be restored from the same file", r.Snapshot)
+		from = "./" + filepath.Base(r.Snapshot)
+	default:
+		s.next("let the other members have this very snapshot: etcd-rolling-backup serve %s %s", r.Snapshot, ourCertificates)
+		from = "--peer HOST:PORT " + ourCertificates
+	}
+	s.next("restore the other members, each on its node, with etcd stopped:")
+	for _, name := range names {
+		s.line("       %s", strings.TrimSpace(fmt.Sprintf("etcd-rolling-backup restore %s --name %s %s", from, name, r.again)))
+	}
+}
+
+// others are the members that are restored elsewhere.
+func (r *restoreReport) others() []string {
+	var names []string
+	for _, p := range r.cluster.Peers {
+		if p.Name != r.Name {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,116 +11,100 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/member"
 )
 
 func saveCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "save", Usage: "take one snapshot now; retention never removes it",
-		Flags: group(
+		Flags: config.Flags(
 			[]cli.Flag{
-				text("snapshot", "name", snapshot.ManualSet, "`LABEL` that begins the snapshot's name"),
-				&cli.BoolFlag{Name: "no-mirror", Category: "snapshot", EnvVars: envVars("no-mirror"), Usage: "never bring this snapshot to the bucket"},
+				config.Text("snapshot", "name", snapshot.ManualSet, "`LABEL` that the snapshot's name begins with"),
+				config.Bool("snapshot", "no-mirror", "never upload this snapshot to the bucket"),
 			},
-			etcdFlags(), storeFlags(), s3Flags(), logFlags(), []cli.Flag{outputFlag()}),
+			config.EtcdFlags(), config.StoreFlags(), config.S3Flags(), config.LogFlags(), []cli.Flag{config.OutputFlag()}),
 		Action: func(c *cli.Context) error { return save(c, e) },
 	}
 }
 
 func save(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, asJSON, err := settings(c)
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(c, e.stderr)
-	if err != nil {
+	label := c.String("name")
+	if err := checkLabel(label); err != nil {
 		return err
 	}
-	o, err := takeOptions(c, e.version)
-	if err != nil {
-		return err
-	}
-	o.Set = c.String("name")
-	if err := snapshot.CheckPart("label", o.Set); err != nil {
-		return usagef("--name: %w", err)
-	}
-	if strings.EqualFold(o.Set, snapshot.RollingSet) {
-		return usagef("--name: %q is the daemon's own, which retention prunes: choose another label", o.Set)
-	}
-	if strings.EqualFold(o.Set, snapshot.Latest) {
-		return usagef("--name: %q names the newest of all wherever a snapshot is asked for: choose another label", o.Set)
-	}
-	if _, err := etcdConfig(c); err != nil {
-		return err
-	}
-	b, err := saveBucket(c)
+	b, err := saveBucket(cfg.S3, c.Bool("no-mirror"))
 	if err != nil {
 		return err
 	}
 	if b != nil {
 		defer b.Close()
 	}
-	dir, err := directory(c)
-	if err != nil {
-		return err
-	}
-	if err := dir.Prepare(); err != nil {
-		return err
-	}
-	removed, err := dir.RemovePartials(c.Context)
-	if err != nil {
-		return err
-	}
-	if len(removed) > 0 {
-		log.WithField("files", removed).Warn("removed partial snapshots of a run that was cut off")
-	}
 	bar := newProgress(e.stderr, "saving")
-	o.Progress, o.LocalOnly = bar.update, c.Bool("no-mirror")
-	t := &taker{connect: func() (member.Config, error) { return etcdConfig(c) }, role: daemon.RoleAny, dir: dir, options: o}
-	taken, err := t.Take(c.Context, log, func() {})
+	taken, err := service.Save(c.Context, cfg, snapshot.TakeOptions{
+		Set: label, Node: cfg.Store.Node, ToolVersion: e.version, LocalOnly: c.Bool("no-mirror"),
+		MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall, Progress: bar.update,
+	}, service.NewLogger(cfg.Log, e.stderr))
 	bar.done()
 	if err != nil {
 		return err
 	}
-	failed := saveMirror(c, e, dir, b, taken.Entry)
+	failed := saveMirror(c.Context, e, cfg.Store.Dir, b, taken.Entry)
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, snapshotRow(taken.Entry, taken.Manifest)), failed)
 	}
 	m := taken.Manifest
-	_, err = fmt.Fprintf(e.stdout, "saved %s\n  revision %d, database %s, archive %s, took %s\n", filepath.Join(dir.Path(), taken.Name.String()),
-		m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
-	if err == nil && failed == nil && b != nil {
-		_, err = fmt.Fprintf(e.stdout, "  mirrored to s3://%s\n", c.String("s3-bucket"))
+	out := &printer{w: e.stdout}
+	out.line("saved %s", filepath.Join(cfg.Store.Dir, taken.Name.String()))
+	out.line("  revision %d, database %s, archive %s, took %s", m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
+	if failed == nil && b != nil {
+		out.line("  mirrored to s3://%s", cfg.S3.Bucket)
 	}
-	return errors.Join(err, failed)
+	return errors.Join(out.err, failed)
 }
 
-// saveBucket is where the snapshot is brought, nil for nowhere. It is opened before anything is taken: somebody waits, who can mend
-// a wrong file at once. No server is asked, for one that is away must not keep a snapshot from being taken.
-func saveBucket(c *cli.Context) (*s3.Bucket, error) {
-	if err := checkS3(c); err != nil || !hasBucket(c) || c.Bool("no-mirror") {
-		return nil, err
+// checkLabel refuses labels that mean something else where a snapshot is asked for, or that retention prunes.
+func checkLabel(label string) error {
+	if err := snapshot.CheckPart("label", label); err != nil {
+		return config.Usagef("--name: %w", err)
 	}
-	return openBucket(c)
+	if strings.EqualFold(label, snapshot.RollingSet) {
+		return config.Usagef("--name: %q is reserved for the daemon, whose snapshots retention prunes: choose another label", label)
+	}
+	if strings.EqualFold(label, snapshot.Latest) {
+		return config.Usagef("--name: %q means the newest of all wherever a snapshot is asked for: choose another label", label)
+	}
+	return nil
 }
 
-// saveMirror brings the new snapshot to the bucket, where there is one.
-func saveMirror(c *cli.Context, e env, dir *snapshot.Dir, b *s3.Bucket, entry snapshot.Entry) error {
+// saveBucket is where the snapshot is uploaded to, nil for nowhere. It is opened before anything is taken: somebody waits, who can fix
+// a wrong file immediately. No server is asked, for one that is down must not prevent a snapshot.
+func saveBucket(b *s3.Config, noMirror bool) (*s3.Bucket, error) {
+	if b == nil || noMirror {
+		return nil, nil //nolint:nilnil // no bucket is no error
+	}
+	return source.OpenBucket(b)
+}
+
+// saveMirror uploads the new snapshot to the bucket, if there is one.
+func saveMirror(ctx context.Context, e env, dir string, b *s3.Bucket, entry snapshot.Entry) error {
 	if b == nil {
 		return nil
 	}
 	bar := newProgress(e.stderr, "mirroring")
-	err := daemon.MirrorOne(c.Context, dir, b, entry, daemon.MirrorOptions{
+	err := daemon.MirrorOne(ctx, snapshot.NewDir(dir), b, entry, daemon.MirrorOptions{
 		Progress: func(_ snapshot.Name, done, total int64) { bar.update(done, total) },
 	})
 	bar.done()
 	if err != nil {
-		return halfDone{fmt.Errorf("the snapshot is safe here and not in the bucket: %w (once that is mended: mirror)", err)}
+		return partialError{fmt.Errorf("the snapshot is safe here but not in the bucket: %w (once that is fixed, run: mirror)", err)}
 	}
 	return nil
 }

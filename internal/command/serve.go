@@ -11,6 +11,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/peer"
@@ -18,50 +20,43 @@ import (
 
 func serveCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "serve", Usage: "give one snapshot to the other members over mutual TLS, so that all restore the same bytes",
+		Name: "serve", Usage: "serve one snapshot to the other members over mutual TLS, so that all restore the same bytes",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
-		Flags: group(
+		Flags: config.Flags(
 			[]cli.Flag{
-				text("serve", "serve-on", ":2380", "`ADDRESS` to listen on; etcd's peer port is open between members, and free while etcd is stopped"),
-				text("serve", "for", "1h", "end after `DURATION`"),
-				text("store", "min-free", "1GiB", "`SIZE` that a snapshot from the bucket leaves free on the disk"),
-				fromFlag(fromLocal, "`PLACE`: local or s3"),
+				config.Text("serve", "serve-on", ":2380", "`ADDRESS` to listen on; etcd's peer port is open between members, and free while etcd is stopped"),
+				config.Text("serve", "for", "1h", "exit after `DURATION`"),
+				config.MinFreeFlag("a snapshot from the bucket"),
+				config.FromFlag("store", config.Local, "`PLACE`: local or s3"),
 			},
-			certificateFlags(), dirFlags(), s3Flags(), logFlags()),
+			config.CertificateFlags(), config.DirFlags(), config.S3Flags(), config.LogFlags()),
 		Action: func(c *cli.Context) error { return serve(c, e) },
 	}
 }
 
 func serve(c *cli.Context, e env) error {
-	if err := oneSnapshot(c); err != nil {
-		return err
-	}
-	log, err := newLogger(c, e.stderr)
+	cfg, ref, _, err := settingsFor(c)
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := cfg.Etcd.Identity()
 	if err != nil {
 		return err
 	}
-	last, err := positive(c, "for")
+	last, err := config.Positive(c, "for")
 	if err != nil {
 		return err
 	}
-	free, err := minFree(c)
+	p, err := openStored(c, e, cfg, ref)
 	if err != nil {
 		return err
 	}
-	p, err := pick(c, e, free)
+	defer p.File.Close()
+	a, err := verifiedArchive(c.Context, p.File)
 	if err != nil {
-		return err
+		return fmt.Errorf("serve %s: %w", p.Name, err)
 	}
-	defer p.file.Close()
-	a, err := provenArchive(c.Context, p)
-	if err != nil {
-		return fmt.Errorf("serve %s: %w", p.name, err)
-	}
-	return offer(c.Context, e, offering{archive: a, file: p.file, id: id, address: c.String("serve-on"), last: last, log: log})
+	return offer(c.Context, e, offering{archive: a, file: p.File, id: id, address: c.String("serve-on"), last: last, log: service.NewLogger(cfg.Log, e.stderr)})
 }
 
 // offering is what is served, and how.
@@ -75,7 +70,7 @@ type offering struct {
 }
 
 func offer(ctx context.Context, e env, o offering) error {
-	if err := o.id.CheckServer(); err != nil { // before anything says that it serves
+	if err := o.id.CheckServer(); err != nil { // before serving is announced
 		return err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
@@ -95,24 +90,24 @@ func offer(ctx context.Context, e env, o offering) error {
 	return peer.Serve(ctx, l, o.id, peer.Offer{Name: name, Archive: o.file, Size: o.archive.Size}, func(ev peer.Event) { logEvent(o.log, ev) })
 }
 
-// provenArchive refuses what the others could not prove: they rely on the digests in it.
-func provenArchive(ctx context.Context, p *picked) (*snapshot.Archive, error) {
-	info, err := p.file.Stat()
+// verifiedArchive refuses what the other members could not verify: they need the digests in it.
+func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, error) {
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	in, err := input.Open(p.file, info.Size())
+	in, err := input.Open(file, info.Size())
 	if err == nil && in.Form != input.FormArchive && in.Form != input.FormZstd { // the latter may be an archive that is cut off
-		return nil, usagef("it is no archive of this program but a %s, which the others can't prove: copy it to them", in.Form)
+		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
 	}
-	a, err := snapshot.OpenArchive(p.file, info.Size())
+	a, err := snapshot.OpenArchive(file, info.Size())
 	if err != nil {
 		return nil, err
 	}
 	return a, a.Prove(ctx)
 }
 
-// addressOf is what others may reach the listener by: its own address, or HOST where it listens on all.
+// addressOf is where others reach the listener: its own address, or HOST if it listens on all of them.
 func addressOf(l net.Listener, given string) (host, port string) {
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
@@ -131,7 +126,7 @@ func logEvent(log logrus.FieldLogger, ev peer.Event) {
 	case ev.Err != nil && ev.Path == "":
 		log.WithError(ev.Err).Warn("refused a connection")
 	case ev.Err != nil:
-		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("answer broke off")
+		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("response aborted")
 	case ev.Status >= 400:
 		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
 	default:

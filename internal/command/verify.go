@@ -6,29 +6,28 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
 )
 
 func verifyCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "prove a snapshot whole: zstd data, digests, every page of the database",
+		Name: "verify", Usage: "verify that a snapshot is intact: zstd data, digests, every page of the database",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
-		Flags: group(
+		Flags: config.Flags(
 			[]cli.Flag{
-				text("store", "min-free", "1GiB", "`SIZE` that the unpacked database leaves free on the disk"),
-				&cli.BoolFlag{
-					Name: "restore", Category: "general", EnvVars: envVars("restore"),
-					Usage: "also restore it for a test: start an etcd on it that nobody can reach, and compare what that holds",
-				},
-				fromFlag(fromLocal, "`PLACE`: local or s3"), outputFlag(),
+				config.MinFreeFlag("the unpacked database"),
+				config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
+				config.FromFlag("store", config.Local, "`PLACE`: local or s3"), config.OutputFlag(),
 			},
-			dirFlags(), s3Flags()),
+			config.DirFlags(), config.S3Flags()),
 		Action: func(c *cli.Context) error { return verify(c, e) },
 	}
 }
 
-// verified is what --output json shows of a snapshot that is whole.
+// verified is what --output json shows of a snapshot that is intact.
 type verified struct {
 	File     string            `json:"file"`
 	Size     int64             `json:"size"`
@@ -40,33 +39,26 @@ type verified struct {
 }
 
 func verify(c *cli.Context, e env) error {
-	if err := oneSnapshot(c); err != nil {
-		return err
-	}
-	asJSON, err := jsonOutput(c)
+	cfg, ref, asJSON, err := settingsFor(c)
 	if err != nil {
 		return err
 	}
-	free, err := minFree(c)
+	p, err := openStored(c, e, cfg, ref)
 	if err != nil {
 		return err
 	}
-	p, err := pick(c, e, free)
-	if err != nil {
-		return err
-	}
-	defer p.file.Close()
+	defer p.File.Close()
 	bar := newProgress(e.stderr, "unpacking")
-	r, err := snapshot.Verify(c.Context, p.file, p.scratch, free, bar.update)
+	r, err := snapshot.Verify(c.Context, p.File, p.Scratch, cfg.Store.MinFree, bar.update)
 	bar.done()
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", p.name, err)
+		return fmt.Errorf("verify %s: %w", p.Name, err)
 	}
 	out := verified{
-		File: p.name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
+		File: p.Name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
 	}
 	if c.Bool("restore") {
-		d, err := drillPicked(c, e, p, free)
+		d, err := drillOpened(c.Context, e, p, cfg.Store.MinFree)
 		if err != nil {
 			return err
 		}
@@ -75,15 +67,32 @@ func verify(c *cli.Context, e env) error {
 	if asJSON {
 		return printJSON(e.stdout, out)
 	}
-	if taken := r.Manifest.Name; taken != filepath.Base(p.name) {
+	return out.print(e)
+}
+
+func (v verified) print(e env) error {
+	if taken := v.Manifest.Name; taken != filepath.Base(v.File) {
 		if _, err := fmt.Fprintf(e.stderr, "the file is a renamed copy of %s\n", taken); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s is whole\n  revision %d, %d keys, hash %x, database %s, taken %s from etcd %s\n",
-		p.name, r.Revision, r.Keys, r.Hash, size(r.Manifest.RawSize), r.Manifest.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), r.Manifest.EtcdVersion)
-	if err != nil || out.Drill == nil {
+	_, err := fmt.Fprintf(e.stdout, "%s is intact\n  revision %d, %d keys, hash %s, database %s, taken %s from etcd %s\n",
+		v.File, v.Revision, v.Keys, v.Hash, size(v.Manifest.RawSize), v.Manifest.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), v.Manifest.EtcdVersion)
+	if err != nil || v.Drill == nil {
 		return err
 	}
-	return printDrill(e.stdout, *out.Drill)
+	return printDrill(e.stdout, *v.Drill)
+}
+
+// openStored opens the snapshot in the one place that --from names, or the file if ref is a path. One in the bucket is fetched first.
+func openStored(c *cli.Context, e env, cfg config.Config, ref string) (*source.Opened, error) {
+	from, err := config.ReadPlace(c, config.Local, config.S3)
+	if err != nil {
+		return nil, err
+	}
+	bar := newProgress(e.stderr, "downloading")
+	defer bar.done()
+	return source.Open(c.Context, source.Request{
+		Reference: ref, From: from, Dir: cfg.Store.Dir, Bucket: cfg.S3, MinFree: cfg.Store.MinFree, Progress: bar.update,
+	})
 }

@@ -1,0 +1,50 @@
+package command
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// A new flag of a kind that translate and notAccepted of config do not know would show the library's words.
+func TestKindsOfFlags(t *testing.T) {
+	for _, c := range visible() {
+		for _, f := range c.Flags {
+			switch f.(type) {
+			case *cli.StringFlag, *cli.StringSliceFlag, *cli.IntFlag, *cli.BoolFlag:
+			default:
+				t.Errorf("%s --%s is a %T", c.Name, f.Names()[0], f)
+			}
+		}
+	}
+}
+
+// The help explains every flag, and no flag twice in one command.
+func TestHelp(t *testing.T) {
+	for _, c := range visible() {
+		seen := map[string]bool{}
+		status, stdout, stderr := run(t.Context(), c.Name, "--help")
+		if status != exitDone || stderr != "" {
+			t.Errorf("%s --help: status %d, stderr %q", c.Name, status, stderr)
+		}
+		for _, f := range c.Flags {
+			name := f.Names()[0]
+			usage := f.(cli.DocGenerationFlag).GetUsage()
+			if seen[name] || usage == "" || !strings.Contains(stdout, "--"+name+" ") {
+				t.Errorf("%s --%s: it is made twice, has no text, or does not stand in the help", c.Name, name)
+			}
+			seen[name] = true
+			if f.(cli.DocGenerationFlag).TakesValue() && strings.Count(usage, "`") != 2 {
+				t.Errorf("%s --%s: %q does not name its value in backquotes", c.Name, name, usage)
+			}
+		}
+	}
+}
+
+// visible are the commands for people.
+func visible() []*cli.Command {
+	return slices.DeleteFunc(newApp("", io.Discard, io.Discard).Commands, func(c *cli.Command) bool { return c.Hidden })
+}

@@ -1,0 +1,75 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// parse gives what a command would see.
+func parse(t *testing.T, command string, args ...string) *cli.Context {
+	t.Helper()
+	app := newApp("", io.Discard, io.Discard)
+	var seen *cli.Context
+	app.Command(command).Action = func(c *cli.Context) error {
+		seen = c
+		return nil
+	}
+	if err := app.Run(append([]string{program, command}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
+// Every flag of every command can be set in each of the three places, and each goes before the next.
+func TestPrecedenceOfEveryFlag(t *testing.T) {
+	for _, command := range visible() {
+		for _, f := range command.Flags {
+			name := f.Names()[0]
+			if name == "config" {
+				continue // it names the file; testdata/precedence.txtar has it
+			}
+			t.Run(command.Name+"/"+name, func(t *testing.T) {
+				values := []string{"a", "b", "c", "d"}
+				switch f.(type) {
+				case *cli.IntFlag:
+					values = []string{"3", "4", "5", "6"}
+				case *cli.BoolFlag:
+					values = []string{"true", "false", "true", "false"}
+				}
+				want := func(source, value string, args ...string) {
+					t.Helper()
+					c := parse(t, command.Name, args...)
+					got := fmt.Sprint(c.Value(name))
+					if list := c.StringSlice(name); list != nil {
+						got = strings.Join(list, ",")
+					}
+					if got != value {
+						t.Errorf("%s: got %q, want %q", source, got, value)
+					}
+				}
+				file := filepath.Join(t.TempDir(), "config.yaml")
+				if err := os.WriteFile(file, []byte(name+": "+values[0]+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				want("file", values[0], "--config", file)
+				vars := f.(cli.DocGenerationFlag).GetEnvVars()
+				if own := "ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); vars[0] != own {
+					t.Errorf("the variable is %s, want %s", vars[0], own)
+				}
+				if len(vars) > 1 {
+					t.Setenv(vars[1], values[1])
+					want(vars[1], values[1], "--config", file)
+				}
+				t.Setenv(vars[0], values[2])
+				want(vars[0], values[2], "--config", file)
+				want("flag", values[3], "--config", file, "--"+name+"="+values[3])
+			})
+		}
+	}
+}

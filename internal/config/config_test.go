@@ -1,0 +1,185 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// onCommand runs do in a command that has every flag of the daemon.
+func onCommand(t *testing.T, do func(*cli.Context) error, args ...string) error {
+	t.Helper()
+	c := &cli.Command{
+		Name: "all", Action: do,
+		Flags: Flags(LogFlags(), StoreFlags(), ScheduleFlags(), PolicyFlags(), EtcdFlags(), S3Flags(), S3PolicyFlags(), DrillFlags(), MonitorFlags()),
+	}
+	Attach([]*cli.Command{c})
+	app := &cli.App{Name: "test", Commands: []*cli.Command{c}, Writer: io.Discard, ErrWriter: io.Discard, ExitErrHandler: func(*cli.Context, error) {}}
+	return app.RunContext(t.Context(), append([]string{"test", "all"}, args...))
+}
+
+// read is the Config of a daemon with these flags.
+func read(t *testing.T, args ...string) (cfg Config, err error) {
+	t.Helper()
+	err = onCommand(t, func(c *cli.Context) (err error) {
+		cfg, err = Read(c)
+		return err
+	}, append([]string{"--node=n1"}, args...)...)
+	return cfg, err
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func parsedDuration(t *testing.T, text string) (time.Duration, error) {
+	t.Helper()
+	var d time.Duration
+	err := onCommand(t, func(c *cli.Context) (err error) {
+		d, err = duration(c, "keep-within")
+		return err
+	}, "--keep-within="+text)
+	return d, err
+}
+
+func parsedMinFree(t *testing.T, text string) (int64, error) {
+	t.Helper()
+	cfg, err := read(t, "--min-free="+text)
+	return cfg.Store.MinFree, err
+}
+
+func credentials(t *testing.T, args ...string) (string, member.Secret, error) {
+	t.Helper()
+	cfg, err := read(t, args...)
+	if err != nil {
+		return "", "", err
+	}
+	m, err := cfg.Etcd.Member()
+	return m.User, m.Password, err
+}
+
+func TestDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"0": 0, "0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute, "1.5h": 90 * time.Minute, "-5h": -5 * time.Hour,
+		"1d": day, "7d": 7 * day, "4w": 28 * day, "1y": 365 * day, "1d12h": 36 * time.Hour,
+	} {
+		if got, err := parsedDuration(t, text); err != nil || got != want {
+			t.Errorf("%q: got %s and %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", " ", "1", "d", "-1d", "1.5d", "12h1d", "1 d", "soon", "99999999999y"} {
+		if got, err := parsedDuration(t, text); !errors.Is(err, ErrUsage) {
+			t.Errorf("%q: got %s and %v, want wrong usage", text, got, err)
+		}
+	}
+}
+
+func TestMinFree(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1": 1, "1KiB": 1024, "1 GiB": 1 << 30, "500MB": 500e6, "1.5gib": 3 << 29, "7EiB": 7 << 60,
+	} {
+		if got, err := parsedMinFree(t, text); err != nil || got != want {
+			t.Errorf("%q: got %d and %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "8EiB", "5%", "GiB", "1GiB of it", fmt.Sprint(uint64(math.MaxUint64))} {
+		if got, err := parsedMinFree(t, text); !errors.Is(err, ErrUsage) {
+			t.Errorf("%q: got %d and %v, want wrong usage", text, got, err)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(" with blanks \r\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		flagUser, flagFile, envUser, envPassword string
+		user, password                           string // both empty: wrong usage, or nothing was wanted
+		wrong                                    bool
+	}{
+		{},
+		{flagUser: "root", flagFile: file, user: "root", password: " with blanks "},
+		{flagUser: "root", flagFile: file, envPassword: "env", user: "root", password: " with blanks "},
+		{flagUser: "root", envPassword: "env", user: "root", password: "env"},
+		{flagUser: "root", envUser: "other:pw", envPassword: "env", user: "root", password: "env"},
+		{envUser: "root:p:w", user: "root", password: "p:w"},
+		{envUser: "root:pw", envPassword: "env", user: "root", password: "pw"},
+		{envUser: "root", envPassword: "env", user: "root", password: "env"},
+		{envUser: "root", flagFile: file, user: "root", password: " with blanks "},
+		{envPassword: "env"}, // no user, so nobody logs in
+		{flagUser: "root", wrong: true},
+		{envUser: "root", wrong: true},
+		{envUser: "root:", wrong: true},
+		{flagUser: "root:pw", wrong: true},
+		{flagUser: "root:pw", envUser: "root:other", wrong: true},
+		{flagFile: file, wrong: true},
+		{flagUser: "root", flagFile: file + ".none", wrong: true},
+		{flagUser: "root", flagFile: os.DevNull, wrong: true},
+	} {
+		t.Setenv("ETCDCTL_USER", test.envUser)
+		t.Setenv("ETCDCTL_PASSWORD", test.envPassword)
+		var args []string
+		if test.flagUser != "" {
+			args = append(args, "--user", test.flagUser)
+		}
+		if test.flagFile != "" {
+			args = append(args, "--password-file", test.flagFile)
+		}
+		user, password, err := credentials(t, args...)
+		switch {
+		case test.wrong:
+			if !errors.Is(err, ErrUsage) || strings.Contains(err.Error(), "pw") {
+				t.Errorf("%+v: got %v, want wrong usage and no password in it", test, err)
+			}
+		case err != nil || user != test.user || string(password) != test.password:
+			t.Errorf("%+v: got %q, %q, %v", test, user, string(password), err)
+		}
+	}
+}
+
+// Only off switches the server off, and what can be no address is found before anything starts.
+func TestListen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	must(t, os.WriteFile(file, []byte("listen: \"\"\n"), 0o600))
+	for _, test := range []struct{ given, want, wrong string }{
+		{given: "--listen=off"},
+		{given: "--listen=:9979", want: ":9979"},
+		{given: "--listen=127.0.0.1:0", want: "127.0.0.1:0"},
+		{given: "--listen=[::1]:65535", want: "[::1]:65535"},
+		{given: "--listen=:http", want: ":http"},
+		{given: "--listen=", wrong: "--listen is empty: "},
+		{given: "--config=" + file, wrong: "--listen is empty: "},
+		{given: "--listen= ", wrong: "is not HOST:PORT"},
+		{given: "--listen=OFF", wrong: "is not HOST:PORT"},
+		{given: "--listen=:", wrong: "is not HOST:PORT"},
+		{given: "--listen=:65536", wrong: "there is no port 65536: "},
+		{given: "--listen=:-1", wrong: "there is no port -1: "},
+		{given: "--listen=:nosuch", wrong: "there is no port nosuch: "},
+	} {
+		cfg, err := read(t, test.given)
+		switch {
+		case test.wrong != "":
+			if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("%s: got %q and %v, want wrong usage with %q", test.given, cfg.Monitor.Listen, err, test.wrong)
+			}
+		case err != nil || cfg.Monitor.Listen != test.want:
+			t.Errorf("%s: got %q and %v, want %q", test.given, cfg.Monitor.Listen, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
+)
+
+// Attach lets each command read the file that --config names, and gives them errors of usage in our form.
+func Attach(commands []*cli.Command) {
+	known := knownKeys(commands)
+	for _, c := range commands {
+		c.OnUsageError = OnUsageError
+		c.Flags = append(c.Flags, Text("general", "config", "", "YAML `FILE` with flag names as keys; flags and environment variables take precedence"))
+		c.Before = func(ctx *cli.Context) error { return applyFile(ctx, known) }
+	}
+}
+
+// UnknownVariables are those of the environment that look like a flag's and name none.
+func UnknownVariables(commands []*cli.Command) []string {
+	known := knownKeys(commands)
+	var unknown []string
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		flag, ours := strings.CutPrefix(name, "ETCD_BACKUP_")
+		if ours && !slices.Contains(known, strings.ToLower(strings.ReplaceAll(flag, "_", "-"))) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// knownKeys are the flags of all commands: one file serves them all.
+func knownKeys(commands []*cli.Command) []string {
+	var keys []string
+	for _, c := range commands {
+		for _, f := range c.Flags {
+			keys = append(keys, f.Names()[0])
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// applyFile sets the command's flags that neither the command line nor the environment has set from the file
+// that --config names. The library's own reader ignores keys that it does not know; a backup that runs with half
+// its settings is worse than one that does not start, so here they are errors.
+func applyFile(c *cli.Context, known []string) error {
+	path := c.String("config")
+	if path == "" {
+		return nil
+	}
+	settings, err := readFile(path)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(settings); i += 2 {
+		key, value := settings[i], settings[i+1]
+		where := fmt.Sprintf("%s line %d", path, key.Line)
+		if !slices.Contains(known, key.Value) {
+			return Usagef("%s: unknown key %q: keys are flag names without the leading hyphens", where, key.Value)
+		}
+		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
+		if i < 0 || c.IsSet(key.Value) {
+			continue
+		}
+		flag := c.Command.Flags[i]
+		text, err := plainValue(value, flag)
+		if err != nil {
+			return Usagef("%s: %s: %w", where, key.Value, err)
+		}
+		if err := c.Set(key.Value, text); err != nil {
+			return Usagef("%s: %s: %w", where, key.Value, notAccepted(flag, text, err))
+		}
+	}
+	return nil
+}
+
+// readFile returns keys and values in turn.
+func readFile(path string) ([]*yaml.Node, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Usagef("read --config: %w", err)
+	}
+	defer f.Close()
+	var doc, second yaml.Node
+	decoder := yaml.NewDecoder(f)
+	err = decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err == nil {
+		err = decoder.Decode(&second)
+	}
+	switch root := doc.Content; {
+	case err == nil:
+		return nil, Usagef("%s line %d: a second document begins here: put all keys into one", path, second.Line)
+	case !errors.Is(err, io.EOF):
+		return nil, Usagef("read --config: %s: %w", path, err)
+	case root[0].Kind != yaml.MappingNode:
+		return nil, Usagef("%s line %d: expected lines of the form KEY: VALUE", path, root[0].Line)
+	default:
+		return pairs(path, root[0])
+	}
+}
+
+func pairs(path string, root *yaml.Node) ([]*yaml.Node, error) {
+	seen := map[string]bool{}
+	for i := 0; i < len(root.Content); i += 2 {
+		if k := root.Content[i]; seen[k.Value] {
+			return nil, Usagef("%s line %d: %q is given twice", path, k.Line, k.Value)
+		} else {
+			seen[k.Value] = true
+		}
+	}
+	return root.Content, nil
+}
+
+// plainValue is a value as the command line would write it; a list, where the flag takes several, becomes one with
+// commas. A key without a value is an error and not an empty value, which would switch off a default.
+func plainValue(n *yaml.Node, f cli.Flag) (string, error) {
+	_, several := f.(*cli.StringSliceFlag)
+	switch {
+	case n.Tag == "!!null":
+		return "", errors.New("the value is missing: set one or remove the line")
+	case n.Kind == yaml.ScalarNode:
+		return n.Value, nil
+	case n.Kind == yaml.SequenceNode && several:
+		var items []string
+		for _, item := range n.Content {
+			if item.Kind != yaml.ScalarNode {
+				return "", errors.New("expected a list with one value per line")
+			}
+			items = append(items, item.Value)
+		}
+		return strings.Join(items, ","), nil
+	default:
+		return "", errors.New("expected one value, not a list and not further keys")
+	}
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The environment variable of a flag is ETCD_BACKUP_ and its name in capitals; some flags know a second one, as etcdctl's.
+
+func envVars(name string, also ...string) []string {
+	return append([]string{"ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, also...)
+}
+
+// Text makes a flag whose value is a text. The usage has the name of the value in backquotes; also are other programs' variables for it.
+func Text(group, name, value, usage string, also ...string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name, also...)}
+}
+
+// Bool makes a flag that is false by default.
+func Bool(group, name, usage string) *cli.BoolFlag {
+	return &cli.BoolFlag{Name: name, Category: group, Usage: usage, EnvVars: envVars(name)}
+}
+
+func count(group, name string, value int, usage string) *cli.IntFlag {
+	return &cli.IntFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name)}
+}
+
+// Flags joins lists of flags in the order of the help.
+func Flags(lists ...[]cli.Flag) []cli.Flag {
+	var all []cli.Flag
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// LogFlags are those of Log.
+func LogFlags() []cli.Flag {
+	return []cli.Flag{
+		Text("general", "log-level", "info", "`LEVEL`: debug, info, warn or error"),
+		Text("general", "log-format", "text", "`FORMAT`: text or json"),
+	}
+}
+
+// EtcdFlags are those of Etcd.
+func EtcdFlags() []cli.Flag {
+	const g = "etcd"
+	endpoints := &cli.StringSliceFlag{
+		Name: "endpoints", Category: g, Value: cli.NewStringSlice("127.0.0.1:2379"), EnvVars: envVars("endpoints", "ETCDCTL_ENDPOINTS"),
+		Usage: "`HOST:PORT` of the etcd member on this node; of several, the first that answers (https if a CA or certificate is given)",
+	}
+	return Flags([]cli.Flag{endpoints}, CertificateFlags(), []cli.Flag{
+		Text(g, "user", "", "`NAME` of an etcd user with the role root", "ETCDCTL_USER"),
+		Text(g, "password-file", "", "`FILE` with the password of --user"),
+		Text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer from etcd; --stall-timeout is for the snapshot stream"),
+		Text(g, "stall-timeout", "30s", "wait at most `DURATION` for the next byte of a snapshot, then abort it"),
+	})
+}
+
+// CertificateFlags are those of Etcd that are for other members as well.
+func CertificateFlags() []cli.Flag {
+	const g = "etcd"
+	return []cli.Flag{
+		Text(g, "cacert", "", "CA `FILE` to verify etcd's server certificate with", "ETCDCTL_CACERT"),
+		Text(g, "cert", "", "client certificate `FILE`", "ETCDCTL_CERT"),
+		Text(g, "key", "", "client key `FILE`", "ETCDCTL_KEY"),
+	}
+}
+
+// DefaultDir is where snapshots are unless --dir says otherwise.
+const DefaultDir = "/var/lib/etcd-rolling-backup"
+
+// DirFlags is --dir.
+func DirFlags() []cli.Flag {
+	return []cli.Flag{Text("store", "dir", DefaultDir, "`DIRECTORY` of the snapshots")}
+}
+
+// NodeFlags is --node.
+func NodeFlags() []cli.Flag {
+	return []cli.Flag{Text("store", "node", "", "this node's `NAME` in snapshot names (default: the host name)")}
+}
+
+// MinFreeFlag is --min-free, with what must leave that much free.
+func MinFreeFlag(what string) cli.Flag {
+	return Text("store", "min-free", "1GiB", "`SIZE` that "+what+" leaves free on the disk")
+}
+
+// StoreFlags are those of Store.
+func StoreFlags() []cli.Flag {
+	return Flags(DirFlags(), NodeFlags(), []cli.Flag{MinFreeFlag("a snapshot")})
+}
+
+// ScheduleFlags say when and on which members snapshots are taken.
+func ScheduleFlags() []cli.Flag {
+	const g = "schedule"
+	return []cli.Flag{
+		Text(g, "schedule", "0 * * * *", "take snapshots at `CRON`: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields sets the time zone"),
+		Text(g, "jitter", "0s", "spread the runs of the nodes over this `DURATION`; each node always has the same delay"),
+		Text(g, "only-on", "any", "take snapshots while this member is `ROLE`: leader, follower or any"),
+	}
+}
+
+// PolicyFlags are those of the local policy.
+func PolicyFlags() []cli.Flag { return policyFlags("retention", "", 24, "") }
+
+// S3PolicyFlags are those of Mirror.
+func S3PolicyFlags() []cli.Flag {
+	const g = "s3 retention"
+	orphans := Text(g, "s3-orphan-after", "0s", "remove other nodes' rolling snapshots, except the newest, when that is older than `DURATION`; 0s: never")
+	return Flags([]cli.Flag{orphans}, policyFlags(g, "s3-", 0, "in the bucket: "))
+}
+
+func policyFlags(g, prefix string, last int, where string) []cli.Flag {
+	return []cli.Flag{
+		count(g, prefix+"keep-last", last, where+"keep the newest `N`; in every count -1 is unlimited and 0 is off"),
+		Text(g, prefix+"keep-within", "0s", where+"keep all that are less than `DURATION` (such as 36h, 7d, 4w) older than the newest"),
+		count(g, prefix+"keep-hourly", 0, where+"keep the newest of each of the last `N` hours that have one"),
+		count(g, prefix+"keep-daily", 0, where+"keep the newest of each of the last `N` days that have one"),
+		count(g, prefix+"keep-weekly", 0, where+"keep the newest of each of the last `N` weeks that have one"),
+		count(g, prefix+"keep-monthly", 0, where+"keep the newest of each of the last `N` months that have one"),
+	}
+}
+
+// Defaults of the bucket's flags.
+const (
+	DefaultS3Lookup  = "auto"
+	DefaultS3Timeout = 30 * time.Second
+	DefaultS3Stall   = time.Minute
+)
+
+// S3Flags are those of the bucket.
+func S3Flags() []cli.Flag {
+	const g = "s3"
+	return []cli.Flag{
+		Text(g, "s3-bucket", "", "`BUCKET` to mirror the snapshots to; without one nothing is mirrored"),
+		Text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless it begins with http:// (default: Amazon)"),
+		Text(g, "s3-region", "", "`REGION` of the bucket (default: us-east-1)", "AWS_REGION", "AWS_DEFAULT_REGION"),
+		Text(g, "s3-folder", "", "`FOLDER` in the bucket, one for each cluster"),
+		Text(g, "s3-access-key-file", "", "`FILE` with the access key; without it AWS variables, profile, web identity, IAM role"),
+		Text(g, "s3-secret-key-file", "", "`FILE` with the secret key"),
+		Text(g, "s3-ca", "", "`CA` of the server's certificate in addition to the system's: a file, PEM text, or base64 of it"),
+		Bool(g, "s3-insecure-skip-verify", "accept any server certificate"),
+		Text(g, "s3-bucket-lookup", DefaultS3Lookup, "`STYLE` of the bucket in URLs: auto, dns or path"),
+		Text(g, "s3-sse", "", "server-side encryption: `MODE` s3, kms or kms:KEYID"),
+		Text(g, "s3-storage-class", "", "storage `CLASS` of the objects"),
+		Text(g, "s3-object-lock", "0s", "lock each object for `DURATION`; the bucket must have Object Lock"),
+		Text(g, "s3-object-lock-mode", "governance", "`MODE` of the lock: governance or compliance"),
+		Text(g, "s3-upload-rate", "0", "upload at most `SIZE` per second, such as 10MiB; 0: unlimited"),
+		Text(g, "s3-checksum", "auto", "`MODE`: auto (S3's own checksums) or md5 (servers without them)"),
+		Text(g, "s3-timeout", "30s", "wait at most `DURATION` for an answer from S3; --s3-stall is for transfers"),
+		Text(g, "s3-stall", "1m", "wait at most `DURATION` for the next byte of a transfer"),
+	}
+}
+
+// DrillFlags are those of Drill.
+func DrillFlags() []cli.Flag {
+	const g = "drill"
+	return []cli.Flag{
+		Text(g, "drill-schedule", "@weekly", "restore the newest snapshot as a test at `CRON`, spread over 6h, sooner after a failure, and once after the first snapshot of all; off: never"),
+		Text(g, "drill-from", string(Local), "`PLACE` of the snapshot to test: local or s3"),
+	}
+}
+
+// MonitorFlags are those of Monitor.
+func MonitorFlags() []cli.Flag {
+	const g = "monitoring"
+	return []cli.Flag{
+		Text(g, "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
+		Text(g, "web-config", "", "`FILE` with TLS and passwords for --listen, in the format that all Prometheus exporters share"),
+		Text(g, "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path"),
+	}
+}
+
+// FromFlag is --from, with the places that the command knows.
+func FromFlag(group string, value Place, usage string) cli.Flag {
+	return Text(group, "from", string(value), usage)
+}
+
+// PeerFlag is --peer.
+func PeerFlag() cli.Flag {
+	return Text("source", "peer", "", "`HOST:PORT` of a member that runs serve")
+}
+
+// OutputFlag is --output.
+func OutputFlag() cli.Flag {
+	return Text("general", "output", "table", "`FORMAT`: table or json")
+}
+
+// ReadOutput tells whether results are printed as JSON.
+func ReadOutput(c *cli.Context) (asJSON bool, err error) {
+	f := c.String("output")
+	if f == "" && !hasFlag(c.Command, "output") {
+		return false, nil
+	}
+	if f != "table" && f != "json" {
+		return false, Usagef("--output: %q is not table or json", f)
+	}
+	return f == "json", nil
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/snapshot/restore"
+)
+
+// KubernetesBump is how far --kubernetes raises the revision: more than a cluster writes between a snapshot and its loss,
+// and little of the 2^63 there are (https://github.com/kubernetes/kubernetes/issues/118501,
+// https://github.com/etcd-io/etcd/issues/16028).
+const KubernetesBump = 1_000_000_000
+
+// DefaultDataDir is etcd's data directory unless --data-dir says otherwise.
+const DefaultDataDir = "/var/lib/etcd"
+
+// Restore says what is restored, and to where.
+type Restore struct {
+	restore.Options
+	Kubernetes bool   // Options has the raised revision for it
+	Chown      string // Options.Owner as it was written; "": not given
+	DryRun     bool
+	From       Place // Anywhere, Local, S3 or Peer
+	Peer       string
+}
+
+// RestoreFlags say what is restored, and to where.
+func RestoreFlags() []cli.Flag {
+	const g = "restore"
+	return []cli.Flag{
+		Text(g, "data-dir", DefaultDataDir, "data `DIRECTORY` that etcd will be started with"),
+		Text(g, "wal-dir", "", "`DIRECTORY` of etcd's write-ahead log (default: in --data-dir)"),
+		Bool(g, "replace", "move existing data to DIRECTORY.before-restore-TIME instead of refusing"),
+		Text(g, "chown", "", "`USER[:GROUP]` that will own the data (default: the owner of the existing data, or of the parent directory)"),
+		Bool(g, "kubernetes", "raise the revision by 1000000000 and mark all earlier revisions as compacted, so that no client continues from what it has cached"),
+		count(g, "bump-revision", 0, "raise the revision by `N`; needs --mark-compacted"),
+		Bool(g, "mark-compacted", "mark all revisions up to the raised one as compacted"),
+		Bool(g, "skip-hash-check", "accept a database without etcd's digest, such as a copy of a member's file"),
+		Bool(g, "dry-run", "check everything, unpack and verify the snapshot, and change nothing"),
+	}
+}
+
+// MemberFlags say which member of which cluster is restored.
+func MemberFlags() []cli.Flag {
+	const g = "member"
+	return []cli.Flag{
+		Text(g, "name", "", "this member's `NAME` (required if the snapshot records several members)"),
+		Text(g, "members", "", "`WHO` is in the cluster: recorded (as in the snapshot, the default) or single (one member at localhost)"),
+		Text(g, "initial-cluster", "", "`NAME=URL,...`: the members, if they are not the recorded ones"),
+		Text(g, "initial-cluster-token", "", "`TOKEN` of the new cluster (default: computed from the snapshot, so that all who restore it have the same)"),
+		Text(g, "initial-advertise-peer-urls", "", "this member's peer `URL,...` (default: those in the list of members)"),
+	}
+}
+
+// ReadRestore refuses what contradicts itself before anything is fetched.
+func ReadRestore(c *cli.Context) (Restore, error) {
+	o := Restore{
+		Options: restore.Options{
+			DataDir: c.String("data-dir"), WALDir: c.String("wal-dir"), Replace: c.Bool("replace"),
+			MarkCompacted: c.Bool("mark-compacted"), SkipHashCheck: c.Bool("skip-hash-check"),
+			Identity: restore.Identity{
+				Name: c.String("name"), InitialCluster: c.String("initial-cluster"), Token: c.String("initial-cluster-token"),
+				Members: restore.MemberMode(c.String("members")),
+			},
+		},
+		Kubernetes: c.Bool("kubernetes"), Chown: c.String("chown"), DryRun: c.Bool("dry-run"), Peer: c.String("peer"),
+	}
+	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer"} {
+		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
+			return o, Usagef("--%s is empty: set a value, or remove the flag", name)
+		}
+	}
+	if urls := c.String("initial-advertise-peer-urls"); urls != "" {
+		o.PeerURLs = strings.Split(urls, ",")
+	}
+	bump := c.Int("bump-revision")
+	switch {
+	case bump < 0 || bump > math.MaxInt32:
+		return o, Usagef("--bump-revision: %d is not a number from 0 to %d", bump, math.MaxInt32)
+	case o.Members != "" && o.Members != restore.Recorded && o.Members != restore.Single:
+		return o, Usagef("--members: %q is not recorded or single", o.Members)
+	case o.Members != "" && o.InitialCluster != "":
+		return o, Usagef("--members and --initial-cluster both say who is in the cluster: use only one of them")
+	case o.Kubernetes && (bump > 0 || o.MarkCompacted):
+		return o, Usagef("--kubernetes already means --bump-revision %d --mark-compacted: remove those two, or remove --kubernetes", KubernetesBump)
+	case (bump > 0) != o.MarkCompacted:
+		return o, Usagef("--bump-revision and --mark-compacted go together: give both or none")
+	case o.Kubernetes:
+		bump, o.MarkCompacted = KubernetesBump, true
+	}
+	o.BumpRevision = uint64(bump)
+	if o.Chown != "" {
+		owner, err := restore.ParseOwner(o.Chown)
+		if err != nil {
+			return o, usageError{err}
+		}
+		o.Owner = &owner
+	}
+	var err error
+	o.From, err = ReadPlace(c, Anywhere, Local, S3, Peer)
+	return o, err
+}
+
+// SameFlags are those that must be the same on all members, and where files go, which mostly is.
+func (o Restore) SameFlags() string {
+	var flags []string
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{
+		{"replace", o.Replace}, {"kubernetes", o.Kubernetes}, {"mark-compacted", o.MarkCompacted && !o.Kubernetes}, {"skip-hash-check", o.SkipHashCheck},
+	} {
+		if f.on {
+			flags = append(flags, "--"+f.name)
+		}
+	}
+	if o.BumpRevision > 0 && !o.Kubernetes {
+		flags = append(flags, fmt.Sprintf("--bump-revision %d", o.BumpRevision))
+	}
+	for _, f := range []struct{ name, value, fallback string }{
+		{"members", string(o.Members), ""},
+		{"initial-cluster", o.InitialCluster, ""},
+		{"initial-cluster-token", o.Token, ""},
+		{"data-dir", o.DataDir, DefaultDataDir},
+		{"wal-dir", o.WALDir, ""},
+		{"chown", o.Chown, ""},
+	} {
+		if f.value != f.fallback {
+			flags = append(flags, "--"+f.name+" "+f.value)
+		}
+	}
+	return strings.Join(flags, " ")
+}

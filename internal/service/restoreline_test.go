@@ -1,0 +1,201 @@
+package service
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// secret is in every key of the tests, and so may be in no output.
+const secret = "hunter2"
+
+// read is the configuration of a daemon with these flags.
+func read(t *testing.T, flags ...string) (cfg config.Config) {
+	t.Helper()
+	c := &cli.Command{Name: "daemon", Flags: config.Flags(config.DirFlags(), config.S3Flags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
+		cfg, err = config.Read(c)
+		return err
+	}}
+	config.Attach([]*cli.Command{c})
+	must(t, (&cli.App{Commands: []*cli.Command{c}}).Run(append([]string{"test", "daemon"}, flags...)))
+	return cfg
+}
+
+const restored = "rolling_n1_20260101T000000Z.db.zst"
+
+// The page's command has what a restore needs and nothing else, as a shell reads it.
+func TestRestoreLine(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	mirror := []string{
+		"--dir", "/srv/it's here", "--s3-bucket", "backups", "--s3-endpoint", "minio:9000", "--s3-access-key-file", "/k/access",
+		"--s3-secret-key-file=/k/secret", "--s3-insecure-skip-verify", "--s3-object-lock", "7d", "--s3-upload-rate", "1MiB",
+	}
+	relative := []string{"--dir", "store", "--s3-bucket=backups", "--s3-access-key-file=k/access", "--s3-secret-key-file", "../secret", "--s3-ca=./ca.crt"}
+	keys := " --s3-access-key-file " + here + "/k/access --s3-secret-key-file " + filepath.Dir(here) + "/secret --s3-ca " + here + "/ca.crt"
+	file := filepath.Join(t.TempDir(), "daemon.yaml")
+	must(t, os.WriteFile(file, []byte("dir: ./store\ns3-bucket: backups\ns3-access-key-file: k/access\ns3-secret-key-file: ../secret\ns3-ca: ca.crt\n"), 0o600))
+	for _, tc := range []struct {
+		from   metrics.Place
+		member string
+		flags  []string
+		want   string
+	}{
+		{metrics.Local, "", nil, " --replace --from local"},
+		{metrics.Local, "node-a", nil, " --replace --name node-a --from local"},
+		{metrics.Local, "it's; a", nil, ` --replace --name 'it'\''s; a' --from local`},
+		{metrics.Local, "", mirror, ` --replace --from local --dir '/srv/it'\''s here'`},
+		{metrics.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
+		{metrics.Local, "", relative, " --replace --from local --dir " + here + "/store"},
+		{metrics.S3, "", relative, " --replace --from s3 --s3-bucket backups" + keys},
+		{metrics.Local, "", []string{"--config", file}, " --replace --from local --dir " + here + "/store"},
+		{metrics.S3, "", []string{"--config", file}, " --replace --from s3 --s3-bucket backups" + keys},
+		{metrics.S3, "", []string{"--s3-bucket=backups", "--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"}, " --replace --from s3 --s3-bucket backups"},
+		{metrics.S3, "", []string{"--s3-bucket=backups", "--s3-ca", strings.Repeat("LS0tLS1CRUdJTiBD", 40)}, " --replace --from s3 --s3-bucket backups"},
+	} {
+		r := newRestorer("etcd-rolling-backup", read(t, tc.flags...), func() string { return tc.member })
+		want := "etcd-rolling-backup restore " + restored + tc.want
+		if got := r.line(restored, tc.from); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
+// A relative path is one of the directory that the daemon was started in, wherever it is later.
+func TestRestoreLineFromTheStart(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	r := newRestorer("etcd-rolling-backup", read(t, "--dir=store"), func() string { return "" })
+	t.Chdir(t.TempDir())
+	if got := r.line(restored, metrics.Local); !strings.HasSuffix(got, " --dir "+here+"/store") {
+		t.Error(got)
+	}
+}
+
+// Nothing beside the command is said without need, the variables that the keys come from are named, and no key is.
+func TestRestoreNotes(t *testing.T) {
+	bucket := []string{"--s3-bucket=backups"}
+	profile := "From S3: the daemon gets its keys from an AWS profile or role. As another user, or on another machine, add --s3-access-key-file and --s3-secret-key-file."
+	for name, tc := range map[string]struct {
+		env   map[string]string
+		flags []string
+		want  []string
+	}{
+		"no bucket": {env: map[string]string{"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_ACCESS_KEY": secret}},
+		"files":     {env: map[string]string{"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_ACCESS_KEY": secret}, flags: append(bucket, "--s3-access-key-file=/a", "--s3-secret-key-file=/s")},
+		"keys": {
+			env:   map[string]string{"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_ACCESS_KEY": secret, "AWS_PROFILE": "p"},
+			flags: bucket, want: []string{"From S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as for the daemon."},
+		},
+		"a session": {
+			env:   map[string]string{"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_KEY": secret, "AWS_SESSION_TOKEN": secret},
+			flags: bucket, want: []string{"From S3: set AWS_ACCESS_KEY_ID, AWS_SECRET_KEY and AWS_SESSION_TOKEN as for the daemon."},
+		},
+		"half":      {env: map[string]string{"AWS_ACCESS_KEY_ID": secret}, flags: bucket, want: []string{profile}},
+		"a profile": {env: map[string]string{"AWS_PROFILE": "p"}, flags: bucket, want: []string{"From S3: set AWS_PROFILE as for the daemon."}},
+		"nothing":   {flags: bucket, want: []string{profile}},
+		"a CA's text": {
+			flags: append(bucket, "--s3-access-key-file=/a", "--s3-secret-key-file=/s", "--s3-ca=-----BEGIN CERTIFICATE-----\n"),
+			want:  []string{"From S3: add --s3-ca with a file of the certificate that the daemon was given as text."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, v := range os.Environ() {
+				if v, _, _ := strings.Cut(v, "="); strings.HasPrefix(v, "AWS_") {
+					t.Setenv(v, "")
+				}
+			}
+			for k, v := range tc.env {
+				t.Setenv(k, v)
+			}
+			notes := restoreNotes(read(t, tc.flags...).S3)
+			if always := 3; len(notes) < always || !slices.Equal(notes[always:], tc.want) {
+				t.Errorf("got\n%s\nwant behind those for all\n%s", strings.Join(notes, "\n"), strings.Join(tc.want, "\n"))
+			}
+			if strings.Contains(strings.Join(notes, "\n"), secret) {
+				t.Errorf("a key is told: %s", notes)
+			}
+		})
+	}
+}
+
+// The flags of the command lead to the same bucket: whatever is set for it arrives, except what only uploads need.
+func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
+	given := []string{
+		"--s3-bucket=backups", "--s3-endpoint=minio:9000", "--s3-region=r", "--s3-folder=f/g", "--s3-access-key-file=/a", "--s3-secret-key-file=/s", "--s3-ca=/c",
+		"--s3-bucket-lookup=path", "--s3-timeout=45s", "--s3-stall=2m",
+	}
+	uploads := []string{"--s3-sse=kms", "--s3-storage-class=c", "--s3-object-lock=7d", "--s3-object-lock-mode=compliance", "--s3-upload-rate=1MiB", "--s3-checksum=md5"}
+	alone := []string{"--s3-insecure-skip-verify"} // not with a CA
+	if flags, all := len(given)+len(uploads)+len(alone), len(config.S3Flags()); flags != all {
+		t.Errorf("the bucket has %d flags, and %d are tested", all, flags)
+	}
+	want := read(t, given...).S3
+	if got := read(t, bucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The member's name is what it says itself, and while it is silent what the last snapshot of this node says. An endpoint that
+// stands in for a silent one has a name that is not this node's.
+func TestMemberIsCalled(t *testing.T) {
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	learner, err := c.AddLearner(t.Context())
+	must(t, err)
+	dir := snapshot.NewDir(filepath.Join(t.TempDir(), "store"))
+	must(t, dir.Prepare())
+	of := func(node string, endpoints ...string) *taker {
+		cfg := member.Config{Endpoints: endpoints, Timeout: 2 * time.Second}
+		return &taker{
+			member: func() (member.Config, error) { return cfg, nil }, role: daemon.RoleAny, dir: dir, name: &memberName{},
+			options: snapshot.TakeOptions{Set: snapshot.RollingSet, Node: node, Stall: 10 * time.Second},
+		}
+	}
+	called := func(what string, tk *taker, want string) {
+		t.Helper()
+		if got := tk.name.get(); got != want {
+			t.Errorf("%s: the member is called %q, want %q", what, got, want)
+		}
+	}
+	own := c.Members[0].Endpoint
+	for _, x := range []struct {
+		endpoints []string
+		want      string
+	}{{[]string{own}, "node1"}, {[]string{own, learner.Endpoint}, "node1"}, {[]string{"127.0.0.1:1", own}, ""}, {[]string{learner.Endpoint}, ""}} {
+		tk := of("n1", x.endpoints...)
+		must(t, tk.look(t.Context()))
+		called(strings.Join(x.endpoints, ","), tk, x.want)
+	}
+	tk := of("n1", own)
+	recalled := func(node string) *taker {
+		cfg := config.Config{Store: config.Store{Node: node}, Etcd: config.Etcd{Endpoints: []string{own}}}
+		return &taker{name: recallMember(cfg, dir)}
+	}
+	called("no snapshot", recalled("n1"), "")
+	_, err = tk.Take(t.Context(), logrus.New(), func() {})
+	must(t, err)
+	called("a snapshot taken", tk, "node1")
+
+	must(t, c.Members[0].Kill())
+	for node, want := range map[string]string{"n1": "node1", "n2": ""} {
+		late := of(node, own)
+		if err := late.look(t.Context()); err == nil {
+			t.Error("an etcd that is down gave no error")
+		}
+		called("etcd is down", late, "")
+		called("etcd is down, on node "+node, recalled(node), want)
+	}
+}

@@ -1,0 +1,188 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+const (
+	// probeTimeout is how long the start waits for etcd. Until then /readyz does not answer either.
+	probeTimeout = 2 * time.Second
+	// lookInterval is how often etcd is asked for its status between two snapshots.
+	lookInterval = time.Minute
+)
+
+// taker takes snapshots of the configured member into the local directory. Each run makes a new connection, with the
+// certificates and the password that are on the disk then.
+type taker struct {
+	member  func() (member.Config, error)
+	role    daemon.Role
+	dir     *snapshot.Dir
+	options snapshot.TakeOptions
+	metrics *metrics.Metrics // nil: nobody is interested
+	name    *memberName
+}
+
+// Take implements daemon.Taker.
+func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (taken snapshot.Taken, err error) {
+	o := t.options
+	show := o.Progress
+	o.Progress = func(done, total int64) {
+		alive()
+		if show != nil {
+			show(done, total)
+		}
+	}
+	m, err := t.connect(ctx)
+	if err != nil {
+		return taken, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if silent := m.Silent(); silent != nil {
+		log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; using the next: %s", ErrorLine(silent))
+	}
+	if err := t.role.Choose(m.Leader(), m.Source().Healthy, voters(m.Source())); err != nil {
+		return taken, err
+	}
+	return snapshot.Take(ctx, m, t.dir, o)
+}
+
+// connect reports to the metrics what came of it. A member that refuses the connection has answered.
+func (t *taker) connect(ctx context.Context) (*member.Member, error) {
+	cfg, err := t.member()
+	if err != nil {
+		return nil, err
+	}
+	m, err := member.Connect(ctx, cfg)
+	switch {
+	case err == nil:
+		t.record(m)
+	case t.metrics != nil && ctx.Err() == nil && reason(metrics.Snapshots, err) == metrics.Unreachable:
+		t.metrics.MemberAway(time.Now())
+	}
+	return m, err
+}
+
+// record reports what a member said of itself when the connection was made.
+func (t *taker) record(m *member.Member) {
+	s := m.Source()
+	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
+		t.name.set(nameOf(s))
+	}
+	if t.metrics != nil {
+		t.metrics.Member(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
+	}
+}
+
+// probe connects to etcd before the daemon starts. Endpoints of different clusters are an error of configuration that only the
+// endpoints show. An etcd that is down is none: the daemon waits for it.
+func (t *taker) probe(ctx context.Context, log logrus.FieldLogger) error {
+	first, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	m, err := t.connect(first)
+	switch {
+	case err == nil:
+		return m.Close()
+	case errors.Is(err, config.ErrUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
+		return err
+	case ctx.Err() == nil: // else the daemon is being stopped
+		log.WithField("error", ErrorLine(err)).Warn("etcd does not answer yet")
+	}
+	return nil
+}
+
+// lookLoop asks etcd for its status again and again. That it does not answer is only logged for debugging: the metrics show when it last did.
+func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := t.look(ctx); err != nil && ctx.Err() == nil {
+			log.WithField("error", ErrorLine(err)).Debug("etcd does not answer")
+		}
+	}
+}
+
+// look reads the member's status. With a user each connection is a login, which costs etcd more than the answer is worth.
+func (t *taker) look(ctx context.Context) error {
+	if cfg, err := t.member(); err != nil || cfg.User != "" {
+		return err
+	}
+	m, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return m.Close()
+}
+
+// voters is the number of members that are not learners; learners give no snapshots.
+func voters(s snapshot.Source) int {
+	n := 0
+	for _, m := range s.Members {
+		if !m.Learner {
+			n++
+		}
+	}
+	return n
+}
+
+// nameOf is the name of the member that the source describes; "" if it does not say, as for a learner.
+func nameOf(s snapshot.Source) string {
+	for _, m := range s.Members {
+		if m.ID == s.MemberID {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// memberName is the name of this node's member as far as it is known.
+type memberName struct{ last atomic.Pointer[string] }
+
+// set keeps the known name if the new one is "".
+func (n *memberName) set(name string) {
+	if name != "" {
+		n.last.Store(&name)
+	}
+}
+
+func (n *memberName) get() string {
+	if name := n.last.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
+
+// recallMember learns the name from the newest rolling snapshot of this node: a daemon that starts when etcd is lost for good has nobody
+// else to ask. With several endpoints the snapshot may be of any of them. What cannot be read is reported once the daemon works.
+func recallMember(cfg config.Config, dir *snapshot.Dir) *memberName {
+	name := &memberName{}
+	l, err := dir.List()
+	if err != nil || len(cfg.Etcd.Endpoints) != 1 {
+		return name
+	}
+	for _, e := range l.Snapshots {
+		if !e.Name.Rolling(cfg.Store.Node) {
+			continue
+		}
+		if m, err := dir.Manifest(e.Name); err == nil {
+			name.set(nameOf(m.Source))
+			break
+		}
+	}
+	return name
+}
