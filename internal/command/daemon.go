@@ -1,6 +1,7 @@
 package command
 
 import (
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -8,6 +9,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/snapshot/drill"
 )
 
 func daemonCommand(e env) *cli.Command {
@@ -33,4 +35,12 @@ func runDaemon(c *cli.Context, e env) error {
 	return service.Run(c.Context, cfg, service.Process{
 		Program: c.App.Name, Version: e.version, Stderr: e.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
 	})
+}
+
+// drillChildCommand is for the process that a drill starts; people have no use for it.
+func drillChildCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: service.DrillChild, Hidden: true, Usage: "for the program's own use: one drill in a process of its own",
+		Action: func(c *cli.Context) error { return drill.Main(c.Context, os.Stdin, e.stdout) },
+	}
 }

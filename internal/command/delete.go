@@ -67,8 +67,8 @@ func fullNames(args []string) ([]snapshot.Name, error) {
 
 // deleted is what --output json shows of a deleted snapshot.
 type deleted struct {
-	Name  string       `json:"name"`
-	Place config.Place `json:"place"`
+	Name  snapshot.Name `json:"name"`
+	Place config.Place  `json:"place"`
 }
 
 // removeAll needs each name in at least one of the places. What was deleted before something failed is returned with
@@ -96,7 +96,7 @@ func removeAll(ctx context.Context, names []snapshot.Name, from []source.Listing
 			if err := p.Remove(ctx, n); err != nil {
 				return gone, err
 			}
-			gone = append(gone, deleted{Name: n.String(), Place: p.Place})
+			gone = append(gone, deleted{Name: n, Place: p.Place})
 		}
 	}
 	return gone, nil

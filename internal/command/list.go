@@ -63,12 +63,12 @@ func list(c *cli.Context, e env) error {
 // add reads a manifest only if no place before had one of that name: in the bucket each costs a request.
 func (l *listing) add(ctx context.Context, p source.Listing) {
 	l.Partials, l.Foreign = append(l.Partials, p.Partials...), append(l.Foreign, p.Foreign...)
-	seen := map[string]int{}
+	seen := map[snapshot.Name]int{}
 	for i, r := range l.Snapshots {
 		seen[r.Name] = i
 	}
 	for _, entry := range p.Snapshots {
-		if i, ok := seen[entry.Name.String()]; ok {
+		if i, ok := seen[entry.Name]; ok {
 			l.Snapshots[i].alsoIn(p.Place, entry.Size)
 			continue
 		}
@@ -103,14 +103,14 @@ func (r *row) alsoIn(place config.Place, bytes int64) {
 
 func (l *listing) sort() {
 	slices.SortStableFunc(l.Snapshots, func(a, b row) int {
-		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 	})
 }
 
 func (l *listing) print(e env, now time.Time) error {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name, joinPlaces(r.Places), age(now, r.Time), size(r.Size)}
+		line := []string{r.Name.String(), joinPlaces(r.Places), age(now, r.Time), size(r.Size)}
 		if m := r.Manifest; m != nil {
 			line = append(line, size(m.RawSize), fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion))
 		} else {

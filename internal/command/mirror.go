@@ -21,11 +21,11 @@ func mirrorCommand(e env) *cli.Command {
 
 // mirrored is what --output json shows of a pass.
 type mirrored struct {
-	Uploaded []string `json:"uploaded"`
-	Removed  []string `json:"removed"`
-	Waiting  int      `json:"waiting"`
-	Locked   int      `json:"locked"`
-	Swept    int      `json:"swept"`
+	Uploaded []snapshot.Name `json:"uploaded"`
+	Removed  []snapshot.Name `json:"removed"`
+	Waiting  int             `json:"waiting"`
+	Locked   int             `json:"locked"`
+	Swept    int             `json:"swept"`
 }
 
 func mirror(c *cli.Context, e env) error {
@@ -48,7 +48,7 @@ func mirror(c *cli.Context, e env) error {
 	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Waiting+done.Locked+done.Swept == 0 {
 		return failed
 	}
-	out := mirrored{Uploaded: texts(done.Uploaded), Removed: texts(done.Removed), Waiting: done.Waiting, Locked: done.Locked, Swept: done.Swept}
+	out := mirrored{Uploaded: append([]snapshot.Name{}, done.Uploaded...), Removed: append([]snapshot.Name{}, done.Removed...), Waiting: done.Waiting, Locked: done.Locked, Swept: done.Swept}
 	// What was done before something failed is shown all the same.
 	if asJSON {
 		return errors.Join(printJSON(e.stdout, out), failed)
@@ -66,12 +66,4 @@ func (m mirrored) print(e env) error {
 	}
 	out.line("%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept", len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
 	return out.err
-}
-
-func texts(names []snapshot.Name) []string {
-	out := []string{}
-	for _, n := range names {
-		out = append(out, n.String())
-	}
-	return out
 }

@@ -17,7 +17,7 @@ import (
 
 // row is one snapshot as --output json shows it. Fields of a manifest that could not be read are missing.
 type row struct {
-	Name     string             `json:"name"`
+	Name     snapshot.Name      `json:"name"`
 	Set      string             `json:"set"`
 	Node     string             `json:"node"`
 	Time     time.Time          `json:"time"`
@@ -30,7 +30,7 @@ type row struct {
 }
 
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
-	r := row{Name: e.Name.String(), Set: e.Name.Set, Node: e.Name.Node, Time: e.Name.Time, Size: e.Size}
+	r := row{Name: e.Name, Set: e.Name.Set, Node: e.Name.Node, Time: e.Name.Time, Size: e.Size}
 	if m.Format != "" {
 		r.Manifest = &m
 	}

@@ -1,12 +1,16 @@
 package command
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
@@ -95,4 +99,25 @@ func openStored(c *cli.Context, e env, cfg config.Config, ref string) (*source.O
 	return source.Open(c.Context, source.Request{
 		Reference: ref, From: from, Dir: cfg.Store.Dir, Bucket: cfg.S3, MinFree: cfg.Store.MinFree, Progress: bar.update,
 	})
+}
+
+// drillOpened is the drill of verify --restore, with a bar while it unpacks.
+func drillOpened(ctx context.Context, e env, p *source.Opened, minFree int64) (drill.Result, error) {
+	bar := newProgress(e.stderr, "restoring")
+	defer bar.done()
+	r, err := service.StartDrill(ctx, p.File, p.Scratch, minFree, func(s drill.Step) {
+		if s.Stage == drill.StageUnpack && s.Total > 0 {
+			bar.update(s.Done, s.Total)
+		}
+	})
+	if err != nil {
+		return r, fmt.Errorf("restore %s as a test: %w", p.Name, err)
+	}
+	return r, nil
+}
+
+func printDrill(w io.Writer, r drill.Result) error {
+	_, err := fmt.Fprintf(w, "  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s\n",
+		r.EtcdVersion, r.Keys, r.Revision, r.HashKV, r.Took.All().Round(time.Millisecond))
+	return err
 }

@@ -13,6 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -181,5 +184,60 @@ func TestListen(t *testing.T) {
 		case err != nil || cfg.Monitor.Listen != test.want:
 			t.Errorf("%s: got %q and %v, want %q", test.given, cfg.Monitor.Listen, err, test.want)
 		}
+	}
+}
+
+// A second command line fills in the same value: Check alone finds what is wrong with it, and names the flag.
+func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
+	good, err := read(t, "--s3-bucket=backups", "--listen=off")
+	must(t, err)
+	must(t, good.Check())
+	for text, change := range map[string]func(*Config){
+		"--dir is empty":             func(c *Config) { c.Store.Dir = "" },
+		"--node: ":                   func(c *Config) { c.Store.Node = "a_b" },
+		"--min-free: ":               func(c *Config) { c.Store.MinFree = -1 },
+		"--schedule is empty":        func(c *Config) { c.Schedule = daemon.Schedule{} },
+		"--only-on: ":                func(c *Config) { c.Role = "" },
+		"the policy keeps nothing":   func(c *Config) { c.Policy = retention.Policy{} },
+		"--keep-last is -2":          func(c *Config) { c.Policy.Last = -2 },
+		"--s3-keep-last is -2":       func(c *Config) { c.Mirror.Policy.Last = -2 },
+		"--s3-orphan-after: -1s":     func(c *Config) { c.Mirror.OrphanAfter = -time.Second },
+		"--etcd-timeout: 0s":         func(c *Config) { c.Etcd.Timeout = 0 },
+		"--stall-timeout: 0s":        func(c *Config) { c.Etcd.Stall = 0 },
+		"--endpoints":                func(c *Config) { c.Etcd.Endpoints = nil },
+		"--user root needs":          func(c *Config) { c.Etcd.User = "root" },
+		"--password-file needs":      func(c *Config) { c.Etcd.PasswordFile = "config.go" },
+		"--cert and --key":           func(c *Config) { c.Etcd.Cert = "x" },
+		"--s3-bucket":                func(c *Config) { c.S3 = &s3.Config{Bucket: "My_Bucket"} },
+		"--drill-from: ":             func(c *Config) { c.Drill.From = Peer },
+		"--drill-from s3 needs":      func(c *Config) { c.Drill.From, c.S3 = S3, nil },
+		"--web-config is given":      func(c *Config) { c.Monitor.WebConfig = "x" },
+		"--listen: \"9979\" is not":  func(c *Config) { c.Monitor.Listen = "9979" },
+		"--listen: \":70000\": ther": func(c *Config) { c.Monitor.Listen = ":70000" },
+	} {
+		bad := good
+		change(&bad)
+		if err := bad.Check(); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want %q", err, text)
+		}
+	}
+}
+
+// The password is read again each time, and neither it nor one from the environment shows in the value.
+func TestMemberReadsThePasswordAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	must(t, os.WriteFile(file, []byte("hunter1"), 0o600))
+	t.Setenv("ETCDCTL_PASSWORD", "hunter3")
+	cfg, err := read(t, "--user=root", "--password-file="+file)
+	must(t, err)
+	for _, want := range []string{"hunter1", "hunter2"} {
+		must(t, os.WriteFile(file, []byte(want), 0o600))
+		m, err := cfg.Etcd.Member()
+		if err != nil || string(m.Password) != want {
+			t.Errorf("got %q and %v, want %s", string(m.Password), err, want)
+		}
+	}
+	if text := fmt.Sprintf("%+v", cfg); strings.Contains(text, "hunter") {
+		t.Errorf("a password shows in %s", text)
 	}
 }

@@ -83,7 +83,7 @@ func (skippedDrill) Is(target error) bool { return target == daemon.ErrSkipped }
 func (e skippedDrill) Unwrap() error      { return e.error }
 
 // newestOf finds the node's newest rolling snapshot.
-func newestOf(node string) func(snapshot.Listing) (snapshot.Entry, error) {
+func newestOf(node string) source.Finder {
 	return func(l snapshot.Listing) (snapshot.Entry, error) {
 		e, ok := daemon.Newest(l, node, time.Now())
 		if !ok {

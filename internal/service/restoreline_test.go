@@ -6,17 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
-	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/metrics"
-	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/member"
 )
 
 // secret is in every key of the tests, and so may be in no output.
@@ -146,56 +140,5 @@ func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 	want := read(t, given...).S3
 	if got := read(t, bucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
 		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-// The member's name is what it says itself, and while it is silent what the last snapshot of this node says. An endpoint that
-// stands in for a silent one has a name that is not this node's.
-func TestMemberIsCalled(t *testing.T) {
-	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
-	learner, err := c.AddLearner(t.Context())
-	must(t, err)
-	dir := snapshot.NewDir(filepath.Join(t.TempDir(), "store"))
-	must(t, dir.Prepare())
-	of := func(node string, endpoints ...string) *taker {
-		cfg := member.Config{Endpoints: endpoints, Timeout: 2 * time.Second}
-		return &taker{
-			member: func() (member.Config, error) { return cfg, nil }, role: daemon.RoleAny, dir: dir, name: &memberName{},
-			options: snapshot.TakeOptions{Set: snapshot.RollingSet, Node: node, Stall: 10 * time.Second},
-		}
-	}
-	called := func(what string, tk *taker, want string) {
-		t.Helper()
-		if got := tk.name.get(); got != want {
-			t.Errorf("%s: the member is called %q, want %q", what, got, want)
-		}
-	}
-	own := c.Members[0].Endpoint
-	for _, x := range []struct {
-		endpoints []string
-		want      string
-	}{{[]string{own}, "node1"}, {[]string{own, learner.Endpoint}, "node1"}, {[]string{"127.0.0.1:1", own}, ""}, {[]string{learner.Endpoint}, ""}} {
-		tk := of("n1", x.endpoints...)
-		must(t, tk.look(t.Context()))
-		called(strings.Join(x.endpoints, ","), tk, x.want)
-	}
-	tk := of("n1", own)
-	recalled := func(node string) *taker {
-		cfg := config.Config{Store: config.Store{Node: node}, Etcd: config.Etcd{Endpoints: []string{own}}}
-		return &taker{name: recallMember(cfg, dir)}
-	}
-	called("no snapshot", recalled("n1"), "")
-	_, err = tk.Take(t.Context(), logrus.New(), func() {})
-	must(t, err)
-	called("a snapshot taken", tk, "node1")
-
-	must(t, c.Members[0].Kill())
-	for node, want := range map[string]string{"n1": "node1", "n2": ""} {
-		late := of(node, own)
-		if err := late.look(t.Context()); err == nil {
-			t.Error("an etcd that is down gave no error")
-		}
-		called("etcd is down", late, "")
-		called("etcd is down, on node "+node, recalled(node), want)
 	}
 }

@@ -9,15 +9,17 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Listing is what was found in one place. It is the caller's to close.
+// Listing is what was found in one place.
 type Listing struct {
 	snapshot.Listing
 	Place config.Place // Local or S3
 	Where string       // for people
 
-	remove   func(context.Context, snapshot.Name) error
-	manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
-	close    func()
+	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
+	Remove func(context.Context, snapshot.Name) error
+	// Manifest reads what one says of itself; in the bucket that takes a request.
+	Manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
+	Close    func()
 }
 
 // Has tells whether the snapshot was there.
@@ -25,18 +27,7 @@ func (l Listing) Has(n snapshot.Name) bool {
 	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == n })
 }
 
-// Remove deletes a snapshot. Errors wrap snapshot.ErrNotFound if it is not there.
-func (l Listing) Remove(ctx context.Context, n snapshot.Name) error { return l.remove(ctx, n) }
-
-// Manifest reads what a snapshot says of itself; in the bucket that takes a request.
-func (l Listing) Manifest(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
-	return l.manifest(ctx, n)
-}
-
-// Close lets go of the connection.
-func (l Listing) Close() { l.close() }
-
-// List lists the directory, unless dir is "", and then the bucket, unless it is nil.
+// List lists the directory, unless dir is "", and then the bucket, unless it is nil. The caller closes each.
 func List(ctx context.Context, dir string, bucket *s3.Config) ([]Listing, error) {
 	var all []Listing
 	if dir != "" {
@@ -60,8 +51,8 @@ func listDir(path string) (Listing, error) {
 	dir := snapshot.NewDir(path)
 	l, err := dir.List()
 	return Listing{
-		Place: config.Local, Where: dir.Path(), Listing: l, remove: dir.Remove, close: func() {},
-		manifest: func(_ context.Context, n snapshot.Name) (snapshot.Manifest, error) { return dir.Manifest(n) },
+		Place: config.Local, Where: dir.Path(), Listing: l, Remove: dir.Remove, Close: func() {},
+		Manifest: func(_ context.Context, n snapshot.Name) (snapshot.Manifest, error) { return dir.Manifest(n) },
 	}, err
 }
 
@@ -84,6 +75,6 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 		return m, err
 	}
 	return Listing{
-		Place: config.S3, Where: b.String(), Listing: snapshot.Listing{Snapshots: entries}, remove: b.Remove, manifest: manifest, close: b.Close,
+		Place: config.S3, Where: b.String(), Listing: snapshot.Listing{Snapshots: entries}, Remove: b.Remove, Manifest: manifest, Close: b.Close,
 	}, nil
 }

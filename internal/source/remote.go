@@ -9,6 +9,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/peer"
 )
 
 // Remote is a snapshot that was found in the bucket or at a peer. It is the caller's to close.
@@ -16,9 +17,10 @@ type Remote struct {
 	Entry snapshot.Entry
 	Place string // for people: s3://BUCKET or HOST:PORT
 
-	at    string // for errors
-	get   func(context.Context) (body io.ReadCloser, size int64, err error)
-	close func()
+	Close func() // lets go of the connection
+
+	at  string // for errors
+	get func(context.Context) (body io.ReadCloser, size int64, err error)
 }
 
 // OpenBucket reads the keys and certificates of the bucket as they are now. Errors wrap config.ErrUsage if there is no bucket.
@@ -30,7 +32,7 @@ func OpenBucket(b *s3.Config) (*s3.Bucket, error) {
 }
 
 // FindInBucket finds a snapshot in the bucket. Errors wrap snapshot.ErrNotFound if there is none.
-func FindInBucket(ctx context.Context, cfg *s3.Config, find func(snapshot.Listing) (snapshot.Entry, error)) (*Remote, error) {
+func FindInBucket(ctx context.Context, cfg *s3.Config, find Finder) (*Remote, error) {
 	b, err := OpenBucket(cfg)
 	if err != nil {
 		return nil, err
@@ -46,13 +48,37 @@ func FindInBucket(ctx context.Context, cfg *s3.Config, find func(snapshot.Listin
 		return nil, fmt.Errorf("look in %s: %w", b, err)
 	}
 	return &Remote{
-		Entry: entry, Place: "s3://" + cfg.Bucket, at: b.String(), close: b.Close,
+		Entry: entry, Place: "s3://" + cfg.Bucket, at: b.String(), Close: b.Close,
 		get: func(ctx context.Context) (io.ReadCloser, int64, error) { return b.Get(ctx, entry.Name) },
 	}, nil
 }
 
-// Close lets go of the connection.
-func (r *Remote) Close() { r.close() }
+// findAtPeer asks the peer for its one snapshot, which must be the one to find.
+func findAtPeer(ctx context.Context, id peer.Identity, address string, find Finder) (*Remote, error) {
+	client, err := peer.Dial(id, address)
+	if err != nil {
+		return nil, err
+	}
+	offer, err := client.Offer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name, err := snapshot.ParseName(offer.Name)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", address, err)
+	}
+	entry, err := find(snapshot.Listing{Snapshots: []snapshot.Entry{{Name: name, Size: offer.Size}}})
+	if err != nil {
+		return nil, fmt.Errorf("ask %s, which serves %s: %w", address, name, err)
+	}
+	return &Remote{
+		Entry: entry, Place: address, at: address, Close: func() {},
+		get: func(ctx context.Context) (io.ReadCloser, int64, error) {
+			body, err := client.Get(ctx, offer)
+			return body, offer.Size, err
+		},
+	}, nil
+}
 
 // Read hands the bytes to keep, which must read all of them.
 func (r *Remote) Read(ctx context.Context, keep func(body io.Reader, size int64) error) error {

@@ -42,10 +42,10 @@ type Opened struct {
 	Scratch *snapshot.Dir // where large temporary files may be made
 }
 
-// finder picks one snapshot of a listing.
-type finder func(snapshot.Listing) (snapshot.Entry, error)
+// Finder picks one snapshot of a listing.
+type Finder func(snapshot.Listing) (snapshot.Entry, error)
 
-func named(ref string) finder {
+func named(ref string) Finder {
 	return func(l snapshot.Listing) (snapshot.Entry, error) { return l.Find(ref, time.Now()) }
 }
 
