@@ -128,7 +128,7 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	if info, err := os.Stat(dir.Path()); err != nil {
 		found = fail("directory", err)
 	} else if info.Mode().Perm()&0o077 != 0 {
-		found = warn("directory", "%s is open to others (mode %o): snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
+		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
 	}
 	free, err := dir.Free()
 	switch {
@@ -137,7 +137,7 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	case free < minFree:
 		return []finding{found, fail("free space", fmt.Errorf("%s, but --min-free is %s: free some space, or lower it", size(free), size(minFree)))}
 	}
-	return []finding{found, okay("free space", "%s, of which snapshots leave %s", size(free), size(minFree))}
+	return []finding{found, okay("free space", "%s, of which --min-free keeps %s", size(free), size(minFree))}
 }
 
 func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {
@@ -153,9 +153,9 @@ func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {
 		case !first.Name.Rolling(cfg.Store.Node):
 			continue
 		case first.Name.Time.After(now) && ok:
-			return warn(what, "%s is dated in the future: a clock was or is wrong; the newest before it is %s, %s old", first.Name, e.Name, age())
+			return warn(what, "%s is dated in the future: a clock is or was wrong; the newest before it is %s, %s old", first.Name, e.Name, age())
 		case first.Name.Time.After(now):
-			return warn(what, "%s is dated in the future: a clock was or is wrong", first.Name)
+			return warn(what, "%s is dated in the future: a clock is or was wrong", first.Name)
 		}
 		break
 	}

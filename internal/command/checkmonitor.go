@@ -99,7 +99,7 @@ func checkHeartbeat(ctx context.Context, host string, u *url.URL) finding {
 	defer cancel()
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
 	if err != nil {
-		return fail(what, errors.New("HTTPS_PROXY or HTTP_PROXY holds no valid URL"))
+		return fail(what, errors.New("HTTPS_PROXY or HTTP_PROXY is not a valid URL"))
 	}
 	at, through := u, ""
 	if proxy != nil {

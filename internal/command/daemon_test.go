@@ -44,7 +44,7 @@ func TestLeftoversDoNotKeepTheDaemonFromStarting(t *testing.T) {
 		"--listen", "off", "--drill-schedule", "off", "--min-free", "0",
 	}, log, log)
 	text := log.text.String()
-	if status != exitDone || !strings.Contains(text, "level=warning msg=\"removing what a restore drill had left failed") {
+	if status != exitDone || !strings.Contains(text, "level=warning msg=\"removing the leftovers of a restore drill failed") {
 		t.Errorf("status %d:\n%s", status, text)
 	}
 }

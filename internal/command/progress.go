@@ -8,7 +8,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows a bar on a terminal and nothing elsewhere.
+// progress shows a bar if w is a terminal, and nothing otherwise.
 type progress struct {
 	w    io.Writer
 	what string
@@ -23,7 +23,7 @@ func newProgress(w io.Writer, what string) *progress {
 	return &progress{w: w, what: what}
 }
 
-// update takes bytes done and in all (0: not known).
+// update takes the bytes done and the total (0: not known).
 func (p *progress) update(done, total int64) {
 	if p.w == nil {
 		return

@@ -100,7 +100,7 @@ func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, loca
 	decisions, orphans, arrived := daemon.PlanMirrorPrune(l.Snapshots, remote, o, now)
 	for _, n := range orphans {
 		decisions = append(decisions, retention.Decision{
-			Item: retention.Item{ID: n.String(), Time: n.Time}, Reasons: []string{"its node has had no new one for " + age(now, n.Time)},
+			Item: retention.Item{ID: n.String(), Time: n.Time}, Reasons: []string{"its node has taken no new one for " + age(now, n.Time)},
 		})
 	}
 	if !arrived {

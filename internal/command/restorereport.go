@@ -20,7 +20,7 @@ type restoreReport struct {
 	Snapshot string             `json:"snapshot"`
 	Place    string             `json:"place"`
 	Form     string             `json:"form"`
-	Proven   bool               `json:"proven"` // a digest was there and fits
+	Proven   bool               `json:"proven"` // it has a digest, which matches
 	SHA256   string             `json:"raw_sha256"`
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 
@@ -39,7 +39,7 @@ type restoreReport struct {
 	now     time.Time
 	peer    bool // Place is one
 	cluster restore.Cluster
-	again   string // the flags that other members are restored with
+	again   string // flags to restore the other members with
 }
 
 type aside struct {
@@ -61,7 +61,7 @@ func (r *restoreReport) take(p *restore.Plan, o config.Restore) {
 	r.again = o.SameFlags()
 }
 
-// printSource says which snapshot is taken, before the work begins.
+// printSource says which snapshot is used, before the work begins.
 func (r *restoreReport) printSource(w io.Writer, in *input.Input, changed time.Time) error {
 	out := &printer{w: w}
 	out.line("restoring %s from %s", r.Snapshot, r.Place)
@@ -72,7 +72,7 @@ func (r *restoreReport) printSource(w io.Writer, in *input.Input, changed time.T
 			form += " with " + in.Member + " in it"
 		}
 		if n, err := snapshot.ParseName(filepath.Base(r.Snapshot)); err == nil && in.Form == input.FormZstd {
-			out.line("  taken %s (%s) on %s; its end is damaged and its manifest lost: run verify. The database in it is proven by etcd's digest",
+			out.line("  taken %s (%s) on %s; its end is damaged and its manifest is lost: run verify. etcd's digest proves the database in it",
 				n.Time.Format(time.DateTime+" UTC"), r.age(n.Time), n.Node)
 			return out.err
 		}
@@ -82,10 +82,10 @@ func (r *restoreReport) printSource(w io.Writer, in *input.Input, changed time.T
 	out.line("  taken %s (%s) on %s, revision %d, database %s, etcd %s", m.CreatedAt.UTC().Format(time.DateTime+" UTC"),
 		r.age(m.CreatedAt), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
 	if !m.Healthy {
-		out.line("  its member knew no leader: others may hold later changes")
+		out.line("  its member knew no leader: other members may have later changes")
 	}
 	if len(m.Alarms) > 0 {
-		out.line("  etcd raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
+		out.line("  etcd had raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
 	}
 	return out.err
 }
@@ -104,17 +104,17 @@ func (r *restoreReport) print(w io.Writer) error {
 	}
 	out.line("  member           %s of %s", r.Name, r.InitialCluster)
 	for _, m := range r.LeftOut {
-		out.line("  left out         %s", m)
+		out.line("  skipped          %s", m)
 	}
 	out.line("  cluster token    %s", r.Token)
 	if r.Bumped > 0 {
-		out.line("  revision         %d (raised by %d, all before counts as compacted)", r.Revision, r.Bumped)
+		out.line("  revision         %d (raised by %d; all earlier revisions are compacted)", r.Revision, r.Bumped)
 	} else {
 		out.line("  revision         %d", r.Revision)
 	}
 	out.line("  owner            %s", r.Owner)
 	if !r.Proven {
-		out.line("  proof            none: --skip-hash-check waived it")
+		out.line("  digest           not checked (--skip-hash-check)")
 	}
 	for _, m := range r.Aside {
 		out.line("  moved aside      %s to %s", m.From, m.To)
@@ -136,35 +136,35 @@ func (s *steps) next(format string, args ...any) {
 	s.line("  %d. "+format, append([]any{s.count}, args...)...)
 }
 
-// printNext tells what is left to do, in its order.
+// printNext lists the next steps in their order.
 func (r *restoreReport) printNext(out *printer) {
-	out.line("next")
+	out.line("next steps")
 	s := &steps{printer: out}
 	others := r.others()
 	if len(others) > 0 {
 		r.printOthers(s, others)
 	}
 	if onSELinux() {
-		s.next("give the files their SELinux labels: restorecon -R %s", strings.TrimSpace(r.DataDir+" "+r.WALDir))
+		s.next("restore the SELinux labels: restorecon -R %s", strings.TrimSpace(r.DataDir+" "+r.WALDir))
 	}
 	if len(others) > 0 {
-		s.next("when all are restored, start etcd on all of them; it answers once most of them run. Here its flags must say")
+		s.next("when all members are restored, start etcd on all of them; it answers once most of them run. Its flags on this node")
 	} else {
-		s.next("start etcd; its flags must say")
+		s.next("start etcd with these flags")
 	}
 	out.line("       --name %s --data-dir %s%s", r.Name, r.DataDir, walFlag(r.WALDir))
 	out.line("       --initial-advertise-peer-urls %s", strings.Join(r.cluster.URLs(), ","))
 	out.line("     as a systemd unit: systemctl start etcd")
 	out.line("     under kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers")
-	s.next("look: etcdctl endpoint status --cluster -w table")
+	s.next("check: etcdctl endpoint status --cluster -w table")
 	if len(r.Aside) > 0 {
 		out.line("to go back, with etcd stopped:")
 		out.line("     %s", strings.Join(r.back(), " && \\\n     "))
 	}
 }
 
-// back are the commands that undo the restore, of which none makes sense without the others. However often somebody goes back and
-// forth, no name is taken.
+// back are the commands that undo the restore; they only make sense together. However often somebody goes back and forth, no name
+// is in use.
 func (r *restoreReport) back() []string {
 	var moves []string
 	for _, m := range r.Aside {
@@ -183,7 +183,7 @@ func walFlag(dir string) string {
 
 const ourCertificates = "--cacert CA --cert CERT --key KEY"
 
-// printOthers tells how the other members get the very same snapshot: members that begin with different bytes never agree.
+// printOthers says how the other members get the same snapshot: members that start with different bytes never agree.
 func (r *restoreReport) printOthers(s *steps, names []string) {
 	from := r.Snapshot
 	switch {
@@ -191,11 +191,11 @@ func (r *restoreReport) printOthers(s *steps, names []string) {
 		from += " --from s3 (and the --s3 flags as here)"
 	case r.peer:
 		from = "--peer " + r.Place + " " + ourCertificates
-	case r.Manifest == nil: // serve takes archives of ours only
+	case r.Manifest == nil: // serve accepts only archives of this program
 		s.next("copy %s to each other node: all must be restored from the same file", r.Snapshot)
 		from = "./" + filepath.Base(r.Snapshot)
 	default:
-		s.next("let the other members have this very snapshot: etcd-rolling-backup serve %s %s", r.Snapshot, ourCertificates)
+		s.next("serve this snapshot to the other members: etcd-rolling-backup serve %s %s", r.Snapshot, ourCertificates)
 		from = "--peer HOST:PORT " + ourCertificates
 	}
 	s.next("restore the other members, each on its node, with etcd stopped:")
@@ -204,7 +204,7 @@ func (r *restoreReport) printOthers(s *steps, names []string) {
 	}
 }
 
-// others are the members that are restored elsewhere.
+// others are the members that are restored on other nodes.
 func (r *restoreReport) others() []string {
 	var names []string
 	for _, p := range r.cluster.Peers {

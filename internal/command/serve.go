@@ -124,11 +124,11 @@ func logEvent(log logrus.FieldLogger, ev peer.Event) {
 	log = log.WithFields(logrus.Fields{"from": ev.Remote, "client": ev.Client})
 	switch {
 	case ev.Err != nil && ev.Path == "":
-		log.WithError(ev.Err).Warn("refused a connection")
+		log.WithError(ev.Err).Warn("connection refused")
 	case ev.Err != nil:
 		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("response aborted")
 	case ev.Status >= 400:
-		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
+		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("request refused")
 	default:
 		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration_seconds": ev.Took.Round(time.Millisecond).Seconds()}).Info("answered")
 	}

@@ -7,9 +7,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// FlagsFirst moves flags that stand behind a command's arguments before them, for the library stops at the first
-// argument: "verify NAME --dir D" means what it says. Behind "--" nothing is moved. Where help is asked for nothing
-// else counts.
+// FlagsFirst moves the flags that follow a command's arguments to before them, for the library stops at the first
+// argument: so "verify NAME --dir D" works. After "--" nothing is moved. If help is asked for, nothing else counts.
 func FlagsFirst(app *cli.App, args []string) []string {
 	if len(args) < 3 {
 		return args
@@ -46,7 +45,7 @@ func FlagsFirst(app *cli.App, args []string) []string {
 
 func isHelp(word string) bool { return slices.Contains([]string{"-h", "-help", "--h", "--help"}, word) }
 
-// takesValue tells whether the word is a flag whose value is the next word.
+// takesValue is true if the word is a flag whose value is the next word.
 func takesValue(c *cli.Command, word string) bool {
 	if strings.Contains(word, "=") {
 		return false

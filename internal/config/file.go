@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Attach lets each command read the file that --config names, and gives them errors of usage in our form.
+// Attach gives each command --config, which is read before the command runs, and errors of usage in our form.
 func Attach(commands []*cli.Command) {
 	known := knownKeys(commands)
 	for _, c := range commands {
@@ -22,7 +22,7 @@ func Attach(commands []*cli.Command) {
 	}
 }
 
-// UnknownVariables are those of the environment that look like a flag's and name none.
+// UnknownVariables are environment variables that look like that of a flag and match none.
 func UnknownVariables(commands []*cli.Command) []string {
 	known := knownKeys(commands)
 	var unknown []string
@@ -122,7 +122,7 @@ func pairs(path string, root *yaml.Node) ([]*yaml.Node, error) {
 	return root.Content, nil
 }
 
-// plainValue is a value as the command line would write it; a list, where the flag takes several, becomes one with
+// plainValue is a value as the command line would write it; a list, if the flag takes several values, becomes one with
 // commas. A key without a value is an error and not an empty value, which would switch off a default.
 func plainValue(n *yaml.Node, f cli.Flag) (string, error) {
 	_, several := f.(*cli.StringSliceFlag)

@@ -12,7 +12,7 @@ type Place string
 
 // The places, as --from names them.
 const (
-	Anywhere Place = "" // not said: the command decides
+	Anywhere Place = "" // not given: the command decides
 	Local    Place = "local"
 	S3       Place = "s3"
 	Peer     Place = "peer"

@@ -128,9 +128,9 @@ func skippedUnlessMissing(err error) error {
 func removeDrills(dir *snapshot.Dir, log logrus.FieldLogger) {
 	removed, err := drill.RemoveLeftovers(dir)
 	if len(removed) > 0 {
-		log.WithField("directories", removed).Warn("removed what an interrupted restore drill had left")
+		log.WithField("directories", removed).Warn("removed the leftovers of an interrupted restore drill")
 	}
 	if err != nil {
-		log.WithError(err).Warn("removing what a restore drill had left failed; it takes up space until it is removed")
+		log.WithError(err).Warn("removing the leftovers of a restore drill failed; they take up space until somebody removes them")
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// reason is the one place that gives an error its class for the metrics, one of those that the kind of work can fail with. An unknown
-// error is Other.
+// reason is the one place that gives an error its class for the metrics. The class is one of those that the kind of work can have; the
+// class of an unknown error is Other.
 func reason(k metrics.Kind, err error) metrics.Reason {
 	switch {
 	// Both also are an ErrDamaged, of an archive that is intact.
@@ -129,6 +129,3 @@ func onDisk(err error) bool {
 	}
 	return false
 }
-
-// isLocked is true if Object Lock keeps an object from being removed.
-func isLocked(err error) bool { return errors.Is(err, s3.ErrLocked) }

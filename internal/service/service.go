@@ -6,6 +6,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -129,7 +130,7 @@ func mirror(cfg config.Config, dir *snapshot.Dir, r daemon.Recorder) func(contex
 func MirrorOptions(cfg config.Config) daemon.MirrorOptions {
 	return daemon.MirrorOptions{
 		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter,
-		Locked: isLocked, Suspects: map[snapshot.Entry]bool{},
+		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) }, Suspects: map[snapshot.Entry]bool{},
 	}
 }
 
@@ -150,7 +151,7 @@ func heartbeat(m config.Monitor) func(context.Context, bool) error {
 	return m.Heartbeat.Send
 }
 
-// Save takes one snapshot of a set other than the daemon's, after it has removed what dead writers left.
+// Save takes one snapshot with a label, after it has removed what dead writers left.
 func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log logrus.FieldLogger) (snapshot.Taken, error) {
 	dir := snapshot.NewDir(cfg.Store.Dir)
 	if err := dir.Prepare(); err != nil {
