@@ -263,7 +263,7 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
 }
 
-func (s *memStore) Prove(_ context.Context, n snapshot.Name) error { return s.prove(n) }
+func (s *memStore) VerifyChecksum(_ context.Context, n snapshot.Name) error { return s.prove(n) }
 
 func (s *memStore) RemovePartials(ctx context.Context) ([]string, error) {
 	s.mu.Lock()

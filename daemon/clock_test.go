@@ -17,7 +17,7 @@ type emptyStore struct{}
 
 func (emptyStore) List() (snapshot.Listing, error)                  { return snapshot.Listing{}, nil }
 func (emptyStore) Remove(context.Context, snapshot.Name) error      { return nil }
-func (emptyStore) Prove(context.Context, snapshot.Name) error       { return nil }
+func (emptyStore) VerifyChecksum(context.Context, snapshot.Name) error       { return nil }
 func (emptyStore) RemovePartials(context.Context) ([]string, error) { return nil, nil }
 
 func (emptyStore) Manifest(snapshot.Name) (snapshot.Manifest, error) {

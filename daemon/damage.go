@@ -40,7 +40,7 @@ func (d *Daemon) proveAgain(ctx context.Context, name string) bool {
 	log := d.Log.WithField("snapshot", name)
 	n, err := snapshot.ParseName(name)
 	if err == nil {
-		err = d.Store.Prove(ctx, n)
+		err = d.Store.VerifyChecksum(ctx, n)
 	}
 	switch {
 	case err == nil:

@@ -38,7 +38,7 @@ func mirrorFile(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry
 	}
 	// An upload finds out only after it has sent everything.
 	if o.Suspects[e] {
-		if err := a.Prove(ctx); err != nil {
+		if err := a.VerifyChecksum(ctx); err != nil {
 			return fmt.Errorf("mirror %s: %w", e.Name, err)
 		}
 	}

@@ -17,7 +17,7 @@ type Store interface {
 	// Manifest reads what one says of itself.
 	Manifest(n snapshot.Name) (snapshot.Manifest, error)
 	// Prove reads one in full. Damage is an error, and a missing one wraps snapshot.ErrNotFound.
-	Prove(ctx context.Context, n snapshot.Name) error
+	VerifyChecksum(ctx context.Context, n snapshot.Name) error
 	// Remove deletes one for good; a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
 	// RemovePartials clears what dead writers left and returns their file names.

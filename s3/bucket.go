@@ -12,13 +12,13 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// attempts is how often a call is made that fails in a way that may pass at once. What lasts longer is for the caller.
+// attempts is how often a call is made if its error may pass within seconds. The caller handles errors that last longer.
 const attempts = 5
 
-// firstRest comes before the second try: four rests of up to 0.5, 1, 2 and 4 s.
-const firstRest = 500 * time.Millisecond
+// firstBackoff is the longest wait before the second try. There are four waits, of up to 0.5, 1, 2 and 4 s.
+const firstBackoff = 500 * time.Millisecond
 
-// Bucket is a folder in a bucket. It may be used by several goroutines.
+// Bucket is a folder in a bucket. It is safe for concurrent use.
 type Bucket struct {
 	cfg       Config
 	core      minio.Core
@@ -28,7 +28,7 @@ type Bucket struct {
 	prefix    string // "" or "folder/"
 	put       minio.PutObjectOptions
 	limit     *rate.Limiter // nil: unlimited
-	rest      time.Duration // before the second try; it doubles
+	backoff   time.Duration // before the second try; it doubles
 }
 
 // Open reads the files that Config names and makes no request. Errors wrap ErrConfig.
@@ -50,7 +50,7 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{cfg: c, transport: newTransport(tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), rest: firstRest}
+	b := &Bucket{cfg: c, transport: newTransport(tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"
 	}
@@ -67,7 +67,7 @@ func Open(c Config) (*Bucket, error) {
 	}
 	core, err := minio.NewCore(u.Host, &minio.Options{
 		Creds: keys, Secure: u.Scheme == "https", Transport: b.transport, Region: b.region, BucketLookup: lookup,
-		MaxRetries: 1, // none: minio-go's retries hide what happened and wait without end
+		MaxRetries: 1, // no retries: those of minio-go hide the error and wait without limit
 	})
 	if err != nil {
 		return nil, configError("--s3-endpoint: %w", err)
@@ -83,21 +83,21 @@ func (c Config) putOptions() (minio.PutObjectOptions, error) {
 		ContentType:          "application/zstd",
 		ServerSideEncryption: sse,
 		StorageClass:         c.StorageClass,
-		// Signing the payload would read it through SHA-256 in small chunks. The checksum stands in a signed header.
+		// Signing the payload would read it through SHA-256 in small chunks. The checksum is in a signed header instead.
 		DisableContentSha256: true,
 	}, err
 }
 
-// Close lets go of idle connections; calls under way go on.
+// Close closes idle connections; running calls continue.
 func (b *Bucket) Close() { b.transport.base.CloseIdleConnections() }
 
-// String says where the snapshots are, without secrets.
+// String returns where the snapshots are, without secrets.
 func (b *Bucket) String() string {
 	return strings.TrimSuffix("s3://"+b.cfg.Bucket+"/"+b.prefix, "/") + " at " + b.endpoint
 }
 
-// skew is how far this clock was ahead of the server's when it last answered, good to about a second; 0 before the
-// first answer.
+// skew returns how far this clock was ahead of the server's at its last answer, accurate to about a second; 0 before the first
+// answer.
 func (b *Bucket) skew() time.Duration {
 	skew, _ := b.transport.clock()
 	return skew
@@ -105,14 +105,14 @@ func (b *Bucket) skew() time.Duration {
 
 func (b *Bucket) key(n snapshot.Name) string { return b.prefix + n.String() }
 
-// op is one call to the server, as errors tell it.
+// op is one call to the server, as errors name it.
 type op struct {
 	doing  string // "put NAME"
 	action string // the permission it needs
-	long   bool   // a transfer: only Stall bounds it
+	long   bool   // a transfer: limited only by Stall
 }
 
-// do makes the call, and makes it again where that may help. Errors are explained.
+// do makes the call, and repeats it if that may help. It adds an explanation to errors.
 func (b *Bucket) do(ctx context.Context, o op, call func(context.Context) error) error {
 	for try := 1; ; try++ {
 		err := b.once(ctx, o, call)
@@ -135,9 +135,9 @@ func (b *Bucket) once(ctx context.Context, o op, call func(context.Context) erro
 	return call(ctx)
 }
 
-// pause rests longer after each try, and not the same for everybody; false when ctx ended.
+// pause waits longer after each try, with a random part so that clients do not retry in step; false if ctx ended.
 func (b *Bucket) pause(ctx context.Context, try int) bool {
-	longest := b.rest << (try - 1)
+	longest := b.backoff << (try - 1)
 	timer := time.NewTimer(longest/2 + rand.N(longest/2))
 	defer timer.Stop()
 	select {

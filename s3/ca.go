@@ -10,7 +10,7 @@ import (
 
 const pemBegin = "-----BEGIN"
 
-// tlsConfig trusts the system's roots and --s3-ca.
+// tlsConfig trusts the system's root certificates and --s3-ca.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	t := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -25,7 +25,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		pool = x509.NewCertPool() // a container without roots
+		pool = x509.NewCertPool() // a container without root certificates
 	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, configError("--s3-ca: %s holds no PEM certificate", from)
@@ -34,10 +34,11 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 	return t, nil
 }
 
-// caPEM takes the text itself, base64 of it (line breaks or not), or the file of that name.
+// caPEM accepts the PEM text itself, its base64 encoding (with or without line breaks), or the path of a file.
 func (c Config) caPEM() (pem []byte, from string, err error) {
 	if strings.Contains(c.CA, pemBegin) {
-		// A variable of one line often has \n where the lines ended.
+		// A one-line variable often has
+		// where the lines ended.
 		return []byte(strings.ReplaceAll(c.CA, `\n`, "\n")), "the text", nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(c.CA), ""))
@@ -46,7 +47,7 @@ func (c Config) caPEM() (pem []byte, from string, err error) {
 	}
 	pem, err = os.ReadFile(c.CA)
 	if err != nil {
-		return nil, "", configError("--s3-ca is neither PEM text, base64 of it, nor a file that can be read: %w", shorten(err))
+		return nil, "", configError("--s3-ca is neither PEM text, nor base64 of PEM text, nor a readable file: %w", shorten(err))
 	}
 	return pem, c.CA, nil
 }

@@ -22,16 +22,16 @@ const (
 	wholeObject     = "FULL_OBJECT"
 )
 
-// piece is a part of the archive, or all of it when it is sent in one request.
+// piece is a part of the archive, or all of it if it is sent in one request.
 type piece struct {
 	number       int // from 1
 	offset, size int64
-	crc32c, md5  []byte // md5 in its own mode only, crc32c otherwise
-	etag         string // what the server gave for it
+	crc32c, md5  []byte // md5 only in mode md5, otherwise crc32c
+	etag         string // as the server returned it
 }
 
-// digest reads the piece once before it is sent, for its checksum goes into the header. The second read comes from the
-// page cache; holding the piece in memory instead would cost a part for each thread.
+// digest reads the piece once before it is sent, because its checksum goes into the header. The second read comes from the page
+// cache; keeping the piece in memory would take one part for each thread.
 func (p *piece) digest(r io.ReaderAt, mode string, buf []byte) error {
 	var h hash.Hash
 	if mode == ChecksumMD5 {
@@ -44,7 +44,7 @@ func (p *piece) digest(r io.ReaderAt, mode string, buf []byte) error {
 		return fmt.Errorf("read archive: %w", err)
 	}
 	if n != p.size {
-		return fmt.Errorf("read archive: it ends after %d bytes, %d were announced: %w", p.offset+n, p.offset+p.size, io.ErrUnexpectedEOF)
+		return fmt.Errorf("read archive: it ends after %d bytes, not %d as announced: %w", p.offset+n, p.offset+p.size, io.ErrUnexpectedEOF)
 	}
 	if mode == ChecksumMD5 {
 		p.md5 = h.Sum(nil)
@@ -76,19 +76,19 @@ func objectParts(pieces []piece) []minio.ObjectPart {
 	return parts
 }
 
-// wholeCRC combines the pieces' checksums to that of all bytes.
+// wholeCRC combines the checksums of the pieces into the checksum of all bytes.
 func wholeCRC(pieces []piece) (string, error) {
 	sum, err := minio.ChecksumCRC32C.FullObjectChecksum(objectParts(pieces))
 	if err != nil {
-		return "", fmt.Errorf("%w: combine the parts': %w", ErrChecksum, err)
+		return "", fmt.Errorf("%w: combine the checksums of the parts: %w", ErrChecksum, err)
 	}
 	return sum.Encoded(), nil
 }
 
-// compare tells whether the server stored what was sent.
+// compare checks that the server stored what was sent.
 func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	if stored.Size != u.size {
-		return fmt.Errorf("%w: %d bytes arrived, not %d", ErrChecksum, stored.Size, u.size)
+		return fmt.Errorf("%w: the server stored %d bytes, not %d", ErrChecksum, stored.Size, u.size)
 	}
 	if u.cfg.Checksum == ChecksumMD5 {
 		return u.compareETag(pieces, stored)
@@ -101,11 +101,11 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	case whole:
 		return nil
 	case "":
-		return fmt.Errorf("%w: the server keeps none of S3's checksums: give --s3-checksum md5", ErrConfig)
-	case compositeCRC(pieces): // older servers keep the checksum of the parts' checksums
+		return fmt.Errorf("%w: the server stores none of S3's checksums: set --s3-checksum md5", ErrConfig)
+	case compositeCRC(pieces): // older servers store the checksum of the parts' checksums
 		return nil
 	default:
-		return fmt.Errorf("%w: CRC-32C of what arrived is %s, not %s", ErrChecksum, stored.ChecksumCRC32C, whole)
+		return fmt.Errorf("%w: CRC-32C of the stored object is %s, not %s", ErrChecksum, stored.ChecksumCRC32C, whole)
 	}
 }
 
@@ -117,13 +117,13 @@ func compositeCRC(pieces []piece) string {
 	return sum.Encoded()
 }
 
-// opaque tells of an ETag that says nothing of the bytes.
+// opaque reports that an ETag is not computed from the bytes.
 func (u *upload) opaque(stored minio.ObjectInfo) bool {
 	return strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms")
 }
 
-// compareETag: the ETag is the MD5 of all bytes, or for parts mostly that of the parts' MD5s, unless the object is
-// encrypted with a KMS key. Then Content-MD5, which the server must compare for each request, has to do.
+// compareETag compares the ETag. It is the MD5 of all bytes, or for multipart uploads usually of the parts' MD5s. With a KMS key
+// it is neither; then Content-MD5, which the server must compare for each request, is enough.
 func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 	if u.opaque(stored) {
 		return nil
@@ -137,7 +137,7 @@ func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 			_, _ = all.Write(pieces[i].md5) // a hash never fails
 		}
 		want = hex.EncodeToString(all.Sum(nil)) + "-" + strconv.Itoa(len(pieces))
-	default: // some servers put all parts through MD5 again
+	default: // some servers compute one MD5 over all parts
 		whole := piece{size: u.size}
 		if err := whole.digest(u.r, ChecksumMD5, make([]byte, digestBuffer)); err != nil {
 			return err
@@ -145,7 +145,7 @@ func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 		want = hex.EncodeToString(whole.md5)
 	}
 	if !strings.EqualFold(stored.ETag, want) {
-		return fmt.Errorf("%w: the ETag of what arrived is %s, not %s", ErrChecksum, stored.ETag, want)
+		return fmt.Errorf("%w: the ETag of the stored object is %s, not %s", ErrChecksum, stored.ETag, want)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// classify finds the sentinel for what went wrong, nil when no table knows it.
+// classify returns the class of an error, nil if it is unknown.
 func classify(err error) error {
 	for _, kind := range []error{
 		ErrConfig, ErrCredentials, ErrTimeout, ErrConnection, ErrChecksum, ErrBusy, ErrLocked, snapshot.ErrNotFound,
@@ -91,7 +91,7 @@ func classifyNetwork(err error) error {
 		return ErrTimeout
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		// minio-go and net/http give these as text only.
+		// minio-go and net/http return these only as text.
 		strings.Contains(text, "Connection closed by foreign host"), strings.Contains(text, "server closed idle connection"),
 		strings.Contains(text, "transport connection broken"), strings.Contains(text, "malformed HTTP"):
 		return ErrConnection

@@ -15,9 +15,9 @@ const (
 	defaultTimeout  = 30 * time.Second
 	defaultStall    = time.Minute
 	defaultEndpoint = "s3.amazonaws.com"
-	defaultRegion   = "us-east-1" // what servers other than Amazon's take when none is given
+	defaultRegion   = "us-east-1" // what servers other than Amazon's accept if no region is set
 
-	// minUploadRate leaves a byte moving well within any sensible Stall.
+	// minUploadRate is fast enough to move a byte within any sensible Stall.
 	minUploadRate = 1 << 10
 )
 
@@ -27,18 +27,18 @@ const (
 	ChecksumMD5  = "md5"  // Content-MD5 and ETag, for servers without S3's own checksums
 )
 
-// Config says where the bucket is and how it is reached. Files and environment are read anew by each Open, so
-// rotated keys and certificates need no restart.
+// Config says where the bucket is and how to reach it. Open reads files and environment each time, so rotated keys and
+// certificates need no restart.
 type Config struct {
 	Bucket   string
-	Endpoint string // with or without scheme; http:// is plain by explicit wish, without a scheme it is https; "" is Amazon
+	Endpoint string // with or without scheme: https by default, plain http only with http://; "" is Amazon
 	Region   string
-	Folder   string // with or without slashes at its ends
+	Folder   string // leading and trailing slashes do not matter
 
-	// Both or none. Without them: environment, AWS profile file, web identity, IAM role, the first that has keys.
+	// Both or none. Without them, the first of these that has keys: environment, AWS profile file, web identity, IAM role.
 	AccessKeyFile, SecretKeyFile string
 
-	CA                 string // PEM text, base64 of PEM, or a file path; system roots stay trusted
+	CA                 string // PEM text, base64 of PEM, or a file path; the system's root certificates stay trusted
 	InsecureSkipVerify bool
 	Lookup             string // auto, dns, path; "" is auto
 	SSE                string // "", s3, kms (the bucket's default key) or kms:KEYID
@@ -48,10 +48,10 @@ type Config struct {
 	UploadRate         int64         // bytes per second, 0: unlimited
 	Checksum           string        // auto or md5; "" is auto
 	Timeout            time.Duration // for each small call; 0: 30 s
-	Stall              time.Duration // longest wait in a transfer without a byte moved; 0: 1 min
+	Stall              time.Duration // longest time in a transfer in which no byte moves; 0: 1 min
 }
 
-// Check finds what can't work without reading a file or asking a server. Errors wrap ErrConfig and name the flag.
+// Check finds settings that cannot work, without reading a file or asking a server. Errors wrap ErrConfig and name the flag.
 func (c Config) Check() error {
 	u, err := c.endpointURL()
 	if err != nil {
@@ -61,17 +61,17 @@ func (c Config) Check() error {
 	case c.Bucket == "":
 		return configError("--s3-bucket is empty")
 	case s3utils.CheckValidBucketNameStrict(c.Bucket) != nil:
-		return configError("--s3-bucket: %q is not a bucket's name: 3 to 63 lowercase letters, digits, dots and hyphens", c.Bucket)
+		return configError("--s3-bucket: %q is not a valid bucket name: 3 to 63 lowercase letters, digits, dots and hyphens", c.Bucket)
 	case u.Scheme == "http" && (c.CA != "" || c.InsecureSkipVerify):
-		return configError("--s3-endpoint: %s is plain http, yet --s3-ca or --s3-insecure-skip-verify is given: write https:// or leave them out", u)
+		return configError("--s3-endpoint: %s is plain http, but --s3-ca or --s3-insecure-skip-verify is set: write https:// or remove them", u)
 	case c.CA != "" && c.InsecureSkipVerify:
-		return configError("--s3-ca and --s3-insecure-skip-verify contradict each other: give one of them")
+		return configError("--s3-ca and --s3-insecure-skip-verify contradict each other: set only one of them")
 	case (c.AccessKeyFile == "") != (c.SecretKeyFile == ""):
-		return configError("--s3-access-key-file and --s3-secret-key-file go together: give both or neither")
+		return configError("--s3-access-key-file and --s3-secret-key-file go together: set both or neither")
 	case c.UploadRate < 0 || 0 < c.UploadRate && c.UploadRate < minUploadRate:
 		return configError("--s3-upload-rate: %d is not 0 (unlimited) or at least %d bytes per second", c.UploadRate, minUploadRate)
 	case c.Timeout < 0 || c.Stall < 0:
-		return configError("--s3-timeout and --s3-stall: a duration below 0 waits for nothing")
+		return configError("--s3-timeout and --s3-stall must not be negative")
 	}
 	if err := checkFolder(c.Folder); err != nil {
 		return err
@@ -93,14 +93,14 @@ func (c Config) checkChoices() error {
 	}
 	switch {
 	case c.LockFor < 0:
-		return configError("--s3-object-lock: a duration below 0 holds nothing")
+		return configError("--s3-object-lock must not be negative")
 	case c.LockFor > 0 && !c.lockMode().IsValid():
 		return configError("--s3-object-lock-mode: %q is not governance or compliance", c.LockMode)
 	}
 	return nil
 }
 
-// endpointURL is scheme and host of the server. The endpoint is not repeated in errors where it may hold a password.
+// endpointURL returns the scheme and host of the server. Errors do not quote the endpoint if it may contain a password.
 func (c Config) endpointURL() (*url.URL, error) {
 	full := c.Endpoint
 	if full == "" {
@@ -114,14 +114,14 @@ func (c Config) endpointURL() (*url.URL, error) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		return nil, configError("--s3-endpoint is not HOST, HOST:PORT, http://HOST or https://HOST")
 	case u.User != nil:
-		return nil, configError("--s3-endpoint holds a user or password: give the keys with --s3-access-key-file and --s3-secret-key-file")
+		return nil, configError("--s3-endpoint contains a user or password: set the keys with --s3-access-key-file and --s3-secret-key-file")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, configError("--s3-endpoint: %s has something after the host: name the bucket with --s3-bucket, the folder with --s3-folder", u.Scheme+"://"+u.Host)
+		return nil, configError("--s3-endpoint: %s has a path: set the bucket with --s3-bucket, the folder with --s3-folder", u.Scheme+"://"+u.Host)
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// region must be set, or minio-go would ask for the bucket's location, which needs a permission of its own.
+// region returns a region in any case. Without one minio-go would ask for the bucket's location, which needs another permission.
 func (c Config) region(u *url.URL) string {
 	if c.Region != "" {
 		return c.Region
@@ -161,7 +161,7 @@ func (c Config) lockMode() minio.RetentionMode {
 	return minio.RetentionMode(strings.ToUpper(c.LockMode))
 }
 
-// checkFolder refuses what servers read in different ways: MinIO, for one, drops double slashes and refuses dots.
+// checkFolder refuses folder names that servers treat differently: for example, MinIO removes double slashes and refuses dots.
 func checkFolder(folder string) error {
 	trimmed := strings.Trim(folder, "/")
 	if trimmed == "" {
@@ -169,15 +169,15 @@ func checkFolder(folder string) error {
 	}
 	for part := range strings.SplitSeq(trimmed, "/") {
 		if part == "" || part == "." || part == ".." {
-			return configError("--s3-folder: %q has an empty part, . or .. in it", folder)
+			return configError("--s3-folder: %q contains an empty part, . or ..", folder)
 		}
 	}
 	for _, r := range trimmed {
 		if r < ' ' || r == 0x7f || r == '\\' || r == '\ufffd' {
-			return configError("--s3-folder: %q has %q in it, which not every server takes", folder, r)
+			return configError("--s3-folder: %q contains %q, which some servers do not accept", folder, r)
 		}
 	}
-	if len(trimmed) > 700 { // an object's key ends at 1024 bytes, a snapshot's name at 250
+	if len(trimmed) > 700 { // an object key has at most 1024 bytes, a snapshot name 250
 		return configError("--s3-folder is longer than 700 bytes")
 	}
 	return nil

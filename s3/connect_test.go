@@ -49,7 +49,7 @@ func TestWrongCAIsReported(t *testing.T) {
 	wantError(t, err, s3.ErrCertificate, "--s3-ca is not the CA")
 	c.CA = "" // the system's roots do not know it either
 	_, err = open(t, c).List(t.Context())
-	wantError(t, err, s3.ErrCertificate, "give its CA in --s3-ca")
+	wantError(t, err, s3.ErrCertificate, "set --s3-ca to it")
 
 	for text, ca := range map[string]string{
 		"neither PEM text": "/nonexistent/ca.crt", "no PEM certificate": write(t, t.TempDir()+"/empty", "nothing"),
@@ -74,7 +74,7 @@ func TestChangedCertificateIsReported(t *testing.T) {
 	c.CA = ca.File
 	for words, issue := range map[string]func() (s3test.Certificate, error){
 		"renew the server's certificate": ca.IssueExpired,
-		"names no IP address":            func() (s3test.Certificate, error) { return ca.IssueFor("s3.example") },
+		"contains no IP address":         func() (s3test.Certificate, error) { return ca.IssueFor("s3.example") },
 	} {
 		cert, err := issue()
 		must(t, err)
@@ -103,9 +103,9 @@ func TestUnreachableServerIsReported(t *testing.T) {
 		{"refused", proxy.URL(), s3.ErrHost, "is the server running"},
 		{"plain where TLS is expected", "https://" + plain.Listener.Addr().String(), s3.ErrConfig, "write http://"},
 		{"TLS where plain is expected", "http://" + server.Endpoint(), s3.ErrConfig, "write https://"},
-		{"no S3", "http://" + plain.Listener.Addr().String(), s3.ErrNoBucket, "seems to be no S3"},
-		{"silent", "http://" + mute, s3.ErrTimeout, "silent"},
-		{"silent with TLS", "https://" + mute, s3.ErrTimeout, "silent"},
+		{"no S3", "http://" + plain.Listener.Addr().String(), s3.ErrNoBucket, "not seem to be an S3"},
+		{"silent", "http://" + mute, s3.ErrTimeout, "does not answer"},
+		{"silent with TLS", "https://" + mute, s3.ErrTimeout, "does not answer"},
 	} {
 		t.Run(u.what, func(t *testing.T) {
 			t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// credentials gives the files' keys, or a chain that asks at the first call.
+// credentials returns the keys in the files, or a chain of sources that is asked at the first call.
 func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
 	if c.AccessKeyFile != "" {
 		access, err := readKey("--s3-access-key-file", c.AccessKeyFile)
@@ -27,7 +27,7 @@ func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, erro
 	iam := &credentials.IAM{Client: &http.Client{Transport: t, Timeout: dialTimeout}}
 	web := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != ""
 	if web {
-		iam.Endpoint = os.Getenv("AWS_ENDPOINT_URL_STS") // "" is Amazon's
+		iam.Endpoint = os.Getenv("AWS_ENDPOINT_URL_STS") // "" means Amazon's
 	}
 	found := &chain{providers: []source{
 		{"environment", &credentials.EnvAWS{}},
@@ -49,12 +49,12 @@ func readKey(flag, file string) (string, error) {
 	}
 	key := strings.TrimSpace(string(text))
 	if key == "" || strings.ContainsAny(key, " \t\r\n") {
-		return "", configError("read %s: %s does not hold one word", flag, file)
+		return "", configError("read %s: %s must contain one word, the key", flag, file)
 	}
 	return key, nil
 }
 
-// shorten cuts a long or many-lined path out of an error: a CA's text may have been taken for a path.
+// shorten removes a long or multi-line path from an error, because the text of a CA may have been used as a path.
 func shorten(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) && (len(path.Path) > 256 || strings.ContainsAny(path.Path, "\r\n")) {
@@ -68,14 +68,14 @@ type source struct {
 	provider credentials.Provider
 }
 
-// chain takes the first source that has keys. minio-go's own goes on without any, as an anonymous user, and so ends in
-// a misleading "access denied"; this one says what it tried.
+// chain uses the first source that has keys. minio-go's own chain continues as an anonymous user if there are none, which ends in
+// a misleading "access denied". This one reports what it tried.
 type chain struct {
 	providers []source
 	current   credentials.Provider
 }
 
-// RetrieveWithCredContext asks one source after the other.
+// RetrieveWithCredContext asks the sources in order.
 func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
 	var tried []string
 	for _, s := range c.providers {
@@ -86,17 +86,17 @@ func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credential
 		}
 		tried = append(tried, s.name+": "+reason(err))
 	}
-	return credentials.Value{}, fmt.Errorf("%w: no keys: give --s3-access-key-file and --s3-secret-key-file (%s)",
+	return credentials.Value{}, fmt.Errorf("%w: no keys: set --s3-access-key-file and --s3-secret-key-file (%s)",
 		ErrCredentials, strings.Join(tried, "; "))
 }
 
-// Retrieve is what older callers of minio-go use.
+// Retrieve is for older callers in minio-go.
 func (c *chain) Retrieve() (credentials.Value, error) { return c.RetrieveWithCredContext(nil) }
 
-// IsExpired tells whether the keys must be asked for again.
+// IsExpired reports whether the keys must be retrieved again.
 func (c *chain) IsExpired() bool { return c.current == nil || c.current.IsExpired() }
 
-// reason never repeats what a credential source printed: it may be a key.
+// reason never quotes what a credential source returned: it may be a key.
 func reason(err error) string {
 	switch {
 	case err == nil:

@@ -65,7 +65,7 @@ func TestCredentialSourcesAreAskedInOrder(t *testing.T) {
 
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	_, err = open(t, c).List(t.Context())
-	wantError(t, err, s3.ErrCredentials, "give --s3-access-key-file", "environment: none", "AWS profile file")
+	wantError(t, err, s3.ErrCredentials, "set --s3-access-key-file", "environment: none", "AWS profile file")
 }
 
 // roleService gives the keys as the metadata service of a container does.
@@ -112,8 +112,8 @@ func TestBadKeyFilesAreReported(t *testing.T) {
 	_, c := bed(t, server.Target)
 	dir := t.TempDir()
 	for what, file := range map[string]string{
-		"no such file": filepath.Join(dir, "none"), "does not hold one word": write(t, filepath.Join(dir, "two"), "two words\n"),
-		"not hold one": write(t, filepath.Join(dir, "empty"), "\n"),
+		"no such file": filepath.Join(dir, "none"), "must contain one word": write(t, filepath.Join(dir, "two"), "two words\n"),
+		"contain one word": write(t, filepath.Join(dir, "empty"), "\n"),
 	} {
 		d := c
 		d.SecretKeyFile = file

@@ -7,9 +7,9 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// What can be wrong, told apart by what mends it.
+// The classes of errors, by what fixes them.
 var (
-	// ErrConfig marks settings that can't work, or that the server refuses as such.
+	// ErrConfig marks settings that cannot work, or that the server refuses as settings.
 	ErrConfig = errors.New("s3 settings")
 	// ErrCredentials marks keys that are missing, wrong or expired.
 	ErrCredentials = errors.New("s3 credentials")
@@ -19,34 +19,34 @@ var (
 	ErrPermission = errors.New("no permission")
 	// ErrCertificate marks a TLS connection that one side does not trust.
 	ErrCertificate = errors.New("s3 certificate")
-	// ErrHost marks a server that can't be reached: no such name, nobody listening, no route.
+	// ErrHost marks a server that cannot be reached: unknown name, nothing listens, no route.
 	ErrHost = errors.New("s3 server unreachable")
 	// ErrConnection marks a connection that broke.
 	ErrConnection = errors.New("s3 connection lost")
-	// ErrTimeout marks a server that fell silent.
+	// ErrTimeout marks a server that stopped answering.
 	ErrTimeout = errors.New("s3 timeout")
-	// ErrClock marks clocks too far apart for a signature to count.
+	// ErrClock marks clocks that are too far apart for a valid signature.
 	ErrClock = errors.New("clocks differ")
-	// ErrLocked marks a snapshot that Object Lock holds.
+	// ErrLocked marks a snapshot under Object Lock.
 	ErrLocked = errors.New("held by object lock")
 	// ErrQuota marks a bucket or server that is full.
 	ErrQuota = errors.New("s3 is full")
 	// ErrChecksum marks bytes that did not arrive as they were sent.
 	ErrChecksum = errors.New("checksum")
-	// ErrBusy marks a server that asks to come back later.
+	// ErrBusy marks a server that asks for a later retry.
 	ErrBusy = errors.New("s3 server busy")
 )
 
 // PermissionError is an ErrPermission that names the action, for example s3:PutObject.
 type PermissionError struct{ Action string }
 
-// Error names the action.
+// Error includes the action.
 func (e *PermissionError) Error() string { return ErrPermission.Error() + " for " + e.Action }
 
-// Unwrap gives ErrPermission.
+// Unwrap returns ErrPermission.
 func (e *PermissionError) Unwrap() error { return ErrPermission }
 
-// Class gives one of a small fixed set of words for err, fit for a metric's label; "" for nil.
+// Class returns the class of err as a fixed word for a metric's label; "" for nil.
 func Class(err error) string {
 	if err == nil {
 		return ""
@@ -79,7 +79,7 @@ func Class(err error) string {
 	return "other"
 }
 
-// transient tells whether it is worth to try again at once. Silence is not: it has cost a whole Stall already.
+// transient reports whether an immediate retry may help. After a timeout it may not: the timeout has already taken a whole Stall.
 func transient(err error) bool {
 	return errors.Is(err, ErrBusy) || errors.Is(err, ErrConnection) || errors.Is(err, ErrChecksum)
 }

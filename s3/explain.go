@@ -12,10 +12,10 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// maxText bounds how much of a server's or proxy's own words stands in an error: some send whole pages.
+// maxText limits how much text of a server or proxy is quoted in an error: some send whole pages.
 const maxText = 300
 
-// callError prints one line and unwraps to its class and to what minio-go gave.
+// callError prints one line and unwraps to its class and to minio-go's error.
 type callError struct {
 	text string
 	kind error
@@ -25,7 +25,7 @@ type callError struct {
 func (e *callError) Error() string   { return e.text }
 func (e *callError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// explain makes one readable line of err: what, where, why, and what to look at. action is the permission needed.
+// explain turns err into one readable line: what, where, why, and what to check. action is the required permission.
 func (b *Bucket) explain(ctx context.Context, doing, action string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
@@ -38,7 +38,7 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	switch {
 	case !errors.Is(kind, ErrPermission):
 	case b.skew().Abs() > maxSkew:
-		kind = ErrClock // the answer to a HEAD has no body that could say so
+		kind = ErrClock // the answer to a HEAD request has no body that could say this
 	default:
 		kind = &PermissionError{Action: action}
 	}
@@ -51,10 +51,10 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	return &callError{text: fmt.Sprintf("%s: %s: %s", doing, b, text), kind: kind, err: err}
 }
 
-// errUnknown is the class of what no table knows.
+// errUnknown is the class of unknown errors.
 var errUnknown = errors.New("s3 error")
 
-// plainText is err's own message in one line, without the URL that net/http puts before it.
+// plainText returns err's own message in one line, without the URL that net/http adds in front.
 func plainText(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -79,28 +79,28 @@ func response(err error) (minio.ErrorResponse, bool) {
 	return res, ok
 }
 
-// hint says what to look at.
+// hint says what to check.
 func (b *Bucket) hint(kind error, action, text string, err error) string {
 	if b.cfg.CA == "" && strings.Contains(text, "certificate signed by unknown authority") {
-		return "the system does not know who signed the server's certificate: give its CA in --s3-ca"
+		return "the system does not trust the CA of the server's certificate: set --s3-ca to it"
 	}
 	for _, h := range []struct{ piece, hint string }{
 		{"certificate signed by unknown authority", "--s3-ca is not the CA of the server's certificate"},
-		{"certificate is valid for", "the server's certificate does not name this host: use a name that it has in --s3-endpoint"},
-		{"certificate is not valid for any names", "the server's certificate names no host: it needs a subject alternative name"},
-		{"doesn't contain any IP SANs", "the server's certificate names no IP address: use a name that it has in --s3-endpoint"},
-		{"certificate has expired or is not yet valid", "renew the server's certificate, or set the clock"},
-		{"server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if that is wanted"},
-		{"HTTP request to an HTTPS server", "the server wants TLS: write https:// in --s3-endpoint"},
+		{"certificate is valid for", "the server's certificate is not valid for this host: use a name that is in it as --s3-endpoint"},
+		{"certificate is not valid for any names", "the server's certificate contains no host name: it needs a subject alternative name"},
+		{"doesn't contain any IP SANs", "the server's certificate contains no IP address: use a name that is in it as --s3-endpoint"},
+		{"certificate has expired or is not yet valid", "renew the server's certificate, or correct the clock"},
+		{"server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if you want that"},
+		{"HTTP request to an HTTPS server", "the server requires TLS: write https:// in --s3-endpoint"},
 		{"first record does not look like a TLS handshake", "the server does not speak TLS there: is the port of --s3-endpoint right?"},
-		{"proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and the proxy running?"},
-		{"Proxy Authentication Required", "the HTTP proxy wants a user and password, in HTTPS_PROXY or HTTP_PROXY"},
-		{"API port", "this is the port of MinIO's console: give the API's in --s3-endpoint"},
-		{"ObjectLockConfiguration", "--s3-object-lock needs a bucket that was made with Object Lock"},
-		{"KMS", "--s3-sse needs a KMS behind the server: set one up, or leave --s3-sse out"},
-		{"torage class", "--s3-storage-class is none that the server knows"},
-		{"no such host", "is --s3-endpoint right, and DNS working?"},
-		{"connection refused", "is the server running, and --s3-endpoint right?"},
+		{"proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and is the proxy running?"},
+		{"Proxy Authentication Required", "the HTTP proxy requires a user and password, in HTTPS_PROXY or HTTP_PROXY"},
+		{"API port", "this is the port of MinIO's console: set --s3-endpoint to the port of the API"},
+		{"ObjectLockConfiguration", "--s3-object-lock requires a bucket that was created with Object Lock"},
+		{"KMS", "--s3-sse requires a KMS for the server: set one up, or remove --s3-sse"},
+		{"torage class", "the server does not know this --s3-storage-class"},
+		{"no such host", "is --s3-endpoint right, and does DNS work?"},
+		{"connection refused", "is the server running, and is --s3-endpoint right?"},
 	} {
 		if strings.Contains(text, h.piece) {
 			return h.hint
@@ -109,10 +109,10 @@ func (b *Bucket) hint(kind error, action, text string, err error) string {
 	return b.hintByKind(kind, action, err)
 }
 
-// keyFlags names where the keys come from.
+// keyFlags returns where the keys come from.
 func (b *Bucket) keyFlags() string {
 	if b.cfg.AccessKeyFile == "" {
-		return "the AWS keys of environment, profile or role"
+		return "the AWS keys in environment, profile or role"
 	}
 	return "--s3-access-key-file and --s3-secret-key-file"
 }
@@ -123,10 +123,10 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	switch {
 	case is(ErrPermission):
 		return fmt.Sprintf("allow %s in the policy of these keys", action)
-	case is(ErrNoBucket) && res.RequestID == "": // which every S3 gives
-		return "make the bucket, or correct --s3-bucket; or --s3-endpoint, for what answers there seems to be no S3"
+	case is(ErrNoBucket) && res.RequestID == "": // every S3 server sends one
+		return "create the bucket, or correct --s3-bucket; or correct --s3-endpoint, because it does not seem to be an S3 server"
 	case is(ErrNoBucket):
-		return "make the bucket, or correct --s3-bucket"
+		return "create the bucket, or correct --s3-bucket"
 	case is(ErrCredentials) && res.Code == "SignatureDoesNotMatch":
 		return "the secret key does not belong to the access key: correct " + b.keyFlags()
 	case is(ErrCredentials) && strings.HasPrefix(res.Code, "Expired"):
@@ -134,24 +134,24 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	case is(ErrCredentials) && res.Code != "":
 		return "the server does not know these keys: correct " + b.keyFlags()
 	case is(ErrClock):
-		return fmt.Sprintf("this clock is %s the server's: set it, NTP keeps it right", skewText(b.skew()))
+		return fmt.Sprintf("this clock is %s the server's: correct it, for example with NTP", skewText(b.skew()))
 	case is(ErrTimeout):
-		return "the server is silent: is it overloaded, or a firewall between?"
+		return "the server does not answer: is it overloaded, or does a firewall block it?"
 	case is(ErrQuota):
-		return "raise the quota, free space there, or keep less with --s3-keep-last"
+		return "raise the quota, free some space there, or keep fewer snapshots with --s3-keep-last"
 	case is(ErrConfig) && res.Region != "" && res.Region != b.region:
-		return fmt.Sprintf("the bucket is in %s: give --s3-region %s", res.Region, res.Region)
+		return fmt.Sprintf("the bucket is in %s: set --s3-region %s", res.Region, res.Region)
 	case is(ErrConfig) && (res.Code == "AuthorizationHeaderMalformed" || res.Code == "InvalidRegion" || res.StatusCode == http.StatusMovedPermanently):
-		return "--s3-region is not the bucket's, or --s3-endpoint is another region's"
+		return "--s3-region is not the bucket's region, or --s3-endpoint belongs to another region"
 	case is(ErrConnection) && strings.HasPrefix(b.endpoint, "http:"):
-		return "does the server want TLS? Then write https:// in --s3-endpoint"
+		return "does the server require TLS? Then write https:// in --s3-endpoint"
 	case is(ErrCertificate):
 		return "are --s3-endpoint and --s3-ca right?"
 	}
 	return ""
 }
 
-// skewText reads "20m0s ahead of" or "5s behind".
+// skewText returns, for example, "20m0s ahead of" or "5s behind".
 func skewText(d time.Duration) string {
 	if d < 0 {
 		return (-d).Round(time.Second).String() + " behind"

@@ -9,7 +9,7 @@ import (
 )
 
 // Hasten shortens the rests between tries, which are the same otherwise.
-func (b *Bucket) Hasten() { b.rest = 20 * time.Millisecond }
+func (b *Bucket) Hasten() { b.backoff = 20 * time.Millisecond }
 
 // Put stores any bytes, as PutArchive does with archives, but for the proof.
 func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {

@@ -187,8 +187,8 @@ func TestWrongAnswerOfTheServerIsFound(t *testing.T) {
 	}{
 		{s3.ChecksumAuto, "X-Amz-Checksum-Crc32c", "AAAAAA==", s3.ErrChecksum, "CRC-32C"},
 		{s3.ChecksumAuto, "X-Amz-Checksum-Crc32c", "", s3.ErrConfig, "--s3-checksum md5"},
-		{s3.ChecksumAuto, "Content-Length", "7", s3.ErrChecksum, "7 bytes arrived, not 1000"},
-		{s3.ChecksumMD5, "Content-Length", "7", s3.ErrChecksum, "7 bytes arrived, not 1000"},
+		{s3.ChecksumAuto, "Content-Length", "7", s3.ErrChecksum, "stored 7 bytes, not 1000"},
+		{s3.ChecksumMD5, "Content-Length", "7", s3.ErrChecksum, "stored 7 bytes, not 1000"},
 		{s3.ChecksumMD5, "Etag", `"0123"`, s3.ErrChecksum, "ETag"},
 	} {
 		_, faults, c := shared(t)

@@ -14,9 +14,9 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Get gives the snapshot's bytes and their number; one that is not there wraps snapshot.ErrNotFound. A connection
-// that breaks is taken up where it broke, as long as the object is the same; a body that ends early is an error. ctx
-// must last until the caller has closed it.
+// Get returns the snapshot's bytes and their number. A missing snapshot wraps snapshot.ErrNotFound. After a broken connection the
+// transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
+// caller has closed the reader.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
 	r := &getReader{ctx: ctx, bucket: b, name: n}
 	if err := r.open(); err != nil {
@@ -33,7 +33,7 @@ type getReader struct {
 	etag   string
 	size   int64
 	offset int64
-	tries  int // in a row without a byte
+	tries  int // in a row, without a byte
 }
 
 func (r *getReader) op() op {
@@ -57,14 +57,14 @@ func (r *getReader) open() error {
 			r.etag, r.size = info.ETag, info.Size
 		}
 		if info.Size < 0 || r.offset+info.Size != r.size {
-			return errors.Join(fmt.Errorf("%w: %d bytes offered from byte %d on, of %d", ErrConnection, info.Size, r.offset, r.size), body.Close())
+			return errors.Join(fmt.Errorf("%w: the server offers %d bytes from byte %d, of %d", ErrConnection, info.Size, r.offset, r.size), body.Close())
 		}
 		r.body = body
 		return nil
 	})
 }
 
-// Read never gives io.EOF before the last byte.
+// Read never returns io.EOF before the last byte.
 func (r *getReader) Read(p []byte) (int, error) {
 	for {
 		if r.offset == r.size {
@@ -92,13 +92,13 @@ func (r *getReader) Read(p []byte) (int, error) {
 	}
 }
 
-// again decides whether to go on after a read has failed.
+// again decides whether to continue after a failed read.
 func (r *getReader) again(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // the connection ended early
 	}
 	err = r.bucket.explain(r.ctx, r.op().doing, r.op().action, err)
-	_ = r.body.Close() // its error is the one at hand
+	_ = r.body.Close() // the read's error matters, not this one
 	r.body = nil
 	if r.tries++; r.tries >= attempts || !transient(err) || !r.bucket.pause(r.ctx, r.tries) {
 		return err
@@ -114,7 +114,7 @@ func (r *getReader) Close() error {
 	return r.body.Close()
 }
 
-// Tail gives the last snapshot.TailSize bytes, or all when there are fewer, and the size of the whole, with one request.
+// Tail returns the last snapshot.TailSize bytes, or all if there are fewer, and the total size, with one request.
 func (b *Bucket) Tail(ctx context.Context, n snapshot.Name) (tail []byte, size int64, err error) {
 	err = b.do(ctx, op{doing: "read the end of " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) error {
 		tail, size, err = b.tail(ctx, n)
@@ -130,7 +130,7 @@ func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, erro
 	}
 	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), opts)
 	if res, ok := response(err); ok && res.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		// An empty object has no last bytes; some servers say the same of one that is shorter than the range.
+		// An empty object has no last bytes; some servers say the same about an object that is shorter than the range.
 		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), minio.GetObjectOptions{})
 	}
 	if err != nil {
@@ -145,7 +145,7 @@ func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, erro
 		}
 	}
 	if info.Size != min(size, snapshot.TailSize) {
-		return nil, 0, fmt.Errorf("the server gives %d bytes of %d where the last %d were asked for", info.Size, size, snapshot.TailSize)
+		return nil, 0, fmt.Errorf("the server sends %d bytes of %d, not the last %d as requested", info.Size, size, snapshot.TailSize)
 	}
 	tail := make([]byte, info.Size)
 	if _, err = io.ReadFull(body, tail); err != nil {

@@ -10,26 +10,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxChunk is what net/http asks of a body at a time.
+// maxChunk is how many bytes net/http reads from a body at a time.
 const maxChunk = 32 << 10
 
-// newLimit lets pass so little at a time that a wait is short beside Stall, also when all threads wait.
+// newLimit allows only small pieces at a time, so that each wait is much shorter than Stall, even if all threads wait.
 func newLimit(bytesPerSecond int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(min(maxChunk, max(bytesPerSecond/8, 1))))
 }
 
-// section is the body of one request: a piece of the archive, counted and held to the rate limit. It has no Seek:
-// each try gets a new one.
+// section is the body of one request: a piece of the archive, counted and limited in rate. It has no Seek: each try gets a new
+// one.
 type section struct {
 	ctx   context.Context //nolint:containedctx // io.Reader takes none, and a wait for the rate limit must end with the call
 	r     io.Reader
 	limit *rate.Limiter
 	count func(int64)
-	err   atomic.Pointer[error] // of the archive's own, so that a bad disk is not taken for a bad connection
+	err   atomic.Pointer[error] // error of the archive's file, so that a bad disk is not mistaken for a bad connection
 
 	mu   sync.Mutex
 	sent int64
-	over bool // the try has failed; the transport's goroutine may read on for a moment
+	over bool // the try has failed; the transport's goroutine may read a little more
 }
 
 // Read is called by the HTTP transport's goroutine.
@@ -57,7 +57,7 @@ func (s *section) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// takeBack uncounts what a failed try has sent.
+// takeBack subtracts what a failed try has sent.
 func (s *section) takeBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// List gives the folder's snapshots, newest first. What lies in deeper folders or has no valid name is passed over.
+// List returns the folder's snapshots, newest first. It skips deeper folders and keys without a valid name.
 func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 	var entries []snapshot.Entry
 	err := b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) (err error) {
@@ -22,7 +22,7 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 	return entries, err
 }
 
-// list has a deadline for each page, as each is a call of its own.
+// list gives each page its own deadline, because each page is a separate call.
 func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -41,7 +41,7 @@ func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
 			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
 		}
 	}
-	if ctx.Err() != nil { // the iterator may end without a word then
+	if ctx.Err() != nil { // the iterator may end without an error then
 		return nil, context.Cause(ctx)
 	}
 	return entries, nil

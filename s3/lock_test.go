@@ -48,7 +48,7 @@ func TestLockedSnapshotStays(t *testing.T) {
 
 	c = config(t, server.Target, s3test.Bucket(t, server.Target, s3test.BucketOptions{}))
 	c.LockMode, c.LockFor = "compliance", time.Hour
-	wantError(t, tryPut(t, open(t, c), rolling(t, 0), []byte("x")), s3.ErrConfig, "made with Object Lock")
+	wantError(t, tryPut(t, open(t, c), rolling(t, 0), []byte("x")), s3.ErrConfig, "created with Object Lock")
 }
 
 // Keys that may not see locks know at least those that Put itself has set.

@@ -14,10 +14,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// abortTimeout bounds clearing up after a failure, which goes on when the caller's context has ended.
+// abortTimeout limits the cleanup after a failure, which continues after the caller's context has ended.
 const abortTimeout = 10 * time.Second
 
-// split cuts size bytes into pieces of partSize, or of more whole MiB when maxParts of them would not suffice.
+// split cuts size bytes into pieces of partSize, or of more complete MiB if maxParts of them are not enough.
 func split(size int64) []piece {
 	each := int64(partSize)
 	if least := (size + maxParts - 1) / maxParts; least > each {
@@ -37,15 +37,15 @@ func (u *upload) multipart(ctx context.Context) error {
 	}
 	pieces := split(u.size)
 	err = u.sendAll(ctx, id, pieces)
-	// Who says early that there is no such upload closes the connection on what is still being sent.
+	// A server that reports early that the upload does not exist closes the connection while parts are still being sent.
 	if gone(err) || errors.Is(err, ErrConnection) {
 		if settled := u.settle(ctx, pieces); settled == nil || gone(err) {
-			u.abort(ctx, u.key(u.name), id) // if it is there still
+			u.abort(ctx, u.key(u.name), id) // in case it still exists
 			return settled
 		}
 	}
 	if err == nil {
-		err = u.prove(pieces)
+		err = u.verifyRead(pieces)
 	}
 	if err == nil {
 		err = u.complete(ctx, id, pieces)
@@ -75,7 +75,7 @@ func (u *upload) begin(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
-// sendAll gives the first error; the others are consequences of it.
+// sendAll returns the first error; the others are consequences of it.
 func (u *upload) sendAll(ctx context.Context, id string, pieces []piece) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -127,8 +127,8 @@ func (u *upload) sendPart(ctx context.Context, id string, p *piece, buf []byte) 
 	})
 }
 
-// complete makes the object out of the parts. An answer may get lost after the work is done, or another process may have
-// finished the same snapshot and cleared this upload away: either way it is verify that decides.
+// complete creates the object from the parts. The answer may be lost after the work is done, or another process may have stored
+// the same snapshot and aborted this upload. In both cases verify decides.
 func (u *upload) complete(ctx context.Context, id string, pieces []piece) error {
 	parts := make([]minio.CompletePart, len(pieces))
 	for i, p := range pieces {
@@ -142,7 +142,7 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 		}
 		opts.UserMetadata = map[string]string{headerCRC32C: whole, headerKind: wholeObject}
 	}
-	// Long, for Amazon may take minutes for it and sends blanks meanwhile.
+	// A long call, because Amazon may take minutes for it and sends blanks meanwhile.
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
 		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), id, parts, opts)
 		if gone(err) {
@@ -157,15 +157,15 @@ func gone(err error) bool {
 	return ok && res.Code == minio.NoSuchUpload
 }
 
-// abort frees the parts that the server keeps. Where it fails, Sweep or the bucket's lifecycle rule does it.
+// abort frees the parts that the server stores. If it fails, Sweep or the bucket's lifecycle rule does it.
 func (b *Bucket) abort(ctx context.Context, key, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	_ = b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, key, id) // the upload's own error is what is told
+	_ = b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, key, id) // the upload's own error is reported
 }
 
-// clear aborts what earlier tries for the same snapshot have left behind, now that it is there. It is here
-// beside Sweep because MinIO lists uploads of a whole key only, not of a prefix. The permission for it is optional.
+// clear aborts what earlier tries for the same snapshot left, now that it is stored. Sweep is not enough because MinIO lists
+// uploads only for a complete key, not for a prefix. The permission for it is optional.
 func (u *upload) clear(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.Timeout)
 	defer cancel()

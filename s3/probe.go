@@ -12,21 +12,21 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// maxSkew is where servers begin to refuse signatures: 15 minutes, with some room.
+// maxSkew is a little less than the 15 minutes at which servers begin to refuse signatures.
 const maxSkew = 10 * time.Minute
 
 // Permission is one line of a Probe.
 type Permission struct {
 	Action   string // s3:PutObject and so on, or clock
 	Purpose  string // what it is for
-	Detail   string // what was found, when there is more to say than yes
-	Optional bool   // a failure costs comfort, not backups
-	Err      error  // nil: it works
+	Detail   string // what was found, if there is more to say than success
+	Optional bool   // a failure does not prevent backups
+	Err      error  // nil: success
 }
 
-// Probe stores, reads, lists and deletes a tiny object in the folder, whose key no snapshot can have, begins and aborts an
-// upload of it, and tells for each what came of it, and how far the clocks are apart. Where storing fails, what builds on it
-// is not tried, and said to be so.
+// Probe stores, reads, lists and deletes a tiny object in the folder, under a key that no snapshot can have, and begins and
+// aborts an upload of it. It reports the result of each step, and how far the clocks are apart. If storing fails, it skips the
+// steps that need the object, and says so.
 func (b *Bucket) Probe(ctx context.Context) []Permission {
 	p := &probe{Bucket: b, key: b.prefix + "probe-" + rand.Text() + ".tmp", body: []byte("etcd-rolling-backup\n")}
 	out := []Permission{{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx)}}
@@ -45,7 +45,7 @@ func (b *Bucket) Probe(ctx context.Context) []Permission {
 		Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)},
 		onStored("s3:DeleteObject", "prune them", p.delete))
 	out = append(out,
-		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "clear away broken uploads", Optional: true, Err: p.uploads(ctx)},
+		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
 		p.aborts(ctx, stored))
 	return append(out, b.clock())
 }
@@ -57,17 +57,17 @@ func (b *Bucket) clock() Permission {
 	case !known:
 		p.Detail = "no answer to compare with"
 	case skew.Abs() < 2*time.Second:
-		p.Detail = "as the server's"
+		p.Detail = "the same as the server's"
 	default:
 		p.Detail = skewText(skew) + " the server's"
 	}
 	if skew.Abs() > maxSkew {
-		p.Err = fmt.Errorf("%w: this clock is %s the server's: set it, NTP keeps it right", ErrClock, skewText(skew))
+		p.Err = fmt.Errorf("%w: this clock is %s the server's: correct it, for example with NTP", ErrClock, skewText(skew))
 	}
 	return p
 }
 
-var errNotTried = errors.New("not tried, for storing the probe failed")
+var errNotTried = errors.New("not tried, because storing the probe failed")
 
 type probe struct {
 	*Bucket
@@ -79,10 +79,10 @@ func (p *probe) call(ctx context.Context, action string, call func(context.Conte
 	return p.do(ctx, op{doing: "probe", action: action}, call)
 }
 
-// probeLock is how long a probe is locked where snapshots are: long enough for clocks that differ a little.
+// probeLock is how long a probe is locked if snapshots are: long enough for clocks that differ a little.
 const probeLock = time.Minute
 
-// put locks the probe for a moment only, and in the mode that somebody could end, where snapshots are to be locked.
+// put locks the probe if snapshots are locked, but only for a moment, and in the mode that an administrator can remove.
 func (p *probe) put(ctx context.Context) error {
 	sent := piece{size: int64(len(p.body))}
 	if err := sent.digest(bytes.NewReader(p.body), p.cfg.Checksum, make([]byte, maxChunk)); err != nil {
@@ -112,7 +112,7 @@ func (p *probe) get(ctx context.Context) error {
 		defer body.Close()
 		got, err := io.ReadAll(io.LimitReader(body, int64(len(p.body))+1))
 		if err == nil && !bytes.Equal(got, p.body) {
-			return fmt.Errorf("%w: other bytes came back than were stored", ErrChecksum)
+			return fmt.Errorf("%w: the server returned other bytes than were stored", ErrChecksum)
 		}
 		return err
 	})
@@ -135,7 +135,7 @@ func (p *probe) list(ctx context.Context, stored bool) error {
 }
 
 func (p *probe) delete(ctx context.Context) error {
-	// Also when the caller has given up meanwhile: the probe must not stay.
+	// Even if the caller has given up: the probe must not stay.
 	ctx = context.WithoutCancel(ctx)
 	return p.call(ctx, "s3:DeleteObject", func(ctx context.Context) error {
 		return p.core.RemoveObject(ctx, p.cfg.Bucket, p.key, minio.RemoveObjectOptions{})

@@ -34,7 +34,7 @@ func TestProbeReportsTheRightToAbort(t *testing.T) {
 	}, unknown)))
 	line = probed(t, b, "s3:AbortMultipartUpload")
 	key := begun(faults, c.Bucket)
-	wantError(t, line.Err, s3.ErrPermission, "allow s3:AbortMultipartUpload", key+" stays behind", "AbortIncompleteMultipartUpload")
+	wantError(t, line.Err, s3.ErrPermission, "allow s3:AbortMultipartUpload", key+" is left", "AbortIncompleteMultipartUpload")
 	if !strings.HasPrefix(key, "backups/probe-") || uploadsOf(t, c.Bucket, key) != 1 {
 		t.Errorf("%d uploads of %q are left", uploadsOf(t, c.Bucket, key), key)
 	}

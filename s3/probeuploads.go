@@ -13,13 +13,13 @@ func (p *probe) uploads(ctx context.Context) error {
 	})
 }
 
-// noUpload is an id that no server gives.
+// noUpload is an ID that no server uses.
 const noUpload = "none"
 
-// aborts tries to end an upload that does not exist, so that where the permission is missing nothing is left behind, and then
-// a real one, for a server may look for the upload before the permission.
+// aborts first tries to abort an upload that does not exist, so that nothing is left if the permission is missing. Then it aborts
+// a real one, because a server may look for the upload before it checks the permission.
 func (p *probe) aborts(ctx context.Context, stored bool) Permission {
-	line := Permission{Action: "s3:AbortMultipartUpload", Purpose: "clear away broken uploads", Optional: true}
+	line := Permission{Action: "s3:AbortMultipartUpload", Purpose: "remove incomplete uploads", Optional: true}
 	if !stored {
 		line.Err = errNotTried
 		return line
@@ -31,9 +31,9 @@ func (p *probe) aborts(ctx context.Context, stored bool) Permission {
 	if err != nil {
 		return Permission{Action: "s3:PutObject", Purpose: "store snapshots in parts", Err: err}
 	}
-	// Also when the caller has given up meanwhile: the upload must not stay.
+	// Even if the caller has given up: the upload must not stay.
 	if line.Err = p.end(context.WithoutCancel(ctx), id); line.Err != nil {
-		line.Err = fmt.Errorf("%w; an empty upload of %s stays behind: a lifecycle rule AbortIncompleteMultipartUpload clears it away", line.Err, p.key)
+		line.Err = fmt.Errorf("%w; an empty upload of %s is left: a lifecycle rule AbortIncompleteMultipartUpload removes it", line.Err, p.key)
 	}
 	return line
 }

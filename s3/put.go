@@ -18,37 +18,37 @@ const (
 	uploadThreads = 4
 	partSize      = 16 << 20
 	digestBuffer  = 256 << 10
-	maxParts      = 10_000  // Amazon's
-	maxObject     = 5 << 40 // bytes, Amazon's
+	maxParts      = 10_000  // Amazon's limit
+	maxObject     = 5 << 40 // bytes, Amazon's limit
 )
 
-// upload is one archive on its way.
+// upload is one archive that is being uploaded.
 type upload struct {
 	*Bucket
 	name     snapshot.Name
 	r        io.ReaderAt
 	size     int64
 	progress func(done, total int64)
-	crc32c   []byte // that all bytes must have; nil: anything goes
+	crc32c   []byte // the checksum that all bytes must have; nil: not checked
 
 	mu   sync.Mutex
 	done int64
 }
 
-// PutArchive proves and stores the archive, and returns nil only when the server has told that size and checksum of what it
-// keeps are right. progress, which may be nil, is called by one goroutine at a time; done falls back when a piece must be sent
-// again. A failed upload leaves nothing under the name that was not there before, except when the server falls silent
-// after the last byte: then it is whole. The archive is read by several goroutines.
+// PutArchive verifies and stores the archive. It returns nil only after the server has reported the right size and checksum of
+// what it stored. progress may be nil; it is called by one goroutine at a time, and done decreases when a piece must be sent
+// again. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
+// object may be complete. Several goroutines read the archive.
 //
-// One that is not whole wraps snapshot.ErrDamaged and never gets its name in the bucket. Where the server knows S3's own
-// checksums and the archive its own, the proof takes no time: the parts' checksums give that of the whole, once all parts are
-// sent. Otherwise the archive is read once before.
+// A damaged archive wraps snapshot.ErrDamaged and never gets its name in the bucket. If the server supports S3's own checksums
+// and the archive has one, the check costs no time: the checksums of the parts give the checksum of the whole after all parts are
+// sent. Otherwise the archive is read once before the upload.
 func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error {
 	u := &upload{Bucket: b, name: n, r: a, size: a.Size, progress: progress}
 	sum, known := a.CRC32C()
 	if known && b.cfg.Checksum != ChecksumMD5 {
 		u.crc32c = binary.BigEndian.AppendUint32(nil, sum)
-	} else if err := a.Prove(ctx); err != nil {
+	} else if err := a.VerifyChecksum(ctx); err != nil {
 		return fmt.Errorf("put %s: %w", n, err)
 	}
 	return u.run(ctx)
@@ -67,8 +67,8 @@ func (u *upload) run(ctx context.Context) error {
 	return u.multipart(ctx)
 }
 
-// prove compares what was read with what is to be there, before anything gets its name in the bucket.
-func (u *upload) prove(pieces []piece) error {
+// verifyRead compares the bytes that were read with the archive's checksum, before anything gets its name in the bucket.
+func (u *upload) verifyRead(pieces []piece) error {
 	if u.crc32c == nil {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (u *upload) prove(pieces []piece) error {
 		return err
 	}
 	if want := encodeSum(u.crc32c); got != want {
-		return fmt.Errorf("put %s: %w: CRC-32C of the archive is %s, the manifest gives %s", u.name, snapshot.ErrDamaged, got, want)
+		return fmt.Errorf("put %s: %w: CRC-32C of the archive is %s, not %s as in the manifest", u.name, snapshot.ErrDamaged, got, want)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (u *upload) count(n int64) {
 	u.progress(u.done, u.size)
 }
 
-// options of the object; extra headers beside them.
+// options returns the options of the object, with extra headers.
 func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	o := u.put
 	o.UserMetadata = maps.Clone(extra)
@@ -113,7 +113,7 @@ func (u *upload) single(ctx context.Context) error {
 	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
 	}
-	if err := u.prove([]piece{*p}); err != nil {
+	if err := u.verifyRead([]piece{*p}); err != nil {
 		return err
 	}
 	var extra map[string]string
@@ -130,7 +130,7 @@ func (u *upload) single(ctx context.Context) error {
 	return u.verify(ctx, []piece{*p})
 }
 
-// send makes a request whose body is the piece.
+// send makes a request with the piece as its body.
 func (u *upload) send(ctx context.Context, p *piece, request func(context.Context, io.Reader) error) error {
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
 		body := &section{ctx: ctx, r: io.NewSectionReader(u.r, p.offset, p.size), limit: u.limit, count: u.count}

@@ -16,10 +16,10 @@ const (
 	headerLegalHold   = "X-Amz-Object-Lock-Legal-Hold"
 )
 
-// Remove deletes one snapshot; in a versioned bucket it puts a delete marker over it. One that is not there wraps
-// snapshot.ErrNotFound, one that Object Lock holds wraps ErrLocked and stays as it is.
+// Remove deletes one snapshot; in a versioned bucket it adds a delete marker. A missing snapshot wraps snapshot.ErrNotFound. One
+// under Object Lock wraps ErrLocked and does not change.
 func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
-	// S3 deletes what is not there without a word, and hides what is locked behind a marker.
+	// S3 reports no error when it deletes a missing object, and hides a locked one behind a marker.
 	info, err := b.stat(ctx, "remove", n)
 	if err != nil {
 		return err
@@ -30,8 +30,8 @@ func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 	return b.delete(ctx, n)
 }
 
-// locked tells what holds the object. The headers are there only with s3:GetObjectRetention and
-// s3:GetObjectLegalHold; without them what PutArchive itself has set is known.
+// locked returns what locks the object. The headers need s3:GetObjectRetention and s3:GetObjectLegalHold. Without them, only the
+// lock that PutArchive itself sets is known.
 func (b *Bucket) locked(info minio.ObjectInfo, now time.Time) string {
 	if strings.EqualFold(info.Metadata.Get(headerLegalHold), "ON") {
 		return "legal hold"

@@ -43,7 +43,7 @@ func TestSilentDownloadIsAborted(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	_, err = io.Copy(io.Discard, r)
-	wantError(t, err, s3.ErrTimeout, "not a byte moved for 2s")
+	wantError(t, err, s3.ErrTimeout, "no byte moved for 2s")
 }
 
 // The total time is not limited, nor the caller's own rests.

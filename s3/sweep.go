@@ -10,9 +10,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Sweep aborts multipart uploads of snapshots that mine says are ours and that began olderThan ago, and tells how
-// many. Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, and
-// so gives none here; there PutArchive clears away what earlier tries for the same snapshot left, and MinIO drops the rest after a day.
+// Sweep aborts multipart uploads that began olderThan ago, of snapshots for which mine returns true, and returns how many.
+// Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, so
+// Sweep finds none there. Instead PutArchive aborts what earlier tries for the same snapshot left, and MinIO removes the rest
+// after a day.
 func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
 	aborted := 0
 	before := time.Now().Add(-olderThan)
@@ -35,8 +36,8 @@ func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, older
 	return aborted, err
 }
 
-// allowed drops a permission that is missing: a lifecycle rule does the work as well, and Probe tells of it. err is one error,
-// not several joined, which it would hide.
+// allowed ignores a missing permission: a lifecycle rule can do the work too, and Probe reports it. err must be one error,
+// because errors.Is would find it among several joined ones.
 func allowed(err error) error {
 	if errors.Is(err, ErrPermission) {
 		return nil
@@ -44,8 +45,8 @@ func allowed(err error) error {
 	return err
 }
 
-// eachUpload visits the incomplete uploads of our names under prefix. It goes on after an error of visit. Permissions that are
-// missing are no error.
+// eachUpload visits the incomplete uploads of our names under prefix. It continues after an error of visit. Missing permissions
+// are no error.
 func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snapshot.Name, minio.ObjectMultipartInfo) error) error {
 	var key, id string
 	var failed error
@@ -53,7 +54,7 @@ func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snaps
 		var page minio.ListMultipartUploadsResult
 		err := b.do(ctx, op{doing: "list uploads", action: "s3:ListBucketMultipartUploads"}, func(ctx context.Context) (err error) {
 			page, err = b.core.ListMultipartUploads(ctx, b.cfg.Bucket, prefix, key, id, "/", 0)
-			if gone(err) { // how gofakes3 says that there is none
+			if gone(err) { // gofakes3 reports an empty list like this
 				return nil
 			}
 			return err

@@ -16,14 +16,14 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// dialTimeout bounds name resolution and connecting, which move no byte that Stall could count.
+// dialTimeout limits name resolution and connecting, which move no bytes that Stall could count.
 const dialTimeout = 10 * time.Second
 
-// transport watches each request for progress and notes how far the server's clock is from ours.
+// transport watches the progress of each request and records how far the server's clock differs from ours.
 type transport struct {
 	base  *http.Transport
 	stall time.Duration
-	skew  atomic.Pointer[time.Duration] // how far our clock is ahead, as of the last answer
+	skew  atomic.Pointer[time.Duration] // how far our clock was ahead at the last answer
 }
 
 func newTransport(t *tls.Config, timeout, stall time.Duration) *transport {
@@ -37,13 +37,13 @@ func newTransport(t *tls.Config, timeout, stall time.Duration) *transport {
 		IdleConnTimeout:     30 * time.Second,
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
-		DisableCompression:  true, // a length must stay the object's
+		DisableCompression:  true, // lengths must be those of the object
 		ForceAttemptHTTP2:   false,
 	}}
 }
 
-// proxy reads the environment anew, and keeps a proxy's password out of errors. The metadata service of a cloud is on
-// the link itself, never behind a proxy.
+// proxy reads the environment each time, and keeps a proxy's password out of errors. The metadata service of a cloud is
+// link-local, so never behind a proxy.
 func proxy() func(*http.Request) (*url.URL, error) {
 	choose := httpproxy.FromEnvironment().ProxyFunc()
 	return func(r *http.Request) (*url.URL, error) {
@@ -52,13 +52,13 @@ func proxy() func(*http.Request) (*url.URL, error) {
 		}
 		u, err := choose(r.URL)
 		if err != nil {
-			return nil, fmt.Errorf("%w: HTTPS_PROXY or HTTP_PROXY holds no valid URL", ErrConfig)
+			return nil, fmt.Errorf("%w: HTTPS_PROXY or HTTP_PROXY is not a valid URL", ErrConfig)
 		}
 		return u, nil
 	}
 }
 
-// clock is how far ours is ahead of the server's, if that is known.
+// clock returns how far our clock is ahead of the server's, if known.
 func (t *transport) clock() (skew time.Duration, known bool) {
 	if s := t.skew.Load(); s != nil {
 		return *s, true
@@ -66,7 +66,7 @@ func (t *transport) clock() (skew time.Duration, known bool) {
 	return 0, false
 }
 
-// RoundTrip ends the request with ErrTimeout when no byte moves for a whole Stall, in either direction.
+// RoundTrip aborts the request with ErrTimeout if no byte moves in either direction for a whole Stall.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	w := newWatch(t.stall, cancel)
@@ -81,7 +81,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, w.explain(err)
 	}
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
-		// The header has whole seconds, cut off.
+		// The header has whole seconds, truncated.
 		skew := time.Since(date.Add(500 * time.Millisecond))
 		t.skew.Store(&skew)
 	}
@@ -89,20 +89,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// watch cancels a request that rests for too long. While our own side is at work (reading the file, waiting for the rate
-// limit, writing what came) it is paused.
+// watch cancels a request that makes no progress for too long. It pauses while our own side works: reads the file, waits for the
+// rate limit, writes what it received.
 type watch struct {
-	patience time.Duration
-	fired    atomic.Bool
+	timeout time.Duration
+	fired   atomic.Bool
 
 	mu    sync.Mutex
 	timer *time.Timer
-	sent  bool // the answer has begun; what remains of the request counts no more
+	sent  bool // the answer has begun; the rest of the request no longer counts
 }
 
-func newWatch(patience time.Duration, cancel func()) *watch {
-	w := &watch{patience: patience}
-	w.timer = time.AfterFunc(patience, func() {
+func newWatch(timeout time.Duration, cancel func()) *watch {
+	w := &watch{timeout: timeout}
+	w.timer = time.AfterFunc(timeout, func() {
 		w.fired.Store(true)
 		cancel()
 	})
@@ -111,7 +111,7 @@ func newWatch(patience time.Duration, cancel func()) *watch {
 
 func (w *watch) pause() { w.timer.Stop() }
 
-func (w *watch) resume() { w.timer.Reset(w.patience) }
+func (w *watch) resume() { w.timer.Reset(w.timeout) }
 
 // sending pauses and resumes around a read of the request's body.
 func (w *watch) sending(on bool) {
@@ -135,7 +135,7 @@ func (w *watch) answered() {
 
 func (w *watch) explain(err error) error {
 	if err != nil && w.fired.Load() && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: not a byte moved for %s", ErrTimeout, w.patience)
+		return fmt.Errorf("%w: no byte moved for %s", ErrTimeout, w.timeout)
 	}
 	return err
 }

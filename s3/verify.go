@@ -10,7 +10,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// verify asks what the server keeps. What is wrong is removed, for under its name it would count as a good copy.
+// verify asks what the server stored. It removes a wrong object, because under its name it would count as a good copy.
 func (u *upload) verify(ctx context.Context, pieces []piece) error {
 	stored, err := u.stored(ctx)
 	if err != nil {
@@ -22,15 +22,16 @@ func (u *upload) verify(ctx context.Context, pieces []piece) error {
 	return nil
 }
 
-// settle comes to an upload that somebody else has ended on its way, most likely one who brought the same snapshot and then
-// cleared: it is done if all of it is there. What is there is theirs and stays, whatever it is.
+// settle handles an upload that somebody else has aborted, most likely a process that stored the same snapshot and then removed
+// incomplete uploads. The upload has succeeded if the stored object is complete. An existing object belongs to the other process
+// and stays, whatever it is.
 func (u *upload) settle(ctx context.Context, pieces []piece) error {
 	stored, err := u.stored(ctx)
 	if err != nil {
 		return err
 	}
 	buf := make([]byte, digestBuffer)
-	for i := range pieces { // not all of them had their turn
+	for i := range pieces { // some of them were not read yet
 		if ctx.Err() != nil {
 			return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
 		}
@@ -38,12 +39,12 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 			return fmt.Errorf("put %s: %w", u.name, err)
 		}
 	}
-	if err := u.prove(pieces); err != nil {
+	if err := u.verifyRead(pieces); err != nil {
 		return err
 	}
 	err = u.compare(pieces, stored)
 	if err == nil && u.cfg.Checksum == ChecksumMD5 && u.opaque(stored) {
-		err = fmt.Errorf("%w: somebody else has put an object there that can't be compared", ErrBusy)
+		err = fmt.Errorf("%w: another process has stored an object there that cannot be compared", ErrBusy)
 	}
 	if err != nil {
 		return u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err)
@@ -51,16 +52,16 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 	return nil
 }
 
-// stored is what lies under the name.
+// stored returns what the server has under the name.
 func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
 	info, err := u.stat(ctx, "put", u.name)
 	if errors.Is(err, snapshot.ErrNotFound) {
-		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: somebody else has aborted the upload or removed the object", ErrBusy))
+		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
 	}
 	return info, err
 }
 
-// stat asks for size, checksum and lock; verb is what for.
+// stat asks for size, checksum and lock; verb is the action for errors.
 func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name) (minio.ObjectInfo, error) {
 	var info minio.ObjectInfo
 	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {

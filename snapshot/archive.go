@@ -16,19 +16,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Archive is an archive opened for reading. Its manifest is proven against the footer's checksum; its
-// data only once Raw was read to the end.
+// Archive is an archive opened for reading. Its manifest has been checked against the footer's checksum. Its data is checked only
+// when Raw is read to the end.
 type Archive struct {
 	Manifest Manifest
 	Size     int64 // of the whole file, bytes
 
 	r        io.ReaderAt
 	dataSize int64
-	tail     []byte // what stands behind the data
+	tail     []byte // everything after the data
 }
 
-// OpenArchive reads the manifest from the end of an archive of size bytes. Errors wrap ErrDamaged or
-// ErrFormat, or are r's own.
+// OpenArchive reads the manifest from the end of an archive of size bytes. Errors wrap ErrDamaged or ErrFormat, or come from r.
 func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
 	if size == 0 {
 		return nil, fmt.Errorf("%w: the file is empty", ErrDamaged)
@@ -48,7 +47,8 @@ func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
 // ReadAt reads from the archive's file, compressed.
 func (a *Archive) ReadAt(p []byte, offset int64) (int, error) { return a.r.ReadAt(p, offset) }
 
-// CRC32C is the checksum of the whole file as the manifest has it, without reading the file; early archives know none.
+// CRC32C returns the checksum of the whole file, computed from the manifest without reading the file. known is false for early
+// archives, which do not have it.
 func (a *Archive) CRC32C() (sum uint32, known bool) {
 	data, err := hex.DecodeString(a.Manifest.ArchiveCRC32C)
 	if err != nil || len(data) != crc32.Size {
@@ -57,16 +57,15 @@ func (a *Archive) CRC32C() (sum uint32, known bool) {
 	return crc32.Update(binary.BigEndian.Uint32(data), crc32.MakeTable(crc32.Castagnoli), a.tail), true
 }
 
-// Raw gives what etcd sent, the database followed by its digest, RawSize bytes. The last Read compares
-// both digests and the sizes: io.EOF means that all of it is proven, any damage is an error that
-// wraps ErrDamaged. The caller closes it.
+// Raw returns a reader of what etcd sent: the database followed by its digest, RawSize bytes. The last Read compares both digests
+// and the sizes. io.EOF means that all of it is verified; damage is an error that wraps ErrDamaged. The caller closes the reader.
 func (a *Archive) Raw() (io.ReadCloser, error) { return a.read(sha256.New()) }
 
-// Contents is Raw without the proof of the archive itself, which takes a fifth of the time: what comes out of it is proven
-// by etcd's digest, which is all that a restore needs.
+// Contents is Raw without the checksum of the archive itself, which saves a fifth of the time. What it returns is still verified
+// by etcd's digest, and a restore needs no more.
 func (a *Archive) Contents() (io.ReadCloser, error) { return a.read(nil) }
 
-// read unpacks; sum, which may be nil, hashes the compressed bytes.
+// read decompresses. sum hashes the compressed bytes; it may be nil.
 func (a *Archive) read(sum hash.Hash) (io.ReadCloser, error) {
 	data := &sourceReader{r: io.NewSectionReader(a.r, 0, a.dataSize)}
 	if sum != nil {
@@ -81,8 +80,8 @@ func (a *Archive) read(sum hash.Hash) (io.ReadCloser, error) {
 	return &rawReader{archive: a, source: data, sum: sum, zstd: dec, digest: newDigest()}, nil
 }
 
-// sourceReader remembers a failed read, so that a bad disk is not taken for a damaged archive. The decoder reads ahead
-// in a goroutine of its own.
+// sourceReader remembers a failed read, so that a bad disk is not mistaken for a damaged archive. The decoder reads ahead in its
+// own goroutine.
 type sourceReader struct {
 	r   io.Reader
 	err atomic.Pointer[error]
@@ -96,9 +95,9 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Prove compares the compressed data with the manifest's digest, which costs one read of the file and no
-// decompression. Damage wraps ErrDamaged.
-func (a *Archive) Prove(ctx context.Context) error {
+// VerifyChecksum compares the compressed data with the manifest's checksum. It reads the file once and decompresses nothing.
+// Damage wraps ErrDamaged.
+func (a *Archive) VerifyChecksum(ctx context.Context) error {
 	sum := sha256.New()
 	buf := make([]byte, 1<<20)
 	data := io.NewSectionReader(a.r, 0, a.dataSize)
@@ -118,7 +117,7 @@ func (a *Archive) Prove(ctx context.Context) error {
 
 func (a *Archive) compare(sum hash.Hash) error {
 	if got := hex.EncodeToString(sum.Sum(nil)); got != a.Manifest.ArchiveSHA256 {
-		return fmt.Errorf("%w: SHA-256 of the archive is %s, the manifest says %s", ErrDamaged, got, a.Manifest.ArchiveSHA256)
+		return fmt.Errorf("%w: SHA-256 of the archive is %s, not %s as in the manifest", ErrDamaged, got, a.Manifest.ArchiveSHA256)
 	}
 	return nil
 }
@@ -126,7 +125,7 @@ func (a *Archive) compare(sum hash.Hash) error {
 type rawReader struct {
 	archive *Archive
 	source  *sourceReader
-	sum     hash.Hash // nil: the archive's own digest is not asked for
+	sum     hash.Hash // nil: the archive's own checksum is not verified
 	zstd    *zstd.Decoder
 	digest  *digest
 }
@@ -143,8 +142,8 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	case err != nil && r.source.err.Load() != nil:
 		return n, fmt.Errorf("read archive: %w", *r.source.err.Load())
 	case r.digest.size > r.archive.Manifest.RawSize:
-		// Ends a decompression bomb as well.
-		return 0, fmt.Errorf("%w: more than the %d bytes of the manifest come out of it", ErrDamaged, r.archive.Manifest.RawSize)
+		// This also stops a decompression bomb.
+		return 0, fmt.Errorf("%w: it decompresses to more than the %d bytes in the manifest", ErrDamaged, r.archive.Manifest.RawSize)
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
@@ -154,7 +153,7 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	}
 }
 
-// finish gives io.EOF when everything fits the manifest.
+// finish returns io.EOF if everything matches the manifest.
 func (r *rawReader) finish() error {
 	m := r.archive.Manifest
 	if r.sum != nil {
@@ -163,14 +162,14 @@ func (r *rawReader) finish() error {
 		}
 	}
 	if r.digest.size != m.RawSize {
-		return fmt.Errorf("%w: %d bytes came out of it, the manifest says %d", ErrDamaged, r.digest.size, m.RawSize)
+		return fmt.Errorf("%w: it decompresses to %d bytes, not %d as in the manifest", ErrDamaged, r.digest.size, m.RawSize)
 	}
 	raw, err := r.digest.check()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if raw != m.RawSHA256 {
-		return fmt.Errorf("%w: etcd's digest is %s, the manifest says %s", ErrDamaged, raw, m.RawSHA256)
+		return fmt.Errorf("%w: etcd's digest is %s, not %s as in the manifest", ErrDamaged, raw, m.RawSHA256)
 	}
 	return io.EOF
 }

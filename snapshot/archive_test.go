@@ -19,7 +19,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Sizes stand on both sides of the buffers, blocks and windows that bytes pass through; a database has whole sectors.
+// The sizes are just below and above those of buffers, blocks and windows; a database has complete sectors.
 func TestArchiveRoundTrip(t *testing.T) {
 	const sector = 512
 	r := rand.New(rand.NewPCG(3, 4))
@@ -38,7 +38,7 @@ func TestArchiveRoundTrip(t *testing.T) {
 	}
 }
 
-// The digest is held back until it is known to be the end, however the stream is cut into messages.
+// The digest is held back until it is known to be the end, however the stream is split into messages.
 func TestArchiveHoldsBackDigest(t *testing.T) {
 	raw := withDigest(partlyRandom(rand.New(rand.NewPCG(5, 6)), 1024))
 	want := hex.EncodeToString(raw[1024:])
@@ -88,7 +88,7 @@ func TestFinishRefusesStreams(t *testing.T) {
 	}
 }
 
-// A disk that refuses any of the writes gives its own error, from Write or from Finish.
+// A disk that fails at any write returns its own error, from Write or from Finish.
 func TestWriterReportsDisk(t *testing.T) {
 	raw := withDigest(partlyRandom(rand.New(rand.NewPCG(9, 10)), 6<<20))
 	whole := len(archive(t, raw, manifestA(1)))
@@ -147,7 +147,7 @@ func TestArchiveReadsAsTold(t *testing.T) {
 	must(t, r.Close())
 }
 
-// A disk that fails must not cost a good archive its reputation.
+// A failed disk must not make a good archive count as damaged.
 func TestFailedReadIsNoDamage(t *testing.T) {
 	raw := withDigest(etcdDatabase(t, 5000))
 	packed := archive(t, raw, manifestA(5001))
@@ -174,7 +174,7 @@ func TestFailedReadIsNoDamage(t *testing.T) {
 	}
 }
 
-// Standard tools unpack what etcd sent, byte for byte.
+// Standard tools decompress exactly what etcd sent.
 func TestArchiveIsPlainZstd(t *testing.T) {
 	raw := withDigest(etcdDatabase(t, 5000))
 	path := filepath.Join(t.TempDir(), nameA().String())
@@ -190,7 +190,7 @@ func TestArchiveIsPlainZstd(t *testing.T) {
 	}
 }
 
-// A manifest that promises less than comes out ends the unpacking there, not when the disk is full.
+// A manifest that announces fewer bytes than the data contains stops the decompression there, not when the disk is full.
 func TestDecompressionBomb(t *testing.T) {
 	const promised, bomb = 1 << 20, 128 << 20
 	var data bytes.Buffer
@@ -219,7 +219,7 @@ func TestDecompressionBomb(t *testing.T) {
 	must(t, r.Close())
 }
 
-// What an archive gives up to io.EOF is what its digests say, whatever the file holds.
+// What an archive returns up to io.EOF matches its digests, whatever the file contains.
 func FuzzArchive(f *testing.F) {
 	raw := withDigest(make([]byte, 1024))
 	packed := archive(f, raw, manifestA(1))

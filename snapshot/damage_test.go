@@ -10,7 +10,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// mustBeDamaged demands that Verify refuses the archive, as damaged and as nothing else.
+// mustBeDamaged demands that Verify reports the archive as damaged, and only as that.
 func mustBeDamaged(t *testing.T, b *bench, archive []byte, format string, args ...any) {
 	t.Helper()
 	_, err := b.verify(t.Context(), archive)
@@ -19,7 +19,7 @@ func mustBeDamaged(t *testing.T, b *bench, archive []byte, format string, args .
 	}
 }
 
-// Not one bit of an archive changes unnoticed.
+// No changed bit of an archive goes unnoticed.
 func TestDamageOfEveryByte(t *testing.T) {
 	r, b, packed := random(t), newBench(t), golden(t)
 	for i := range packed {
@@ -83,12 +83,12 @@ func TestDamageByMixing(t *testing.T) {
 	dataTwo, tailTwo := split(two)
 	manifestOne, _, err := snapshot.DecodeTail(one, int64(len(one)))
 	must(t, err)
-	// The other archive's manifest in a frame that fits this one's data.
+	// The other archive's manifest in a frame that matches this one's data.
 	manifestTwo, _, err := snapshot.DecodeTail(two, int64(len(two)))
 	must(t, err)
 	swapped, err := snapshot.EncodeTail(manifestTwo, int64(len(dataOne)))
 	must(t, err)
-	// The manifest tells of the same compressed bytes, but of other raw ones.
+	// The manifest describes the same compressed bytes, but other decompressed ones.
 	lies := func(change func(*snapshot.Manifest)) []byte {
 		m := manifestOne
 		change(&m)
@@ -121,14 +121,14 @@ func TestDamageByMixing(t *testing.T) {
 	} {
 		mustBeDamaged(t, b, packed, "%s", name)
 	}
-	// An earlier one is what is told of a member whose keys changed while the stream was opened.
+	// An earlier revision is normal: keys changed while the stream was opened.
 	_, err = b.verify(t.Context(), lies(func(m *snapshot.Manifest) { m.Revision = 50 }))
 	must(t, err)
 }
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// A later format is whole, and told as what it is.
+// An archive of a later format is intact and reported as such.
 func TestUnknownFormatIsNoDamage(t *testing.T) {
 	m := manifestA(1)
 	m.Format = "etcd-rolling-backup/2"
@@ -140,7 +140,7 @@ func TestUnknownFormatIsNoDamage(t *testing.T) {
 	}
 }
 
-// A directory and a closed file are the caller's mistakes.
+// A directory and a closed file are mistakes of the caller.
 func TestVerifyOfNoFile(t *testing.T) {
 	scratch := snapshot.NewDir(t.TempDir())
 	dir, err := os.Open(t.TempDir())

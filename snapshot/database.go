@@ -16,27 +16,27 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Database is what lies in an etcd database. Hash, Keys and Size are those of "etcdutl snapshot status" (before etcd
-// 3.6 that counts all entries as keys), and so is Revision as long as the bucket "key" is not empty.
+// Database describes the content of an etcd database. Hash, Keys and Size are those of "etcdutl snapshot status" (before etcd 3.6
+// it counts all entries as keys). So is Revision, unless the bucket "key" is empty.
 type Database struct {
 	Hash     uint32 // CRC-32C of all buckets' names, keys and values
-	Revision int64  // the one that an etcd started on it begins with
-	Keys     int    // that are alive at the newest revision
+	Revision int64  // the revision at which an etcd starts with this database
+	Keys     int    // that exist at the newest revision
 	Size     int64  // bytes in use
 }
 
-// maxPageErrors bounds how many of a broken database's faults are told.
+// maxPageErrors limits how many faults of a broken database are reported.
 const maxPageErrors = 3
 
-// inspect lets bbolt check every page of the database in f and reads all of it. Whatever it stumbles over wraps
-// ErrDamaged: the archive's digests fitted, so etcd's own file was broken when the snapshot was taken.
+// inspect lets bbolt check every page of the database in f, and reads all of it. Any fault wraps ErrDamaged: the archive's
+// digests matched, so etcd's own file was already broken when the snapshot was taken.
 func inspect(ctx context.Context, f *os.File) (d Database, err error) {
-	// A disk that fails under a mapping ends this read, not the process. Only bbolt's own check reads in a goroutine that
-	// nothing can guard: it gets pages that provePages has just read.
+	// If the disk fails under a memory mapping, this read fails and the process goes on. Only bbolt's own check reads in a
+	// goroutine that nothing can protect. It reads pages that verifyPages has just read.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: reading the database: %v", ErrDamaged, r)
+			err = fmt.Errorf("%w: read the database: %v", ErrDamaged, r)
 		}
 	}()
 	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
@@ -44,7 +44,7 @@ func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
 	})
 	switch {
-	case errors.Is(err, syscall.ENOMEM): // the mapping did not fit: no fault of the archive's
+	case errors.Is(err, syscall.ENOMEM): // no memory for the mapping: the archive is not at fault
 		return d, fmt.Errorf("open the database: %w", err)
 	case err != nil:
 		return d, fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
@@ -55,7 +55,7 @@ func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 		}
 	}()
 	err = db.View(func(tx *bbolt.Tx) error {
-		if err := provePages(ctx, f, tx); err != nil {
+		if err := verifyPages(ctx, f, tx); err != nil {
 			return err
 		}
 		if err := checkPages(ctx, tx); err != nil {
@@ -70,7 +70,7 @@ func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 func checkPages(ctx context.Context, tx *bbolt.Tx) error {
 	var faults []error
 	more := 0
-	// The channel must be read to its end, or the check hangs and with it closing the database.
+	// Read the channel to its end; otherwise the check hangs, and closing the database with it.
 	for fault := range tx.Check() {
 		if len(faults) < maxPageErrors {
 			faults = append(faults, fault)
@@ -79,7 +79,7 @@ func checkPages(ctx context.Context, tx *bbolt.Tx) error {
 		}
 	}
 	if len(faults) > 0 {
-		return fmt.Errorf("%w: bbolt finds faults in the database's pages: %v and %d more", ErrDamaged, faults, more)
+		return fmt.Errorf("%w: bbolt reports faults in the database's pages: %v and %d more", ErrDamaged, faults, more)
 	}
 	return context.Cause(ctx)
 }
@@ -88,7 +88,7 @@ func checkPages(ctx context.Context, tx *bbolt.Tx) error {
 func (d *Database) walk(ctx context.Context, tx *bbolt.Tx) error {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if tx.Bucket([]byte("key")) == nil {
-		return fmt.Errorf("%w: no bucket \"key\": this is no etcd database", ErrDamaged)
+		return fmt.Errorf("%w: no bucket \"key\": not an etcd database", ErrDamaged)
 	}
 	d.Revision = 1 // of an empty etcd
 	alive := newKeySet()
@@ -106,7 +106,7 @@ func (d *Database) walk(ctx context.Context, tx *bbolt.Tx) error {
 			case isKeys:
 				return errors.Join(d.see(k), alive.see(k, v))
 			case isMeta && string(k) == "finishedCompactRev":
-				// A compaction may have removed the newest revision, a deletion.
+				// A compaction may have removed the newest revision if it was a deletion.
 				return d.see(v)
 			}
 			return nil
@@ -116,18 +116,18 @@ func (d *Database) walk(ctx context.Context, tx *bbolt.Tx) error {
 	return err
 }
 
-// see takes a revision: the main one in 8 bytes big endian, "_", the sub revision, and "t" behind a deletion
-// (etcd, server/storage/mvcc/revision.go).
+// see reads a revision: the main revision in 8 bytes big endian, "_", the sub revision, and "t" for a deletion (etcd,
+// server/storage/mvcc/revision.go).
 func (d *Database) see(revision []byte) error {
 	if len(revision) < 17 {
-		return fmt.Errorf("%w: the database holds %x where a revision belongs", ErrDamaged, revision)
+		return fmt.Errorf("%w: the database has %x instead of a revision", ErrDamaged, revision)
 	}
 	d.Revision = max(d.Revision, int64(binary.BigEndian.Uint64(revision))) //nolint:gosec // etcd's own type is int64
 	return nil
 }
 
-// keySet counts the keys alive while the revisions go by, oldest first. It remembers hashes, for the keys of a large
-// database take hundreds of megabytes; that two of a million share a 64-bit hash is as likely as 1 to 10^7.
+// keySet counts the existing keys from the revisions, which come oldest first. It stores hashes, because the keys of a large
+// database take hundreds of megabytes. That two of a million keys share a 64-bit hash has a probability of 1 in 10^7.
 type keySet struct {
 	seed   maphash.Seed
 	hashes map[uint64]struct{}
@@ -137,7 +137,7 @@ func newKeySet() *keySet {
 	return &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}
 }
 
-// see takes an entry of the bucket "key": a revision, and a protobuf mvccpb.KeyValue, whose field 1 is the key.
+// see reads an entry of the bucket "key": a revision, and a protobuf mvccpb.KeyValue, whose field 1 is the key.
 func (s *keySet) see(revision, value []byte) error {
 	field, kind, n := protowire.ConsumeTag(value)
 	if n < 0 || field != 1 || kind != protowire.BytesType {

@@ -95,7 +95,7 @@ func TestVerifyAcceptsWhatBboltWrites(t *testing.T) {
 	}
 }
 
-// The digests fit, so it is etcd that sent it so.
+// The digests match, so etcd itself sent it this way.
 func TestVerifyRefusesOtherDatabases(t *testing.T) {
 	put := func(bucket string, key, value []byte) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(key, value) }
@@ -121,7 +121,7 @@ func TestVerifyRefusesOtherDatabases(t *testing.T) {
 	}
 }
 
-// FuzzDatabase overwrites parts of a database behind right digests: 3 bytes say where, 8 what.
+// FuzzDatabase overwrites parts of a database and corrects the digests: 3 bytes are the offset, 8 the content.
 func FuzzDatabase(f *testing.F) {
 	const edit = 11
 	db := etcdDatabase(f, 30)

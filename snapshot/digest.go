@@ -12,13 +12,13 @@ import (
 // digestSize is the length of the SHA-256 that etcd sends after the database.
 const digestSize = sha256.Size
 
-// sectorSize divides the length of every bbolt database; etcdctl tells by it whether a digest follows.
+// sectorSize divides the length of every bbolt database. etcdctl uses this to detect whether a digest follows.
 const sectorSize = 512
 
-var errDigest = errors.New("etcd's digest does not fit the bytes before it")
+var errDigest = errors.New("etcd's digest does not match the bytes before it")
 
-// digest hashes a stream of etcd's form, a database followed by its digest, and compares the two.
-// It holds back the last 32 bytes that it was given, for they may be the digest.
+// digest hashes a stream in etcd's format, a database followed by its digest, and compares the two. It holds back the last 32
+// bytes, because they may be the digest.
 type digest struct {
 	sum  hash.Hash
 	tail []byte // at most digestSize bytes, not yet in sum
@@ -47,10 +47,10 @@ func (d *digest) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// check tells whether all that was written is a database and its digest, and gives the digest in hex.
+// check reports whether the written bytes are a database and its digest. It returns the digest in hex.
 func (d *digest) check() (string, error) {
 	if d.size%sectorSize != digestSize || d.size == digestSize {
-		return "", fmt.Errorf("%d bytes are not a database of whole %d-byte sectors and a %d-byte digest", d.size, sectorSize, digestSize)
+		return "", fmt.Errorf("%d bytes are not a database of complete %d-byte sectors followed by a %d-byte digest", d.size, sectorSize, digestSize)
 	}
 	got := d.sum.Sum(nil)
 	if !bytes.Equal(got, d.tail) {

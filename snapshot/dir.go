@@ -14,39 +14,40 @@ import (
 )
 
 var (
-	// ErrUnusableDir marks a directory that is missing, is none, or is not for this user: a wrong setting.
+	// ErrUnusableDir marks a directory that is missing, is not a directory, or that this user may not use: a wrong setting.
 	ErrUnusableDir = errors.New("unusable directory")
-	// ErrInUse marks what another process keeps from being done, such as a second daemon with the same directory.
+	// ErrInUse marks an action that another process prevents, such as a second daemon with the same directory.
 	ErrInUse = errors.New("another process")
-	// ErrNotFound marks a snapshot that is not there.
+	// ErrNotFound marks a snapshot that does not exist.
 	ErrNotFound = errors.New("no such snapshot")
-	// ErrExists marks a snapshot whose name is taken.
+	// ErrExists marks a snapshot whose name already exists.
 	ErrExists = errors.New("snapshot exists")
 )
 
-// lockName is the file whose lock serializes what changes names in the directory.
+// lockName is the file whose lock serializes changes of names in the directory.
 const lockName = ".lock"
 
-// lockTimeout bounds the wait for another process; the lock is only ever held for a few system calls.
+// lockTimeout limits the wait for another process. The lock is only held for a few system calls.
 const lockTimeout = 10 * time.Second
 
-// Dir is the local store: one directory, one file a snapshot, files 0600.
+// Dir is the local store: one directory, one file per snapshot, files 0600.
 type Dir struct {
 	path    string
 	foreign bool
 }
 
-// NewDir names the directory; nothing is read or made yet.
+// NewDir returns the store in a directory. It reads and creates nothing yet.
 func NewDir(path string) *Dir { return &Dir{path: filepath.Clean(path)} }
 
-// Foreign names a directory that is somebody else's, as /tmp: archives can be received into it, and nothing but them is left.
+// Foreign returns a directory that belongs to somebody else, such as /tmp. Archives can be received into it, and nothing else is
+// left there.
 func Foreign(path string) *Dir { return &Dir{path: filepath.Clean(path), foreign: true} }
 
-// Path is where the directory lies.
+// Path returns the path of the directory.
 func (d *Dir) Path() string { return d.path }
 
-// Prepare makes the directory (0700) where it is missing and tells whether files can be made in it, by making the
-// lock; in a foreign one it makes none. Errors wrap ErrUnusableDir, or are the disk's.
+// Prepare creates the directory (0700) if it is missing, and checks that files can be created in it, by creating the lock file.
+// In a foreign directory it creates no lock file. Errors wrap ErrUnusableDir, or come from the disk.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return unusable(err)
@@ -61,20 +62,20 @@ func (d *Dir) Prepare() error {
 	return errors.Join(lock.Close(), d.Writable())
 }
 
-// unusable leaves out what passes by itself or is the machine's trouble, and so is no wrong setting.
+// unusable excludes errors that may pass or that the machine causes, because they are not wrong settings.
 func unusable(err error) error {
 	for _, passing := range []error{
 		unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM,
-		unix.EROFS, unix.EIO, unix.EUCLEAN, unix.ESTALE, unix.ETIMEDOUT, unix.ENOTCONN, // the last three: its server is away
+		unix.EROFS, unix.EIO, unix.EUCLEAN, unix.ESTALE, unix.ETIMEDOUT, unix.ENOTCONN, // the last three: the file server does not answer
 	} {
 		if errors.Is(err, passing) {
-			return fmt.Errorf("directory of the snapshots: %w", err)
+			return fmt.Errorf("snapshot directory: %w", err)
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrUnusableDir, err)
 }
 
-// Writable tells whether this process may make files in the directory, and leaves no trace. Errors are those of Prepare.
+// Writable checks that this process may create files in the directory. It leaves no trace. Errors are those of Prepare.
 func (d *Dir) Writable() error {
 	if err := unix.Access(d.path, unix.W_OK|unix.X_OK); err != nil {
 		return unusable(fmt.Errorf("write %s: %w", d.path, err))
@@ -82,7 +83,7 @@ func (d *Dir) Writable() error {
 	return nil
 }
 
-// File opens one archive's file for reading. A missing one wraps ErrNotFound.
+// File opens the file of one archive for reading. A missing one wraps ErrNotFound.
 func (d *Dir) File(n Name) (*os.File, error) {
 	f, err := os.Open(d.file(n))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,7 +92,7 @@ func (d *Dir) File(n Name) (*os.File, error) {
 	return f, err
 }
 
-// Manifest reads one archive's manifest; errors are those of File and OpenArchive.
+// Manifest reads the manifest of one archive. Errors are those of File and OpenArchive.
 func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	err = d.read(n, func(a *Archive) error {
 		m = a.Manifest
@@ -100,12 +101,12 @@ func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	return m, err
 }
 
-// Prove reads one archive in full, as [Archive.Prove] does; errors are those of File and OpenArchive too.
-func (d *Dir) Prove(ctx context.Context, n Name) error {
-	return d.read(n, func(a *Archive) error { return a.Prove(ctx) })
+// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive.
+func (d *Dir) VerifyChecksum(ctx context.Context, n Name) error {
+	return d.read(n, func(a *Archive) error { return a.VerifyChecksum(ctx) })
 }
 
-// read opens an archive for as long as the function needs it.
+// read opens an archive while use runs.
 func (d *Dir) read(n Name, use func(*Archive) error) error {
 	f, err := d.File(n)
 	if err != nil {
@@ -130,7 +131,7 @@ func useArchive(f *os.File, size int64, use func(*Archive) error) error {
 	return nil
 }
 
-// Remove deletes one snapshot for good. A missing one wraps ErrNotFound.
+// Remove deletes one snapshot permanently. A missing one wraps ErrNotFound.
 func (d *Dir) Remove(ctx context.Context, n Name) error { return d.remove(ctx, d.file(n)) }
 
 func (d *Dir) remove(ctx context.Context, path string) error {
@@ -146,7 +147,7 @@ func (d *Dir) remove(ctx context.Context, path string) error {
 	})
 }
 
-// Free is the number of bytes that may still be written to the directory's file system.
+// Free returns the number of bytes that can still be written to the directory's file system.
 func (d *Dir) Free() (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(d.path, &s); err != nil {
@@ -157,7 +158,7 @@ func (d *Dir) Free() (int64, error) {
 
 func (d *Dir) file(n Name) string { return filepath.Join(d.path, n.String()) }
 
-// sync makes names that were added or removed survive a power loss.
+// sync makes added or removed names survive a power loss.
 func (d *Dir) sync() error {
 	f, err := os.Open(d.path)
 	if err != nil {
@@ -170,14 +171,14 @@ func (d *Dir) sync() error {
 	return nil
 }
 
-// locked runs change while no other process changes names here. One that keeps it waiting for too long is ErrInUse.
+// locked runs change while no other process changes names here. A process that holds the lock for too long is ErrInUse.
 func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 	wait, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	lock := d.lock()
 	if _, err := lock.TryLockContext(wait, 20*time.Millisecond); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // it is this wait's, not the caller's
-			err = fmt.Errorf("%w has held it for %s: `fuser -v %s` says which: wait until it has ended, or end it", ErrInUse, lockTimeout, lock.Path())
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // this wait ended, not the caller's context
+			err = fmt.Errorf("%w has held it for %s: `fuser -v %s` shows which: wait until it exits, or stop it", ErrInUse, lockTimeout, lock.Path())
 		}
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}
@@ -185,8 +186,8 @@ func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 	return change()
 }
 
-// lock is the store's lock. In a foreign directory that is no store, or another user's, the directory itself is locked:
-// that leaves nothing there.
+// lock returns the store's lock. If a foreign directory has no lock file that we can read, the directory itself is locked, which
+// leaves nothing there.
 func (d *Dir) lock() *flock.Flock {
 	path := filepath.Join(d.path, lockName)
 	switch {
@@ -198,7 +199,7 @@ func (d *Dir) lock() *flock.Flock {
 	return flock.New(d.path, flock.SetFlag(os.O_RDONLY))
 }
 
-// readableFile opens nothing but a regular file, for a pipe would make it wait.
+// readableFile opens only a regular file. Opening a pipe would block.
 func readableFile(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {

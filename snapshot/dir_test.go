@@ -17,7 +17,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// newDir gives a directory that is ready to be written.
+// newDir returns a directory that is ready to be written to.
 func newDir(t testing.TB) *snapshot.Dir {
 	t.Helper()
 	d := snapshot.NewDir(filepath.Join(t.TempDir(), "snapshots"))
@@ -31,7 +31,7 @@ func put(t testing.TB, d *snapshot.Dir, name string, content []byte) {
 	must(t, os.WriteFile(filepath.Join(d.Path(), name), content, 0o600))
 }
 
-// in gives the names of all that lies in a directory but its lock.
+// in returns the names of all files in a directory except its lock.
 func in(t testing.TB, d *snapshot.Dir) []string {
 	t.Helper()
 	files, err := os.ReadDir(d.Path())
@@ -79,8 +79,8 @@ func TestManifestOfFile(t *testing.T) {
 	}
 }
 
-// Snapshots hold every secret of a cluster: only the owner reads them, whatever the umask says.
-func TestModes(t *testing.T) {
+// Snapshots contain every secret of a cluster: only the owner may read them, whatever the umask is.
+func TestFilesAreReadableByTheirOwnerOnly(t *testing.T) {
 	old := unix.Umask(0)
 	defer unix.Umask(old)
 	base := t.TempDir()
@@ -134,8 +134,8 @@ func TestUnusableDirs(t *testing.T) {
 	}
 }
 
-// What is no wrong setting may pass, so that whoever starts the daemon has to try again.
-func TestUnusableIsASetting(t *testing.T) {
+// An error that is not a wrong setting may pass, so the daemon must be restarted.
+func TestUnusableDirExcludesErrorsThatMayPass(t *testing.T) {
 	for errno, want := range map[unix.Errno]bool{
 		unix.ENOENT: true, unix.ENOTDIR: true, unix.EISDIR: true, unix.EACCES: true, unix.EPERM: true, unix.ENAMETOOLONG: true,
 		unix.EROFS: false, unix.EIO: false, unix.EUCLEAN: false, unix.ESTALE: false, unix.ETIMEDOUT: false, unix.ENOTCONN: false,
@@ -148,8 +148,8 @@ func TestUnusableIsASetting(t *testing.T) {
 	}
 }
 
-// Nobody waits for ever for a lock that another process does not give back.
-func TestLockedDir(t *testing.T) {
+// The wait for a lock that another process holds is limited.
+func TestRemoveGivesUpOnALockThatIsHeld(t *testing.T) {
 	d := newDir(t)
 	put(t, d, ".lock", nil)
 	put(t, d, nameA().String(), []byte("content"))
@@ -168,7 +168,7 @@ func TestLockedDir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // so that the wait takes no time
 		err = d.Remove(t.Context(), nameA())
 	})
-	told := "another process has held it for 10s: `fuser -v " + lock.Name() + "` says which: wait until it has ended, or end it"
+	told := "another process has held it for 10s: `fuser -v " + lock.Name() + "` shows which: wait until it exits, or stop it"
 	if !errors.Is(err, snapshot.ErrInUse) || err.Error() != "lock "+lock.Name()+": "+told {
 		t.Errorf("remove: %v, want that it is in use", err)
 	}

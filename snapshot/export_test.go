@@ -1,6 +1,6 @@
 package snapshot
 
-// Unusable lets tests ask of errors that no file system here gives.
+// Unusable lets tests classify errors that no file system here returns.
 func Unusable(err error) error { return unusable(err) }
 
 // EncodeTail lets tests write archives that no Writer writes.

@@ -20,7 +20,7 @@ import (
 // nobody is a user without rights.
 const nobody = 65534
 
-// asNobody lets do look at the file system with the rights of a user who may make files in dir, as everybody in /tmp.
+// asNobody runs do with the rights of a user who may create files in dir, like everybody in /tmp.
 func asNobody(t *testing.T, dir string, do func()) {
 	t.Helper()
 	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o755)) // made by testing, for this test
@@ -29,7 +29,7 @@ func asNobody(t *testing.T, dir string, do func()) {
 	if lock := filepath.Join(dir, ".lock"); exists(lock) {
 		must(t, os.Chmod(lock, 0o666))
 	}
-	runtime.LockOSThread() // the kernel gives these rights to the thread alone
+	runtime.LockOSThread() // the kernel gives these rights only to this thread
 	defer runtime.UnlockOSThread()
 	before, err := unix.SetfsuidRetUid(nobody)
 	must(t, err)
@@ -49,7 +49,7 @@ func receive(t *testing.T, d *snapshot.Dir) error {
 	return err
 }
 
-// filesIn are all there are in a directory.
+// filesIn returns all names in a directory.
 func filesIn(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -61,7 +61,7 @@ func filesIn(t *testing.T, dir string) []string {
 	return all
 }
 
-// In a directory of somebody else's nothing is left but the archive, and it gets there past what others left.
+// A foreign directory contains only the archive afterwards, whatever others left there before.
 func TestForeignDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "foreign")
 	d := snapshot.Foreign(dir)
@@ -90,7 +90,7 @@ func TestForeignDir(t *testing.T) {
 	}
 }
 
-// Whoever changes names in the directory at that moment is waited for: a store's own lock, or another that receives.
+// Receive waits for a process that is changing names in the directory: with a store's own lock, or another Receive.
 func TestForeignDirIsLocked(t *testing.T) {
 	store := newDir(t)
 	bare := t.TempDir()

@@ -17,7 +17,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// blocks gives docs/FORMAT.md and, in their order, its code blocks behind a comment that begins so.
+// blocks returns docs/FORMAT.md and its code blocks after comments that begin with this text.
 func blocks(t *testing.T, comment string) (doc string, code []string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "docs", "FORMAT.md"))
@@ -31,7 +31,7 @@ func blocks(t *testing.T, comment string) (doc string, code []string) {
 	return string(b), code
 }
 
-// The page's commands prove the golden file, and refuse it with any one byte of its end changed.
+// The page's commands accept the golden file, and refuse it with any one byte of its end changed.
 func TestFormatCommands(t *testing.T) {
 	doc, code := blocks(t, "run by TestFormatCommands")
 	if all := strings.Count(doc, "```sh\n"); all != len(code) {
@@ -51,7 +51,7 @@ func TestFormatCommands(t *testing.T) {
 	if err != nil || !bytes.Contains(out, []byte(fmt.Sprintf("%x", goldenDatabase.Hash))) {
 		t.Errorf("%v: the commands say\n%s", err, out)
 	}
-	// Without etcdutl's block, which takes long and looks at snap.db alone.
+	// Without etcdutl's block, which is slow and reads only snap.db.
 	checks := append([]string{code[0]}, code[2:]...)
 	size := len(golden(t))
 	for _, at := range []int{10, size - 720, size - 715, size - 100, size - 52, size - 45, size - 44, size - 20, size - 1} {
@@ -63,7 +63,7 @@ func TestFormatCommands(t *testing.T) {
 	}
 }
 
-// The page's bytes are those of the golden file, and leave out nothing but the manifest's middle.
+// The page's bytes are those of the golden file; only the middle of the manifest is missing.
 func TestFormatHex(t *testing.T) {
 	_, code := blocks(t, "compared by TestFormatHex")
 	b := golden(t)
@@ -110,7 +110,7 @@ func TestFormatManifest(t *testing.T) {
 	}
 }
 
-// fieldsOf lists the JSON names of a type's fields, those of embedded and listed objects included.
+// fieldsOf lists the JSON names of a type's fields, with those of embedded and listed objects.
 func fieldsOf(t reflect.Type, prefix string) (names []string) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -10,11 +10,11 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// goldenName is an archive that version 0.1.0 took of an etcd 3.6.16. Every later version reads it: the file is never
-// made anew, a later format gets a file of its own.
+// goldenName is an archive that version 0.1.0 took from an etcd 3.6.16. Every later version must read it. The file is never
+// created again; a later format gets its own file.
 const goldenName = "manual_node-a.example_20261122T004417Z.db.zst"
 
-// goldenDatabase is what "etcdutl snapshot status" of etcd 3.6 tells of it.
+// goldenDatabase is the output of "etcdutl snapshot status" of etcd 3.6 for it.
 var goldenDatabase = snapshot.Database{Hash: 0xfaf1c106, Revision: 12, Keys: 8, Size: 20480}
 
 const goldenManifest = `{
@@ -67,7 +67,7 @@ func TestGoldenArchive(t *testing.T) {
 	if string(text) != goldenManifest {
 		t.Errorf("its manifest is\n%s\nwant\n%s", text, goldenManifest)
 	}
-	// It was written by Take's encoder; what is written of it today differs in its zstd data at most.
+	// Take's encoder wrote it; today's output may differ only in the zstd data.
 	raw, err := unpack(bytes.NewReader(b), int64(len(b)))
 	must(t, err)
 	again, err := newBench(t).verify(t.Context(), archive(t, raw, r.Manifest))

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// random differs in each run; a failure is repeated with -seed.
+// random uses another seed in each run; repeat a failure with -seed.
 func random(t testing.TB) *rand.Rand {
 	t.Helper()
 	s := *seed
@@ -45,14 +45,14 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(s, 0))
 }
 
-// keysIn says how many keys are alive in an etcdDatabase of that many revisions.
+// keysIn returns how many keys exist in an etcdDatabase with that many revisions.
 func keysIn(revisions int) int { return min(revisions, keyRing) }
 
 // keyRing is the number of keys that an etcdDatabase writes in turn.
 const keyRing = 1000
 
-// etcdDatabase builds a database as etcd 3.6 lays it out, with revisions 2 to revisions+1: its buckets, keys and values of
-// its form, no free list on disk, free pages in between.
+// etcdDatabase builds a database like etcd 3.6, with revisions 2 to revisions+1: the same buckets, keys and values, no free list
+// on disk, free pages in between.
 func etcdDatabase(t testing.TB, revisions int) []byte {
 	t.Helper()
 	return database(t, asEtcd(), etcdBuckets, func(tx *bbolt.Tx) error {
@@ -125,7 +125,7 @@ func revisionKey(main int64) []byte {
 	return append(append(b, '_'), make([]byte, 8)...)
 }
 
-// partlyRandom gives n bytes of which zstd saves about half.
+// partlyRandom returns n bytes that zstd compresses to about half.
 func partlyRandom(r *rand.Rand, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -136,7 +136,7 @@ func partlyRandom(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// withDigest gives what etcd sends for a database.
+// withDigest returns what etcd sends for a database.
 func withDigest(db []byte) []byte {
 	sum := sha256.Sum256(db)
 	return append(bytes.Clone(db), sum[:]...)
@@ -189,7 +189,7 @@ func inMessages(w io.Writer, b []byte, n int) error {
 	return nil
 }
 
-// unpack reads an archive to its end, which proves it.
+// unpack reads an archive to its end, which verifies it.
 func unpack(r io.ReaderAt, size int64) ([]byte, error) {
 	a, err := snapshot.OpenArchive(r, size)
 	if err != nil {
@@ -206,7 +206,7 @@ func unpack(r io.ReaderAt, size int64) ([]byte, error) {
 	return b, raw.Close()
 }
 
-// bench is a file that holds one archive after the other, for Verify.
+// bench is a file for one archive after the other, for Verify.
 type bench struct {
 	file     *os.File
 	scratch  *snapshot.Dir

@@ -16,23 +16,34 @@ import (
 type Entry struct {
 	Name     Name
 	Size     int64     // bytes
-	Modified time.Time // when the copy came to be that lies there; zero: not known
+	Modified time.Time // when this copy was written or got its name; zero: unknown
 }
 
-// NewestFirst is the order of every list of entries, for slices.SortFunc; those of one moment are in the order of their names.
+// NewestFirst is the order of every list of entries, for slices.SortFunc. Entries of the same time are ordered by name.
 func NewestFirst(a, b Entry) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 }
 
-// Listing is what lies in a directory.
+// Listing is the content of a directory.
 type Listing struct {
 	Snapshots []Entry  // newest first
-	Broken    []Entry  // NAME.broken, named NAME here; newest first
-	Partials  []string // file names of unfinished archives
-	Foreign   []string // file names that are not ours; never touched
+	Broken    []Entry  // files NAME.broken, listed under NAME; newest first
+	Partials  []string // names of incomplete archive files
+	Foreign   []string // names of files that are not ours; never touched
 }
 
-// changed is when the file came to be as it is: its content, or its name, which a copy that keeps the time of its model has later.
+// Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
+func (l Listing) Newest(node string, now time.Time) (Entry, bool) {
+	for _, e := range l.Snapshots {
+		if e.Name.Rolling(node) && !e.Name.Time.After(now) {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// changed returns when the file was last written or renamed. A copy may keep the modification time of its source, but not the
+// time of its own inode.
 func changed(info fs.FileInfo) time.Time {
 	t := info.ModTime()
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -43,7 +54,7 @@ func changed(info fs.FileInfo) time.Time {
 	return t
 }
 
-// List reads the directory. Errors of a missing one wrap ErrUnusableDir.
+// List reads the directory. If it is missing, the error wraps ErrUnusableDir.
 func (d *Dir) List() (Listing, error) {
 	var l Listing
 	files, err := os.ReadDir(d.path)
@@ -82,16 +93,15 @@ func (d *Dir) List() (Listing, error) {
 	return l, nil
 }
 
-// Latest is the reference to the newest snapshot of any set and node.
+// Latest refers to the newest snapshot of any set and node.
 const Latest = "latest"
 
-// Find picks the snapshot that ref names: Latest, a full name, or a set (a label), of which the newest. One dated after
-// now, by a clock that was wrong, is the newest only where there is no other.
-// Errors wrap ErrNotFound, and ErrName where ref could name none.
+// Find returns the snapshot that ref names: Latest, a full name, or the newest of a set (a label). A snapshot dated after now,
+// because of a wrong clock, is chosen only if there is no other. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
 func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 	name, parseErr := ParseName(ref)
 	if parseErr != nil && CheckPart("label", ref) != nil {
-		return Entry{}, fmt.Errorf("%w: %q: give latest, a label or a full name, as list shows them", ErrName, ref)
+		return Entry{}, fmt.Errorf("%w: %q: use latest, a label or a full name, as list shows them", ErrName, ref)
 	}
 	var future []Entry
 	for _, e := range l.Snapshots {
@@ -108,7 +118,7 @@ func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 		return future[0], nil
 	}
 	if ref == Latest {
-		return Entry{}, fmt.Errorf("%w: none is there yet", ErrNotFound)
+		return Entry{}, fmt.Errorf("%w: there is no snapshot yet", ErrNotFound)
 	}
 	return Entry{}, fmt.Errorf("%w: %s: list shows what there is", ErrNotFound, ref)
 }

@@ -53,7 +53,7 @@ func TestList(t *testing.T) {
 	if !reflect.DeepEqual(l.Partials, partials) || !reflect.DeepEqual(l.Foreign, foreign) {
 		t.Errorf("partials %q, want %q\nforeign %q, want %q", l.Partials, partials, l.Foreign, foreign)
 	}
-	// Cleaning up touches nothing but the partials.
+	// RemovePartials touches only the partial files.
 	removed, err := d.RemovePartials(t.Context())
 	must(t, err)
 	if !slices.Equal(removed, partials) {

@@ -13,13 +13,13 @@ import (
 // Format is the value of Manifest.Format that this version writes. docs/FORMAT.md describes it.
 const Format = "etcd-rolling-backup/1"
 
-// ErrFormat marks a whole archive of a kind that this version can't read.
+// ErrFormat marks an intact archive of a format that this version cannot read.
 var ErrFormat = errors.New("unknown archive format")
 
-// Manifest is what an archive says of itself. Readers pass over fields that they don't know.
+// Manifest describes an archive and is stored in it. Readers ignore fields that they do not know.
 type Manifest struct {
 	Format    string    `json:"format"`
-	Name      string    `json:"name"`       // the file's name when it was taken
+	Name      string    `json:"name"`       // the file's name when the snapshot was taken
 	CreatedAt time.Time `json:"created_at"` // when the stream was opened, UTC
 	Node      string    `json:"node"`
 
@@ -30,15 +30,15 @@ type Manifest struct {
 	ArchiveSHA256 string `json:"archive_sha256"`           // of the compressed bytes before the manifest, hex
 	ArchiveCRC32C string `json:"archive_crc32c,omitempty"` // of the same bytes, 8 hex digits; early archives have none
 	ToolVersion   string `json:"tool_version"`
-	LocalOnly     bool   `json:"local_only,omitempty"` // taken with --no-mirror: never brought to the bucket
+	LocalOnly     bool   `json:"local_only,omitempty"` // taken with --no-mirror: never uploaded to the bucket
 }
 
-// Source describes the member that a snapshot was taken from, as it was just before.
+// Source describes the member that a snapshot was taken from, as it was just before the snapshot.
 type Source struct {
 	ClusterID      ID       `json:"cluster_id"`
 	MemberID       ID       `json:"member_id"`
 	Members        []Member `json:"members"`
-	Revision       int64    `json:"revision"` // the database holds this revision, or a later one if keys changed meanwhile
+	Revision       int64    `json:"revision"` // the database contains this revision, or a later one if keys changed meanwhile
 	RaftTerm       uint64   `json:"raft_term"`
 	RaftIndex      uint64   `json:"raft_index"`
 	EtcdVersion    string   `json:"etcd_version"`
@@ -56,8 +56,8 @@ type Member struct {
 	Learner    bool     `json:"learner,omitempty"`
 }
 
-// ID is a cluster's or member's number, written as etcdctl does, in hexadecimal; JSON's own numbers
-// lose the low bits of 64 in most readers.
+// ID is the ID of a cluster or member, written in hexadecimal as etcdctl does. As a JSON number, most readers would lose the low
+// bits of the 64.
 type ID uint64
 
 func (id ID) String() string { return fmt.Sprintf("%x", uint64(id)) }
@@ -84,7 +84,7 @@ func (id *ID) UnmarshalText(text []byte) error {
 
 // decodeManifest reads one manifest and nothing after it. Errors wrap ErrDamaged or ErrFormat.
 func decodeManifest(data []byte) (Manifest, error) {
-	// The format first: a later one may give any other field another type.
+	// Check the format first: a later format may give any other field another type.
 	var head struct {
 		Format string `json:"format"`
 	}
@@ -101,14 +101,14 @@ func decodeManifest(data []byte) (Manifest, error) {
 	return m, m.check()
 }
 
-// check refuses what no writer of this format puts down, so that later code can rely on the fields.
+// check refuses what no writer of this format writes, so that later code can rely on the fields.
 func (m Manifest) check() error {
 	n, err := ParseName(m.Name)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: manifest: name: %w", ErrDamaged, err)
 	case n.Node != m.Node || !n.Time.Equal(m.CreatedAt.Truncate(time.Second)):
-		return fmt.Errorf("%w: manifest: name %s does not fit node %q and time %s", ErrDamaged, m.Name, m.Node, m.CreatedAt.Format(time.RFC3339))
+		return fmt.Errorf("%w: manifest: name %s does not match node %q and time %s", ErrDamaged, m.Name, m.Node, m.CreatedAt.Format(time.RFC3339))
 	case m.RawSize <= digestSize:
 		return fmt.Errorf("%w: manifest: raw_size %d", ErrDamaged, m.RawSize)
 	case !isSHA256(m.RawSHA256) || !isSHA256(m.ArchiveSHA256):

@@ -37,7 +37,7 @@ func decode(manifest []byte) (snapshot.Manifest, error) {
 	return m, err
 }
 
-// fields gives a whole manifest as JSON, with some fields replaced.
+// fields returns a complete manifest as JSON, with some fields replaced.
 func fields(t testing.TB, replaced map[string]any) []byte {
 	t.Helper()
 	m := manifestA(42)
@@ -171,7 +171,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// What decodes has fields that later code relies on, and is written again as itself.
+// Decoded manifests have the fields that later code relies on, and encode to the same bytes.
 func FuzzManifest(f *testing.F) {
 	f.Add(fields(f, nil))
 	f.Add(fields(f, map[string]any{"format": "etcd-rolling-backup/2"}))

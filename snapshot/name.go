@@ -10,30 +10,29 @@ import (
 const (
 	// RollingSet is the set of the daemon's snapshots, the only one that retention prunes.
 	RollingSet = "rolling"
-	// ManualSet is the set of a snapshot taken by hand without a label.
+	// ManualSet is the set of a snapshot that a user took without a label.
 	ManualSet = "manual"
 
 	archiveSuffix = ".db.zst"
 	partSuffix    = ".part"
 	timeLayout    = "20060102T150405Z"
-	// NAME_MAX of Linux file systems is 255 bytes; the partial's suffix must fit too.
+	// NAME_MAX of Linux file systems is 255 bytes; the name of the partial file must fit too.
 	maxNameLen = 255 - len(partSuffix)
 )
 
-// ErrName marks a text that is no snapshot name, or a part that may not stand in one.
-var ErrName = errors.New("not a snapshot name")
+// ErrName marks a text that is not a valid snapshot name, or a part that is not allowed in one.
+var ErrName = errors.New("invalid snapshot name")
 
-// Name says which snapshot an archive is: <set>_<node>_<time>.db.zst.
+// Name identifies a snapshot: <set>_<node>_<time>.db.zst.
 //
-// An underscore stands in no part, so a text splits one way only and the prefix <set>_<node>_
-// fits one node and no other.
+// No part contains an underscore. So a name splits in one way only, and the prefix <set>_<node>_ matches one node and no other.
 type Name struct {
-	Set  string    // RollingSet, or the label of a snapshot taken by hand
-	Node string    // the node whose member it was taken from
-	Time time.Time // UTC, whole seconds: the moment the stream was opened
+	Set  string    // RollingSet, or the label of a snapshot that a user took
+	Node string    // the node whose member the snapshot was taken from
+	Time time.Time // UTC, whole seconds: when the stream was opened
 }
 
-// NewName checks the parts and cuts t to whole seconds in UTC. Errors wrap ErrName.
+// NewName checks the parts and truncates t to whole seconds in UTC. Errors wrap ErrName.
 func NewName(set, node string, t time.Time) (Name, error) {
 	n := Name{Set: set, Node: node, Time: t.UTC().Truncate(time.Second)}
 	if err := CheckPart("set", set); err != nil {
@@ -46,40 +45,40 @@ func NewName(set, node string, t time.Time) (Name, error) {
 		return Name{}, fmt.Errorf("%w: the year %d does not have four digits", ErrName, y)
 	}
 	if l := len(n.String()); l > maxNameLen {
-		return Name{}, fmt.Errorf("%w: %d bytes are longer than the %d that a file system takes", ErrName, l, maxNameLen)
+		return Name{}, fmt.Errorf("%w: %d bytes are more than the %d that a file system allows", ErrName, l, maxNameLen)
 	}
 	return n, nil
 }
 
-// ParseName reads what String writes and nothing else. Errors wrap ErrName.
+// ParseName reads what String writes, and nothing else. Errors wrap ErrName.
 func ParseName(s string) (Name, error) {
 	stem, ok := strings.CutSuffix(s, archiveSuffix)
 	parts := strings.Split(stem, "_")
 	if !ok || len(parts) != 3 {
-		return Name{}, fmt.Errorf("%w: %q is not <set>_<node>_<time>%s", ErrName, s, archiveSuffix)
+		return Name{}, fmt.Errorf("%w: %q does not have the form <set>_<node>_<time>%s", ErrName, s, archiveSuffix)
 	}
 	t, err := time.Parse(timeLayout, parts[2])
 	if err != nil {
-		return Name{}, fmt.Errorf("%w: %q: the time %q is not like %s", ErrName, s, parts[2], timeLayout)
+		return Name{}, fmt.Errorf("%w: %q: the time %q does not have the form %s", ErrName, s, parts[2], timeLayout)
 	}
 	n, err := NewName(parts[0], parts[1], t)
 	if err != nil {
 		return Name{}, err
 	}
-	// time.Parse also takes fractions of a second, which would give two texts for one name.
+	// time.Parse also accepts fractions of a second, which would allow two texts for one name.
 	if n.String() != s {
-		return Name{}, fmt.Errorf("%w: %q is written %q", ErrName, s, n)
+		return Name{}, fmt.Errorf("%w: %q must be written %q", ErrName, s, n)
 	}
 	return n, nil
 }
 
-// String is the name of the archive's file and of its S3 object.
+// String returns the name of the archive's file and S3 object.
 func (n Name) String() string {
 	return n.Set + "_" + n.Node + "_" + n.Time.Format(timeLayout) + archiveSuffix
 }
 
-// MarshalText writes what String writes, so that JSON carries a name as one string; the zero Name becomes the empty text.
-// A name that ParseName would refuse wraps ErrName.
+// MarshalText writes what String writes, so that JSON contains a name as one string. The zero Name becomes the empty text. A name
+// that ParseName would refuse wraps ErrName.
 func (n Name) MarshalText() ([]byte, error) {
 	if n == (Name{}) {
 		return nil, nil
@@ -105,11 +104,11 @@ func (n *Name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Rolling tells whether the daemon of this node took it, and so may prune it.
+// Rolling reports whether the daemon of this node took the snapshot, and so may prune it.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }
 
-// CheckPart tells whether value may stand in a name: letters, digits, dots and hyphens, a letter or
-// digit first, no two dots in a row. kind names the part in the error, which wraps ErrName.
+// CheckPart checks that value is allowed in a name: letters, digits, dots and hyphens, a letter or digit first, no two dots in a
+// row. kind names the part in the error, which wraps ErrName.
 func CheckPart(kind, value string) error {
 	switch {
 	case value == "":
@@ -121,7 +120,7 @@ func CheckPart(kind, value string) error {
 	}
 	for _, r := range value {
 		if !alphanumeric(r) && r != '.' && r != '-' {
-			return fmt.Errorf("%w: the %s %q has %q in it; letters, digits, dots and hyphens may stand there", ErrName, kind, value, r)
+			return fmt.Errorf("%w: the %s %q contains %q; only letters, digits, dots and hyphens are allowed", ErrName, kind, value, r)
 		}
 	}
 	return nil

@@ -69,7 +69,7 @@ func TestParseNameRefuses(t *testing.T) {
 	}
 }
 
-// parts are those that may stand in a name, short enough for both.
+// parts are valid in a name, and short enough for both.
 func parts() *rapid.Generator[string] {
 	return rapid.StringMatching(`[a-zA-Z0-9]([.-]?[a-zA-Z0-9-]){0,40}`)
 }
@@ -143,7 +143,7 @@ func TestNameInJSONRefusesInvalidNames(t *testing.T) {
 	}
 }
 
-// A prefix of set and node fits no other set's and no other node's names: node "a" never sees node "a-b".
+// The prefix of a set and node matches no other set's and no other node's names: node "a" never matches node "a-b".
 func TestNamesOfOtherNodes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, other := names().Draw(t, "name"), names().Draw(t, "other")

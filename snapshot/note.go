@@ -15,28 +15,29 @@ import (
 const (
 	// statusPrefix begins the name of the file in which a daemon keeps its state across restarts.
 	statusPrefix = ".status_"
-	// notePrefix begins the names of the files that earlier versions kept instead.
+	// notePrefix begins the names of the files that earlier versions used instead.
 	notePrefix = ".last-"
 )
 
-// StatusFile is the name of the file with the state of a node's daemon. The node is part of it because nodes may share a directory.
+// StatusFile returns the name of the file with the state of a node's daemon. It contains the node because nodes may share a
+// directory.
 func StatusFile(node string) string { return statusPrefix + node + ".json" }
 
-// RunNote is the name of the note that earlier versions kept of a node's last scheduled run.
+// RunNote returns the name of the note that earlier versions wrote about a node's last scheduled run.
 func RunNote(node string) string { return notePrefix + "run_" + node + ".json" }
 
-// DrillNote is the name of the one they kept of its last restore drill.
+// DrillNote returns the name of their note about the last restore drill.
 func DrillNote(node string) string { return notePrefix + "drill_" + node + ".json" }
 
-// DamageNote is the name of the one they kept of its damaged copies.
+// DamageNote returns the name of their note about damaged copies.
 func DamageNote(node string) string { return notePrefix + "damage_" + node + ".json" }
 
-// isNote reports whether a file is a note, or one that is being written.
+// isNote reports whether a file is a note, or a note that is being written.
 func isNote(name string) bool {
 	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix)
 }
 
-// ReadNote reads into v what KeepNote was given last under that name; v stays as it is when there was nothing.
+// ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.
 func (d *Dir) ReadNote(name string, v any) error {
 	data, err := os.ReadFile(filepath.Join(d.path, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +52,7 @@ func (d *Dir) ReadNote(name string, v any) error {
 	return nil
 }
 
-// KeepNote writes v as JSON. A crash leaves the note before it or this one.
+// KeepNote writes v as JSON. A crash leaves either the previous note or this one.
 func (d *Dir) KeepNote(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err == nil {
@@ -63,7 +64,7 @@ func (d *Dir) KeepNote(name string, v any) error {
 	return nil
 }
 
-// RemoveNote removes a note and what a crash left of one that was being written. A missing note is no error.
+// RemoveNote removes a note, and what a crash left of one that was being written. A missing note is no error.
 func (d *Dir) RemoveNote(name string) error {
 	var errs []error
 	for _, file := range []string{name, name + partSuffix} {
@@ -74,18 +75,18 @@ func (d *Dir) RemoveNote(name string) error {
 	return errors.Join(append(errs, d.sync())...)
 }
 
-// keep replaces a file, or overwrites it where there is no room for a second one.
+// keep replaces a file, or overwrites it if there is no space for a second one.
 func keep(path string, data []byte) error {
 	err := replace(path, data)
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		return err
 	}
 	removed := os.Remove(path + partSuffix)
-	if errors.Is(removed, fs.ErrNotExist) { // there was no room for its name either
+	if errors.Is(removed, fs.ErrNotExist) { // there was not even space for its name
 		removed = nil
 	}
 	overwritten := overwrite(path, data)
-	if errors.Is(overwritten, fs.ErrNotExist) { // the first note: what is amiss is the room
+	if errors.Is(overwritten, fs.ErrNotExist) { // there was no note yet: report the lack of space
 		overwritten = err
 	}
 	return errors.Join(removed, overwritten)
@@ -106,8 +107,8 @@ func replace(path string, data []byte) error {
 	return os.Rename(path+partSuffix, path)
 }
 
-// overwrite changes a file in the room that it has: a full disk is just when what became of the work is of interest. A crash in the
-// midst of it costs the note.
+// overwrite changes a file within the space that it has: the state matters most when the disk is full. A crash during this loses
+// the note.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// A note outlives what comes after it, and a full disk: it is written into the room that the one before had.
+// A note survives later notes and a full disk: a new one is written into the space of the old one.
 func TestNotes(t *testing.T) {
 	path := mountTmpfs(t, 1<<20)
 	d := snapshot.NewDir(path)
@@ -60,7 +60,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// So it does where not even another file's name finds room.
+// The same if there is not even an inode for another file.
 func TestNoteWithoutInodes(t *testing.T) {
 	path := mountTmpfs(t, 1<<20)
 	must(t, unix.Mount("", path, "", unix.MS_REMOUNT, "nr_inodes=3")) // the directory is one

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout of a bbolt file (go.etcd.io/bbolt, internal/common: page.go, meta.go, bucket.go, inode.go), bytes:
+// The layout of a bbolt file (go.etcd.io/bbolt, internal/common: page.go, meta.go, bucket.go, inode.go), in bytes:
 //
-//	page     id 8, flags 2, count 2, pages that follow 4; then count elements, then keys and values
+//	page     id 8, flags 2, count 2, number of overflow pages 4; then count elements, then keys and values
 //	branch   position 4, key length 4, child 8; a position counts from the element's own start
 //	leaf     flags 4, position 4, key length 4, value length 4
-//	bucket   root 8, sequence 8; a root of 0: its only page follows, inside of the value
+//	bucket   root 8, sequence 8; if root is 0, its only page follows, inside the value
 //	meta     page, magic 4, version 4, page size 4, flags 4, root bucket 16, free list 8, limit 8, txid 8, checksum 8
 const (
 	pageHeader   = 16
@@ -29,12 +29,12 @@ const (
 	leafPage     = 0x02
 	freelistPage = 0x10
 
-	noFreelist = math.MaxUint64 // how etcd writes its database
+	noFreelist = math.MaxUint64 // no free list on the disk, as in etcd's databases
 )
 
-// pages proves the structure of a database, with bounds on every step. bbolt trusts each page number and length that
-// it meets: a broken one ends the whole process, from a goroutine that no recover reaches. Only what passes here is given
-// to bbolt's own check, which then finds nothing that it could not survive.
+// pages verifies the structure of a database, with bounds on every step. bbolt trusts each page number and length that it reads:
+// a broken one makes the whole process exit, from a goroutine that no recover reaches. bbolt's own check gets only what has
+// passed here, and then finds nothing that it could not survive.
 type pages struct {
 	data  []byte // the whole file
 	size  uint64 // of a page, bytes
@@ -42,8 +42,8 @@ type pages struct {
 	seen  []bool // by page number
 }
 
-// provePages looks at all pages that tx can reach. Its errors are the database's faults, or ctx's.
-func provePages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
+// verifyPages checks all pages that tx can reach. Its errors are faults of the database, or come from ctx.
+func verifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func provePages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 	return p.tree(ctx, root, nil, nil)
 }
 
-// meta finds the meta page that bbolt chose, takes the limit from it and returns the free list's page.
+// meta finds the meta page that bbolt chose, reads the limit from it and returns the page of the free list.
 func (p *pages) meta(txid, root uint64) (freelist uint64, err error) {
 	ne := binary.NativeEndian
 	for _, start := range []uint64{0, p.size} {
@@ -92,16 +92,16 @@ func (p *pages) freelist(id uint64) error {
 	}
 	ne := binary.NativeEndian
 	count, entries := uint64(ne.Uint16(page[10:])), page[pageHeader:]
-	if count == math.MaxUint16 { // the first entry tells how many follow
+	if count == math.MaxUint16 { // the first entry is the number of entries that follow
 		count, entries = ne.Uint64(entries), entries[8:]
 	}
 	if ne.Uint16(page[8:]) != freelistPage || count > uint64(len(entries))/8 {
-		return fmt.Errorf("%w: page %d is no free list of %d pages", ErrDamaged, id, count)
+		return fmt.Errorf("%w: page %d is not a free list of %d pages", ErrDamaged, id, count)
 	}
 	return nil
 }
 
-// tree proves a page and all below it: each page is met once only, each key is at least low and less than high.
+// tree checks a page and all pages below it: each page is used only once, and each key is at least low and less than high.
 func (p *pages) tree(ctx context.Context, id uint64, low, high []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -116,19 +116,19 @@ func (p *pages) tree(ctx context.Context, id uint64, low, high []byte) error {
 	return nil
 }
 
-// page gives a page with those that belong to it.
+// page returns a page and its overflow pages.
 func (p *pages) page(id uint64) ([]byte, error) {
 	if id < 2 || id >= p.limit {
-		return nil, fmt.Errorf("%w: page %d is none of 2 to %d", ErrDamaged, id, p.limit-1)
+		return nil, fmt.Errorf("%w: page number %d is not between 2 and %d", ErrDamaged, id, p.limit-1)
 	}
 	start := p.data[id*p.size:]
 	more := uint64(binary.NativeEndian.Uint32(start[12:]))
 	if self := binary.NativeEndian.Uint64(start); self != id || more >= p.limit-id {
-		return nil, fmt.Errorf("%w: page %d says that it is page %d, with %d more", ErrDamaged, id, self, more)
+		return nil, fmt.Errorf("%w: page %d claims to be page %d, with %d more", ErrDamaged, id, self, more)
 	}
 	for i := id; i <= id+more; i++ {
 		if p.seen[i] {
-			return nil, fmt.Errorf("%w: page %d belongs to two others", ErrDamaged, i)
+			return nil, fmt.Errorf("%w: page %d is used twice", ErrDamaged, i)
 		}
 		p.seen[i] = true
 	}
@@ -139,7 +139,7 @@ func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
 	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
 	leaf, branch := flags == leafPage, flags == branchPage && count > 0
 	if !leaf && !branch || pageHeader+count*elementSize > len(page) {
-		return fmt.Errorf("%w: no tree page: flags %#x, %d elements in %d bytes", ErrDamaged, flags, count, len(page))
+		return fmt.Errorf("%w: not a tree page: flags %#x, %d elements in %d bytes", ErrDamaged, flags, count, len(page))
 	}
 	var before element
 	for i := range count {
@@ -179,7 +179,7 @@ func (p *pages) bucket(ctx context.Context, value []byte) error {
 	}
 	page := value[bucketHeader:]
 	if len(page) < pageHeader || binary.NativeEndian.Uint16(page[8:]) != leafPage {
-		return fmt.Errorf("%w: no page inside of it", ErrDamaged)
+		return fmt.Errorf("%w: no page inside it", ErrDamaged)
 	}
 	return p.elements(ctx, page, nil, nil)
 }
@@ -190,7 +190,7 @@ type element struct {
 	bucket     bool   // of a leaf: the value is a bucket
 }
 
-// elementAt takes one of a page's elements, whose header lies within the page.
+// elementAt reads one of a page's elements. The caller has checked that its header is within the page.
 func elementAt(page []byte, i int, leaf bool) (element, error) {
 	ne := binary.NativeEndian
 	b := page[pageHeader+i*elementSize:]
@@ -200,14 +200,14 @@ func elementAt(page []byte, i int, leaf bool) (element, error) {
 		position, keyLen, valueLen = uint64(ne.Uint32(b[4:])), uint64(ne.Uint32(b[8:])), uint64(ne.Uint32(b[12:]))
 		flags := ne.Uint32(b)
 		if flags > 1 {
-			return e, fmt.Errorf("%w: element %d has the unknown flags %#x", ErrDamaged, i, flags)
+			return e, fmt.Errorf("%w: element %d has unknown flags %#x", ErrDamaged, i, flags)
 		}
 		e.bucket = flags == 1
 	} else {
 		position, keyLen, e.child = uint64(ne.Uint32(b)), uint64(ne.Uint32(b[4:])), ne.Uint64(b[8:])
 	}
 	if position+keyLen+valueLen > uint64(len(b)) {
-		return e, fmt.Errorf("%w: element %d reaches beyond its page", ErrDamaged, i)
+		return e, fmt.Errorf("%w: element %d extends beyond its page", ErrDamaged, i)
 	}
 	e.key, e.value = b[position:position+keyLen], b[position+keyLen:position+keyLen+valueLen]
 	return e, nil

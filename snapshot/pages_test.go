@@ -20,7 +20,7 @@ const (
 	elementSize = 16
 )
 
-// pageOf gives the bytes of one page of a database, those that follow it included.
+// pageOf returns the bytes of one page of a database, with its overflow pages.
 func pageOf(db []byte, id int) []byte { return db[id*os.Getpagesize():] }
 
 // repairMeta gives both meta pages the checksum that fits them.
@@ -58,7 +58,7 @@ func pageTypes(t *testing.T, data []byte) []string {
 	return types
 }
 
-// Each way to break a page ends in ErrDamaged, though the digests are right. bbolt alone would end the process on most.
+// Each way to break a page ends in ErrDamaged, although the digests match. bbolt alone would end the process for most of them.
 func TestVerifyFindsBrokenPages(t *testing.T) {
 	ne := binary.NativeEndian
 	child := func(pgid uint64) func([]byte, uint64) {
@@ -127,7 +127,7 @@ func lastKey(page []byte) []byte {
 	return page[position:]
 }
 
-// A meta page with a right checksum can lie as well.
+// A meta page with a correct checksum can contain wrong values too.
 func TestVerifyFindsBrokenMeta(t *testing.T) {
 	db := etcdDatabase(t, 50)
 	b := newBench(t)
@@ -162,7 +162,7 @@ func TestVerifyFindsBrokenMeta(t *testing.T) {
 	}
 }
 
-// A free list that says too much is found where the database has one.
+// A free list with wrong values is detected if the database has one.
 func TestVerifyFindsBrokenFreelist(t *testing.T) {
 	db := database(t, &bbolt.Options{NoSync: true}, etcdBuckets)
 	b := newBench(t)
@@ -183,7 +183,7 @@ func TestVerifyFindsBrokenFreelist(t *testing.T) {
 	t.Error("the database has no free list")
 }
 
-// Whatever byte of the pages is wrong, Verify tells of it or finds everything readable. It never ends the process.
+// Whatever byte of the pages is wrong, Verify reports it or can read everything. It never ends the process.
 func TestVerifySurvivesAnyPages(t *testing.T) {
 	r, b := random(t), newBench(t)
 	db := etcdDatabase(t, 150)

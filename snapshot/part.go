@@ -11,25 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Part is an archive being written. Its file is locked as long as its writer lives: that is how
-// RemovePartials, here or in another process, tells a dead writer's file from one in use.
+// Part is an archive that is being written. Its writer holds a lock on its file until it exits. So RemovePartials, in this or
+// another process, can distinguish the file of a dead writer from one in use.
 type Part struct {
 	dir  *Dir
 	base string // the file's final name
 	file *os.File
 }
 
-// Create begins an archive under its partial name, 0600. A taken name wraps ErrExists, and ErrInUse while it is being written.
+// Create begins an archive under its partial name, 0600. If the name exists, the error wraps ErrExists; if the archive is being
+// written, ErrInUse too.
 func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
 	p := &Part{dir: d, base: n.String()}
 	return p, d.locked(ctx, p.begin)
 }
 
-// createAgain is Create for what is brought once more when its first writer died: that one's partial gives way.
+// createAgain is Create for a transfer that is repeated after its first writer died: it replaces the partial file of that writer.
 func (d *Dir) createAgain(ctx context.Context, base string) (*Part, error) {
 	p := &Part{dir: d, base: base}
 	return p, d.locked(ctx, func() error {
-		if _, err := ParseName(base); err == nil { // or else its .part may be anybody's file
+		if _, err := ParseName(base); err == nil { // otherwise the .part may be anybody's file
 			if _, err := removeAbandoned(p.partial()); err != nil {
 				return fmt.Errorf("remove partial: %w", err)
 			}
@@ -38,7 +39,7 @@ func (d *Dir) createAgain(ctx context.Context, base string) (*Part, error) {
 	})
 }
 
-// begin makes the file. Under the directory's lock nobody sees it before its own lock is held.
+// begin creates the file. The directory's lock hides it from others until its own lock is held.
 func (p *Part) begin() (err error) {
 	if err := p.nameFree(); err != nil {
 		return err
@@ -56,23 +57,23 @@ func (p *Part) begin() (err error) {
 	return nil
 }
 
-// taken says whose the partial is that is in the way.
+// taken explains whose partial file is in the way.
 func (p *Part) taken() error {
 	f, err := openAbandoned(p.partial())
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w: %w is writing %s: wait until it has ended, or end it", ErrExists, ErrInUse, p.base)
+		return fmt.Errorf("%w: %w is writing %s: wait until it exits, or stop it", ErrExists, ErrInUse, p.base)
 	}
 	if err == nil {
 		defer f.Close()
 	}
-	return fmt.Errorf("%w: %s is in the way, of a writer that died or of another user: remove it", ErrExists, p.partial())
+	return fmt.Errorf("%w: %s is in the way, left by a process that died or by another user: remove it", ErrExists, p.partial())
 }
 
 // Write appends to the archive.
 func (p *Part) Write(b []byte) (int, error) { return p.file.Write(b) }
 
-// Commit brings the archive to the disk, then to its final name. A crash before the rename leaves a
-// partial, after it the whole snapshot; there is no state between. After an error the partial is gone.
+// Commit writes the archive to the disk, then renames it to its final name. A crash before the rename leaves a partial file, a
+// crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.
 func (p *Part) Commit(ctx context.Context) error {
 	if err := p.file.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("sync snapshot: %w", err), p.Abort())
@@ -84,12 +85,12 @@ func (p *Part) Commit(ctx context.Context) error {
 		return os.Rename(p.file.Name(), p.path())
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("name snapshot: %w", err), p.Abort())
+		return errors.Join(fmt.Errorf("rename snapshot: %w", err), p.Abort())
 	}
 	return errors.Join(p.dir.sync(), p.file.Close())
 }
 
-// Abort removes the partial.
+// Abort removes the partial file.
 func (p *Part) Abort() error {
 	if err := p.discard(); err != nil {
 		return fmt.Errorf("remove partial: %w", err)
@@ -111,13 +112,13 @@ func (p *Part) nameFree() error {
 		return fmt.Errorf("%w: %s", ErrExists, p.path())
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for %s: %w", p.base, err)
+		return fmt.Errorf("check name %s: %w", p.base, err)
 	}
 	return nil
 }
 
-// RemovePartials clears what writers that died left behind and returns the file names. What a living process writes, of
-// this daemon or of a save beside it, stays, and so does what this user may not touch.
+// RemovePartials removes what dead writers left and returns the file names. It skips what a running process is writing, in this
+// daemon or a save at the same time, and what this user may not remove.
 func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) {
 	err = d.locked(ctx, func() error {
 		l, err := d.List()
@@ -147,16 +148,17 @@ func removeAbandoned(path string) (bool, error) {
 		err = os.Remove(path)
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist), // its writer has just ended
-		errors.Is(err, unix.EWOULDBLOCK), // its writer lives
+	case errors.Is(err, fs.ErrNotExist), // its writer has just finished
+		errors.Is(err, unix.EWOULDBLOCK), // its writer is running
 		errors.Is(err, fs.ErrPermission): // another user's
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// openAbandoned locks a partial whose writer is dead; unix.EWOULDBLOCK says that it lives. It is opened for writing, for NFS
-// gives this lock to no reader, and waits for nothing, for a directory like /tmp may hold anything under that name.
+// openAbandoned locks a partial file whose writer is dead; unix.EWOULDBLOCK means that the writer is running. It opens the file
+// for writing, because NFS grants this lock to no reader. It does not block, because a directory like /tmp may contain anything
+// under that name.
 func openAbandoned(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -168,7 +170,7 @@ func openAbandoned(path string) (*os.File, error) {
 	return f, nil
 }
 
-// tryLock takes the lock that the kernel drops when the last holder of the open file ends.
+// tryLock takes a lock that the kernel releases when the last process with this open file exits.
 func tryLock(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }

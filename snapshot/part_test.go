@@ -18,10 +18,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// holdEnv names a directory in which this test program, started again, writes a partial.
+// holdEnv names a directory in which this test program, started again, writes a partial file.
 const holdEnv = "ETCD_BACKUP_TEST_HOLD"
 
-// holdPartial begins nameA in the directory, says so, and ends without a word when its input does.
+// holdPartial creates the partial file of nameA, reports it, and exits when its input ends.
 func holdPartial(dir string) (status int) {
 	p, err := snapshot.NewDir(dir).Create(context.Background(), nameA())
 	if err != nil {
@@ -37,7 +37,7 @@ func holdPartial(dir string) (status int) {
 	return 0
 }
 
-// writerProcess starts another process that holds a partial of nameA, until it is killed.
+// writerProcess starts another process that holds the partial file of nameA until it is killed.
 func writerProcess(t *testing.T, d *snapshot.Dir) (kill func()) {
 	t.Helper()
 	self, err := os.Executable()
@@ -89,8 +89,8 @@ func TestRemovePartials(t *testing.T) {
 	}
 }
 
-// Partials of another user, whom only root can clean up after, stand in nobody's way.
-func TestRemovePartialsOfOthers(t *testing.T) {
+// Partial files of another user, which only root can remove, block nobody.
+func TestRemovePartialsSkipsFilesOfOtherUsers(t *testing.T) {
 	d := newDir(t)
 	others, own := "rolling_a_20200101T000000Z.db.zst.part", "rolling_b_20200101T000000Z.db.zst.part"
 	put(t, d, others, nil)
@@ -107,8 +107,8 @@ func TestRemovePartialsOfOthers(t *testing.T) {
 	}
 }
 
-// What a crash left of a scratch file that had a name for a moment goes; what is young may be somebody's, and what has
-// something in it or another name is.
+// RemovePartials removes the scratch file of a crashed process. It keeps young ones, which may be in use, and files with content
+// or another name.
 func TestRemovePartialsRemovesScratch(t *testing.T) {
 	d := newDir(t)
 	old := time.Now().Add(-2 * time.Hour)
@@ -143,9 +143,9 @@ func TestOneWriterForAName(t *testing.T) {
 		}
 	}
 	kill := writerProcess(t, d)
-	taken("another process writes it", "another process is writing "+nameA().String()+": wait until it has ended")
+	taken("another process writes it", "another process is writing "+nameA().String()+": wait until it exits")
 	kill()
-	taken("nobody has cleaned up", nameA().String()+".part is in the way, of a writer that died or of another user: remove it")
+	taken("nobody has cleaned up", nameA().String()+".part is in the way, left by a process that died or by another user: remove it")
 	_, err := d.RemovePartials(t.Context())
 	must(t, err)
 
@@ -184,7 +184,7 @@ func contains(t *testing.T, d *snapshot.Dir, n snapshot.Name, content string) {
 	}
 }
 
-// A snapshot that came to its name while this one was written, by whatever way, stays as it is.
+// A snapshot that gets the name while this one is being written stays, however it got there.
 func TestCommitNeverOverwrites(t *testing.T) {
 	for _, link := range []bool{false, true} {
 		d := newDir(t)

@@ -37,7 +37,7 @@ func laterFormat(t testing.TB) []byte {
 
 func TestQuarantineRenamesDamagedArchive(t *testing.T) {
 	for name, content := range map[string][]byte{
-		"one byte changed": damaged(t), "cut off": golden(t)[:500], "empty": nil, "unknown format": laterFormat(t),
+		"one byte changed": damaged(t), "cut off": golden(t)[:500], "empty": nil,
 	} {
 		d, n := newDir(t), nameA()
 		put(t, d, n.String(), content)
@@ -56,6 +56,18 @@ func TestQuarantineRenamesDamagedArchive(t *testing.T) {
 		}
 		// The name is free for a good copy.
 		must(t, receive(t, d))
+	}
+}
+
+// An older program must not rename what a newer one wrote.
+func TestQuarantineKeepsArchiveOfNewerVersion(t *testing.T) {
+	d, n := newDir(t), nameA()
+	put(t, d, n.String(), laterFormat(t))
+	if broken, err := d.Quarantine(t.Context(), n); broken || !errors.Is(err, snapshot.ErrFormat) {
+		t.Errorf("broken %t and %v", broken, err)
+	}
+	if got := in(t, d); !slices.Equal(got, []string{n.String()}) {
+		t.Errorf("there are %q", got)
 	}
 }
 
@@ -101,7 +113,7 @@ func TestQuarantineStopsWithItsContext(t *testing.T) {
 	}
 }
 
-// A rename that fails reports both the damage and the reason.
+// duringRead is a context that runs change once during the read: Quarantine asks for its error after each block.
 func TestQuarantineThatCannotRename(t *testing.T) {
 	d, n := newDir(t), nameA()
 	put(t, d, n.String(), damaged(t))
@@ -111,7 +123,7 @@ func TestQuarantineThatCannotRename(t *testing.T) {
 	}
 }
 
-// duringRead is a context that runs change once, while an archive is being read: after the read of a block it is asked for its error.
+// Only the file that was read is renamed: one that replaced it may be intact.
 type duringRead struct {
 	context.Context
 	once   *sync.Once
@@ -123,7 +135,7 @@ func (c duringRead) Err() error {
 	return c.Context.Err()
 }
 
-// Only a file that was read is renamed: what came to its name meanwhile may be intact.
+// more than the resolution of the file system's clock
 func TestQuarantineKeepsArchiveReplacedMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		how    string
@@ -133,12 +145,12 @@ func TestQuarantineKeepsArchiveReplacedMeanwhile(t *testing.T) {
 	}{
 		{"renamed over it", func(path string) error {
 			return errors.Join(os.WriteFile(path+".new", golden(t), 0o600), os.Rename(path+".new", path))
-		}, []string{nameA().String()}, "changed while it was being read"},
+		}, []string{nameA().String()}, "changed during the read"},
 		{"written into it", func(path string) error {
 			later := time.Now().Add(time.Second) // than the clock of the file system can tell apart
 			return errors.Join(os.WriteFile(path, golden(t), 0o600), os.Chtimes(path, later, later))
-		}, []string{nameA().String()}, "changed while it was being read"},
-		{"removed", os.Remove, []string{}, "removed while it was being read"},
+		}, []string{nameA().String()}, "changed during the read"},
+		{"removed", os.Remove, []string{}, "removed during the read"},
 	} {
 		d, n := newDir(t), nameA()
 		put(t, d, n.String(), damaged(t))

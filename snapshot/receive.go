@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 )
 
-// Receive brings an archive of size bytes, which comes from elsewhere, into the directory as the file base. It gets its
-// name only when every byte is proven; what was there under that name stays (ErrExists), but for the partial that a Receive
-// of this snapshot left when it was killed. After an error nothing of it is left. An archive that is not whole wraps
-// ErrDamaged. progress may be nil.
+// Receive writes an archive of size bytes, which comes from elsewhere, into the directory as the file base. The file gets its
+// name only after every byte is verified. An existing file of that name stays (ErrExists), except for the partial file of a
+// Receive of this snapshot that was killed. After an error nothing of the archive is left. A damaged archive wraps ErrDamaged.
+// progress may be nil.
 func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
 	var m Manifest
 	if base != filepath.Base(base) {
-		return m, fmt.Errorf("%w: %q is no file's name", ErrName, base)
+		return m, fmt.Errorf("%w: %q is not a file name", ErrName, base)
 	}
 	part, err := d.createAgain(ctx, base)
 	if err != nil {
@@ -29,7 +29,7 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 	return m, part.Commit(ctx)
 }
 
-// Fetch copies an archive of size bytes from elsewhere into a nameless file, to be verified.
+// Fetch copies an archive of size bytes from elsewhere into an anonymous temporary file, in order to verify it.
 func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progress func(done, total int64)) (*os.File, error) {
 	f, err := d.Scratch()
 	if err != nil {
@@ -41,7 +41,7 @@ func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progr
 	return f, nil
 }
 
-// fill copies and proves.
+// fill copies and verifies.
 func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
 	if err := copyExactly(ctx, w, r, size, progress); err != nil {
 		return Manifest{}, fmt.Errorf("receive %s: %w", p.base, err)
@@ -50,7 +50,7 @@ func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, p
 	if err != nil {
 		return Manifest{}, err
 	}
-	return a.Manifest, a.Prove(ctx)
+	return a.Manifest, a.VerifyChecksum(ctx)
 }
 
 // copyExactly writes size bytes, no more and no less.
@@ -67,12 +67,12 @@ func copyExactly(ctx context.Context, w io.Writer, r io.Reader, size int64, prog
 		}
 		return n, err
 	})
-	// One byte more than announced is noticed and not written to the end.
+	// One byte more than announced is detected; the rest is not read.
 	if _, err := io.CopyBuffer(counted, io.LimitReader(r, size+1), make([]byte, 1<<20)); err != nil {
 		return fmt.Errorf("after %d bytes: %w", done, err)
 	}
 	if done != size {
-		return fmt.Errorf("%w: %d bytes came, not the %d announced", ErrDamaged, done, size)
+		return fmt.Errorf("%w: received %d bytes, not the %d announced", ErrDamaged, done, size)
 	}
 	return nil
 }

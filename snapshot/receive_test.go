@@ -83,9 +83,9 @@ func TestReceiveNeverReplaces(t *testing.T) {
 	}
 }
 
-// A Receive that was killed is repeated as if it had not been; what another process still receives is left to it, and what
-// only looks like a partial to its owner.
-func TestReceiveAgain(t *testing.T) {
+// A Receive after a killed one works as if that had not happened. It keeps what another process is receiving, and files that only
+// look like partial ones.
+func TestReceiveReplacesPartialOfKilledReceive(t *testing.T) {
 	d, whole := newDir(t), golden(t)
 	receive := func(base string) error {
 		_, err := d.Receive(t.Context(), base, bytes.NewReader(whole), int64(len(whole)), 0, nil)

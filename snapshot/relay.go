@@ -7,14 +7,14 @@ const (
 	relayBuffers = 8
 )
 
-// relay hands bytes to another goroutine that writes them to dst, so that receiving and hashing go on while earlier
-// bytes are compressed. It holds relayBuffers buffers and no more: a slow dst makes Write wait.
+// relay passes bytes to another goroutine that writes them to dst, so that receiving and hashing continue while earlier bytes are
+// compressed. It has relayBuffers buffers and no more: a slow dst makes Write wait.
 type relay struct {
 	full  chan []byte
 	empty chan []byte
 	cur   []byte
 	done  chan struct{}
-	err   error // of dst; to be read after done
+	err   error // of dst; read it only after done is closed
 }
 
 func newRelay(dst io.Writer) *relay {
@@ -37,7 +37,7 @@ func (r *relay) run(dst io.Writer) {
 	}
 }
 
-// Write gives dst's error once it is known.
+// Write returns dst's error as soon as it is known.
 func (r *relay) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		select {
@@ -51,7 +51,7 @@ func (r *relay) Write(p []byte) (int, error) {
 		if len(r.cur) < relayBuffer {
 			break
 		}
-		r.full <- r.cur // has room for all buffers there are
+		r.full <- r.cur // never blocks: there is room for all buffers
 		select {
 		case r.cur = <-r.empty:
 		case <-r.done:
@@ -62,7 +62,7 @@ func (r *relay) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close passes on what is left, waits for dst and gives its error. Nothing may be written after it.
+// Close passes on the remaining bytes, waits for dst and returns its error. Nothing may be written after it.
 func (r *relay) Close() error {
 	select {
 	case r.full <- r.cur:

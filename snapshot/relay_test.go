@@ -47,7 +47,7 @@ func TestRelayPassesOnEveryByteInOrder(t *testing.T) {
 	}
 }
 
-// However much is written to a relay whose output has failed, it says so and waits for nobody.
+// After the output has failed, a relay returns the error and never blocks, however much is written to it.
 func TestRelayReportsItsOutputsError(t *testing.T) {
 	for _, limit := range []int{0, relayBuffer, 5 * relayBuffer} {
 		r := newRelay(&brokenWriter{limit: limit})

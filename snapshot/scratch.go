@@ -12,30 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ScratchPrefix begins the name of a directory in which a drill works (snapshot/drill). List passes over it.
+// ScratchPrefix begins the name of the directory of a drill (snapshot/drill). List skips it.
 const ScratchPrefix = ".drill-"
 
 const (
-	// namedPrefix begins the name that a scratch file has for a moment where the file system makes none without.
+	// namedPrefix begins the name that a scratch file has for a moment on file systems without anonymous files.
 	namedPrefix = ".verify-"
-	// namedLongest is far more than that moment, whatever the file system's own clock says.
+	// namedLongest is much longer than that moment, even if the file system's clock differs.
 	namedLongest = time.Hour
 )
 
-// IsTemp tells the names that os.CreateTemp and os.MkdirTemp make of prefix+"*" from others with that beginning: a snapshot's file
-// may lie in anybody's directory.
+// IsTemp reports whether os.CreateTemp or os.MkdirTemp made this name from prefix+"*". Other names with the same prefix may be
+// anybody's files.
 func IsTemp(name, prefix string) bool {
 	number, ok := strings.CutPrefix(name, prefix)
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// Scratch makes a file that has no name in the directory and so is gone with its last descriptor.
+// Scratch creates an anonymous temporary file (O_TMPFILE) in the directory's file system. It disappears when it is closed.
 func (d *Dir) Scratch() (*os.File, error) {
 	f, err := os.OpenFile(d.path, unix.O_TMPFILE|os.O_RDWR, 0o600)
 	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
 		return f, err
 	}
-	// A file system that can't, as of NFS: it has a name for a moment.
+	// The file system cannot do this, for example NFS: the file has a name for a moment.
 	if f, err = os.CreateTemp(d.path, namedPrefix+"*"); err != nil {
 		return nil, fmt.Errorf("create scratch file: %w", err)
 	}
@@ -45,7 +45,7 @@ func (d *Dir) Scratch() (*os.File, error) {
 	return f, nil
 }
 
-// namedScratch tells the files that Scratch makes, which get no content while they have a name.
+// namedScratch reports whether Scratch made the file. Such files are empty while they have a name.
 func namedScratch(f fs.DirEntry) bool {
 	if !IsTemp(f.Name(), namedPrefix) || !f.Type().IsRegular() {
 		return false
@@ -54,12 +54,12 @@ func namedScratch(f fs.DirEntry) bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
-// removeScratch removes scratch files whose maker died before it took their name away: they are old, and empty, for nothing
+// removeScratch removes scratch files whose process died before it removed their names. They are old, and empty because nothing
 // is written before that.
 func (d *Dir) removeScratch() (removed []string, err error) {
 	files, err := os.ReadDir(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("look for scratch files: %w", err)
+		return nil, fmt.Errorf("list scratch files: %w", err)
 	}
 	for _, f := range files {
 		if !namedScratch(f) {

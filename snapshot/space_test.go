@@ -15,7 +15,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// mountTmpfs gives an empty file system of its own with so many bytes. Unmounting it fails while a file in it is open.
+// mountTmpfs mounts an empty file system with this many bytes. Unmounting fails while a file in it is open.
 func mountTmpfs(t *testing.T, size int64) string {
 	t.Helper()
 	path := t.TempDir()
@@ -37,7 +37,7 @@ func incompressible(size int) []byte {
 	return withDigest(db)
 }
 
-// Too little space is no reason to ask etcd for anything.
+// With too little space Take does not even ask etcd.
 func TestTakeNeedsSpace(t *testing.T) {
 	d := snapshot.NewDir(mountTmpfs(t, 16<<20))
 	asked := false
@@ -46,7 +46,7 @@ func TestTakeNeedsSpace(t *testing.T) {
 		return nil
 	})
 	_, err := snapshot.Take(t.Context(), src, d, options(17<<20))
-	if !errors.Is(err, snapshot.ErrLowSpace) || asked || !strings.Contains(err.Error(), "make room") {
+	if !errors.Is(err, snapshot.ErrLowSpace) || asked || !strings.Contains(err.Error(), "free some space") {
 		t.Errorf("%v, etcd was asked: %t; want ErrLowSpace with its mend and no question", err, asked)
 	}
 	if got := in(t, d); len(got) != 0 {
@@ -54,8 +54,8 @@ func TestTakeNeedsSpace(t *testing.T) {
 	}
 }
 
-// A database larger than the disk: it ends before the free space falls under the limit, or at the disk's own end, and gives all
-// of it back.
+// A database larger than the disk: Take stops before the free space falls below the limit, or when the disk is full, and frees
+// all of it.
 func TestTakeLeavesSpace(t *testing.T) {
 	raw := incompressible(24 << 20)
 	for _, c := range []struct {
@@ -101,7 +101,7 @@ func TestTakeFits(t *testing.T) {
 	}
 }
 
-// Verify unpacks, so an archive of a few bytes may need a disk full.
+// Verify decompresses, so a small archive may need a lot of disk space.
 func TestVerifyLeavesSpace(t *testing.T) {
 	packed := archive(t, withDigest(make([]byte, 24<<20)), manifestA(1))
 	for minFree, want := range map[int64]error{8 << 20: snapshot.ErrLowSpace, 17 << 20: snapshot.ErrLowSpace, 0: unix.ENOSPC} {
@@ -119,7 +119,7 @@ func TestVerifyLeavesSpace(t *testing.T) {
 	}
 }
 
-// options are for a Take that nothing but the space ends.
+// options are for a Take that only lack of space can stop.
 func options(minFree int64) snapshot.TakeOptions {
 	return snapshot.TakeOptions{Set: snapshot.RollingSet, Node: "node-a", ToolVersion: "test", MinFree: minFree, Stall: time.Minute}
 }

@@ -15,7 +15,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// The directory is a store like any other.
+// The directory passes the same tests as a bucket.
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store { return dirStore{newDir(t)} })
 }
@@ -24,7 +24,7 @@ func TestStore(t *testing.T) {
 type dirStore struct{ dir *snapshot.Dir }
 
 func (s dirStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64) error {
-	// Not cut at size, so that what follows is seen.
+	// Not cut off at size, so that Receive sees bytes after it.
 	_, err := s.dir.Receive(ctx, n.String(), io.NewSectionReader(r, 0, math.MaxInt64), size, 0, nil)
 	return err
 }

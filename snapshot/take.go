@@ -11,48 +11,47 @@ import (
 )
 
 var (
-	// ErrStalled marks a stream that was given up because nothing came for too long.
+	// ErrStalled marks a stream that was aborted because no data came for too long.
 	ErrStalled = errors.New("no progress")
-	// ErrLowSpace marks a snapshot that was not taken, or given up, to leave the disk its free space.
+	// ErrLowSpace marks a snapshot that was not taken, or aborted, to keep disk space free.
 	ErrLowSpace = errors.New("free space too low")
 )
 
-// spaceInterval is how many bytes are written at most between two looks at the free space, which others use as well.
+// spaceInterval is the largest number of bytes written between two checks of the free space, which other processes use too.
 const spaceInterval = 4 << 20
 
-// Streamer is a member that can be asked for a snapshot.
+// Streamer is a member that can send a snapshot.
 type Streamer interface {
 	// Source describes the member as it was when the connection was made.
 	Source() Source
-	// Stream writes the database and its digest to w as they arrive, and tells size, the whole stream's
-	// length as far as it is known (0: not), before the first write. It returns when all was written, ctx
-	// ended, or w failed.
+	// Stream writes the database and its digest to w as they arrive. Before the first write it calls size with the length of the
+	// whole stream (0: unknown). It returns when everything is written, ctx ends, or w fails.
 	Stream(ctx context.Context, w io.Writer, size func(int64)) error
 }
 
-// TakeOptions say how Take names and guards a snapshot.
+// TakeOptions define the name and the limits of a snapshot.
 type TakeOptions struct {
 	Set, Node   string
 	ToolVersion string
 	LocalOnly   bool          // goes into the manifest
-	MinFree     int64         // bytes that stay free on the disk
+	MinFree     int64         // bytes that must stay free on the disk
 	Stall       time.Duration // longest wait for the next byte
-	// Progress, if set, hears of each piece: bytes so far, and in all (0: not known). It must not block.
+	// Progress, if set, is called after each piece: bytes so far, and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
 
-// Taken is a snapshot that Take has put into the directory.
+// Taken is a snapshot that Take has stored in the directory.
 type Taken struct {
 	Entry
 	Manifest Manifest
-	Stream   time.Duration // from opening the stream to its last byte, compressing and writing it included
+	Stream   time.Duration // from opening the stream to its last byte, with compression and writing
 	Sync     time.Duration // until file and name were safe on the disk
 }
 
-// Take streams one snapshot of the member into dir. It returns once the archive is complete, compared with
-// etcd's digest and safe on the disk under its final name; after an error nothing of it is left, but for one that came after
-// the rename, of syncing the directory: then it is complete and only a power loss could take it.
-// Errors wrap ErrStalled, ErrLowSpace, ErrExists or ErrName, or are the member's or the disk's.
+// Take streams one snapshot of the member into dir. It returns when the archive is complete, compared with etcd's digest and safe
+// on the disk under its final name. After an error nothing is left of it, with one exception: if syncing the directory fails
+// after the rename, the snapshot is complete, but a power loss could remove it. Errors wrap ErrStalled, ErrLowSpace, ErrExists or
+// ErrName, or come from the member or the disk.
 func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, error) {
 	start := time.Now()
 	name, err := NewName(o.Set, o.Node, start)
@@ -69,7 +68,7 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 	}
 	guard.w = part
 	m := Manifest{Name: name.String(), CreatedAt: name.Time, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
-	m, err = pour(ctx, src, guard, m, o)
+	m, err = writeArchive(ctx, src, guard, m, o)
 	if err != nil {
 		return Taken{}, errors.Join(err, part.Abort())
 	}
@@ -83,11 +82,11 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 	}, nil
 }
 
-// pour streams into w as an archive.
-func pour(ctx context.Context, src Streamer, w io.Writer, m Manifest, o TakeOptions) (Manifest, error) {
+// writeArchive streams into w as an archive.
+func writeArchive(ctx context.Context, src Streamer, w io.Writer, m Manifest, o TakeOptions) (Manifest, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// A message without bytes is no progress: etcd sends such for ever when its own disk read fails.
+	// A message without bytes is not progress: etcd sends these forever when reading its own disk fails.
 	stall := time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("%w for %s", ErrStalled, o.Stall)) })
 	defer stall.Stop()
 
@@ -110,7 +109,7 @@ func pour(ctx context.Context, src Streamer, w io.Writer, m Manifest, o TakeOpti
 	if err := src.Stream(ctx, progress, func(size int64) { total = size }); err != nil {
 		archive.Abort()
 		if cause := context.Cause(ctx); cause != nil {
-			err = cause // what ended it, not what the connection made of that
+			err = cause // the cause, not what the connection made of it
 		}
 		return m, fmt.Errorf("stream snapshot after %d bytes: %w", done, err)
 	}
@@ -121,23 +120,23 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// spaceGuard ends the writing before the disk has less than minFree bytes left.
+// spaceGuard stops writing before the disk has less than minFree bytes free.
 type spaceGuard struct {
 	dir     *Dir
 	w       io.Writer
 	minFree int64
 	written int64
-	next    int64 // so much may be written until the next look
+	next    int64 // next check of the free space when this many bytes are written
 }
 
-// check tells whether n more bytes fit.
+// check reports an error if n more bytes do not fit.
 func (g *spaceGuard) check(n int64) error {
 	free, err := g.dir.Free()
 	if err != nil {
 		return err
 	}
 	if g.minFree > 0 && free-n < g.minFree {
-		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s: make room, keep fewer snapshots, or lower it", ErrLowSpace,
+		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s: free some space, keep fewer snapshots, or lower --min-free", ErrLowSpace,
 			humanize.IBytes(uint64(max(free, 0))), g.dir.path, humanize.IBytes(uint64(g.minFree)))
 	}
 	g.next = g.written + min(spaceInterval, free-g.minFree)

@@ -32,7 +32,7 @@ func sends(raw []byte) streamer {
 	}
 }
 
-// thenWaits is a member that sends raw and then nothing, until it is told to end.
+// thenWaits is a member that sends raw and then nothing, until it is stopped.
 func thenWaits(raw []byte) streamer {
 	return func(ctx context.Context, w io.Writer, size func(int64)) error {
 		if err := sends(raw)(ctx, w, size); err != nil {
@@ -109,7 +109,7 @@ func TestTakeOfUnknownLength(t *testing.T) {
 	must(t, err)
 }
 
-// takeFails demands that Take ends with want, if given, and that nothing of it stays.
+// takeFails demands that Take fails with want, if set, and leaves nothing.
 func takeFails(ctx context.Context, t *testing.T, name string, src snapshot.Streamer, o snapshot.TakeOptions, want error) {
 	t.Helper()
 	d := newDir(t)
@@ -154,7 +154,7 @@ func TestTakeRefusesNames(t *testing.T) {
 	}
 }
 
-// A stream is given up after Stall without a byte, and not a moment before.
+// A stream is aborted after Stall without a byte, and not earlier.
 func TestTakeStalls(t *testing.T) {
 	const stall = 10 * time.Second
 	raw := withDigest(etcdDatabase(t, 1000))

@@ -8,17 +8,17 @@ import (
 	"os"
 )
 
-// Report is what Verify found in an archive that is whole.
+// Report is what Verify found in an intact archive.
 type Report struct {
 	Manifest Manifest
 	Size     int64 // of the archive, bytes
 	Database
 }
 
-// Verify reads an archive as a stranger would: the zstd data, the digests, then bbolt's check of every page, the
-// revision and the keys of the unpacked database. The database lies for that time in a nameless file of scratch's
-// file system, which leaves it minFree bytes and which no crash leaves behind. progress may be nil; it hears of the
-// bytes unpacked so far and in all. Errors wrap ErrDamaged where the archive is at fault.
+// Verify reads an archive without trusting any of it: the zstd data, the digests, then bbolt's check of every page, the revision
+// and the keys of the decompressed database. Meanwhile the database is in an anonymous temporary file in scratch's file system,
+// which keeps minFree bytes free and which no crash leaves behind. progress may be nil; it receives the decompressed bytes so far
+// and in total. Errors wrap ErrDamaged if the archive is at fault.
 func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (Report, error) {
 	db, err := scratch.Scratch()
 	if err != nil {
@@ -27,10 +27,10 @@ func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progre
 	return VerifyInto(ctx, f, db, scratch, minFree, progress)
 }
 
-// VerifyInto is Verify for callers that go on with the unpacked database: it lies in db, an empty file on scratch's file
-// system, followed by etcd's digest. It closes db, also after an error.
+// VerifyInto is Verify for callers that need the decompressed database. It writes the database, followed by etcd's digest, to db,
+// an empty file in scratch's file system. It closes db, even after an error.
 func VerifyInto(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (r Report, err error) {
-	// bbolt closes the file too; a second close is no trouble of the archive's.
+	// bbolt closes the file too. The error of a second close means nothing.
 	defer db.Close()
 	info, err := f.Stat()
 	if err != nil {
@@ -49,16 +49,16 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64
 		return r, err
 	}
 	if r.Revision < a.Manifest.Revision {
-		return r, fmt.Errorf("%w: the database ends at revision %d, the manifest says %d", ErrDamaged, r.Revision, a.Manifest.Revision)
+		return r, fmt.Errorf("%w: the last revision of the database is %d, before %d as in the manifest", ErrDamaged, r.Revision, a.Manifest.Revision)
 	}
 	return r, nil
 }
 
-// PageCachePiece is how many bytes of a database are written at once. For larger writes newer kernels fill the page cache by
-// blocks of megabytes; a virtual machine has to get those from its host first, which makes writing several times slower.
+// PageCachePiece is how many bytes of a database are written at a time. For larger writes newer kernels fill the page cache in
+// blocks of megabytes. A virtual machine must first get those from its host, which makes writing several times slower.
 const PageCachePiece = 32 << 10
 
-// unpack copies the whole of an archive's data to w, which proves its digests.
+// unpack copies all of an archive's data to w, which verifies its digests.
 func unpack(ctx context.Context, a *Archive, w io.Writer, progress func(done, total int64)) (err error) {
 	raw, err := a.Raw()
 	if err != nil {

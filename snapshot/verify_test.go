@@ -11,7 +11,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Verify unpacks into a file that no name leads to, so that no crash leaves it behind.
+// Verify decompresses into an anonymous file, so that a crash leaves nothing.
 func TestVerifyLeavesNoFile(t *testing.T) {
 	good := archive(t, withDigest(etcdDatabase(t, 1000)), manifestA(1001))
 	_, size, err := snapshot.DecodeTail(good, int64(len(good)))
@@ -51,7 +51,7 @@ func TestVerifyLeavesNoFile(t *testing.T) {
 	}
 }
 
-// openFiles counts this process's descriptors.
+// openFiles counts this process's file descriptors.
 func openFiles(t *testing.T) int {
 	t.Helper()
 	files, err := os.ReadDir("/proc/self/fd")

@@ -11,12 +11,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// windowSize is zstd's: how far back a match may lie, and so most of the memory of a writer and reader.
-// Kubernetes objects repeat within a few pages; a larger window gains little.
+// windowSize is zstd's window: how far back a match may be. It is most of the memory of a writer and reader. Kubernetes objects
+// repeat within a few pages; a larger window gains little.
 const windowSize = 1 << 22
 
-// Writer turns etcd's snapshot stream into an archive, in one pass and in memory that doesn't grow. One goroutine, the
-// caller's, hashes the stream; a second one compresses and writes.
+// Writer turns etcd's snapshot stream into an archive, in one pass and in constant memory. The caller's goroutine hashes the
+// stream; a second one compresses and writes.
 type Writer struct {
 	out    *hashingWriter
 	zstd   *zstd.Encoder
@@ -24,7 +24,7 @@ type Writer struct {
 	digest *digest
 }
 
-// NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish, or Abort.
+// NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
 	out := &hashingWriter{w: w, sum: sha256.New(), crc: newCRC32C()}
 	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
@@ -34,14 +34,14 @@ func NewWriter(w io.Writer) (*Writer, error) {
 	return &Writer{out: out, zstd: enc, relay: newRelay(enc), digest: newDigest()}, nil
 }
 
-// Write takes the next bytes of the stream. An error of the output may come a few calls late.
+// Write processes the next bytes of the stream. An error of the output may be returned a few calls later.
 func (w *Writer) Write(p []byte) (int, error) {
 	_, _ = w.digest.Write(p) // never fails
 	return w.relay.Write(p)
 }
 
-// Finish compares etcd's digest, ends the data and appends the manifest. It fills in the manifest's format,
-// sizes and digests and returns it. After an error the output is no archive.
+// Finish compares etcd's digest, completes the data and appends the manifest. It fills in the manifest's format, sizes and
+// digests and returns it. After an error the output is not an archive.
 func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	closeErr := w.relay.Close()
 	if closeErr == nil {
@@ -52,7 +52,7 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	case closeErr != nil:
 		return m, fmt.Errorf("write archive: %w", closeErr)
 	case err != nil:
-		return m, fmt.Errorf("check the stream: %w", err)
+		return m, fmt.Errorf("verify the stream: %w", err)
 	}
 	m.Format = Format
 	m.RawSize, m.RawSHA256 = w.digest.size, raw
@@ -71,9 +71,9 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	return m, nil
 }
 
-// Abort ends the writing without completing the archive.
+// Abort stops writing without completing the archive.
 func (w *Writer) Abort() {
-	_ = w.relay.Close() // the output is thrown away
+	_ = w.relay.Close() // the output is discarded
 }
 
 // hashingWriter passes bytes on, hashes and counts them.

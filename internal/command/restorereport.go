@@ -50,7 +50,7 @@ type aside struct {
 // take copies what the plan says.
 func (r *restoreReport) take(p *restore.Plan, o config.Restore) {
 	r.DryRun = o.DryRun
-	r.Proven, r.SHA256 = p.Database.Proven, p.Database.SHA256
+	r.Proven, r.SHA256 = p.Database.Verified, p.Database.SHA256
 	r.DataDir, r.WALDir, r.Owner = p.DataDir, p.WALDir, p.Owner.String()
 	r.Name, r.InitialCluster, r.Token, r.LeftOut = p.Cluster.Name, p.Cluster.Initial(), p.Cluster.Token, p.Cluster.LeftOut
 	r.Revision, r.Bumped = p.Revision, o.BumpRevision

@@ -104,7 +104,7 @@ func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, err
 	if err != nil {
 		return nil, err
 	}
-	return a, a.Prove(ctx)
+	return a, a.VerifyChecksum(ctx)
 }
 
 // addressOf is where others reach the listener: its own address, or HOST if it listens on all of them.

@@ -35,7 +35,7 @@ func newBench(t testing.TB, archive string) *bench {
 	return &bench{dir: dir, look: make(chan func()), Child: drill.Child{Command: child(asChild), File: f, Scratch: snapshot.NewDir(dir)}}
 }
 
-// start drills and wants the place as empty as before.
+// start runs a drill and demands that the directory is as empty as before.
 func (b *bench) start(t testing.TB) (drill.Result, error) {
 	t.Helper()
 	return b.startIn(t.Context(), t)

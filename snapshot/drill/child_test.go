@@ -20,8 +20,8 @@ import (
 	"etcd-rolling-backup/snapshot/drill"
 )
 
-// Whatever the child's end is, the parent goes on, says what it was, and leaves nothing.
-func TestChildCrashes(t *testing.T) {
+// However the child ends, the parent continues, reports the cause, and leaves nothing.
+func TestCrashOfChildIsReported(t *testing.T) {
 	archive := small(t)
 	aborted := newBench(t, archive)
 	aborted.at(t, func(pid int) { must(t, unix.Kill(pid, unix.SIGABRT)) }, drill.StageCompare)
@@ -32,7 +32,7 @@ func TestChildCrashes(t *testing.T) {
 	}
 	for role, text := range map[string]string{
 		asCrash:  "exit status 2: panic: page 7: no such page",
-		asMute:   "it ended without a result",
+		asMute:   "it exited without a result",
 		asBabble: `said "xxxxx`,
 		asParent: "exit status 2: panic:", // it lacks its arguments
 	} {
@@ -47,10 +47,10 @@ func TestChildCrashes(t *testing.T) {
 	b := newBench(t, archive)
 	b.Command = []string{"/no/such/program"}
 	_, err = b.start(t)
-	wantError(t, err, os.ErrNotExist, "start a process for the drill")
+	wantError(t, err, os.ErrNotExist, "start the drill's process")
 }
 
-// As the kernel kills it when memory runs out, at any stage. It says nothing about the snapshot.
+// The kernel kills it like this when memory runs out, at any stage. This says nothing about the snapshot.
 func TestKilledChildIsSkipped(t *testing.T) {
 	archive := small(t)
 	for _, stage := range []drill.Stage{drill.StageUnpack, drill.StageBoot} {
@@ -62,7 +62,7 @@ func TestKilledChildIsSkipped(t *testing.T) {
 	}
 }
 
-// wantError wants an error that is no word against the snapshot, unless kind is one.
+// wantError demands an error that does not blame the snapshot, unless kind does.
 func wantError(t *testing.T, err, kind error, text string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), text) || kind != nil && !errors.Is(err, kind) ||
@@ -71,10 +71,10 @@ func wantError(t *testing.T, err, kind error, text string) {
 	}
 }
 
-func TestCancel(t *testing.T) {
+func TestCanceledDrillStopsItsChild(t *testing.T) {
 	archive := small(t)
 	errStop := errors.New("SIGTERM")
-	for role, limit := range map[string]time.Duration{asChild: 2 * time.Second, asDeaf: 4 * time.Second} {
+	for role, limit := range map[string]time.Duration{asChild: 2 * time.Second, asHung: 4 * time.Second} {
 		b := newBench(t, archive)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var canceled time.Time
@@ -83,7 +83,7 @@ func TestCancel(t *testing.T) {
 			cancel(errStop)
 		}
 		b.at(t, func(int) { stop() }, drill.StageBoot)
-		if role == asDeaf { // it tells no stage
+		if role == asHung { // it tells no stage
 			b.Command = child(role)
 			go func() {
 				for ctx.Err() == nil && len(children(t, os.Getpid())) == 0 {
@@ -103,8 +103,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A child whose parent was killed ends, and removes in its stead what was written.
-func TestParentDies(t *testing.T) {
+// A child whose parent was killed exits, and removes the files in its place.
+func TestChildStopsWhenItsParentIsKilled(t *testing.T) {
 	archive, dir := small(t), t.TempDir()
 	cmd := exec.Command("/proc/self/exe", asParent, archive, dir)
 	cmd.Stderr = os.Stderr
@@ -124,8 +124,8 @@ func TestParentDies(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
-// One whose parent was killed before it could say what to do does the same, and one that nobody hears.
-func TestChildAlone(t *testing.T) {
+// So does a child whose parent was killed before it sent the order, and one whose output nobody reads.
+func TestChildStopsWithoutAParent(t *testing.T) {
 	archive, err := os.Open(small(t))
 	must(t, err)
 	defer archive.Close()
@@ -157,9 +157,9 @@ func TestChildAlone(t *testing.T) {
 	}
 }
 
-// All threads of the child have the lowest priority, its environment tells nothing, and it has no socket on which anybody
+// All threads of the child have the lowest priority, its environment contains no secret, and it has no socket on which anybody
 // could reach the etcd.
-func TestChildIsHumbleAndAlone(t *testing.T) {
+func TestChildHasLowestPriorityNoSecretsAndNoSockets(t *testing.T) {
 	t.Setenv("ETCD_NAME", "from-the-daemon")
 	t.Setenv("ETCD_BACKUP_S3_SECRET_KEY", "a-secret")
 	before := ownNice(t)
@@ -198,7 +198,7 @@ func TestChildIsHumbleAndAlone(t *testing.T) {
 	eventually(t, "only the child is low", func() bool { return niceness(t, "/proc/self/")[strconv.Itoa(before)] > 1 })
 }
 
-// The threads of this process keep their priority, also when the main thread would be the one to start a child.
+// The threads of this process keep their priority, even if the main thread would be the one to start a child.
 func TestParentKeepsItsPriority(t *testing.T) {
 	before := ownNice(t)
 	archive := small(t)
@@ -241,8 +241,8 @@ func niceness(t *testing.T, proc string) map[string]int {
 	return threads
 }
 
-// Called by hand the child does nothing, least of all to the directory it is called in, whatever that is called.
-func TestMainByHand(t *testing.T) {
+// A child that a user starts manually does nothing, least of all to its working directory, whatever its name.
+func TestMainStartedManuallyDoesNothing(t *testing.T) {
 	for _, name := range []string{"mine", snapshot.ScratchPrefix + "1"} {
 		dir := filepath.Join(t.TempDir(), name)
 		must(t, os.Mkdir(dir, 0o700))
@@ -250,7 +250,7 @@ func TestMainByHand(t *testing.T) {
 		for _, stdin := range []string{"", "hello\n", `{"min_free":1}`} {
 			cmd := exec.Command("/proc/self/exe", asChild)
 			cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
-			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "own use") {
+			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "only this program itself may start this") {
 				t.Errorf("%s, %q: %v, said %s", name, stdin, err, out)
 			}
 		}
@@ -259,8 +259,8 @@ func TestMainByHand(t *testing.T) {
 	}
 }
 
-// Without room nothing is begun, and the reason is told.
-func TestSkipped(t *testing.T) {
+// Without enough space no process is started, and the reason is reported.
+func TestDrillWithoutSpaceStartsNoProcess(t *testing.T) {
 	b := newBench(t, small(t))
 	b.MinFree = 1 << 60
 	b.Command = []string{"/no/such/program"}

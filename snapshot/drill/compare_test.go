@@ -51,16 +51,16 @@ func booted(t *testing.T) *drill {
 	return d
 }
 
-// A difference of any kind is found, and what the server does by itself after its start is none.
+// A difference of any kind is detected; what the server itself changes after its start is not one.
 func TestCompare(t *testing.T) {
 	d := booted(t)
 	kv := d.server.Server.KV()
-	for end := time.Now().Add(30 * time.Second); kv.Rev() == d.held.revision; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); kv.Rev() == d.contents.revision; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the lease did not run out")
 		}
 	}
-	right, keys := d.held, d.report.Keys
+	right, keys := d.contents, d.report.Keys
 	if len(right.sample) < sampleSize || len(right.sample) > 2*sampleSize {
 		t.Errorf("the sample has %d keys", len(right.sample))
 	}
@@ -70,19 +70,19 @@ func TestCompare(t *testing.T) {
 	}
 	for name, change := range map[string]func(){
 		"keys":     func() { d.report.Keys++ },
-		"hash":     func() { d.held.hash.Hash++ },
-		"compact":  func() { d.held.hash.CompactRevision++ },
-		"revision": func() { d.held.revision = kv.Rev() + 1 },
-		"lower":    func() { d.held.revision-- },
+		"hash":     func() { d.contents.hash.Hash++ },
+		"compact":  func() { d.contents.hash.CompactRevision++ },
+		"revision": func() { d.contents.revision = kv.Rev() + 1 },
+		"lower":    func() { d.contents.revision-- },
 		"sample": func() {
-			d.held.sample = append([]sampled{}, d.held.sample...)
-			d.held.sample[1].sum[0]++
+			d.contents.sample = append([]sampled{}, d.contents.sample...)
+			d.contents.sample[1].sum[0]++
 		},
 		"gone key": func() {
-			d.held.sample = append([]sampled{{key: []byte("/no/such/key"), has: true}}, d.held.sample...)
+			d.contents.sample = append([]sampled{{key: []byte("/no/such/key"), has: true}}, d.contents.sample...)
 		},
 	} {
-		d.held, d.report.Keys = right, keys
+		d.contents, d.report.Keys = right, keys
 		change()
 		if err := d.compare(t.Context()); !errors.Is(err, ErrContents) || !errors.Is(err, snapshot.ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
@@ -90,8 +90,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// What etcd can't go on after becomes an error, from whichever goroutine it comes, and a full disk is no damage.
-func TestGuard(t *testing.T) {
+// When etcd cannot continue, the result is an error, from whichever goroutine it comes; a full disk is not damage.
+func TestGuardTurnsExitOfEtcdIntoError(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "wal", Err: unix.ENOSPC}
 	for name, c := range map[string]struct {
 		do     func(*serverLog) error
@@ -128,7 +128,7 @@ func TestGuard(t *testing.T) {
 		t.Errorf("canceled before: %v", err)
 	}
 	l.logger.Error("disk slow", zap.Int("ms", 12))
-	if err := l.said(errStop); err.Error() != `stop (etcd's log: disk slow {"ms": 12})` {
+	if err := l.withLog(errStop); err.Error() != `stop (etcd's log: disk slow {"ms": 12})` {
 		t.Errorf("%v", err)
 	}
 }

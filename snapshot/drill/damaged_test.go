@@ -12,15 +12,15 @@ import (
 	"etcd-rolling-backup/snapshot/drill"
 )
 
-// Archives that are right in themselves, digests and all, and hold a database that no etcd can work with. Only of what unpacking
-// finds is it said that the archive is damaged.
+// Archives that are intact, digests included, but contain a database that no etcd can use. Only what decompression detects counts
+// as damage of the archive.
 func TestDamagedDatabase(t *testing.T) {
 	archive := small(t)
 	for text, change := range map[string]func(*bbolt.Tx) error{
 		"drill: hash: unusable by etcd: etcd gave up: failed to unmarshal mvccpb.KeyValue": func(tx *bbolt.Tx) error {
 			keys := tx.Bucket([]byte("key"))
 			revision, value := keys.Cursor().Last()
-			// Behind the key, which is all that snapshot.Verify looks at, a field that claims more than there is.
+			// After the key, which is all that snapshot.Verify reads, there is a field that claims more bytes than there are.
 			return keys.Put(revision, append(value[:2+value[1]:2+value[1]], 0x2a, 0xff, 0x01))
 		},
 		"drill: unpack: damaged: no bucket": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("key")) },
@@ -57,7 +57,7 @@ func TestDamagedPages(t *testing.T) {
 	wantError(t, err, snapshot.ErrDamaged, "")
 }
 
-// A damaged archive is found in the parent, or by the child.
+// The parent or the child detects a damaged archive.
 func TestDamagedArchive(t *testing.T) {
 	whole, err := os.ReadFile(small(t))
 	must(t, err)

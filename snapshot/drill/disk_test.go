@@ -40,8 +40,8 @@ func fill(t *testing.T, disk string) {
 	must(t, f.Close())
 }
 
-// A disk that others fill while a drill runs says nothing against the snapshot, and is told as what it is.
-func TestDiskFills(t *testing.T) {
+// If others fill the disk during a drill, the snapshot is not to blame, and the error says so.
+func TestFullDiskDuringDrillIsNotDamage(t *testing.T) {
 	archive := small(t)
 	for _, c := range []struct {
 		at      drill.Stage
@@ -64,9 +64,9 @@ func TestDiskFills(t *testing.T) {
 	}
 }
 
-// What a drill that died has left on a disk is gone before the next one looks for room there; what can't be removed is told
-// when there is too little.
-func TestLeftoversMakeRoom(t *testing.T) {
+// Leftovers of a dead drill are removed before the next one checks the free space. Leftovers that cannot be removed are reported
+// if space is low.
+func TestLeftoversAreRemovedBeforeTheSpaceCheck(t *testing.T) {
 	b := newBench(t, small(t))
 	disk := b.onTmpfs(t, 256<<20)
 	left := filepath.Join(b.dir, snapshot.ScratchPrefix+"1")
@@ -90,7 +90,7 @@ func TestLeftoversMakeRoom(t *testing.T) {
 	}
 }
 
-// A link in a directory that a stranger has made leads nowhere.
+// A link in a directory that another user has created is not followed.
 func TestLeftoversOfAStranger(t *testing.T) {
 	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "target")
 	left := filepath.Join(dir, snapshot.ScratchPrefix+"1")

@@ -1,50 +1,50 @@
-// Package drill proves that a snapshot can be restored by restoring it: into a scratch directory, with etcd's own library,
-// and by starting an etcd on what came out, which then has to hold what the snapshot holds.
+// Package drill proves that a snapshot can be restored by restoring it: with etcd's own library into a scratch directory. Then it
+// starts an etcd on the result and checks that it contains what the snapshot contains.
 //
-// Invariant: nobody but the drill notices it. The etcd listens nowhere, runs in a process of its own at the lowest priority,
-// which the kernel kills first when memory is short, and all that was written is gone afterwards, or with the next Start or
-// RemoveLeftovers where a crash came in between. The archive is only ever read.
+// Invariant: a drill disturbs nothing else. The etcd listens nowhere and runs in its own process at the lowest priority, which
+// the kernel kills first when memory runs out. All files are removed afterwards or, after a crash, by the next Start or
+// RemoveLeftovers. The archive is only read.
 package drill
 
 import "time"
 
-// Stage is what a drill is about.
+// Stage is one stage of a drill.
 type Stage string
 
 // The stages of a drill, in their order.
 const (
-	StageUnpack  Stage = "unpack"  // the archive, proving it as snapshot.Verify does
-	StageRestore Stage = "restore" // into a data directory, as etcdutl snapshot restore does
-	StageHash    Stage = "hash"    // what the snapshot itself holds
-	StageBoot    Stage = "boot"    // an etcd on the data directory
-	StageCompare Stage = "compare" // what that etcd holds with what the snapshot holds, and a write
+	StageUnpack  Stage = "unpack"  // decompress and verify the archive, as snapshot.Verify does
+	StageRestore Stage = "restore" // restore a data directory, as etcdutl snapshot restore does
+	StageHash    Stage = "hash"    // hash the content of the snapshot itself
+	StageBoot    Stage = "boot"    // start an etcd on the data directory
+	StageCompare Stage = "compare" // compare the content of that etcd with the snapshot's, and write a key
 	StageStop    Stage = "stop"
 )
 
-// Step tells how far a drill has come.
+// Step reports the progress of a drill.
 type Step struct {
 	Stage Stage `json:"stage"`
 	Done  int64 `json:"done,omitempty"`  // bytes, of StageUnpack
 	Total int64 `json:"total,omitempty"` // bytes, of StageUnpack
 }
 
-// Result is what a drill has found: the restored etcd held all of it, equal to what the snapshot holds.
+// Result reports a successful drill: the restored etcd contained everything, equal to the snapshot.
 type Result struct {
 	Name            string   `json:"name"`             // of the snapshot, from its manifest
-	Revision        int64    `json:"revision"`         // the newest that it holds
-	Keys            int64    `json:"keys"`             // alive at that revision
-	HashKV          uint32   `json:"hash_kv"`          // what "etcdctl endpoint hashkv" says at HashRevision
+	Revision        int64    `json:"revision"`         // the newest in the snapshot
+	Keys            int64    `json:"keys"`             // that exist at that revision
+	HashKV          uint32   `json:"hash_kv"`          // as "etcdctl endpoint hashkv" shows it at HashRevision
 	HashRevision    int64    `json:"hash_revision"`    // equal to Revision
-	CompactRevision int64    `json:"compact_revision"` // from which on HashKV counts the history; -1: never compacted
-	Sampled         int      `json:"sampled"`          // keys that were read one by one
-	Auth            bool     `json:"auth"`             // the restored etcd demands users
-	Alarms          []string `json:"alarms,omitempty"` // that the restored etcd raised at once: CORRUPT, NOSPACE
+	CompactRevision int64    `json:"compact_revision"` // where the history in HashKV begins; -1: never compacted
+	Sampled         int      `json:"sampled"`          // number of keys that were read one by one
+	Auth            bool     `json:"auth"`             // the restored etcd requires authentication
+	Alarms          []string `json:"alarms,omitempty"` // alarms of the restored etcd right after its start: CORRUPT, NOSPACE
 	EtcdVersion     string   `json:"etcd_version"`     // of the etcd that was started
-	Nice            int      `json:"nice"`             // the process's priority: 19 unless the system refused it
+	Nice            int      `json:"nice"`             // the process's niceness: 19 unless the system refused it
 	Took            Took     `json:"took"`
 }
 
-// Took is how long each stage lasted, in nanoseconds where it is JSON.
+// Took is the duration of each stage, in nanoseconds in JSON.
 type Took struct {
 	Unpack  time.Duration `json:"unpack"`
 	Restore time.Duration `json:"restore"`

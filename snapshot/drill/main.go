@@ -17,33 +17,33 @@ import (
 )
 
 const (
-	// archiveFD and lockFD are the descriptors that a child inherits. The second one is only held: while it is open, nobody
-	// takes the scratch directory for a leftover.
+	// archiveFD and lockFD are the file descriptors that a child inherits. It only holds lockFD open: as long as it is open,
+	// nobody removes the scratch directory as a leftover.
 	archiveFD = 3
 	lockFD    = 4
 
-	// patience is how long a child that was told to stop, or has lost its parent, waits for its own work to end.
-	patience = time.Second
+	// stopTimeout is how long a child waits for its own work to stop, after it was asked to stop or lost its parent.
+	stopTimeout = time.Second
 )
 
 var (
-	errNoParent = errors.New("this is for the program's own use: it does one drill for the process that started it")
-	errOrphaned = errors.New("the process that ordered the drill is gone")
+	errNoParent = errors.New("only this program itself may start this: it does one drill for its parent process")
+	errOrphaned = errors.New("the process that started the drill is gone")
 )
 
-// Main is the child of Start: in the scratch directory it was started in it does the one drill that it is told of on stdin,
-// and tells on stdout how far it is. It ends when stdin does, also before it was told anything, for then the parent is gone.
-// Whatever ends it, it removes the scratch directory: there may be no parent left to do that. The error is for nobody but
-// who looks at the exit status; it was told on stdout.
+// Main is the child of Start. It runs in the scratch directory, reads its order for one drill from stdin, and reports progress
+// and result on stdout. It stops when stdin ends, even before the order, because then the parent is gone. It always removes the
+// scratch directory, because there may be no parent left to do that. The error only sets the exit status; stdout has already
+// reported it.
 func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
-	signal.Ignore(unix.SIGPIPE) // a step that nobody hears would end this process on the spot
-	out := &speaker{w: stdout}
+	signal.Ignore(unix.SIGPIPE) // otherwise a report that nobody reads would kill this process
+	out := &messageWriter{w: stdout}
 	dir, err := ownScratch()
 	if err != nil {
-		return errors.Join(err, out.say(failure(err)))
+		return errors.Join(err, out.send(failure(err)))
 	}
 	defer func() {
-		if left := removeScratch(dir); err != nil { // after a result that was told the parent removes it, and tells
+		if left := removeScratch(dir); err != nil { // after a reported result the parent removes the directory, and reports if it cannot
 			err = errors.Join(err, left)
 		}
 	}()
@@ -55,7 +55,7 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // whatever ended it, nobody is there any more
+		_, _ = io.Copy(io.Discard, stdin) // whatever ended it, the parent is gone
 		cancel(errOrphaned)
 	}()
 
@@ -67,12 +67,12 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 		result.Nice, err = niceness()
 	}
 	if err != nil {
-		return errors.Join(err, out.say(failure(err)))
+		return errors.Join(err, out.send(failure(err)))
 	}
-	return out.say(message{Result: &result})
+	return out.send(message{Result: &result})
 }
 
-// runWithin is run, given up on when it has not ended a while after ctx.
+// runWithin calls run and stops waiting for it a while after ctx ends.
 func runWithin(ctx context.Context, o options) (Result, error) {
 	type outcome struct {
 		Result
@@ -91,19 +91,19 @@ func runWithin(ctx context.Context, o options) (Result, error) {
 	select {
 	case end := <-done:
 		return end.Result, end.error
-	case <-time.After(patience):
+	case <-time.After(stopTimeout):
 		return Result{}, context.Cause(ctx)
 	}
 }
 
-// ownScratch is the directory the child was started in, absolute. That it holds the lock of that directory tells it from
-// one that is called by hand, who shall not lose a directory.
+// ownScratch returns the absolute path of the directory in which the child was started. The child must hold that directory's
+// lock: a user who starts this command manually must not lose a directory.
 func ownScratch() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", errors.Join(errNoParent, err)
 	}
-	held, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", lockFD)) // an os.File would be closed when collected
+	held, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", lockFD)) // an os.File would be closed when it is garbage collected
 	if err != nil {
 		return "", errNoParent
 	}
@@ -114,8 +114,8 @@ func ownScratch() (string, error) {
 	return dir, nil
 }
 
-// preferKill lets the kernel kill this process before any other when memory is short. Where it can't be said, as in some
-// containers, it is killed in its turn.
+// preferKill lets the kernel kill this process before any other when memory runs out. Some containers do not allow this; then it
+// has no preference.
 func preferKill() {
 	_ = os.WriteFile("/proc/self/oom_score_adj", fmt.Append(nil, 1000), 0)
 }

@@ -23,7 +23,7 @@ const (
 	asCrash  = "be-a-child-that-crashes"
 	asMute   = "be-a-child-that-says-nothing"
 	asBabble = "be-a-child-that-babbles"
-	asDeaf   = "be-a-child-that-never-ends"
+	asHung   = "be-a-child-that-never-ends"
 )
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,7 @@ var roles = map[string]func() error{
 		_, err := os.Stdout.Write(bytes.Repeat([]byte("x"), 10<<20))
 		return err
 	},
-	asDeaf: func() error { select {} },
+	asHung: func() error { select {} },
 }
 
 // parent drills and tells its steps, for a test that kills it.

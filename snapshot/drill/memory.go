@@ -60,8 +60,8 @@ func cgroupFree(root fs.FS, dir string) (int64, bool) {
 	return max(least-max(used, 0), 0), limited
 }
 
-// oomKills returns how many processes of this machine the kernel has killed because memory ran out, those over the limit of a cgroup
-// included; false if the kernel does not count them.
+// oomKills returns how many processes of this machine the kernel has killed because memory ran out, including those over the
+// limit of a cgroup; false if the kernel does not count them.
 func oomKills(root fs.FS) (int64, bool) { return field(root, "proc/vmstat", "oom_kill") }
 
 func number(root fs.FS, name string) (int64, bool) {

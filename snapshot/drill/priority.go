@@ -18,20 +18,21 @@ const (
 	ioprioClassIdle  = 3
 )
 
-// startLow starts a process at the lowest priority for processor and disk. Both belong to threads on Linux, and a process
-// inherits them from the thread that forks it, so that all of its threads have them from their first instruction on. That
-// thread ends here: what was lowered can't be raised again without privileges.
+// startLow starts a process at the lowest priority for CPU and disk. On Linux both belong to threads, and a process inherits them
+// from the thread that forks it. So all its threads have them from their first instruction. That thread exits here, because
+// raising the priority again needs privileges.
 func startLow(cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	go func() { started <- startOnThread(cmd) }()
 	return <-started
 }
 
-// startOnThread spends the thread of a goroutine that ends with it.
+// startOnThread uses up the thread of its goroutine, which exits with it.
 func startOnThread(cmd *exec.Cmd) error {
-	runtime.LockOSThread() // and not unlocked, which ends the thread with its goroutine
+	runtime.LockOSThread() // never unlocked, so the thread exits with its goroutine
 	if unix.Gettid() == unix.Getpid() {
-		// The main thread never ends, and the whole process is judged by it. Kept busy here, it can't be the other one's.
+		// The main thread never exits, and its priority counts as the whole process's. It stays busy here, so the next try gets
+		// another thread.
 		defer runtime.UnlockOSThread()
 		return startLow(cmd)
 	}
@@ -41,8 +42,8 @@ func startOnThread(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// lowerThread lowers the calling thread. A sandbox that refuses it, as systemd's @resources does, is no reason not to drill:
-// Result.Nice tells.
+// lowerThread lowers the priority of the calling thread. A sandbox that refuses this, such as systemd's @resources, does not
+// prevent the drill; Result.Nice shows it.
 func lowerThread() error {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, lowestNice); err != nil && !refused(err) {
 		return fmt.Errorf("lower the priority: %w", err)
@@ -58,9 +59,9 @@ func refused(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSYS)
 }
 
-// niceness is that of the calling thread.
+// niceness returns the niceness of the calling thread.
 func niceness() (int, error) {
-	// The system call gives 20 minus the niceness, so that no result is negative.
+	// The system call returns 20 minus the niceness, so that no result is negative.
 	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	return 20 - raw, err
 }

@@ -16,15 +16,15 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Parent and child speak JSON lines: one order on the child's stdin, which then stays open as long as the parent lives;
-// messages on its stdout, the last one with a result or an error.
+// Parent and child exchange JSON lines: one order on the child's stdin, which then stays open as long as the parent lives;
+// messages on its stdout, of which the last one has a result or an error.
 
-// order tells the child what it can't see.
+// order contains what the child cannot find out itself.
 type order struct {
 	MinFree int64 `json:"min_free"`
 }
 
-// message is one line of the child's.
+// message is one line from the child.
 type message struct {
 	Step   *Step   `json:"step,omitempty"`
 	Result *Result `json:"result,omitempty"`
@@ -32,14 +32,14 @@ type message struct {
 	Kind   string  `json:"kind,omitempty"` // which sentinel the error wraps
 }
 
-// kind is an error that a parent tells from others.
+// kind is an error that the parent distinguishes from others.
 type kind struct {
 	word string
 	err  error
 }
 
-// kinds are all of them. The first that an error wraps is what it is told as: what speaks against the snapshot comes before what
-// hindered the drill, and what wraps another one before that.
+// kinds returns all of them. An error is sent as the first one that it wraps. So what blames the snapshot comes before what
+// prevented the drill, and an error that wraps another one comes before that one.
 func kinds() []kind {
 	return []kind{
 		{"contents", ErrContents},
@@ -57,7 +57,7 @@ func kinds() []kind {
 	}
 }
 
-// failure is the message of an error.
+// failure returns the message for an error.
 func failure(err error) message {
 	m := message{Error: err.Error()}
 	if i := slices.IndexFunc(kinds(), func(k kind) bool { return errors.Is(err, k.err) }); i >= 0 {
@@ -66,9 +66,9 @@ func failure(err error) message {
 	return m
 }
 
-// heard is the error of a message.
-func (m message) heard() *worded {
-	e := &worded{text: m.Error}
+// asError returns the error in a message.
+func (m message) asError() *textError {
+	e := &textError{text: m.Error}
 	if i := slices.IndexFunc(kinds(), func(k kind) bool { return k.word == m.Kind }); i >= 0 {
 		e.kind = kinds()[i].err
 	}
@@ -76,21 +76,21 @@ func (m message) heard() *worded {
 }
 
 const (
-	// maxMessage bounds what the parent remembers of one line.
+	// maxMessage limits how many bytes of one line the parent keeps.
 	maxMessage = 64 << 10
-	// stepInterval is how often the bytes of one stage are told at most.
+	// stepInterval is the shortest time between two reports of bytes in one stage.
 	stepInterval = 100 * time.Millisecond
 )
 
-// speaker writes messages.
-type speaker struct {
+// messageWriter writes messages.
+type messageWriter struct {
 	mu   sync.Mutex
 	w    io.Writer
 	last Step
-	told time.Time
+	sent time.Time
 }
 
-func (s *speaker) say(m message) error {
+func (s *messageWriter) send(m message) error {
 	line, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -101,25 +101,25 @@ func (s *speaker) say(m message) error {
 	return err
 }
 
-// step is an options.progress. Whether anybody hears it is noticed elsewhere.
-func (s *speaker) step(step Step) {
-	if step.Stage == s.last.Stage && step.Done < step.Total && time.Since(s.told) < stepInterval {
+// step is an options.progress. Other code detects that nobody reads it.
+func (s *messageWriter) step(step Step) {
+	if step.Stage == s.last.Stage && step.Done < step.Total && time.Since(s.sent) < stepInterval {
 		return
 	}
-	s.last, s.told = step, time.Now()
-	_ = s.say(message{Step: &step})
+	s.last, s.sent = step, time.Now()
+	_ = s.send(message{Step: &step})
 }
 
-// listener takes the child's stdout apart. It is an io.Writer of one goroutine, and read after that has ended.
-type listener struct {
+// messageReader parses the child's stdout. It is an io.Writer for one goroutine; read its fields after that goroutine has ended.
+type messageReader struct {
 	progress func(Step)
 	line     []byte
 	result   *Result
-	failed   *worded
-	garbled  error // the first line that was no message
+	failed   *textError
+	invalid  error // the first line that was not a message
 }
 
-func (l *listener) Write(p []byte) (int, error) {
+func (l *messageReader) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
 		head, rest, ended := bytes.Cut(p, []byte{'\n'})
@@ -130,16 +130,16 @@ func (l *listener) Write(p []byte) (int, error) {
 		if !ended {
 			return n, nil
 		}
-		l.hear(l.line)
+		l.receive(l.line)
 		l.line, p = l.line[:0], rest
 	}
 }
 
-func (l *listener) hear(line []byte) {
+func (l *messageReader) receive(line []byte) {
 	var m message
 	if err := json.Unmarshal(line, &m); err != nil {
-		if l.garbled == nil {
-			l.garbled = fmt.Errorf("the drill's process said %.80q: %w", line, err)
+		if l.invalid == nil {
+			l.invalid = fmt.Errorf("the drill's process wrote %.80q: %w", line, err)
 		}
 		return
 	}
@@ -147,7 +147,7 @@ func (l *listener) hear(line []byte) {
 	case m.Result != nil:
 		l.result = m.Result
 	case m.Error != "":
-		l.failed = m.heard()
+		l.failed = m.asError()
 	case m.Step != nil && l.progress != nil:
 		l.progress(*m.Step)
 	}

@@ -13,8 +13,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// What the child knows of an error the parent knows, and of several what says most.
-func TestErrorsCross(t *testing.T) {
+// The parent recognizes the same errors as the child, and of several the most important one.
+func TestErrorsKeepTheirClassAcrossProcesses(t *testing.T) {
 	onDisk := func(errno unix.Errno) error {
 		return fmt.Errorf("drill: unpack: %w", &fs.PathError{Op: "write", Path: "/x", Err: errno})
 	}
@@ -23,7 +23,7 @@ func TestErrorsCross(t *testing.T) {
 		is   []error
 		isnt []error
 	}{
-		{differs("revision %d", 7), []error{ErrContents, snapshot.ErrDamaged}, []error{ErrStart}},
+		{mismatch("revision %d", 7), []error{ErrContents, snapshot.ErrDamaged}, []error{ErrStart}},
 		{blame(ErrStart, errors.New("x")), []error{ErrStart, snapshot.ErrDamaged}, []error{ErrContents}},
 		{fmt.Errorf("x: %w", snapshot.ErrDamaged), []error{snapshot.ErrDamaged}, []error{ErrStart, ErrContents}},
 		{snapshot.ErrFormat, []error{snapshot.ErrFormat}, []error{snapshot.ErrDamaged}},
@@ -61,10 +61,10 @@ func TestErrorsCross(t *testing.T) {
 func cross(t *testing.T, err error) error {
 	t.Helper()
 	var line bytes.Buffer
-	must(t, (&speaker{w: &line}).say(failure(err)))
-	var l listener
+	must(t, (&messageWriter{w: &line}).send(failure(err)))
+	var l messageReader
 	if _, err := l.Write(line.Bytes()); err != nil || l.failed == nil {
-		t.Fatalf("nothing came: %v, %v", err, l.garbled)
+		t.Fatalf("nothing came: %v, %v", err, l.invalid)
 	}
 	return l.failed
 }

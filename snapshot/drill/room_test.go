@@ -102,7 +102,7 @@ func TestKilledChildCountsAsSkipped(t *testing.T) {
 	}
 }
 
-func TestEnough(t *testing.T) {
+func TestLowDiskOrMemorySkipsDrill(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())
 	must(t, enough(dir, 1, needs(1<<20)))
 	for text, err := range map[string]error{
@@ -123,7 +123,7 @@ func TestEnough(t *testing.T) {
 	}
 }
 
-// Leftovers of dead drills go, living ones and all else stays.
+// Leftovers of dead drills are removed; running drills and everything else stay.
 func TestRemoveLeftovers(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())
 	living, err := newScratch(dir.Path())
@@ -165,7 +165,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	}
 }
 
-// Makers and removers at the same time: nobody loses a directory that he was given.
+// Creating and removing at the same time: nobody loses a directory that is in use.
 func TestScratchRace(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())
 	done := make(chan struct{})

@@ -13,11 +13,11 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// options say what run works on.
+// options configure run.
 type options struct {
 	archive  *os.File   // one of ours; only read, and not closed
-	dir      string     // an empty directory; whoever made it removes it with all that run leaves there
-	minFree  int64      // bytes that unpacking leaves free on dir's disk
+	dir      string     // an empty directory; the caller removes it with everything that run leaves there
+	minFree  int64      // bytes that must stay free on dir's disk
 	progress func(Step) // may be nil; must not block
 }
 
@@ -27,17 +27,17 @@ const (
 	dataDir      = "data"
 )
 
-// run does a whole drill in this process. It is meant for one of its own (Main): when ctx ends, or etcd's code gives up,
-// it returns at once and leaves goroutines of etcd behind. Errors wrap snapshot.ErrDamaged when the archive is at fault,
-// ErrStart or ErrContents when it is whole and no etcd comes of it that holds the same; snapshot.ErrLowSpace; ErrSkipped when
-// the database has more keys than memory is left for.
+// run does a complete drill in this process, which should do nothing else (Main): when ctx ends, or etcd's code gives up, run
+// returns immediately and leaves goroutines of etcd running. Errors wrap snapshot.ErrDamaged if the archive is at fault; ErrStart
+// or ErrContents if it is intact, but the etcd restored from it does not start or has other content; snapshot.ErrLowSpace;
+// ErrSkipped if the database has too many keys for the available memory.
 func run(ctx context.Context, o options) (Result, error) {
 	d := &drill{options: o, log: newServerLog()}
 	for _, s := range []struct {
 		stage Stage
 		do    func(context.Context) error
 		took  *time.Duration
-		fault error // what it says of the snapshot when etcd's code gives up
+		fault error // wrapped around the error when etcd's code gives up
 	}{
 		{StageUnpack, d.unpack, &d.result.Took.Unpack, snapshot.ErrDamaged},
 		{StageRestore, d.restore, &d.result.Took.Restore, ErrStart},
@@ -61,16 +61,16 @@ func run(ctx context.Context, o options) (Result, error) {
 // drill is one run.
 type drill struct {
 	options
-	log    *serverLog
-	report snapshot.Report // of the archive
-	held   held            // by the snapshot
-	server *embed.Etcd     // on the restored data
-	result Result
+	log      *serverLog
+	report   snapshot.Report // of the archive
+	contents contents        // by the snapshot
+	server   *embed.Etcd     // on the restored data
+	result   Result
 }
 
 func (d *drill) database() string { return filepath.Join(d.dir, databaseFile) }
 
-// unpack proves the archive and leaves its database, with etcd's digest behind it, in a file.
+// unpack verifies the archive and writes its database, followed by etcd's digest, to a file.
 func (d *drill) unpack(ctx context.Context) error {
 	db, err := os.OpenFile(d.database(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -86,21 +86,21 @@ func (d *drill) unpack(ctx context.Context) error {
 		return err
 	}
 	need := needsMemory(d.report.Manifest.RawSize, int64(d.report.Keys))
-	debug.SetMemoryLimit(need) // bounds nothing; garbage is collected in time
+	debug.SetMemoryLimit(need) // not a hard limit; makes Go collect garbage in time
 	return enoughMemory(need)
 }
 
-// hash asks the snapshot's own file. It comes after restore, which wants the file as it was sent: etcd's library opens it for
-// writing, and may go on with a compaction that was under way when the snapshot was taken.
+// hash reads the snapshot's own file. It runs after restore, which needs the file as it was sent: etcd's library opens it for
+// writing, and may continue a compaction that was running when the snapshot was taken.
 func (d *drill) hash(ctx context.Context) error {
 	var err error
-	if d.held, err = readDatabase(ctx, d.log.logger, d.database()); err != nil {
+	if d.contents, err = readDatabase(ctx, d.log.logger, d.database()); err != nil {
 		return err
 	}
-	if d.held.revision != d.report.Revision {
-		return differs("etcd reads revision %d from the snapshot, its pages say %d", d.held.revision, d.report.Revision)
+	if d.contents.revision != d.report.Revision {
+		return mismatch("etcd reads revision %d from the snapshot, but its pages contain %d", d.contents.revision, d.report.Revision)
 	}
-	// Its index is as large as that of the etcd to be started.
+	// Its index is as large as the index of the etcd that starts next.
 	debug.FreeOSMemory()
 	return os.Remove(d.database())
 }

@@ -13,12 +13,12 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// scratchLock is the file in a scratch directory that parent and child hold locked as long as either lives: how others tell
-// a drill that runs from what a dead one has left.
+// scratchLock is the file in a scratch directory that parent and child keep locked as long as either lives. So others can
+// distinguish a running drill from the leftovers of a dead one.
 const scratchLock = "lock"
 
-// errTaken says that somebody else holds a scratch directory, or has removed it meanwhile.
-var errTaken = errors.New("taken")
+// errLocked means that another process holds a scratch directory, or has removed it meanwhile.
+var errLocked = errors.New("locked")
 
 // scratch is the directory of one drill.
 type scratch struct {
@@ -26,35 +26,35 @@ type scratch struct {
 	lock *os.File
 }
 
-// newScratch makes a locked directory (0700) in dir.
+// newScratch creates a locked directory (0700) in dir.
 func newScratch(dir string) (*scratch, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("make scratch directory: %w", err)
+		return nil, fmt.Errorf("create scratch directory: %w", err)
 	}
 	for {
 		path, err := os.MkdirTemp(dir, snapshot.ScratchPrefix+"*")
 		if err != nil {
-			return nil, fmt.Errorf("make scratch directory: %w", err)
+			return nil, fmt.Errorf("create scratch directory: %w", err)
 		}
 		lock, err := lockScratch(path)
 		if err == nil {
 			return &scratch{path: path, lock: lock}, nil
 		}
-		// RemoveLeftovers came between and takes what nobody holds.
-		if !errors.Is(err, errTaken) {
-			return nil, errors.Join(fmt.Errorf("make scratch directory: %w", err), os.RemoveAll(path))
+		// RemoveLeftovers of another process came in between: it removes directories that nobody has locked.
+		if !errors.Is(err, errLocked) {
+			return nil, errors.Join(fmt.Errorf("create scratch directory: %w", err), os.RemoveAll(path))
 		}
 	}
 }
 
-// remove takes the directory away and frees the lock. It may be called after a child has removed it.
+// remove deletes the directory and releases the lock. A child may have deleted the directory already.
 func (s *scratch) remove() error {
 	return errors.Join(removeScratch(s.path), s.lock.Close())
 }
 
-// removeScratch takes a directory away in which somebody may still make files: RemoveLeftovers elsewhere the lock, or a
-// drill's own work that was given up on. It gives in after a second.
+// removeScratch deletes a directory in which somebody may still create files: another process's RemoveLeftovers creates the lock,
+// or the work of an aborted drill goes on. It stops trying after a second.
 func removeScratch(path string) error {
 	err := os.RemoveAll(path)
 	for tries := 0; errors.Is(err, unix.ENOTEMPTY) && tries < 100; tries++ {
@@ -67,12 +67,12 @@ func removeScratch(path string) error {
 	return nil
 }
 
-// lockScratch gives the locked file; errTaken says that it is not ours to have.
+// lockScratch returns the locked file; errLocked means that the directory is not ours.
 func lockScratch(path string) (_ *os.File, err error) {
-	// In /tmp anybody may have made the directory, with a link in it to what is not his.
+	// In /tmp anybody may have created the directory, with a link in it to another user's file.
 	f, err := os.OpenFile(filepath.Join(path, scratchLock), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errTaken
+		return nil, errLocked
 	}
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func lockScratch(path string) (_ *os.File, err error) {
 		}
 	}()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errTaken
+		return nil, errLocked
 	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
@@ -93,17 +93,17 @@ func lockScratch(path string) (_ *os.File, err error) {
 	}
 	named, err := os.Stat(f.Name())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, named) {
-		return nil, errTaken // it was removed between opening and locking
+		return nil, errLocked // it was removed between opening and locking
 	}
 	return f, err
 }
 
-// RemoveLeftovers removes what drills that died have left in dir and returns the names. Those that run stay, and those that this
-// user may not remove, which are the error.
+// RemoveLeftovers removes what dead drills left in dir and returns the names. It skips running drills. It also skips what this
+// user may not remove, and returns that as the error.
 func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
 	entries, err := os.ReadDir(dir.Path())
 	if err != nil {
-		return nil, fmt.Errorf("look for leftovers of drills: %w", err)
+		return nil, fmt.Errorf("list leftovers of drills: %w", err)
 	}
 	for _, e := range entries {
 		if !e.IsDir() || !snapshot.IsTemp(e.Name(), snapshot.ScratchPrefix) {
@@ -111,7 +111,7 @@ func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
 		}
 		path := filepath.Join(dir.Path(), e.Name())
 		lock, lockErr := lockScratch(path)
-		if errors.Is(lockErr, errTaken) {
+		if errors.Is(lockErr, errLocked) {
 			continue
 		}
 		if lockErr != nil {

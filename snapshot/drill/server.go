@@ -15,13 +15,14 @@ import (
 const (
 	memberName   = "drill"
 	clusterToken = "drill"
-	// memberURL has to be there and leads nowhere: a single member calls nobody, and this one listens nowhere.
+	// memberURL is required but never used: a single member calls nobody, and this one listens nowhere.
 	memberURL = "http://127.0.0.1:1"
-	// quotaSpare is by how much the server's quota exceeds the database, bytes. The snapshot may have been taken of a full one.
+	// quotaSpare is how much the server's quota exceeds the database, in bytes. The snapshot's own database may have reached its
+	// quota.
 	quotaSpare = 1 << 30
 )
 
-// restore makes the data directory of a cluster with one member. etcdutl compares etcd's digest once more.
+// restore creates the data directory of a cluster with one member. etcdutl compares etcd's digest again.
 func (d *drill) restore(context.Context) error {
 	return etcdutl.NewV3(d.log.logger).Restore(etcdutl.RestoreConfig{
 		SnapshotPath:        d.database(),
@@ -41,22 +42,23 @@ func (d *drill) boot(ctx context.Context) error {
 	}
 	e, err := embed.StartEtcd(config)
 	if err != nil {
-		return d.log.said(blame(ErrStart, err))
+		return d.log.withLog(blame(ErrStart, err))
 	}
 	d.server, d.result.EtcdVersion = e, version.Version
 	select {
 	case <-e.Server.ReadyNotify():
 		return nil
 	case <-e.Server.StopNotify():
-		return d.log.said(blame(ErrStart, errors.New("etcd stopped by itself")))
+		return d.log.withLog(blame(ErrStart, errors.New("etcd stopped on its own")))
 	case err := <-e.Err():
-		return d.log.said(blame(ErrStart, fmt.Errorf("etcd ended: %w", err)))
+		return d.log.withLog(blame(ErrStart, fmt.Errorf("etcd exited: %w", err)))
 	case <-ctx.Done():
-		return d.log.said(context.Cause(ctx))
+		return d.log.withLog(context.Cause(ctx))
 	}
 }
 
-// config is that of an etcd without any listener: all questions are asked inside of the process, and nobody else can.
+// config returns the configuration of an etcd without any messageReader: all requests are made inside the process, so nobody else can
+// reach it.
 func (d *drill) config() (*embed.Config, error) {
 	at, err := url.Parse(memberURL)
 	if err != nil {
@@ -70,7 +72,7 @@ func (d *drill) config() (*embed.Config, error) {
 	c.ListenPeerUrls, c.ListenClientUrls, c.ListenClientHttpUrls, c.ListenMetricsUrls = nil, nil, nil, nil
 	c.EnableGRPCGateway = false
 	c.QuotaBackendBytes = d.report.Manifest.RawSize + quotaSpare
-	c.UnsafeNoFsync = true // it is thrown away, and each sync would be one that the real etcd waits for
+	c.UnsafeNoFsync = true // the data is thrown away, and each sync would delay the real etcd
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(d.log.logger)
 	return c, nil
 }

@@ -11,11 +11,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logTail is how much of what etcd complains of is kept, bytes.
+// logTail is how many bytes of etcd's error log are kept.
 const logTail = 2 << 10
 
-// serverLog is the logger of etcd's code. It keeps the last errors for our own, and turns what would end the process, a
-// fatal message or a panic, into an error of guard.
+// serverLog is the logger of etcd's code. It keeps the last errors, and turns what would end the process, a fatal message or a
+// panic, into an error of guard.
 type serverLog struct {
 	logger *zap.Logger
 	fatal  chan error
@@ -32,7 +32,7 @@ func newServerLog() *serverLog {
 	return l
 }
 
-// Write takes a line of the log.
+// Write receives a line of the log.
 func (l *serverLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,8 +41,8 @@ func (l *serverLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// said adds to an error what etcd has logged.
-func (l *serverLog) said(err error) error {
+// withLog adds etcd's log to an error.
+func (l *serverLog) withLog(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tail == "" {
@@ -51,7 +51,7 @@ func (l *serverLog) said(err error) error {
 	return fmt.Errorf("%w (etcd's log: %s)", err, strings.Join(strings.Fields(l.tail), " "))
 }
 
-// OnWrite is called for what etcd can't go on after. It ends that goroutine and no other one.
+// OnWrite is called when etcd cannot continue. It ends only that goroutine.
 func (l *serverLog) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	err := fmt.Errorf("etcd gave up: %s", e.Message)
 	for _, f := range fields {
@@ -61,13 +61,13 @@ func (l *serverLog) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	}
 	select {
 	case l.fatal <- err:
-	default: // the first one is the reason
+	default: // the first one is the cause
 	}
 	runtime.Goexit()
 }
 
-// guard runs a piece of etcd's code, which can be neither interrupted nor trusted to return an error. It is left behind
-// when ctx ends. fault is what it says of the snapshot when that code gives up.
+// guard runs a piece of etcd's code, which cannot be interrupted and may exit instead of returning an error. When ctx ends, that
+// code keeps running in the background. fault is wrapped around the error if the code gives up.
 func (l *serverLog) guard(ctx context.Context, fault error, f func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

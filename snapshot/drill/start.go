@@ -17,34 +17,36 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// killAfter is how long a child that was told to end has for it.
-const killAfter = 2 * patience
+// killAfter is how long a child has after it was asked to stop.
+const killAfter = 2 * stopTimeout
 
-// How much of the beginning and the end of a child's stderr is kept, bytes. A crash begins with its reason.
+// How many bytes are kept from the beginning and the end of a child's stderr. A crash begins with its reason.
 const (
 	stderrHead = 4 << 10
 	stderrTail = 4 << 10
 )
 
-// Child says how a drill is started in a process of its own.
+// Child configures a drill in its own process.
 type Child struct {
-	// Command runs Main with its stdin and stdout: this very program with a hidden subcommand. /proc/self/exe as the program
-	// is right also when the file has been replaced by a newer version.
+	// Command runs Main with its stdin and stdout: this program with a hidden subcommand. /proc/self/exe works even after a newer
+	// version has replaced the file.
 	Command  []string
-	File     *os.File      // an archive of ours, which needs no name; it is read by the child and not closed
-	Scratch  *snapshot.Dir // where the scratch directory is made and removed
-	MinFree  int64         // bytes that stay free on Scratch's disk
+	File     *os.File      // one of our archives, which needs no name; the child reads it, and Start does not close it
+	Scratch  *snapshot.Dir // where the scratch directory is created and removed
+	MinFree  int64         // bytes that must stay free on Scratch's disk
 	Progress func(Step)    // may be nil; must not block
 }
 
-// Start does one drill in a child process and returns when that is gone, and the scratch directory with it. ctx bounds it; a
-// child that is told to end has two seconds for it. What drills that died have left in Scratch goes first. Without enough room
-// the error wraps ErrSkipped and, but for a database of very many small keys, nothing is begun; a child that somebody else killed
-// (SIGKILL) most likely ran out of memory and wraps ErrMemory. Errors wrap snapshot.ErrDamaged
-// where the archive is at fault; ErrStart or ErrContents where it is whole and no etcd comes of it that holds the same;
-// snapshot.ErrLowSpace or the system's own where the disk was filled or failed meanwhile. That the child crashed is none of these.
+// Start does one drill in a child process and returns when the process has exited and the scratch directory is removed. ctx
+// limits it; a child has two seconds to stop. First it removes leftovers of dead drills in Scratch.
+//
+// Without enough disk space or memory the error wraps ErrSkipped, and no process is started, except for a database with very many
+// small keys. A child that somebody else killed (SIGKILL) most likely ran out of memory and wraps ErrMemory. Other errors wrap
+// snapshot.ErrDamaged if the archive is at fault; ErrStart or ErrContents if it is intact, but the etcd restored from it does not
+// start or has other content; snapshot.ErrLowSpace or the system's own error if the disk filled up or failed. The crash of a
+// child is none of these.
 func Start(ctx context.Context, c Child) (r Result, err error) {
-	// What others have left and we may not remove is theirs, and our trouble only where there is no room beside it.
+	// Leftovers of another user, which we may not remove, matter only if space is low.
 	_, left := RemoveLeftovers(c.Scratch)
 	info, err := c.File.Stat()
 	if err != nil {
@@ -72,8 +74,8 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd.Dir = s.path
 	cmd.Env = environment(s.path, need)
 	cmd.ExtraFiles = []*os.File{c.File, s.lock} // archiveFD, lockFD
-	heard, complaints := &listener{progress: c.Progress}, &ends{}
-	cmd.Stdout, cmd.Stderr = heard, complaints
+	messages, complaints := &messageReader{progress: c.Progress}, &ends{}
+	cmd.Stdout, cmd.Stderr = messages, complaints
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return Result{}, err
@@ -81,21 +83,21 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd.Cancel, cmd.WaitDelay = stdin.Close, killAfter
 	killsBefore, _ := oomKills(os.DirFS("/"))
 	if err := startLow(cmd); err != nil {
-		return Result{}, fmt.Errorf("start a process for the drill: %w", err)
+		return Result{}, fmt.Errorf("start the drill's process: %w", err)
 	}
 	orderErr := json.NewEncoder(stdin).Encode(order{MinFree: c.MinFree})
 	waitErr := cmd.Wait()
 	switch {
-	case heard.result != nil && waitErr == nil:
-		return *heard.result, nil
+	case messages.result != nil && waitErr == nil:
+		return *messages.result, nil
 	case ctx.Err() != nil:
 		return Result{}, fmt.Errorf("drill: %w", context.Cause(ctx))
-	case heard.failed != nil:
-		return Result{}, heard.failed
-	case heard.garbled != nil:
-		return Result{}, heard.garbled
+	case messages.failed != nil:
+		return Result{}, messages.failed
+	case messages.invalid != nil:
+		return Result{}, messages.invalid
 	case waitErr == nil:
-		waitErr = errors.New("it ended without a result")
+		waitErr = errors.New("it exited without a result")
 	case killed(waitErr):
 		killsAfter, counted := oomKills(os.DirFS("/"))
 		return Result{}, outOfMemory(killsAfter-killsBefore, counted)
@@ -103,7 +105,7 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	return Result{}, fmt.Errorf("the drill's process: %w", errors.Join(crash(waitErr, complaints.reason()), unlessPipe(orderErr)))
 }
 
-// killed reports whether a process got SIGKILL, from which no process can protect itself.
+// killed reports whether a process got SIGKILL, which no process can catch.
 func killed(waitErr error) bool {
 	var exit *exec.ExitError
 	if !errors.As(waitErr, &exit) {
@@ -113,8 +115,9 @@ func killed(waitErr error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// outOfMemory is the error of a child that was killed while we wanted it to run. The kernel does this when memory runs out, to this
-// child first (preferKill), and says nothing about the snapshot by it. kills is how many processes it killed for that meanwhile.
+// outOfMemory is the error of a child that another process or the kernel killed. The kernel does this when memory runs out, to
+// this child first (preferKill); this says nothing about the snapshot. kills is how many processes the kernel killed for that
+// reason meanwhile.
 func outOfMemory(kills int64, counted bool) error {
 	switch {
 	case counted && kills > 0:
@@ -126,8 +129,8 @@ func outOfMemory(kills int64, counted bool) error {
 	}
 }
 
-// environment is all that a child gets to know: no secret of ours, and none of the ETCD_ variables, from which a server takes
-// settings. One processor is enough; limits make Go collect garbage in time, and bound nothing.
+// environment is everything that a child gets: none of our secrets, and none of the ETCD_ variables, which a server reads as
+// settings. One CPU is enough; the memory limit makes Go collect garbage in time and is not a hard limit.
 func environment(dir string, need room) []string {
 	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.memory, 10), "GOTRACEBACK=single"}
 }
@@ -139,7 +142,7 @@ func crash(err error, reason string) error {
 	return fmt.Errorf("%w: %s", err, reason)
 }
 
-// unlessPipe passes over the trace of a child that ended before it read its order.
+// unlessPipe ignores the error of a child that exited before it read its order.
 func unlessPipe(err error) error {
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, os.ErrClosed) {
 		return nil
@@ -164,7 +167,7 @@ func (e *ends) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reason is the line that says most: where Go's runtime gave up the first one of that, else the last one.
+// reason returns the most useful line: the first one with which Go's runtime gave up, otherwise the last line.
 func (e *ends) reason() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -181,7 +184,7 @@ func (e *ends) reason() string {
 	return bounded(last)
 }
 
-// bounded keeps an error readable.
+// bounded shortens a long error.
 func bounded(line string) string {
 	const longest = 300
 	if len(line) > longest {

@@ -1,4 +1,4 @@
-// Package handshake asks a TLS server why it refused a connection, for callers whose own protocol hides it.
+// Package handshake asks a TLS server why it refused a connection, for callers whose own protocol hides the reason.
 package handshake
 
 import (
@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// alertWait is how long a server that has taken the handshake may be silent before it counts as content: it refuses
-// a certificate at once.
+// alertWait is how long we wait for an alert after the handshake. No alert within this time means that the server accepts the
+// certificate, because a refusal comes immediately.
 const alertWait = 500 * time.Millisecond
 
-// Alert gives the TLS alert with which the server at HOST:PORT refuses a connection that takes part in the whole handshake,
-// nil when there is none. With TLS 1.3 the client is done with the handshake before the server has looked at its
-// certificate; who then writes may find a broken connection first, who only reads always finds the alert.
+// Alert returns the TLS alert with which the server at HOST:PORT refuses a complete handshake, or nil if there is none. With TLS
+// 1.3 the client has finished the handshake before the server checks its certificate. A client that then writes may get a broken
+// connection first; a client that only reads always gets the alert.
 func Alert(ctx context.Context, address string, cfg *tls.Config) error {
 	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil // the caller met the same
+		return nil // the caller got the same error
 	}
 	defer conn.Close()
 	if conn.SetReadDeadline(time.Now().Add(alertWait)) != nil {
@@ -32,7 +32,7 @@ func Alert(ctx context.Context, address string, cfg *tls.Config) error {
 	return nil
 }
 
-// SpeaksTLS tells whether whoever answers at HOST:PORT takes part in a handshake. Nothing is sent to him.
+// SpeaksTLS reports whether the server at HOST:PORT takes part in a TLS handshake. It sends no request.
 func SpeaksTLS(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
@@ -44,7 +44,7 @@ func SpeaksTLS(ctx context.Context, address string) bool {
 	return err == nil || alerted(err)
 }
 
-// alerted tells of an error by which a server has refused a handshake.
+// alerted reports whether err is a server's refusal of a handshake.
 func alerted(err error) bool {
 	op := new(net.OpError)
 	return errors.As(err, &op) && op.Op == "remote error" // crypto/tls's name for an alert

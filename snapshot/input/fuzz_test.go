@@ -46,9 +46,9 @@ func FuzzInput(f *testing.F) {
 		case errors.Is(err, input.ErrNoDigest) && !skip, errors.Is(err, snapshot.ErrDamaged), errors.Is(err, input.ErrForm), errors.Is(err, errDisk):
 		case err != nil:
 			t.Fatalf("Unpack: %v", err)
-		case u.Size != int64(out.Len()) || u.SHA256 != hexSum(out.Bytes()) || !u.Proven && !skip:
+		case u.Size != int64(out.Len()) || u.SHA256 != hexSum(out.Bytes()) || !u.Verified && !skip:
 			t.Fatalf("%d bytes with SHA-256 %s pass for %+v", out.Len(), hexSum(out.Bytes()), u)
-		case u.Proven && u.Size%512 != 0:
+		case u.Verified && u.Size%512 != 0:
 			t.Fatalf("%d bytes with digest pass for a database", u.Size)
 		}
 	})

@@ -1,8 +1,8 @@
-// Package input reads a snapshot in whatever form somebody has it: an archive of ours, the bare database that etcdctl
-// writes, and that one in gzip, zip or zstd.
+// Package input reads a snapshot in any form: our archive, the plain database that etcdctl writes, and such a database in gzip,
+// zip or zstd.
 //
-// Invariant: what a file is is told by its content and never by its name, and names inside of it never become paths.
-// Memory does not grow with the file, and no database passes that does not fit its digest unless the caller asked for it.
+// Invariant: the content decides what a file is, never its name, and names inside a file never become paths. Memory does not grow
+// with the file. A database that does not match its digest is an error unless the caller allowed it.
 package input
 
 import (
@@ -13,39 +13,38 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Form is how a snapshot is wrapped.
+// Form is the form of a snapshot file.
 type Form string
 
-// What Open reads.
+// The forms that Open reads.
 const (
 	FormArchive  Form = "archive"  // ours
-	FormDatabase Form = "database" // bare bbolt, with etcd's digest behind it or without
+	FormDatabase Form = "database" // plain bbolt file, with or without etcd's digest after it
 	FormGzip     Form = "gzip"     // of one database
 	FormZip      Form = "zip"      // of rke-tools, k3s and RKE2: one database among other members
-	FormZstd     Form = "zstd"     // of one database; also an archive of ours whose end is lost
+	FormZstd     Form = "zstd"     // of one database; also an archive of ours whose end is missing
 )
 
 var (
-	// ErrForm marks a file in which no snapshot is found.
+	// ErrForm marks a file that contains no snapshot.
 	ErrForm = errors.New("no snapshot")
-	// ErrNoDigest marks a database that nothing proves whole.
+	// ErrNoDigest marks a database that has no digest to verify it with.
 	ErrNoDigest = errors.New("no digest")
 )
 
-// Input is a snapshot that was recognized. Only Unpack tells whether all of it is whole.
+// Input is a recognized snapshot. Only Unpack verifies all of it.
 type Input struct {
 	Form     Form
-	Manifest *snapshot.Manifest // of our archive, else nil
-	Size     int64              // bytes once unpacked, as declared, a trailing digest included; -1: not known (gzip, zstd)
-	Member   string             // zip: the name of the member that is the database
+	Manifest *snapshot.Manifest // of our archive, otherwise nil
+	Size     int64              // bytes after decompression, as declared, with the digest; -1: unknown (gzip, zstd)
+	Member   string             // zip: the name of the member with the database
 
 	source *source
-	open   func() (io.ReadCloser, error) // the unpacked bytes from the first one on
+	open   func() (io.ReadCloser, error) // the decompressed bytes from the first one
 }
 
-// Open looks at a file of size bytes and tells what it is; of a gzip, zip or zstd it unpacks as much as shows that a
-// database is inside. f must stay open until Unpack is done. Errors wrap ErrForm, snapshot.ErrDamaged or
-// snapshot.ErrFormat, or are f's own.
+// Open detects what a file of size bytes is. From a gzip, zip or zstd file it decompresses just enough to detect a database
+// inside. f must stay open until Unpack is done. Errors wrap ErrForm, snapshot.ErrDamaged or snapshot.ErrFormat, or come from f.
 func Open(f io.ReaderAt, size int64) (*Input, error) {
 	if size <= 0 {
 		return nil, formError("the file is empty")
@@ -64,7 +63,7 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	case isDatabase(head):
 		return &Input{Form: FormDatabase, Size: size, source: s, open: s.plain}, nil
 	}
-	switch looks := lookOf(head); looks {
+	switch looks := describe(head); looks {
 	case lookGzip:
 		return s.stream(FormGzip, s.gunzip)
 	case lookZstd:
@@ -76,13 +75,13 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	}
 }
 
-// formError names what is accepted as well.
+// formError also lists what is accepted.
 func formError(format string, args ...any) error {
-	return fmt.Errorf("%w: %s (accepted are archives of this program, databases as etcdctl snapshot save writes them, "+
+	return fmt.Errorf("%w: %s (accepted: archives of this program, databases as etcdctl snapshot save writes them, "+
 		"and such a database in gzip, zip or zstd)", ErrForm, fmt.Sprintf(format, args...))
 }
 
-// archive opens one of ours.
+// archive opens one of our archives.
 func (s *source) archive() (*Input, error) {
 	a, err := snapshot.OpenArchive(s, s.size)
 	if err != nil {
@@ -91,7 +90,7 @@ func (s *source) archive() (*Input, error) {
 	return &Input{Form: FormArchive, Manifest: &a.Manifest, Size: a.Manifest.RawSize, source: s, open: a.Contents}, nil
 }
 
-// stream opens what is compressed as a whole, when a database is what comes out of it.
+// stream opens a file that is compressed as a whole, if it contains a database.
 func (s *source) stream(form Form, open func() (io.ReadCloser, error)) (*Input, error) {
 	head, err := headOf(open)
 	switch {
@@ -100,11 +99,11 @@ func (s *source) stream(form Form, open func() (io.ReadCloser, error)) (*Input, 
 	case err != nil:
 		return nil, s.fault(form, err)
 	default:
-		return nil, formError("a %s file, and what it holds is %s: unpack that by hand", form, lookOf(head))
+		return nil, formError("a %s file, and its content is %s: unpack it first", form, describe(head))
 	}
 }
 
-// headOf unpacks the first bytes.
+// headOf decompresses the first bytes.
 func headOf(open func() (io.ReadCloser, error)) ([]byte, error) {
 	r, err := open()
 	if err != nil {

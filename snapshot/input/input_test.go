@@ -41,7 +41,7 @@ func TestUnpackEveryForm(t *testing.T) {
 				var last, total int64
 				got, in, u, err := unpack(w.wrap(t, raw), input.Options{Progress: func(d, n int64) { last, total = d, n }})
 				must(t, err)
-				if !bytes.Equal(got, db) || u != (input.Unpacked{Size: int64(size), SHA256: hexSum(db), Proven: true}) {
+				if !bytes.Equal(got, db) || u != (input.Unpacked{Size: int64(size), SHA256: hexSum(db), Verified: true}) {
 					t.Errorf("%d bytes came out and %+v", len(got), u)
 				}
 				wantSize, wantTotal := int64(-1), int64(0)
@@ -101,7 +101,7 @@ func demandNoFalseProof(t *testing.T, name string, b, db []byte) {
 	t.Helper()
 	got, _, u, err := unpack(b, input.Options{})
 	if err == nil {
-		if !bytes.Equal(got, db) || !u.Proven {
+		if !bytes.Equal(got, db) || !u.Verified {
 			t.Errorf("%s: %d bytes pass for whole: %+v", name, len(got), u)
 		}
 		return
@@ -123,13 +123,13 @@ func TestArchiveWithoutEnd(t *testing.T) {
 		"its last byte missing": packed[:len(packed)-1], "a byte more": append(bytes.Clone(packed), 'x'),
 	} {
 		got, in, u, err := unpack(b, input.Options{})
-		if err != nil || in.Form != input.FormZstd || in.Manifest != nil || !u.Proven || !bytes.Equal(got, db) {
+		if err != nil || in.Form != input.FormZstd || in.Manifest != nil || !u.Verified || !bytes.Equal(got, db) {
 			t.Errorf("%s: %d bytes, %+v, %v", name, len(got), u, err)
 		}
 	}
 	for _, cut := range []int64{data / 2, data - 40} {
 		_, _, _, err := unpack(packed[:cut], input.Options{})
-		refused(t, fmt.Sprintf("cut at %d", cut), err, snapshot.ErrDamaged, "archive of this program whose end is lost")
+		refused(t, fmt.Sprintf("cut at %d", cut), err, snapshot.ErrDamaged, "archive of this program whose end is missing")
 		_, _, _, err = unpack(packed[:cut], skip())
 		refused(t, fmt.Sprintf("cut at %d, unchecked", cut), err, snapshot.ErrDamaged, "cut off")
 	}
@@ -176,7 +176,7 @@ func TestFailedReadIsNoDamage(t *testing.T) {
 }
 
 // A full disk and an end of the context are told as they are, and at once.
-func TestUnpackStops(t *testing.T) {
+func TestUnpackStopsWithContextOrWriter(t *testing.T) {
 	const size = 3 << 20
 	for _, w := range wrappings() {
 		b := w.wrap(t, withDigest(database(size)))

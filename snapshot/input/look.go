@@ -21,7 +21,7 @@ const (
 	headSize = maxPage + pageHeader + 12
 )
 
-// isDatabase judges by a file's first bytes, headSize of them where there are so many.
+// isDatabase decides by the first bytes of a file, headSize of them if there are so many.
 func isDatabase(head []byte) bool {
 	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
 		return true
@@ -36,15 +36,15 @@ func isDatabase(head []byte) bool {
 	return false
 }
 
-// What can be unpacked here.
+// The compressed forms that this package can read.
 const (
 	lookGzip = "gzip"
 	lookZip  = "a zip archive"
 	lookZstd = "zstd"
 )
 
-// lookOf says for people what something is that is no database, by its first bytes.
-func lookOf(head []byte) string {
+// describe tells the user what a file is, by its first bytes, if it is not a database.
+func describe(head []byte) string {
 	for _, l := range []struct {
 		at    int
 		magic string
@@ -53,7 +53,7 @@ func lookOf(head []byte) string {
 		{0, "\x1f\x8b", lookGzip},
 		{0, "PK\x03\x04", lookZip},
 		{0, "PK\x05\x06", lookZip}, // an empty one
-		{0, "PK\x07\x08", lookZip}, // a piece of one
+		{0, "PK\x07\x08", lookZip}, // one part of several
 		{0, "\x28\xb5\x2f\xfd", lookZstd},
 		{0, "BZh", "bzip2"},
 		{0, "\xfd7zXZ\x00", "xz"},
@@ -70,29 +70,29 @@ func lookOf(head []byte) string {
 			return l.look
 		}
 	}
-	// zstd's skippable frames have sixteen magic numbers; parallel writers begin with one.
+	// zstd's skippable frames have sixteen magic numbers; parallel compressors begin with one.
 	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18" {
 		return lookZstd
 	}
-	return lookOfContent(head)
+	return describeContent(head)
 }
 
-// lookOfContent is for what has no magic number.
-func lookOfContent(head []byte) string {
+// describeContent describes a file without a magic number.
+func describeContent(head []byte) string {
 	text := bytes.ToLower(bytes.TrimLeft(head[:min(len(head), 512)], "\xef\xbb\xbf \t\r\n"))
 	switch {
 	case len(head) == 0:
 		return "empty"
 	case len(bytes.Trim(head, "\x00")) == 0:
-		return "nothing but zeros where it begins"
+		return "only zeros at the beginning"
 	case bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html")):
-		return "a web page: a download that wanted a login?"
+		return "a web page: did the download require a login?"
 	case bytes.HasPrefix(text, []byte("<?xml")):
-		return "XML: the error message of a download?"
+		return "XML: is it an error message of the download?"
 	case isText(head):
 		return "text"
 	}
-	return "of an unknown kind"
+	return "of an unknown type"
 }
 
 func isText(head []byte) bool {

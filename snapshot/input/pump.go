@@ -7,17 +7,17 @@ import (
 
 const (
 	pieceSize = 1 << 20
-	// pieces: one is being filled, one waits, one is being hashed and written, one is held back, for a digest may begin in it.
+	// pieces: one is being filled, one waits, one is being hashed and written, one is held back because it may contain the digest.
 	pieces = 4
 )
 
-// piece is pieceSize bytes, or with an error fewer; io.EOF is the error of the last one.
+// piece is pieceSize bytes, or fewer with an error; io.EOF is the error of the last one.
 type piece struct {
 	data []byte
 	err  error
 }
 
-// pump reads in a goroutine of its own, so that decompressing goes on while earlier bytes are hashed and written.
+// pump reads in its own goroutine, so that decompression continues while earlier bytes are hashed and written.
 type pump struct {
 	full  chan piece
 	empty chan []byte
@@ -42,18 +42,18 @@ func (p *pump) run(r io.Reader) {
 			return
 		case buf = <-p.empty:
 		}
-		if buf == nil { // most snapshots of tests, and many others, need one piece only
+		if buf == nil { // most snapshots in tests, and many others, need only one piece
 			buf = make([]byte, pieceSize)
 		}
 		n, err := fill(r, buf[:pieceSize])
-		p.full <- piece{data: buf[:n], err: err} // has room for all there are
+		p.full <- piece{data: buf[:n], err: err} // never blocks: there is room for all pieces
 		if err != nil {
 			return
 		}
 	}
 }
 
-// fill is io.ReadFull with r's own error, which says more than io.ErrUnexpectedEOF.
+// fill is io.ReadFull, but returns r's own error, which is more precise than io.ErrUnexpectedEOF.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -63,13 +63,13 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// next waits for the next piece. After one with an error there is none.
+// next waits for the next piece. A piece with an error is the last one.
 func (p *pump) next() piece { return <-p.full }
 
-// free gives back what was written.
+// free returns a written piece.
 func (p *pump) free(data []byte) { p.empty <- data }
 
-// stop ends the reading and waits for it: after that r may be closed.
+// stop stops reading and waits for it: afterwards r may be closed.
 func (p *pump) stop() {
 	close(p.quit)
 	p.group.Wait()

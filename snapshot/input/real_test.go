@@ -46,7 +46,7 @@ func TestRealSnapshots(t *testing.T) {
 			"gzip": run(t, raw, "gzip"), "zstd": run(t, raw, "zstd", "-19"), "zip": run(t, raw, "zip", "-", "-"),
 		} {
 			got, _, u, err := unpack(b, input.Options{})
-			if err != nil || !u.Proven || !bytes.Equal(got, raw[:len(raw)-32]) {
+			if err != nil || !u.Verified || !bytes.Equal(got, raw[:len(raw)-32]) {
 				t.Errorf("etcd %s, %s: %d bytes, %+v, %v", version, name, len(got), u, err)
 			}
 		}
@@ -56,14 +56,14 @@ func TestRealSnapshots(t *testing.T) {
 		must(t, err)
 		_, _, _, err = unpack(live, input.Options{})
 		refused(t, "a member's file", err, input.ErrNoDigest, "--skip-hash-check")
-		if got, _, u, err := unpack(live, skip()); err != nil || u.Proven || !bytes.Equal(got, live) {
+		if got, _, u, err := unpack(live, skip()); err != nil || u.Verified || !bytes.Equal(got, live) {
 			t.Errorf("etcd %s, a member's file: %d bytes of %d, %v", version, len(got), len(live), err)
 		}
 	}
 }
 
 // Parallel compressors write several frames, or begin with a skippable one; people concatenate.
-func TestFramesOfOthers(t *testing.T) {
+func TestUnpackReadsSeveralFrames(t *testing.T) {
 	db := database(3 << 20)
 	raw := withDigest(db)
 	cut := 1<<20 + 77
@@ -73,7 +73,7 @@ func TestFramesOfOthers(t *testing.T) {
 		"skippable first":  append(bytes.Clone(skippable), zstded(t, raw)...),
 		"two gzip members": append(gzipped(t, raw[:cut]), gzipped(t, raw[cut:])...),
 	} {
-		if got, _, u, err := unpack(b, input.Options{}); err != nil || !u.Proven || !bytes.Equal(got, db) {
+		if got, _, u, err := unpack(b, input.Options{}); err != nil || !u.Verified || !bytes.Equal(got, db) {
 			t.Errorf("%s: %d bytes, %+v, %v", name, len(got), u, err)
 		}
 	}

@@ -13,29 +13,29 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// footerMagic ends an archive of ours, in every version (docs/FORMAT.md).
+// footerMagic ends our archives, in every version (docs/FORMAT.md).
 const footerMagic = "etcdRB\x001"
 
 const (
-	// readBuffer stands before decoders, which read in small steps.
+	// readBuffer is the buffer in front of decoders, which read in small steps.
 	readBuffer = 256 << 10
-	// maxWindow bounds a zstd decoder's memory; zstd itself goes up to 8 MiB unless it is told to.
+	// maxWindow limits a zstd decoder's memory; zstd itself uses up to 8 MiB unless told otherwise.
 	maxWindow = 64 << 20
 )
 
-// source is the file. It remembers a failed read, so that a bad disk is not taken for a damaged snapshot; decoders read
-// ahead in goroutines of their own.
+// source is the file. It remembers a failed read, so that a bad disk is not mistaken for a damaged snapshot. Decoders read ahead
+// in their own goroutines.
 type source struct {
 	r    io.ReaderAt
 	size int64
 	err  atomic.Pointer[error]
 }
 
-var errOffset = errors.New("it points to before its own begin")
+var errOffset = errors.New("an offset before the beginning")
 
 // ReadAt reads the file.
 func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 { // archive/zip believes what a directory says
+	if off < 0 { // archive/zip trusts the offsets in a zip's directory
 		return 0, errOffset
 	}
 	n, err := s.r.ReadAt(p, off)
@@ -45,17 +45,17 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// fault tells a disk that failed from bytes that are no good.
+// fault distinguishes a failed disk from damaged bytes.
 func (s *source) fault(what Form, err error) error {
 	switch read := s.err.Load(); {
 	case read != nil:
 		return fmt.Errorf("read snapshot: %w", *read)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return formError("a zstd file that needs a window of more than %d MiB: unpack it with zstd -d --long=31", maxWindow>>20)
+		return formError("a zstd file that needs a window of more than %d MiB: unpack it first with zstd -d --long=31", maxWindow>>20)
 	case errors.Is(err, snapshot.ErrDamaged):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: %s: it is cut off", snapshot.ErrDamaged, what)
+		return fmt.Errorf("%w: %s: the file is cut off", snapshot.ErrDamaged, what)
 	}
 	return fmt.Errorf("%w: %s: %w", snapshot.ErrDamaged, what, err)
 }

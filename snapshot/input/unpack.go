@@ -16,30 +16,30 @@ import (
 
 const (
 	digestSize = sha256.Size
-	// sectorSize divides the length of every database; by it etcd tells whether a digest follows (etcdutl,
-	// snapshot/v3_snapshot.go, hasChecksum).
+	// sectorSize divides the length of every database. etcd uses this to detect a digest (etcdutl, snapshot/v3_snapshot.go,
+	// hasChecksum).
 	sectorSize = 512
 )
 
-// Options say how Unpack works.
+// Options configure Unpack.
 type Options struct {
-	// SkipHashCheck takes a database without a digest, or with one that does not fit, as etcdutl's --skip-hash-check does.
-	// Of an archive of ours nothing is skipped.
+	// SkipHashCheck accepts a database without a digest, or with a digest that does not match, as etcdutl's --skip-hash-check
+	// does. It skips nothing for our own archives.
 	SkipHashCheck bool
-	// Progress, if set, hears of the bytes unpacked so far and in all (0: not known). It must not block.
+	// Progress, if set, receives the decompressed bytes so far and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
 
 // Unpacked is what Unpack has written.
 type Unpacked struct {
-	Size   int64  // of the database, bytes, without its digest
-	SHA256 string // of the database, hex
-	Proven bool   // a digest was there and fits
+	Size     int64  // of the database, bytes, without its digest
+	SHA256   string // of the database, hex
+	Verified bool   // there was a digest, and it matched
 }
 
-// Unpack writes the database, without its trailing digest, to w and compares the digest on the way: after an error what
-// was written is worth nothing. w is written to by the caller's goroutine, in pieces of 1 MiB but for the last; its
-// error ends the unpacking. Errors wrap snapshot.ErrDamaged, ErrNoDigest or ErrForm, or are w's or the file's own.
+// Unpack writes the database, without its digest, to w, and compares the digest. After an error the written bytes are useless.
+// The caller's goroutine writes to w, in pieces of 1 MiB except for the last; an error of w stops Unpack. Errors wrap
+// snapshot.ErrDamaged, ErrNoDigest or ErrForm, or come from w or the file.
 func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, error) {
 	if in.Size >= 0 && !o.SkipHashCheck {
 		if err := in.needDigest(in.Size); err != nil {
@@ -52,7 +52,7 @@ func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, 
 	}
 	defer r.Close()
 	u := &unpacking{in: in, w: w, o: o}
-	if in.Manifest == nil { // an archive hashes what it gives
+	if in.Manifest == nil { // an archive computes its own hash
 		u.sum = sha256.New()
 	}
 	p := startPump(r)
@@ -64,19 +64,19 @@ func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, 
 	return u.finish(rest, readErr)
 }
 
-// unpacking is one run of Unpack.
+// unpacking is one call of Unpack.
 type unpacking struct {
 	in   *Input
 	w    io.Writer
 	o    Options
-	sum  hash.Hash // of what was written; nil for an archive
-	done int64     // bytes that came, the digest included
+	sum  hash.Hash // of the written bytes; nil for an archive
+	done int64     // received bytes, with the digest
 }
 
-// copy writes all but the last piece, which it returns with what ended the reading: it may hold the digest. err is w's
-// or ctx's.
+// copy writes all pieces except the last one. It returns that piece, which may contain the digest, and the error that ended the
+// reading. err comes from w or ctx.
 func (u *unpacking) copy(ctx context.Context, p *pump) (rest []byte, readErr, err error) {
-	var held []byte // a digest may begin in it
+	var held []byte // it may contain the beginning of the digest
 	for {
 		piece := p.next()
 		if ctx.Err() != nil {
@@ -116,7 +116,7 @@ func (u *unpacking) write(b []byte) error {
 	return nil
 }
 
-// finish judges, then writes the last of the database. readErr is nil or what broke the reading off.
+// finish verifies, then writes the end of the database. readErr is nil or the error that ended the reading.
 func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 	if errors.Is(readErr, io.EOF) {
 		readErr = nil
@@ -130,57 +130,57 @@ func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 		if readErr != nil {
 			return Unpacked{}, u.in.source.fault(u.in.Form, readErr)
 		}
-		result.SHA256, result.Proven = u.in.Manifest.RawSHA256, true
+		result.SHA256, result.Verified = u.in.Manifest.RawSHA256, true
 		return result, u.write(body)
 	}
 	if err := u.write(body); err != nil {
 		return Unpacked{}, err
 	}
 	sum := u.sum.Sum(nil)
-	result.SHA256, result.Proven = hex.EncodeToString(sum), bytes.Equal(sum, digest)
-	if err := u.judge(result, digest, readErr); err != nil {
+	result.SHA256, result.Verified = hex.EncodeToString(sum), bytes.Equal(sum, digest)
+	if err := u.verify(result, digest, readErr); err != nil {
 		return Unpacked{}, err
 	}
 	return result, nil
 }
 
-// judge says why a database can't be taken.
-func (u *unpacking) judge(result Unpacked, digest []byte, readErr error) error {
+// verify returns why a database is not accepted.
+func (u *unpacking) verify(result Unpacked, digest []byte, readErr error) error {
 	in := u.in
 	zstd := in.Form == FormZstd
 	switch {
-	case readErr != nil && zstd && result.Proven && in.source.err.Load() == nil:
-		return nil // what is lost came after the digest: an archive's manifest
+	case readErr != nil && zstd && result.Verified && in.source.err.Load() == nil:
+		return nil // only what came after the digest is missing: an archive's manifest
 	case readErr != nil && zstd:
 		return cutArchive(in.source.fault(in.Form, readErr))
 	case errors.Is(readErr, zip.ErrFormat):
-		return fmt.Errorf("%w: zip: member %s holds more than the %d bytes that it declares", snapshot.ErrDamaged, quote(in.Member), in.Size)
+		return fmt.Errorf("%w: zip: member %s has more than the %d bytes that it declares", snapshot.ErrDamaged, quote(in.Member), in.Size)
 	case readErr != nil:
 		return in.source.fault(in.Form, readErr)
 	case in.Size >= 0 && u.done != in.Size:
-		return fmt.Errorf("%w: %s: %d bytes came out of it, %d were declared", snapshot.ErrDamaged, in.Form, u.done, in.Size)
-	case u.o.SkipHashCheck || result.Proven:
+		return fmt.Errorf("%w: %s: it decompresses to %d bytes, not %d as declared", snapshot.ErrDamaged, in.Form, u.done, in.Size)
+	case u.o.SkipHashCheck || result.Verified:
 		return nil
 	case digest == nil:
 		return in.needDigest(u.done)
 	}
-	err := fmt.Errorf("%w: %s: etcd's digest does not fit the database: SHA-256 is %s, the digest says %x", snapshot.ErrDamaged, in.Form, result.SHA256, digest)
+	err := fmt.Errorf("%w: %s: etcd's digest does not match the database: SHA-256 is %s, the digest is %x", snapshot.ErrDamaged, in.Form, result.SHA256, digest)
 	if zstd {
 		return cutArchive(err)
 	}
 	return err
 }
 
-// needDigest tells by its length whether a database has a digest behind it.
+// needDigest decides by the length of a database whether a digest follows it.
 func (in *Input) needDigest(size int64) error {
 	switch size % sectorSize {
 	case digestSize:
 		return nil
 	case 0:
-		return fmt.Errorf("%w: the database ends without the one that etcdctl snapshot save puts behind it, as a copy of a "+
-			"member's file does: nothing proves it whole (--skip-hash-check takes it nevertheless)", ErrNoDigest)
+		return fmt.Errorf("%w: after the database there is no digest, which etcdctl snapshot save appends and a copy of a "+
+			"member's file lacks: it cannot be verified (--skip-hash-check accepts it anyway)", ErrNoDigest)
 	}
-	err := fmt.Errorf("%w: %s: %d bytes are neither whole %d-byte sectors nor such with etcd's digest: it is cut off",
+	err := fmt.Errorf("%w: %s: %d bytes are neither complete %d-byte sectors nor such sectors with etcd's digest: the file is cut off",
 		snapshot.ErrDamaged, in.Form, size, sectorSize)
 	if in.Form == FormZstd {
 		return cutArchive(err)
@@ -188,10 +188,10 @@ func (in *Input) needDigest(size int64) error {
 	return err
 }
 
-// cutArchive says what a zstd file without our manifest may be.
+// cutArchive adds that a zstd file without our manifest may be a damaged archive of ours.
 func cutArchive(err error) error {
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
 	}
-	return fmt.Errorf("%w (it may be an archive of this program whose end is lost)", err)
+	return fmt.Errorf("%w (it may be an archive of this program whose end is missing)", err)
 }

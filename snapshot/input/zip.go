@@ -16,16 +16,16 @@ import (
 
 const (
 	maxMembers = 10_000
-	// maxDirectory bounds what is read of a zip's directory, and with it the memory for its entries: 800 bytes for each
-	// of maxMembers.
+	// maxDirectory limits how many bytes of a zip's directory are read, and so the memory for its entries: 800 bytes for each of
+	// maxMembers.
 	maxDirectory = 8 << 20
 
 	encryptedFlag = 1   // APPNOTE.TXT of PKWARE, section 4.4.4, bit 0
-	namesTold     = 5   // in an error
-	nameTold      = 100 // bytes of it
+	namesTold     = 5   // names listed in an error
+	nameTold      = 100 // bytes of one name in an error
 )
 
-// frugal refuses to read more than left; below zero it reads on.
+// frugal refuses to read more than left bytes; below zero there is no limit.
 type frugal struct {
 	io.ReaderAt
 	left int64
@@ -43,24 +43,24 @@ func (f *frugal) ReadAt(p []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(p, off)
 }
 
-// zip finds the one member that is a database. Which one is told by the first bytes of each.
+// zip finds the one member that is a database, by the first bytes of each member.
 func (s *source) zip() (*Input, error) {
 	directory := &frugal{ReaderAt: s, left: maxDirectory}
 	z, err := zip.NewReader(directory, s.size)
 	directory.left = -1
 	switch {
-	case errors.Is(err, zip.ErrInsecurePath): // no name becomes a path here
+	case errors.Is(err, zip.ErrInsecurePath): // names never become paths here
 	case errors.Is(err, errDirectory):
 		return nil, formError("a zip archive with more than %d members", maxMembers)
 	case errors.Is(err, zip.ErrFormat):
-		return nil, fmt.Errorf("%w: zip: no directory at its end: it is cut off", snapshot.ErrDamaged)
+		return nil, fmt.Errorf("%w: zip: no directory at its end: the file is cut off", snapshot.ErrDamaged)
 	case err != nil:
 		return nil, s.fault(FormZip, err)
 	}
 	if len(z.File) > maxMembers {
 		return nil, formError("a zip archive with more than %d members", maxMembers)
 	}
-	z.RegisterDecompressor(zip.Deflate, flate.NewReader) // twice as fast as the standard library's
+	z.RegisterDecompressor(zip.Deflate, flate.NewReader) // twice as fast as the standard library
 	return s.choose(z.File)
 }
 
@@ -72,7 +72,7 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 		if strings.HasSuffix(m.Name, "/") {
 			continue
 		}
-		looks, err := s.lookAt(m)
+		looks, err := s.describeMember(m)
 		switch {
 		case s.err.Load() != nil:
 			return nil, s.fault(FormZip, err)
@@ -84,7 +84,7 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 		case looks != "":
 			others = append(others, fmt.Sprintf("%s is %s", quote(m.Name), looks))
 		case found != nil:
-			return nil, formError("a zip archive with two databases, %s and %s: unpack the one that is meant", quote(found.Name), quote(m.Name))
+			return nil, formError("a zip archive with two databases, %s and %s: unpack the one that you want to restore", quote(found.Name), quote(m.Name))
 		default:
 			found = m
 		}
@@ -100,28 +100,28 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 	return &Input{Form: FormZip, Size: int64(found.UncompressedSize64), Member: found.Name, source: s, open: found.Open}, nil
 }
 
-// lookAt says what a member is: nothing for a database.
-func (s *source) lookAt(m *zip.File) (string, error) {
+// describeMember describes a member; nothing for a database.
+func (s *source) describeMember(m *zip.File) (string, error) {
 	switch {
 	case m.Flags&encryptedFlag != 0:
 		return "encrypted: unpack it with its password first", nil
 	case m.Method != zip.Store && m.Method != zip.Deflate:
-		return fmt.Sprintf("packed by method %d, which is not known here: unpack it by hand", m.Method), nil
+		return fmt.Sprintf("compressed with method %d, which this program does not know: unpack it first", m.Method), nil
 	}
 	head, err := headOf(m.Open)
 	switch {
 	case isDatabase(head):
-		return "", nil // Unpack finds whatever else is wrong
+		return "", nil // Unpack reports any other fault
 	case err != nil:
 		return "", err
 	}
-	return lookOf(head), nil
+	return describe(head), nil
 }
 
-// list names the first few.
+// list returns the first few names.
 func list(others []string) string {
 	if len(others) == 0 {
-		return "it holds no files"
+		return "it contains no files"
 	}
 	text := strings.Join(others[:min(len(others), namesTold)], ", ")
 	if more := len(others) - namesTold; more > 0 {
@@ -130,7 +130,7 @@ func list(others []string) string {
 	return text
 }
 
-// quote makes a stranger's name fit for a terminal.
+// quote makes an untrusted name safe to print on a terminal.
 func quote(name string) string {
 	if len(name) > nameTold {
 		name = name[:nameTold] + "..."

@@ -28,7 +28,7 @@ func TestZipFindsDatabase(t *testing.T) {
 			zipped(t, state, file{"empty", nil}, file{name, raw}, file{"dir/", nil}, file{"zeros", make([]byte, 100_000)}),
 		} {
 			got, in, u, err := unpack(b, input.Options{})
-			if err != nil || in.Member != name || !u.Proven || len(got) != 1<<20 {
+			if err != nil || in.Member != name || !u.Verified || len(got) != 1<<20 {
 				t.Errorf("member %q: %+v, %v", name, u, err)
 			}
 		}
@@ -50,7 +50,7 @@ func TestZipRefuses(t *testing.T) {
 		{"too many files", emptyFiles(t, 10_001), []string{"more than 10000 members"}},
 		{"a name for a terminal", zipped(t, file{"\x1b[2J\n" + strings.Repeat("x", 1000), nil}), []string{`"\x1b[2J\nxxx`, `..."`}},
 		{"a password", encrypted, []string{`"locked" is encrypted`, "password"}},
-		{"an unknown method", deflate64, []string{`"strange" is packed by method 9`}},
+		{"an unknown method", deflate64, []string{`"strange" is compressed with method 9`}},
 	} {
 		_, err := open(x.b)
 		refused(t, x.name, err, input.ErrForm, x.words...)
@@ -158,7 +158,7 @@ func TestZipBombs(t *testing.T) {
 	const size = 512<<20 + 32
 	packed, crc := zeros(t, nil, size)
 	_, err := open(bomb(t, packed, crc, size))
-	refused(t, "zeros", err, input.ErrForm, `"bomb" is nothing but zeros`)
+	refused(t, "zeros", err, input.ErrForm, `"bomb" is only zeros`)
 
 	packed, crc = zeros(t, database(4096), size)
 	in, err := open(bomb(t, packed, crc, size))
@@ -180,7 +180,7 @@ func TestZipBombs(t *testing.T) {
 		}
 	}
 	small, sum := zeros(t, database(4096), 16<<20+32)
-	if got, _, u, err := unpack(bomb(t, small, sum, 16<<20+32), skip()); err != nil || len(got) != 16<<20 || u.Proven {
+	if got, _, u, err := unpack(bomb(t, small, sum, 16<<20+32), skip()); err != nil || len(got) != 16<<20 || u.Verified {
 		t.Errorf("one that tells the truth: %d bytes and %v", len(got), err)
 	}
 	for _, declared := range []uint64{size + 512, 1<<40 + 32, math.MaxInt64 - 479} { // zip64

@@ -12,21 +12,21 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// answerLimit is the configuration's Timeout: long enough for a busy machine, short where the answer never comes.
+// answerLimit is the configuration's Timeout: long enough for a busy machine, short if the answer never comes.
 const answerLimit = 3 * time.Second
 
-// oldest and newest are the ends of the range of etcd versions; what differs at all differs between them.
+// oldest and newest are the first and last etcd version supported; other versions behave like one of them.
 func oldestAndNewest() []string {
 	v := etcdtest.Versions()
 	return []string{v[0], v[len(v)-1]}
 }
 
-// plain reaches the cluster's first voter without certificates.
+// plain connects to the cluster's first voter without certificates.
 func plain(c *etcdtest.Cluster) member.Config {
 	return member.Config{Endpoints: []string{c.Members[0].Endpoint}, Timeout: answerLimit}
 }
 
-// mutual reaches the cluster's first voter with its CA and client certificate.
+// mutual connects to the cluster's first voter with its CA and client certificate.
 func mutual(c *etcdtest.Cluster) member.Config {
 	cfg := plain(c)
 	cfg.CACert, cfg.Cert, cfg.Key = c.PKI.CACert, c.PKI.Client.Cert, c.PKI.Client.Key
@@ -39,7 +39,7 @@ func at(cfg member.Config, endpoints ...string) member.Config {
 	return cfg
 }
 
-// connect fails the test when the member can't be reached.
+// connect fails the test if the member cannot be reached.
 func connect(t testing.TB, cfg member.Config) *member.Member {
 	t.Helper()
 	m, err := member.Connect(t.Context(), cfg)
@@ -69,13 +69,13 @@ func closedPort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// silentPort is an address that takes connections and never says a word.
+// silentPort is an address that accepts connections and never answers.
 func silentPort(t testing.TB) string {
 	t.Helper()
 	return serve(t, "127.0.0.1:0", func(net.Conn) {})
 }
 
-// resettingPort is an address that hangs up on what it does not understand without having read all of it.
+// resettingPort is an address that closes connections with unread data.
 func resettingPort(t testing.TB) string {
 	t.Helper()
 	return serve(t, "127.0.0.1:0", func(c net.Conn) {
@@ -87,7 +87,7 @@ func resettingPort(t testing.TB) string {
 	})
 }
 
-// elsewhere is an address of another host number, behind which the one of endpoint answers.
+// elsewhere is an address with another host, which forwards to the one of endpoint.
 func elsewhere(t testing.TB, endpoint string) string {
 	t.Helper()
 	return serve(t, "127.0.0.2:0", func(c net.Conn) {
@@ -104,7 +104,7 @@ func elsewhere(t testing.TB, endpoint string) string {
 	})
 }
 
-// serve handles each connection to a new address in a goroutine of its own, and closes them all with the test.
+// serve handles each connection to a new address in its own goroutine, and closes them all with the test.
 func serve(t testing.TB, address string, handle func(net.Conn)) string {
 	t.Helper()
 	l := listen(t, address)
@@ -133,7 +133,7 @@ func listen(t testing.TB, address string) net.Listener {
 	return l
 }
 
-// eventually asks until the condition holds; it fails the test when it does not in time.
+// eventually repeats the check until the condition holds; it fails the test if that takes too long.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

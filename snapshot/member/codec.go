@@ -10,11 +10,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// snapshotCodec decodes the messages of one snapshot stream into one buffer that it uses again and again. The
-// general codec takes and clears a new buffer for each message and then copies the blob out of it: a sixth of the
-// whole CPU time of a snapshot.
+// snapshotCodec decodes the messages of one snapshot stream into one buffer, which it reuses. The general codec allocates and
+// clears a new buffer for each message and then copies the blob out of it: a sixth of the CPU time of a snapshot.
 type snapshotCodec struct {
-	encoding.CodecV2 // for what is sent
+	encoding.CodecV2 // for requests
 	buf              []byte
 }
 
@@ -22,7 +21,7 @@ func newSnapshotCodec() *snapshotCodec {
 	return &snapshotCodec{CodecV2: encoding.GetCodecV2(proto.Name)}
 }
 
-// Unmarshal sets the blob, which is good until the next call, and the remaining bytes; the other fields stay empty.
+// Unmarshal sets the blob, which is valid until the next call, and the remaining bytes. The other fields stay empty.
 func (c *snapshotCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*pb.SnapshotResponse)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// compare decodes data with the codec and with gRPC's general one. What the general one takes, the codec takes with the
-// same content; it may take more, for it does not look into the fields that it passes over.
+// compare decodes data with the codec and with gRPC's general one. What the general one accepts, the codec must decode to the
+// same content. It may accept more, because it does not check the fields that it skips.
 func compare(t testing.TB, c *snapshotCodec, data mem.BufferSlice) {
 	t.Helper()
 	var want, got pb.SnapshotResponse
@@ -82,7 +82,7 @@ func TestCodecAgreesWithTheGeneralOne(t *testing.T) {
 	})
 }
 
-// A message cut anywhere is an error or a shorter message, as the general codec has it, and never a panic.
+// A message that is cut off is an error or a shorter message, as with the general codec, and never a panic.
 func TestCodecTakesCutMessages(t *testing.T) {
 	c := newSnapshotCodec()
 	rapid.Check(t, func(r *rapid.T) {
@@ -93,7 +93,7 @@ func TestCodecTakesCutMessages(t *testing.T) {
 	})
 }
 
-// What a server sends comes back whole, at the sizes at which the buffer grows or is used again.
+// What a server sends is decoded completely, at the sizes at which the buffer grows or is reused.
 func TestCodecDecodesWhatServersSend(t *testing.T) {
 	c := newSnapshotCodec()
 	for _, size := range []int{0, 1, 32 << 10, 32<<10 - 1, 32<<10 + 1, 4096, 0} {

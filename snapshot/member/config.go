@@ -1,7 +1,7 @@
-// Package member talks to one etcd member: which it is, how it is, and its snapshot stream.
+// Package member talks to one etcd member: its identity, its state, and its snapshot stream.
 //
-// All that is told of a member and all that is streamed goes over one connection to one endpoint, so a
-// manifest never describes another member than the one its bytes came from.
+// All information about a member and its whole stream use one connection to one endpoint. So a manifest always describes the
+// member that its bytes came from.
 package member
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// ErrConfig marks settings that can't work, whatever etcd does.
+// ErrConfig marks settings that cannot work, whatever etcd does.
 var ErrConfig = errors.New("etcd connection")
 
 // ErrCertificate marks a certificate file that cannot be used.
@@ -33,38 +33,37 @@ func certificateErrorf(format string, args ...any) error {
 	return certificateError{fmt.Errorf(format, args...)}
 }
 
-// Secret is a text that prints as stars.
+// Secret is a text that prints as asterisks.
 type Secret string
 
 const stars = "***"
 
-// String hides the text where it is asked for as such.
+// String hides the text.
 func (Secret) String() string { return stars }
 
-// Format hides it from every verb of fmt, in structs as well.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) } // fmt has nowhere to report it
+// Format hides it from every verb of fmt, also inside structs.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) } // fmt cannot report an error
 
 // MarshalText hides it from JSON and YAML.
 func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
-// Config says how a member is reached. Files are read anew by each Connect, so rotated certificates need
-// no restart.
+// Config says how to reach a member. Connect reads the files each time, so rotated certificates need no restart.
 type Config struct {
 	Endpoints []string // with or without http:// or https://
 	CACert    string   // PEM files
 	Cert, Key string
 	User      string
 	Password  Secret
-	Timeout   time.Duration // for each call but the stream
+	Timeout   time.Duration // for each call except the stream
 }
 
-// Check finds what can't work without asking etcd. Errors wrap ErrConfig and name the flag.
+// Check finds settings that cannot work, without asking etcd. Errors wrap ErrConfig and name the flag.
 func (c Config) Check() error {
 	if len(c.Endpoints) == 0 {
 		return fmt.Errorf("%w: --endpoints is empty", ErrConfig)
 	}
 	if (c.Cert == "") != (c.Key == "") {
-		return fmt.Errorf("%w: --cert and --key go together: give both or neither", ErrConfig)
+		return fmt.Errorf("%w: --cert and --key go together: set both or neither", ErrConfig)
 	}
 	for _, e := range c.Endpoints {
 		if _, err := c.endpointURL(e); err != nil {
@@ -76,7 +75,7 @@ func (c Config) Check() error {
 
 func (c Config) secure() bool { return c.CACert != "" || c.Cert != "" }
 
-// endpointURL completes an endpoint: https when a CA or certificate is given, for etcd's TLS port takes nothing else.
+// endpointURL completes an endpoint: https if a CA or certificate is set, because etcd's TLS port accepts nothing else.
 func (c Config) endpointURL(endpoint string) (string, error) {
 	full := endpoint
 	if !strings.Contains(endpoint, "://") {
@@ -90,7 +89,7 @@ func (c Config) endpointURL(endpoint string) (string, error) {
 		return "", fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT or https://HOST:PORT", ErrConfig, endpoint)
 	}
 	if u.Scheme == "http" && c.secure() {
-		return "", fmt.Errorf("%w: --endpoints: %s is plain http, yet a CA or certificate is given: write https:// or leave them out", ErrConfig, endpoint)
+		return "", fmt.Errorf("%w: --endpoints: %s is plain http, but a CA or certificate is set: write https:// or remove them", ErrConfig, endpoint)
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
@@ -124,7 +123,7 @@ type Certificate struct {
 	NotAfter   time.Time
 }
 
-// Certificates reads when --cacert and --cert end; of a file with several the one that ends first.
+// Certificates returns when --cacert and --cert expire; if a file contains several certificates, the one that expires first.
 func (c Config) Certificates() ([]Certificate, error) {
 	var out []Certificate
 	for _, f := range []Certificate{{Flag: "cacert", File: c.CACert}, {Flag: "cert", File: c.Cert}} {

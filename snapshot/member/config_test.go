@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// No verb of fmt and no nesting shows a secret.
+// No verb of fmt and no nesting prints a secret.
 func TestSecretPrintsAsStars(t *testing.T) {
 	const secret = "open sesame"
 	cfg := member.Config{User: "root", Password: secret}
@@ -65,7 +65,7 @@ func TestSecretPrintsAsStars(t *testing.T) {
 	}
 }
 
-// What is wrong with certificate files is told with the flag and the file, and without what is in them.
+// Errors in certificate files name the flag and the file, and do not quote the content.
 func TestCertificateFiles(t *testing.T) {
 	pki, err := etcdtest.NewAuthority(t.TempDir())
 	must(t, err)
@@ -91,7 +91,7 @@ func TestCertificatesTellTheirEnd(t *testing.T) {
 	until := time.Now().Add(3 * time.Hour).Truncate(time.Second)
 	pair, err := pki.IssueClient("short", time.Now().Add(-time.Hour), until)
 	must(t, err)
-	// A file of two: the one that ends first counts.
+	// Of a file with two certificates, the one that expires first counts.
 	first, err := os.ReadFile(pki.Client.Cert)
 	must(t, err)
 	second, err := os.ReadFile(pair.Cert)

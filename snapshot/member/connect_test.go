@@ -13,7 +13,7 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// The first endpoint that answers is taken, in the order given and not in that of the answers.
+// The first endpoint in the given order that answers is used, not the fastest one.
 func TestConnectTakesFirstThatAnswers(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
@@ -47,7 +47,7 @@ func TestConnectTakesFirstThatAnswers(t *testing.T) {
 	}
 }
 
-// A stop does not wait for Timeout, also while a user logs in.
+// A stop does not wait for Timeout, even during a login.
 func TestConnectEndsWithTheContext(t *testing.T) {
 	cfg := at(member.Config{Timeout: time.Minute}, silentPort(t))
 	for _, cfg := range []member.Config{cfg, as(cfg, "root", "open sesame")} {
@@ -73,7 +73,7 @@ func TestConnectRefusesTwoClusters(t *testing.T) {
 	connect(t, member.Config{Endpoints: []string{a, a}, Timeout: answerLimit})
 }
 
-// Whatever way the server wants to be reached, Connect and Stream know it.
+// Connect and Stream work with every kind of TLS configuration of the server.
 func TestConnectWithTLS(t *testing.T) {
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {

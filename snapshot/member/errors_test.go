@@ -11,14 +11,14 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// refusal is one way in which a member does not let us in.
+// refusal is one way in which a connection to a member fails.
 type refusal struct {
 	name string
 	cfg  member.Config
-	want []string // words of the error, beside the endpoint
+	want []string // words of the error, besides the endpoint
 }
 
-// What goes wrong on bad days is one line that names the endpoint and says what to look at.
+// Every failure is one line that names the endpoint and says what to check.
 func TestRefusalsWithoutTLS(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
@@ -34,10 +34,10 @@ func TestRefusalsWithoutTLS(t *testing.T) {
 			impatient.Timeout = 500 * time.Millisecond
 			for _, r := range []refusal{
 				{"down", at(here, closedPort(t)), []string{"connection refused", "is etcd running"}},
-				{"https to http", overTLS, []string{"plain http", "leave --cacert"}},
-				{"https:// and a CA to http", at(overTLS, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"write http://, and leave --cacert"}},
-				{"https:// to http", at(here, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"plain http", "write http://, or HOST:PORT alone"}},
-				{"https to http, reset", at(overTLS, resettingPort(t)), []string{"plain http", "leave --cacert"}},
+				{"https to http", overTLS, []string{"plain http", "remove --cacert"}},
+				{"https:// and a CA to http", at(overTLS, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"write http://, and remove --cacert"}},
+				{"https:// to http", at(here, "https://"+strings.TrimPrefix(here.Endpoints[0], "http://")), []string{"plain http", "write http://, or only HOST:PORT"}},
+				{"https to http, reset", at(overTLS, resettingPort(t)), []string{"plain http", "remove --cacert"}},
 				{"silent", impatient, []string{"no answer in time"}},
 				{"silent with TLS", withCA(impatient, stranger.CACert), []string{"no answer in time"}},
 			} {
@@ -59,15 +59,15 @@ func TestRefusalsWithTLS(t *testing.T) {
 			expired, err := c.PKI.IssueExpired()
 			must(t, err)
 			for _, r := range []refusal{
-				{"http to https", plain(c), []string{"it speaks TLS, and not plain http", "give --cacert, and --cert and --key"}},
-				{"http:// to https", at(plain(c), "http://"+c.Members[0].Endpoint), []string{"write https:// and give --cacert"}},
-				{"no CA of the server", at(plain(c), "https://"+c.Members[0].Endpoint), []string{"give --cacert, the CA of etcd's"}},
+				{"http to https", plain(c), []string{"it requires TLS and does not speak plain http", "set --cacert, and --cert and --key"}},
+				{"http:// to https", at(plain(c), "http://"+c.Members[0].Endpoint), []string{"write https:// and set --cacert"}},
+				{"no CA of the server", at(plain(c), "https://"+c.Members[0].Endpoint), []string{"set --cacert to the CA of etcd's"}},
 				{"unknown CA of the server", withCA(here, stranger.CACert), []string{"signed by unknown authority", "--cacert is not the CA"}},
 				{"no client certificate", withPair(here, etcdtest.KeyPair{}), []string{"client certificate", "--cert and --key"}},
 				{"expired client certificate", withPair(here, expired), []string{"--cert", "expired"}},
 				{"client certificate of another CA", withPair(here, stranger.Client), []string{"--cert", "CA"}},
 				{"and of the same name", withPair(here, namesake.Client), []string{"--cert", "CA"}},
-				{"address that is not in the certificate", at(here, elsewhere(t, c.Members[0].Endpoint)), []string{"certificate is valid for 127.0.0.1", "does not name this endpoint"}},
+				{"address that is not in the certificate", at(here, elsewhere(t, c.Members[0].Endpoint)), []string{"certificate is valid for 127.0.0.1", "is not valid for this endpoint"}},
 			} {
 				r.demand(t)
 			}
@@ -88,7 +88,7 @@ func TestRefusalsWithUsers(t *testing.T) {
 			must(t, err)
 			must(t, c.EnableAuth(t.Context(), "open sesame"))
 			for _, r := range []refusal{
-				{"no user", plain(c), []string{"authentication enabled", "give --user and --password-file"}},
+				{"no user", plain(c), []string{"authentication enabled", "set --user and --password-file"}},
 				{"unknown user", as(plain(c), "nobody", "x"), []string{"wrong --user or password"}},
 				{"wrong password", as(plain(c), "root", "open barley"), []string{"wrong --user or password"}},
 				{"user without the role root", as(plain(c), "reader", "reader's"), []string{"permission denied", "role root"}},
@@ -102,7 +102,7 @@ func TestRefusalsWithUsers(t *testing.T) {
 	}
 }
 
-// demand tries Connect and Stream, one of which has to fail with the words.
+// demand calls Connect and Stream; one of them must fail with the words.
 func (r refusal) demand(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), r.cfg.Timeout+2*time.Second)

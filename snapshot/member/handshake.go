@@ -12,11 +12,11 @@ import (
 	"etcd-rolling-backup/snapshot/handshake"
 )
 
-// ErrWantsTLS marks an etcd that was asked without TLS and wants it.
-var ErrWantsTLS = errors.New("it speaks TLS, and not plain http")
+// ErrWantsTLS marks an etcd that requires TLS and was asked without it.
+var ErrWantsTLS = errors.New("it requires TLS and does not speak plain http")
 
-// clarify gives the server's own word for why it does not want the connection, or else err: gRPC writes on, and finds a broken pipe
-// instead of the alert as often as not; and a server that wants TLS closes a plain connection without a word.
+// clarify returns the server's own reason for refusing the connection, or else err. gRPC writes on, and often gets a broken pipe
+// instead of the alert. A server that requires TLS closes a plain connection without a message.
 func clarify(ctx context.Context, endpoint string, cfg *tls.Config, err error) error {
 	u, parseErr := url.Parse(endpoint)
 	if parseErr != nil || status.Code(err) != codes.Unavailable {

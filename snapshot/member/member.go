@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	// ErrDifferentClusters marks endpoints that do not belong together.
-	ErrDifferentClusters = errors.New("endpoints name different clusters")
-	// ErrConnect marks an endpoint that did not answer, or refused us, when the connection was made.
+	// ErrDifferentClusters marks endpoints of different clusters.
+	ErrDifferentClusters = errors.New("endpoints of different clusters")
+	// ErrConnect marks an endpoint that did not answer, or refused the connection.
 	ErrConnect = errors.New("ask etcd at")
-	// ErrLearner marks a member whose data may lie far behind.
+	// ErrLearner marks a member whose data may be far behind.
 	ErrLearner = errors.New("member is a learner")
 )
 
@@ -29,22 +29,22 @@ var (
 type Member struct {
 	endpoint string
 	client   *clientv3.Client
-	end      context.CancelFunc // of the context that client lives in
+	end      context.CancelFunc // the context in which client lives
 	source   snapshot.Source
 	leader   snapshot.ID
 	dbSize   int64
 	learner  bool
-	silent   error // of the other endpoints
+	silent   error // errors of the other endpoints
 }
 
-// Connect takes the first endpoint, in the order given, that answers; the others that answer must be of the same
-// cluster. Errors wrap ErrConfig or ErrDifferentClusters, or name each endpoint and what it said.
+// Connect uses the first endpoint, in the given order, that answers. The others that answer must belong to the same cluster.
+// Errors wrap ErrConfig or ErrDifferentClusters, or list each endpoint with its error.
 func Connect(ctx context.Context, c Config) (*Member, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	var first *Member
-	var failed error // of the endpoints before the first that answers, and behind it
+	var failed error // errors of the endpoints before the first that answers, and after it
 	for _, endpoint := range c.Endpoints {
 		m, err := c.dial(ctx, endpoint)
 		switch {
@@ -55,7 +55,7 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 		default:
 			err := m.Close()
 			if m.source.ClusterID != first.source.ClusterID {
-				err = errors.Join(fmt.Errorf("%w: %s is of %s, %s of %s: give --endpoints of one cluster",
+				err = errors.Join(fmt.Errorf("%w: %s is in %s, %s in %s: set --endpoints to one cluster",
 					ErrDifferentClusters, first.endpoint, first.source.ClusterID, m.endpoint, m.source.ClusterID), err)
 			}
 			if err != nil {
@@ -71,7 +71,8 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 }
 
 func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error) {
-	// The client lives longer than this call; until it is made, which with a user takes a login, it ends with the caller's ctx.
+	// The client lives longer than this call. Until it is created, which requires a login if there is a user, it stops with the
+	// caller's ctx.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	keep := context.AfterFunc(ctx, end)
 	defer func() {
@@ -95,7 +96,7 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 			return nil, err
 		}
 	}
-	client, err := clientv3.New(cfg) // logs in when there is a user
+	client, err := clientv3.New(cfg) // logs in if there is a user
 	if err != nil {
 		return nil, c.explain(endpoint, clarify(ctx, url, cfg.TLS, err))
 	}
@@ -106,9 +107,9 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 	return m, nil
 }
 
-// describe asks only what a member answers by itself, without quorum.
+// describe only makes calls that a member answers alone, without quorum.
 func (m *Member) describe(ctx context.Context) error {
-	// The client's own Status repeats itself until ctx ends; the bare call gives the first error.
+	// The client's own Status is repeated until ctx ends; the plain call returns the first error.
 	status, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func (m *Member) describe(ctx context.Context) error {
 		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
 	}
 	if m.learner {
-		return nil // it lists no members, and is not going to be backed up
+		return nil // it does not list members, and is never backed up
 	}
 	list, err := m.client.MemberList(ctx, clientv3.WithSerializable())
 	if err != nil {
@@ -137,8 +138,8 @@ func (m *Member) describe(ctx context.Context) error {
 	return nil
 }
 
-// alarms picks the alarms' names out of a status. etcd's own alarm list goes through raft and so hangs without
-// quorum; the status lists "memberID:1 alarm:NOSPACE" beside other texts.
+// alarms extracts the names of alarms from a status. etcd's own alarm list goes through raft, so it hangs without quorum. The
+// status lists "memberID:1 alarm:NOSPACE" among other texts.
 func alarms(texts []string) []string {
 	var names []string
 	for _, t := range texts {
@@ -154,19 +155,19 @@ func alarms(texts []string) []string {
 // Source describes the member as it was at Connect.
 func (m *Member) Source() snapshot.Source { return m.source }
 
-// Silent tells of the endpoints that did not answer; nil when all did.
+// Silent returns an error for the endpoints that did not answer; nil if all did.
 func (m *Member) Silent() error { return m.silent }
 
 // Endpoint is the URL that answered.
 func (m *Member) Endpoint() string { return m.endpoint }
 
-// Leader tells whether the member leads its cluster.
+// Leader reports whether the member is the leader of its cluster.
 func (m *Member) Leader() bool { return m.leader != 0 && m.leader == m.source.MemberID }
 
-// DBSize is the size of the member's database file, bytes.
+// DBSize returns the size of the member's database file in bytes.
 func (m *Member) DBSize() int64 { return m.dbSize }
 
-// Close ends the connection.
+// Close closes the connection.
 func (m *Member) Close() error {
 	defer m.end()
 	if err := m.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
@@ -175,10 +176,10 @@ func (m *Member) Close() error {
 	return nil
 }
 
-// Stream implements snapshot.Streamer. A learner's data can't be relied on and is refused with ErrLearner.
+// Stream implements snapshot.Streamer. It refuses a learner with ErrLearner, because its data is not reliable.
 func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) error {
 	if m.learner {
-		return fmt.Errorf("%w: its data may lie behind: give --endpoints of a voting member", ErrLearner)
+		return fmt.Errorf("%w: its data may be behind: set --endpoints to a voting member", ErrLearner)
 	}
 	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}, grpc.ForceCodecV2(newSnapshotCodec()))
 	if err != nil {
@@ -193,7 +194,7 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 			return explain(err)
 		}
 		if first {
-			// The digest comes after what remains, and etcd does not count it.
+			// The digest comes after the remaining bytes; etcd does not count it.
 			size(int64(len(r.Blob)) + int64(r.RemainingBytes) + sha256.Size) //nolint:gosec // a database's size
 		}
 		if _, err := w.Write(r.Blob); err != nil {

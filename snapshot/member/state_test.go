@@ -12,7 +12,7 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// A learner is refused by name, whether it can be asked or not: with users it takes no login.
+// A learner is refused as such, whether it answers or not: with authentication enabled it accepts no login.
 func TestLearner(t *testing.T) {
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {
@@ -50,7 +50,7 @@ func wantLearner(t *testing.T, cfg member.Config) {
 	}
 }
 
-// Certificates are read by each Connect, so a renewed file counts at once, and so does one that went bad.
+// Connect reads the certificates each time, so a renewed file is used immediately, and so is one that became invalid.
 func TestRotatedCertificates(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{TLS: true, UnsafeNoFsync: true})
 	now := time.Now()
@@ -94,7 +94,7 @@ func issue(t *testing.T, c *etcdtest.Cluster, until time.Time) etcdtest.KeyPair 
 	return pair
 }
 
-// The last member alive can still be backed up, though the cluster answers no other request.
+// The last running member can still be backed up, although the cluster answers no other request.
 func TestWithoutQuorum(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
@@ -114,8 +114,8 @@ func TestWithoutQuorum(t *testing.T) {
 	}
 }
 
-// A login goes through raft. Without quorum a user's client certificate gets in where the password does not, and the
-// error of the password says so.
+// A login goes through raft. Without quorum a user's client certificate works where the password does not, and the error of the
+// password says so.
 func TestUsersWithoutQuorum(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, version := range oldestAndNewest() {
@@ -153,7 +153,7 @@ func awaitNoLeader(t *testing.T, cfg member.Config) *member.Member {
 	return connect(t, cfg)
 }
 
-// Alarms are told and never stand in the way.
+// Alarms are reported and never prevent a snapshot.
 func TestNoSpaceAlarm(t *testing.T) {
 	for _, version := range oldestAndNewest() {
 		t.Run(version, func(t *testing.T) {

@@ -29,9 +29,9 @@ func (e *sizeError) Error() string {
 	return fmt.Sprintf("the stream told %d bytes and had %d", e.told, e.came)
 }
 
-// What is streamed is what etcdctl of the server's own version saves: the same content by the word of that version's own
-// tools, and the same digest. From 3.5 on a server writes a few of its own records before each snapshot, so only 3.4
-// gives twice the same bytes.
+// The stream is what etcdctl of the server's own version saves: the same content according to that version's own tools, and the
+// same digest. From 3.5 on a server writes a few of its own records before each snapshot, so only 3.4 returns the same bytes
+// twice.
 func TestStreamIsWhatEtcdctlSaves(t *testing.T) {
 	for _, version := range etcdtest.Versions() {
 		t.Run(version, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestStreamIsWhatEtcdctlSaves(t *testing.T) {
 			_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 4 << 20, Seed: 1})
 			must(t, err)
 			m := connect(t, plain(c))
-			// A young server changes its own records for some seconds; two equal snapshots of etcdctl say that it rests.
+			// A new server changes its own records for some seconds; two equal snapshots of etcdctl show that it has stopped.
 			eventually(t, "the server rested", func() bool {
 				before, ours, after := saved(t, c), streamed(t, m), saved(t, c)
 				if status(t, version, before) != status(t, version, after) || version == "3.4" && !bytes.Equal(before, after) {
@@ -90,7 +90,7 @@ type fullWriter struct{}
 
 func (fullWriter) Write([]byte) (int, error) { return 0, errFull }
 
-// A writer that fails ends the stream with its own error, and the connection serves another stream.
+// A failed writer ends the stream with its own error, and the connection can serve another stream.
 func TestStreamEndsWithTheWriter(t *testing.T) {
 	m := connect(t, plain(etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})))
 	if err := m.Stream(t.Context(), fullWriter{}, func(int64) {}); !errors.Is(err, errFull) {
@@ -101,7 +101,7 @@ func TestStreamEndsWithTheWriter(t *testing.T) {
 	}
 }
 
-// A server that stands still ends the stream no earlier and no later than its context.
+// If the server stops sending, the stream ends exactly when its context ends.
 func TestStreamEndsWithTheContext(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	m := connect(t, plain(c))
@@ -115,7 +115,7 @@ func TestStreamEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// A server that dies in the middle is an error, also when the whole of what it had sent was read.
+// A server that dies in the middle is an error, even if everything that it sent was read.
 func TestStreamOfKilledServer(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	_, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, c), etcdtest.FillOptions{Bytes: 8 << 20, Seed: 2})

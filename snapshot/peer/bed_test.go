@@ -28,7 +28,7 @@ import (
 
 const name = "rolling_node-a_20261121T220000Z.db.zst"
 
-// patience bounds what should come at once, on a busy machine.
+// patience limits the wait for immediate results, on a busy machine.
 const patience = 20 * time.Second
 
 func newPKI(t testing.TB) *etcdtest.Authority {
@@ -71,7 +71,7 @@ func issue(t testing.TB, pki *etcdtest.Authority, change func(*x509.Certificate)
 	return pair
 }
 
-// noise gives bytes that repeat in no run of n.
+// noise returns bytes without a repeated run of n.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	_, _ = mathrand.NewChaCha8([32]byte{1}).Read(b) // never fails
@@ -139,7 +139,7 @@ func serveAt(t testing.TB, l net.Listener, id peer.Identity, o peer.Offer, stall
 	return b
 }
 
-// answering is an HTTPS server that is no Serve.
+// answering is an HTTPS server that is not a Serve.
 func answering(t testing.TB, id peer.Identity, handle http.HandlerFunc) string {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(id.Cert, id.Key)
@@ -171,7 +171,7 @@ func listen(t testing.TB, address string) net.Listener {
 	return l
 }
 
-// refused demands an error in one line with the words, and without a key.
+// refused demands a one-line error with the words, and without a key.
 func refused(t testing.TB, what string, err error, words ...string) {
 	t.Helper()
 	t.Logf("%-40s %v", what, err)
@@ -196,7 +196,7 @@ func wraps(t testing.TB, what string, err, kind error) {
 	}
 }
 
-// eventually asks until the condition holds; it fails the test when it does not in time.
+// eventually repeats the check until the condition holds; it fails the test if that takes too long.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	late := time.After(patience)

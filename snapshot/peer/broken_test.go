@@ -66,8 +66,8 @@ func cutting(t *testing.T, behind string, after int64) (addr string, count func(
 	}
 }
 
-// A connection that breaks again and again costs nothing but time: each next one goes on where the last one ended.
-func TestResume(t *testing.T) {
+// Repeated broken connections cost only time: each new one continues where the last one ended.
+func TestTransferResumesAfterBrokenConnections(t *testing.T) {
 	pki := newPKI(t)
 	data := noise(8 << 20)
 	b := serve(t, server(pki), offer(data))
@@ -87,8 +87,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A peer that dies midway and comes back goes on; with another snapshot it does not; when it stays away, that is told.
-func TestPeerComesBack(t *testing.T) {
+// A transfer continues after a peer dies and returns; with another snapshot it fails; if the peer stays away, the error says so.
+func TestTransferResumesAfterRestartOfPeer(t *testing.T) {
 	pki := newPKI(t)
 	const size = 64 << 20 // more than lies on the way when the peer dies
 	first := peer.Offer{Name: name, Archive: zeros{}, Size: size}
@@ -136,7 +136,7 @@ func TestPeerComesBack(t *testing.T) {
 	wraps(t, "stays away", err, snapshot.ErrStalled)
 }
 
-// A peer that holds the connection and sends no more is given up; so is a caller's wait that ends.
+// A peer that keeps the connection and sends nothing more is given up; a caller's wait ends with its context.
 func TestStall(t *testing.T) {
 	pki := newPKI(t)
 	remote := peer.Remote{Name: name, Size: 1000, SHA256: strings.Repeat("ab", 32)}
@@ -165,15 +165,15 @@ func TestStall(t *testing.T) {
 	r, err = c.Get(t.Context(), remote)
 	must(t, err)
 	defer r.Close()
-	// What answers the next connection does not go on, for it knows no ranges.
+	// A server that ignores ranges cannot continue the transfer.
 	_, err = io.Copy(io.Discard, r)
 	if !errors.Is(err, snapshot.ErrStalled) && !errors.Is(err, peer.ErrNoPeer) {
 		t.Errorf("a silent peer: %v", err)
 	}
 }
 
-// Bytes that are not those offered end with an error and not with io.EOF.
-func TestOtherBytes(t *testing.T) {
+// Bytes other than the offered ones end with an error, not with io.EOF.
+func TestChangedBytesAreDamage(t *testing.T) {
 	pki := newPKI(t)
 	data := noise(1000)
 	remote := peer.Remote{Name: name, Size: 1000, SHA256: strings.Repeat("ab", 32)}
@@ -196,8 +196,8 @@ func TestOtherBytes(t *testing.T) {
 	wraps(t, "fewer bytes", err, peer.ErrNoPeer)
 }
 
-// A client that takes nothing is cut, and does not hold up the others.
-func TestSlowClient(t *testing.T) {
+// A client that reads nothing is disconnected, and does not delay the others.
+func TestClientThatReadsNothingIsDisconnected(t *testing.T) {
 	pki := newPKI(t)
 	b := serveAt(t, listen(t, "127.0.0.1:0"), server(pki), peer.Offer{Name: name, Archive: zeros{}, Size: 256 << 20}, 500*time.Millisecond)
 	c := dial(t, client(pki), b.addr)
@@ -218,8 +218,9 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// The end of the context ends everything within the grace: idle connections at once, transfers that rest after it.
-func TestServeEnds(t *testing.T) {
+// When the context ends, everything stops within the grace period: idle connections immediately, transfers without progress after
+// it.
+func TestServeStopsWithinItsGracePeriod(t *testing.T) {
 	pki := newPKI(t)
 	config, err := pki.TLSConfig()
 	must(t, err)
@@ -258,7 +259,7 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-// failing is a disk that gives its bytes up to the place where it is broken, once they are to be given away.
+// failing is a disk that returns its bytes up to a bad block, after the snapshot was read once.
 type failing struct {
 	io.ReaderAt
 	from   int64
@@ -274,7 +275,7 @@ func (f failing) ReadAt(p []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(p, off)
 }
 
-// A disk that fails while the snapshot is given away is told on this side too, for one range and for several.
+// A disk that fails while the snapshot is sent is reported on this side too, for one range and for several.
 func TestDiskFails(t *testing.T) {
 	pki := newPKI(t)
 	data := noise(4 << 20)

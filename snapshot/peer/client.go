@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of an answer that is no snapshot.
+	// maxAnswer limits how many bytes are read of an answer that is not a snapshot.
 	maxAnswer  = 64 << 10
 	readBuffer = 64 << 10
 )
 
 // Client fetches from one peer.
 type Client struct {
-	// Stall is the longest wait for the next byte or answer; a minute unless it is set.
+	// Stall is the longest wait for the next byte or answer; one minute by default.
 	Stall time.Duration
 
 	peer string // HOST:PORT
@@ -35,8 +35,8 @@ type Client struct {
 	http *http.Client
 }
 
-// Dial reads the certificates and sends nothing yet. hostport is HOST:PORT of a Serve; its certificate must name HOST.
-// Errors wrap ErrConfig or ErrCertificate, or are the files'.
+// Dial reads the certificates and sends nothing yet. hostport is the HOST:PORT of a Serve; its certificate must be valid for
+// HOST. Errors wrap ErrConfig or ErrCertificate, or come from the files.
 func Dial(id Identity, hostport string) (*Client, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?# ") {
@@ -52,17 +52,17 @@ func Dial(id Identity, hostport string) (*Client, error) {
 	config := own.clientConfig(host)
 	return &Client{Stall: stall, peer: hostport, tls: config, http: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{ // no proxy: peers reach each other, or there is no cluster
+		Transport: &http.Transport{ // no proxy: members of a cluster reach each other directly
 			TLSClientConfig:    config,
 			DialContext:        (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext,
-			DisableKeepAlives:  true, // a few requests in all, and nothing to close afterwards
+			DisableKeepAlives:  true, // only a few requests, and no idle connections to close afterwards
 			DisableCompression: true,
 			ReadBufferSize:     readBuffer,
 		},
 	}}, nil
 }
 
-// Offer asks which snapshot the peer has. Errors wrap ErrCertificate or ErrNoPeer, snapshot.ErrStalled, or are the network's.
+// Offer asks which snapshot the peer has. Errors wrap ErrCertificate or ErrNoPeer, snapshot.ErrStalled, or come from the network.
 func (c *Client) Offer(ctx context.Context) (Remote, error) {
 	text, status, err := c.text(ctx, "/")
 	if err != nil {
@@ -76,21 +76,21 @@ func (c *Client) Offer(ctx context.Context) (Remote, error) {
 		return a.Remote, nil
 	}
 	if version := c.etcdVersion(ctx); version != "" {
-		return Remote{}, fmt.Errorf("peer %s: %w: an etcd %s answers there: give the port of serve", c.peer, ErrNoPeer, version)
+		return Remote{}, fmt.Errorf("peer %s: %w: an etcd %s answers there: use the port of serve", c.peer, ErrNoPeer, version)
 	}
-	return Remote{}, fmt.Errorf("peer %s: %w: it answers with HTTP status %d: is the port that of serve?", c.peer, ErrNoPeer, status)
+	return Remote{}, fmt.Errorf("peer %s: %w: it answers with HTTP status %d: is this the port of serve?", c.peer, ErrNoPeer, status)
 }
 
-// check refuses what no Serve says.
+// check refuses what no Serve sends.
 func (r Remote) check() error {
 	digest, err := hex.DecodeString(r.SHA256)
 	if err != nil || len(digest) != 32 || r.Size <= 0 || checkName(r.Name) != nil {
-		return fmt.Errorf("%w: it offers %q of %d bytes with SHA-256 %q", ErrNoPeer, r.Name, r.Size, r.SHA256)
+		return fmt.Errorf("%w: it offers %q with %d bytes and SHA-256 %q", ErrNoPeer, r.Name, r.Size, r.SHA256)
 	}
 	return nil
 }
 
-// etcdVersion asks what every etcd answers, on its client port and its peer port; "" when it is none.
+// etcdVersion asks for what every etcd answers on its client port and peer port; "" if it is not an etcd.
 func (c *Client) etcdVersion(ctx context.Context) string {
 	text, status, err := c.text(ctx, "/version")
 	var v struct {
@@ -115,12 +115,12 @@ func (c *Client) text(ctx context.Context, path string) (text []byte, status int
 	return text, res.StatusCode, causeOf(ctx, err)
 }
 
-// silent is the cause of a context that ended because nothing came for so long.
+// silent is the cause of a context that ended because no data came for this long.
 func silent(patience time.Duration) error {
 	return fmt.Errorf("%w for %s", snapshot.ErrStalled, patience)
 }
 
-// causeOf gives the word of whoever ended ctx instead of what that made of a request.
+// causeOf returns why ctx ended, instead of the error that this caused in a request.
 func causeOf(ctx context.Context, err error) error {
 	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -128,7 +128,7 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// get sends one request. Its error is the server's own word where there is one.
+// get sends one request. Its error is the server's own reason if there is one.
 func (c *Client) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+c.peer+path, nil)
 	if err != nil {
@@ -140,15 +140,14 @@ func (c *Client) get(ctx context.Context, path string, header http.Header) (*htt
 	res, err := c.http.Do(req)
 	if err != nil {
 		if u := new(url.Error); errors.As(err, &u) {
-			err = u.Err // the rest repeats what is known here
+			err = u.Err // the rest repeats what is already known
 		}
 		return nil, c.clarify(ctx, err)
 	}
 	return res, nil
 }
 
-// clarify gives the server's own word for why it does not want the connection, or else err, which is a broken connection as
-// often as not.
+// clarify returns the server's own reason for refusing the connection, or else err, which is often only a broken connection.
 func (c *Client) clarify(ctx context.Context, err error) error {
 	if ctx.Err() != nil || kindOf(err) != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// The very bytes arrive, at several clients at once, and each request is told.
+// Several clients at the same time receive exactly the offered bytes, and each request is reported.
 func TestFetch(t *testing.T) {
 	pki := newPKI(t)
 	data := noise(8 << 20)
@@ -69,7 +69,7 @@ func fetch(t testing.TB, c *peer.Client, want peer.Remote) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// A member's store takes what a peer gives.
+// A member's store accepts what a peer sends.
 func TestReceive(t *testing.T) {
 	pki := newPKI(t)
 	n := snapshot.Name{Set: snapshot.RollingSet, Node: "node-a", Time: time.Date(2026, 11, 21, 22, 0, 0, 0, time.UTC)}

@@ -16,16 +16,16 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Pauses before a transfer is taken up again.
+// Pauses before a transfer is resumed.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
-// Get gives the snapshot's bytes. A connection that breaks is taken up where it broke, also after the peer was started
-// anew, as long as it offers the same bytes (ErrChanged); when none comes for Stall it ends with snapshot.ErrStalled.
-// io.EOF means that r.Size bytes came and fit r.SHA256; other bytes wrap snapshot.ErrDamaged. ctx must last until the
-// caller has closed it.
+// Get returns the snapshot's bytes. After a broken connection it resumes where the connection broke, even if the peer was
+// restarted, as long as it offers the same bytes (ErrChanged). If no bytes come for Stall, it returns snapshot.ErrStalled. io.EOF
+// means that r.Size bytes came and match r.SHA256; other bytes wrap snapshot.ErrDamaged. ctx must last until the caller has
+// closed it.
 func (c *Client) Get(ctx context.Context, r Remote) (io.ReadCloser, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (c *Client) Get(ctx context.Context, r Remote) (io.ReadCloser, error) {
 }
 
 type transfer struct {
-	ctx    context.Context // of the Get that it continues
+	ctx    context.Context // of the Get call
 	client *Client
 	remote Remote
 	sum    hash.Hash
@@ -48,7 +48,7 @@ type transfer struct {
 	watch *watch        // of body
 }
 
-// watch ends a request in which nothing moves. It rests while the caller does something else.
+// watch ends a request that makes no progress. It pauses while the caller does something else.
 type watch struct {
 	*time.Timer
 	cancel context.CancelCauseFunc
@@ -58,7 +58,7 @@ func (t *transfer) explain(err error) error {
 	return t.client.explain(t.ctx, fmt.Sprintf("fetch %s after %d of %d bytes", t.remote.Name, t.offset, t.remote.Size), err)
 }
 
-// open asks for the bytes from offset on.
+// open requests the bytes from offset on.
 func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watch{cancel: cancel, Timer: time.AfterFunc(patience, func() { cancel(silent(patience)) })}
@@ -82,7 +82,7 @@ func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// fits tells whether an answer goes on with the same bytes.
+// fits checks that an answer continues with the same bytes.
 func (t *transfer) fits(res *http.Response) error {
 	same := res.Header.Get("ETag") == etag(t.remote)
 	want := http.StatusOK
@@ -100,7 +100,7 @@ func (t *transfer) fits(res *http.Response) error {
 	return nil
 }
 
-// reading gives the watch's word instead of what it made of the body.
+// reading returns why the watch stopped the request, instead of the error that this caused in the body.
 type reading struct {
 	io.ReadCloser
 	ctx context.Context
@@ -111,8 +111,7 @@ func (r *reading) Read(p []byte) (int, error) {
 	return n, causeOf(r.ctx, err)
 }
 
-// Read never gives io.EOF before the last byte. A peer that is silent on one connection is tried on another before Stall
-// is over.
+// Read never returns io.EOF before the last byte. If the peer is silent on one connection, it tries another before Stall is over.
 func (t *transfer) Read(p []byte) (int, error) {
 	if t.offset == t.remote.Size {
 		return 0, t.compare()
@@ -124,7 +123,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		n, err := t.try(p, until)
 		if n > 0 {
-			return n, nil // an error is met again by the next Read, without a body
+			return n, nil // the next Read, without a body, gets the error again
 		}
 		if err = t.hopeless(err, until); err != nil {
 			return 0, t.explain(err)
@@ -136,7 +135,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 	}
 }
 
-// try reads once, on a new connection where there is none.
+// try reads once, on a new connection if there is none.
 func (t *transfer) try(p []byte, until time.Time) (int, error) {
 	patience := max(min(t.client.Stall/2, time.Until(until)), time.Millisecond)
 	if t.body == nil {
@@ -150,7 +149,7 @@ func (t *transfer) try(p []byte, until time.Time) (int, error) {
 	t.sum.Write(p[:n])
 	t.offset += int64(n)
 	if err != nil {
-		_ = t.Close() // its error is the one at hand
+		_ = t.Close() // the read's error matters, not this one
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -158,7 +157,7 @@ func (t *transfer) try(p []byte, until time.Time) (int, error) {
 	return n, err
 }
 
-// hopeless gives the error that ends the transfer, nil when another try may help.
+// hopeless returns the error that ends the transfer; nil if another try may help.
 func (t *transfer) hopeless(err error, until time.Time) error {
 	switch {
 	case t.ctx.Err() != nil, kindOf(err) != nil:
@@ -171,10 +170,10 @@ func (t *transfer) hopeless(err error, until time.Time) error {
 	return fmt.Errorf("%w: %w", silent(t.client.Stall), err)
 }
 
-// compare gives io.EOF for the very bytes that were offered.
+// compare returns io.EOF for exactly the offered bytes.
 func (t *transfer) compare() error {
 	if got := hex.EncodeToString(t.sum.Sum(nil)); got != t.remote.SHA256 {
-		return fmt.Errorf("peer %s: %s: %w: SHA-256 of what came is %s, the peer said %s", t.client.peer, t.remote.Name, snapshot.ErrDamaged, got, t.remote.SHA256)
+		return fmt.Errorf("peer %s: %s: %w: SHA-256 of the received bytes is %s, not %s as announced", t.client.peer, t.remote.Name, snapshot.ErrDamaged, got, t.remote.SHA256)
 	}
 	return io.EOF
 }

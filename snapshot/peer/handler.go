@@ -14,13 +14,13 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// ServeHTTP knows two paths, as they stand in the request: nothing is decoded, cleaned or redirected.
+// ServeHTTP serves two paths, exactly as they are in the request: nothing is decoded, cleaned or redirected.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	out := &renewing{ResponseWriter: w, control: http.NewResponseController(w), patience: s.stall, status: http.StatusOK}
 	out.renew()
-	if r.ContentLength != 0 { // nothing here takes a body: whoever sends one slowly gains no time
-		_ = out.control.SetReadDeadline(began.Add(headerTimeout)) // without one it waits as long as the client does
+	if r.ContentLength != 0 { // no request here has a body: a client that sends one slowly gains no time
+		_ = out.control.SetReadDeadline(began.Add(headerTimeout)) // otherwise it waits as long as the client does
 	}
 	s.route(out, r)
 	e := Event{
@@ -37,13 +37,13 @@ func (s *server) route(w *renewing, r *http.Request) {
 	known := r.RequestURI == "/" || r.RequestURI == "/"+url.PathEscape(s.Name)
 	switch {
 	case !known:
-		http.Error(w, "nothing here: / tells the snapshot's name", http.StatusNotFound)
+		http.Error(w, "nothing here: / returns the snapshot's name", http.StatusNotFound)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "GET and HEAD only", http.StatusMethodNotAllowed)
+		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 	case r.RequestURI == "/":
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer{Service: service, Remote: s.remote}) // w remembers its error
+		_ = json.NewEncoder(w).Encode(answer{Service: service, Remote: s.remote}) // w keeps its error
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("ETag", etag(s.remote))
@@ -55,8 +55,8 @@ func (s *server) route(w *renewing, r *http.Request) {
 	}
 }
 
-// remembering keeps the error of a disk that fails, of which http.ServeContent tells nobody. For several ranges it reads in
-// a goroutine that may outlast it.
+// remembering keeps the error of a failed disk, which http.ServeContent does not report. For several ranges it reads in a
+// goroutine that may outlive it.
 type remembering struct {
 	io.ReaderAt
 	err atomic.Pointer[error]
@@ -72,7 +72,7 @@ func (r *remembering) ReadAt(p []byte, off int64) (int, error) {
 
 func etag(r Remote) string { return `"` + r.SHA256 + `"` }
 
-// renewing gives each piece of an answer its own deadline and remembers what became of the answer.
+// renewing gives each piece of an answer its own deadline and remembers how the answer ended.
 type renewing struct {
 	http.ResponseWriter
 	control  *http.ResponseController
@@ -83,7 +83,7 @@ type renewing struct {
 }
 
 func (w *renewing) renew() {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // fails on a dead connection, as Write will
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // fails on a dead connection, as Write does then
 }
 
 func (w *renewing) WriteHeader(status int) {
@@ -91,7 +91,7 @@ func (w *renewing) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write takes one piece, of 32 KiB when the snapshot is served.
+// Write writes one piece, of 32 KiB if it is the snapshot.
 func (w *renewing) Write(p []byte) (int, error) {
 	w.renew()
 	n, err := w.ResponseWriter.Write(p)
@@ -99,7 +99,7 @@ func (w *renewing) Write(p []byte) (int, error) {
 	switch {
 	case err == nil || w.err != nil:
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		w.err = fmt.Errorf("%w: the client took nothing for %s", snapshot.ErrStalled, w.patience)
+		w.err = fmt.Errorf("%w: the client read nothing for %s", snapshot.ErrStalled, w.patience)
 	default:
 		w.err = err
 	}

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Identity is what a member shows and trusts: PEM files, etcd's own.
+// Identity is what a member presents and trusts: PEM files, etcd's own.
 type Identity struct{ CACert, Cert, Key string }
 
-// loaded is an Identity that was read.
+// loaded is an Identity after reading its files.
 type loaded struct {
 	id    Identity
 	pair  tls.Certificate
@@ -26,7 +26,7 @@ type loaded struct {
 func (id Identity) load() (loaded, error) {
 	l := loaded{id: id, roots: x509.NewCertPool()}
 	if id.CACert == "" || id.Cert == "" || id.Key == "" {
-		return l, fmt.Errorf("%w: --cacert, --cert and --key are needed, all three: both sides show a certificate", ErrConfig)
+		return l, fmt.Errorf("%w: --cacert, --cert and --key are all required: both sides present a certificate", ErrConfig)
 	}
 	ca, err := os.ReadFile(id.CACert)
 	if err != nil {
@@ -44,37 +44,37 @@ func (id Identity) load() (loaded, error) {
 	return l, err
 }
 
-// fileHint says what to look at when a file can't be used.
+// fileHint says what to check if a file cannot be used.
 func fileHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return " (this user may not read it: etcd's keys are root's)"
+		return " (this user may not read it: etcd's keys belong to root)"
 	case strings.Contains(err.Error(), "does not match"):
 		return " (the key belongs to another certificate)"
 	}
 	return ""
 }
 
-// usable tells whether --cert may be shown as a server or client. Whether the other side trusts its CA is for that to say.
+// usable checks that --cert may be used as a server or client. Only the other side can say whether it trusts the CA.
 func (l loaded) usable(usage x509.ExtKeyUsage) error {
 	leaf, now := l.pair.Leaf, time.Now()
 	anyUse := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 	switch {
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("%w: --cert %s has expired on %s: renew it", ErrCertificate, l.id.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: --cert %s expired on %s: renew it", ErrCertificate, l.id.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("%w: --cert %s begins on %s: set the clock", ErrCertificate, l.id.Cert, leaf.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: --cert %s is not valid before %s: correct the clock", ErrCertificate, l.id.Cert, leaf.NotBefore.UTC().Format(time.RFC3339))
 	case anyUse || slices.Contains(leaf.ExtKeyUsage, usage):
 		return nil
 	case usage == x509.ExtKeyUsageServerAuth:
 		return fmt.Errorf("%w: --cert %s is for clients only, like kubeadm's healthcheck-client.crt: "+
-			"give the member's own, as /etc/kubernetes/pki/etcd/server.crt", ErrCertificate, l.id.Cert)
+			"use the member's own, such as /etc/kubernetes/pki/etcd/server.crt", ErrCertificate, l.id.Cert)
 	}
-	return fmt.Errorf("%w: --cert %s is no client certificate: give one with the extended key usage \"TLS Web Client Authentication\"",
+	return fmt.Errorf("%w: --cert %s is not a client certificate: use one with the extended key usage \"TLS Web Client Authentication\"",
 		ErrCertificate, l.id.Cert)
 }
 
-// ofCA tells whether --cert hangs below --cacert, as the peers demand.
+// ofCA checks that the CA in --cacert signed --cert, as the peers require.
 func (l loaded) ofCA() error {
 	between := x509.NewCertPool()
 	for _, der := range l.pair.Certificate[1:] {
@@ -84,12 +84,12 @@ func (l loaded) ofCA() error {
 	}
 	_, err := l.pair.Leaf.Verify(x509.VerifyOptions{Roots: l.roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
-		return fmt.Errorf("%w: --cert %s is not of the CA in --cacert %s: %w", ErrCertificate, l.id.Cert, l.id.CACert, err)
+		return fmt.Errorf("%w: --cert %s was not signed by the CA in --cacert %s: %w", ErrCertificate, l.id.Cert, l.id.CACert, err)
 	}
 	return nil
 }
 
-// serverConfig asks every client for a certificate of the CA.
+// serverConfig requires a certificate of the CA from every client.
 func (l loaded) serverConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
@@ -97,7 +97,7 @@ func (l loaded) serverConfig() *tls.Config {
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		ClientCAs:              l.roots,
 		NextProtos:             []string{"http/1.1"},
-		SessionTicketsDisabled: true, // each connection shows its certificate
+		SessionTicketsDisabled: true, // each connection presents its certificate
 	}
 }
 
@@ -106,12 +106,12 @@ func (l loaded) clientConfig(host string) *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		RootCAs:    l.roots,
 		ServerName: host,
-		// Shown whatever CAs the server names: its refusal says more than that there was none.
+		// Always sent, whatever CAs the server lists: a refusal is more precise than a missing certificate.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &l.pair, nil },
 	}
 }
 
-// namesOf lists what a server's certificate is for.
+// namesOf lists the names that a server's certificate is valid for.
 func namesOf(c *x509.Certificate) string {
 	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {

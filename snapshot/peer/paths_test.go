@@ -13,7 +13,7 @@ import (
 )
 
 // Two paths answer; all others, however written, get 404 and no redirect, other methods 405.
-func TestPaths(t *testing.T) {
+func TestOnlyTwoPathsAreServed(t *testing.T) {
 	pki := newPKI(t)
 	b := serve(t, server(pki), offer([]byte("secret of the cluster")))
 	config, err := pki.TLSConfig()
@@ -38,7 +38,7 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s: %q", request, got)
 		}
 	}
-	// A body is of no use to anybody and is not waited for longer than a request's head.
+	// A request body is useless, and the server does not wait for it longer than for a request's header.
 	got := raw(t, b.addr, config, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
 	if !strings.HasPrefix(got, "HTTP/1.1 405 ") {
 		t.Errorf("a body: %q", got)
@@ -49,8 +49,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// A name with signs that URLs give a meaning is fetched as itself.
-func TestStrangeName(t *testing.T) {
+// A name with special characters for URLs is fetched unchanged.
+func TestNameWithSpecialCharactersIsFetched(t *testing.T) {
 	pki := newPKI(t)
 	for _, strange := range []string{"a b", "a;b,c=d&e+f$g:h@i", "100%", "ä?#", "a%2fb"} {
 		o := offer([]byte("x"))

@@ -17,7 +17,7 @@ import (
 	"etcd-rolling-backup/snapshot/peer"
 )
 
-// Files that are of no use are refused with the flag and the file, before anything is sent or served.
+// Unusable files are refused with the flag and the file, before anything is sent or served.
 func TestIdentities(t *testing.T) {
 	pki, stranger := newPKI(t), newPKI(t)
 	expired, err := pki.IssueExpired()
@@ -33,16 +33,16 @@ func TestIdentities(t *testing.T) {
 		words []string
 	}{
 		"nothing":          {peer.Identity{}, true, []string{"--cacert, --cert and --key"}},
-		"no key":           {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert}, true, []string{"all three"}},
+		"no key":           {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert}, true, []string{"all required"}},
 		"missing CA":       {peer.Identity{CACert: missing, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", missing}},
 		"CA that is none":  {peer.Identity{CACert: rubbish, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", rubbish}},
 		"missing key":      {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: missing}, true, []string{"--key " + missing}},
 		"key that is none": {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: rubbish}, true, []string{"--key " + rubbish}},
 		"key of another":   {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: pki.Client.Key}, true, []string{"does not match", "another certificate"}},
-		"expired":          {identity(pki, expired), true, []string{"has expired on", "renew"}},
-		"not yet valid":    {identity(pki, early), true, []string{"begins on", "clock"}},
+		"expired":          {identity(pki, expired), true, []string{"expired on", "renew"}},
+		"not yet valid":    {identity(pki, early), true, []string{"is not valid before", "clock"}},
 		"for clients only": {client(pki), false, []string{"for clients only", "healthcheck-client.crt", "pki/etcd/server.crt"}},
-		"of another CA":    {peer.Identity{CACert: pki.CACert, Cert: stranger.Server.Cert, Key: stranger.Server.Key}, false, []string{"is not of the CA in --cacert"}},
+		"of another CA":    {peer.Identity{CACert: pki.CACert, Cert: stranger.Server.Cert, Key: stranger.Server.Key}, false, []string{"was not signed by the CA in --cacert"}},
 	} {
 		l := listen(t, "127.0.0.1:0")
 		refused(t, "Serve: "+what, peer.Serve(t.Context(), l, x.id, offer([]byte("x")), nil), x.words...)
@@ -56,7 +56,7 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	_, err = peer.Dial(identity(pki, serverOnly), "127.0.0.1:1")
-	refused(t, "Dial: for servers only", err, "no client certificate")
+	refused(t, "Dial: for servers only", err, "not a client certificate")
 	wraps(t, "for servers only", err, peer.ErrCertificate)
 	for _, address := range []string{"", "127.0.0.1", ":2379", "127.0.0.1:", "https://127.0.0.1:1", "a@b:1", "a/b:1", "a?:1"} {
 		_, err := peer.Dial(client(pki), address)
@@ -77,7 +77,7 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// What a client meets on bad days is one line with the peer and the mend.
+// Every failure of a client is one line with the peer and what to check.
 func TestClientRefusals(t *testing.T) {
 	pki, stranger := newPKI(t), newPKI(t)
 	good := serve(t, server(pki), offer([]byte("x"))).addr
@@ -102,9 +102,9 @@ func TestClientRefusals(t *testing.T) {
 	}{
 		{"client certificate of another CA", peer.Identity{CACert: pki.CACert, Cert: stranger.Client.Cert, Key: stranger.Client.Key}, good, peer.ErrCertificate, []string{"does not trust the CA of --cert"}},
 		{"server of another CA", client(stranger), good, peer.ErrCertificate, []string{"--cacert is not the CA"}},
-		{"address not in the certificate", client(pki), elsewhere.Addr().String(), peer.ErrCertificate, []string{"is for localhost, 127.0.0.1, ::1 and not for 127.0.0.2"}},
-		{"no address in the certificate", client(pki), with(func(c *x509.Certificate) { c.IPAddresses = nil }), peer.ErrCertificate, []string{"names no host"}},
-		{"server certificate for clients", client(pki), with(func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[1:] }), peer.ErrCertificate, []string{"no server's", "healthcheck-client.crt"}},
+		{"address not in the certificate", client(pki), elsewhere.Addr().String(), peer.ErrCertificate, []string{"is valid for localhost, 127.0.0.1, ::1, not for 127.0.0.2"}},
+		{"no address in the certificate", client(pki), with(func(c *x509.Certificate) { c.IPAddresses = nil }), peer.ErrCertificate, []string{"contains no host name"}},
+		{"server certificate for clients", client(pki), with(func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[1:] }), peer.ErrCertificate, []string{"not for servers", "healthcheck-client.crt"}},
 		{"expired server", client(pki), with(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), peer.ErrCertificate, []string{"renew it"}},
 		{"plain http", client(pki), plain.Addr().String(), nil, []string{"plain http", "port"}},
 		{"nobody listens", client(pki), closed.Addr().String(), nil, []string{"connection refused", "is serve running there"}},
@@ -132,7 +132,7 @@ func TestClientRefusals(t *testing.T) {
 	wraps(t, "Get of another name", err, peer.ErrChanged)
 }
 
-// Whoever shows no certificate, one of another CA or an old TLS gets nothing, and the server says why.
+// A client without a certificate, with one of another CA or with an old TLS version gets nothing, and the server says why.
 func TestServeRefuses(t *testing.T) {
 	pki, stranger := newPKI(t), newPKI(t)
 	b := serve(t, server(pki), offer([]byte("secret of the cluster")))
@@ -143,12 +143,12 @@ func TestServeRefuses(t *testing.T) {
 		version uint16
 		want    string
 	}{
-		"no certificate":          {nil, 0, "showed no certificate"},
-		"another CA":              {&stranger.Client, 0, "not of the CA"},
+		"no certificate":          {nil, 0, "sent no certificate"},
+		"another CA":              {&stranger.Client, 0, "did not sign the client"},
 		"expired":                 {&expired, 0, "renew the client's certificate"},
-		"no certificate, TLS 1.2": {nil, tls.VersionTLS12, "showed no certificate"},
-		"TLS 1.1":                 {&pki.Client, tls.VersionTLS11, "no TLS 1.2"},
-		"TLS 1.0":                 {&pki.Client, tls.VersionTLS10, "no TLS 1.2"},
+		"no certificate, TLS 1.2": {nil, tls.VersionTLS12, "sent no certificate"},
+		"TLS 1.1":                 {&pki.Client, tls.VersionTLS11, "not support TLS 1.2"},
+		"TLS 1.0":                 {&pki.Client, tls.VersionTLS10, "not support TLS 1.2"},
 	} {
 		config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: x.version}
 		if x.pair != nil {
@@ -172,7 +172,7 @@ func TestServeRefuses(t *testing.T) {
 	b.told(t, "plain http is told", func(e peer.Event) bool { return e.Err != nil && strings.Contains(e.Err.Error(), "must speak https") })
 }
 
-// raw sends text over TLS and gives all that comes back until the server closes or nothing more comes.
+// raw sends text over TLS and returns everything that comes back until the server closes or sends no more.
 func raw(t *testing.T, addr string, config *tls.Config, text string) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", addr, config)
@@ -186,18 +186,18 @@ func raw(t *testing.T, addr string, config *tls.Config, text string) string {
 	return string(got)
 }
 
-// An etcd at the address is called so, on its client port and on its peer port.
+// An etcd at the address is reported as such, on its client port and on its peer port.
 func TestEtcdIsNoPeer(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{TLS: true, UnsafeNoFsync: true})
 	for _, addr := range []string{c.Members[0].Endpoint, strings.TrimPrefix(c.Members[0].PeerURL, "https://")} {
 		_, err := dial(t, client(c.PKI), addr).Offer(t.Context())
-		refused(t, "etcd at "+addr, err, "an etcd "+etcdtest.Default+".", "give the port of serve")
+		refused(t, "etcd at "+addr, err, "an etcd "+etcdtest.Default+".", "use the port of serve")
 		wraps(t, addr, err, peer.ErrNoPeer)
 	}
 }
 
-// A peer that says nothing is given up, wherever it falls silent.
-func TestSilence(t *testing.T) {
+// A silent peer is given up, wherever it stops sending.
+func TestSilentPeerIsAborted(t *testing.T) {
 	pki := newPKI(t)
 	silent := listen(t, "127.0.0.1:0") // the kernel takes the connection, nobody else
 	defer silent.Close()
@@ -209,7 +209,7 @@ func TestSilence(t *testing.T) {
 		c.Stall = 300 * time.Millisecond
 		began := time.Now()
 		_, err := c.Offer(t.Context())
-		refused(t, "Offer", err, "no progress for 300ms", "silent")
+		refused(t, "Offer", err, "no progress for 300ms", "does not answer")
 		wraps(t, "Offer", err, snapshot.ErrStalled)
 		_, err = c.Get(t.Context(), peer.Remote{Name: name, Size: 1, SHA256: strings.Repeat("ab", 32)})
 		wraps(t, "Get", err, snapshot.ErrStalled)

@@ -19,34 +19,34 @@ import (
 )
 
 const (
-	headerTimeout = 10 * time.Second // for the TLS handshake, and for a request's head
+	headerTimeout = 10 * time.Second // for the TLS handshake, and for the header of a request
 	idleTimeout   = 30 * time.Second
-	grace         = 3 * time.Second // for transfers when ctx has ended
-	// maxConnections is several for each member of the largest clusters.
+	grace         = 3 * time.Second // for running transfers after ctx has ended
+	// maxConnections allows several connections for each member of the largest clusters.
 	maxConnections = 64
 	maxHeader      = 16 << 10
 )
 
-// Offer is the one snapshot that is served. Its bytes must not change meanwhile.
+// Offer is the one snapshot that is served. Its bytes must not change while it is served.
 type Offer struct {
-	Name    string      // a file's name, under which it is fetched
+	Name    string      // a file name, under which it is fetched
 	Archive io.ReaderAt // read by several goroutines
 	Size    int64       // bytes
 }
 
-// Event is one request, or one connection that came to none.
+// Event is one request, or one connection that sent none.
 type Event struct {
-	Remote string // address of the client; "" where only Err tells it
+	Remote string // address of the client; "" if only Err contains it
 	Client string // common name of its certificate
 	Method string
 	Path   string
 	Status int   // of the answer
 	Bytes  int64 // of the answer's body
 	Took   time.Duration
-	Err    error // what broke the answer off, or why there was no request
+	Err    error // what aborted the answer, or why there was no request
 }
 
-// server is one Serve.
+// server is one call of Serve.
 type server struct {
 	Offer
 	remote       Remote
@@ -56,7 +56,8 @@ type server struct {
 	observe func(Event)
 }
 
-// CheckServer tells whether the certificate can serve: it is valid, a server's, and of the CA. Errors are those of Serve.
+// CheckServer checks that the certificate can be used to serve: it is valid, for servers, and signed by the CA. Errors are those
+// of Serve.
 func (id Identity) CheckServer() error {
 	_, err := id.server()
 	return err
@@ -73,16 +74,16 @@ func (id Identity) server() (loaded, error) {
 	return own, err
 }
 
-// Serve offers one snapshot on l until ctx ends, then gives transfers a few seconds and returns nil; l is closed when it
-// returns. It first reads the snapshot once, for its digest. observe, which may be nil, hears of each request, one at a
-// time. A certificate that is no server's or not of the CA is refused at once (ErrCertificate).
+// Serve offers one snapshot on l until ctx ends, then gives transfers a few seconds and returns nil. l is closed when it returns.
+// First it reads the whole snapshot for its digest. observe is called for each request, one at a time; it may be nil. A
+// certificate that is not for servers or that the CA did not sign is refused immediately (ErrCertificate).
 func Serve(ctx context.Context, l net.Listener, id Identity, o Offer, observe func(Event)) error {
 	s := &server{Offer: o, stall: stall, grace: grace, observe: observe}
 	return s.serve(ctx, l, id)
 }
 
 func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
-	defer l.Close() // a second time when the HTTP server has done so
+	defer l.Close() // a second time if the HTTP server has closed it
 	own, err := id.server()
 	if err != nil {
 		return err
@@ -102,10 +103,10 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 		TLSConfig:         own.serverConfig(),
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: headerTimeout,
-		WriteTimeout:      s.stall, // renewed by each piece of an answer
+		WriteTimeout:      s.stall, // each piece of an answer renews it
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		// Or else "OPTIONS *" gets an answer that no observer hears of.
+		// Otherwise "OPTIONS *" is answered without a call of observe.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(errorLog{s}, "", 0),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -120,9 +121,9 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	h.Protocols.SetHTTP1(true)
 	ended := context.AfterFunc(ctx, func() { s.end(ctx, h) })
 	err = h.ServeTLS(netutil.LimitListener(l, maxConnections), "", "")
-	failed := ended() // or else ctx has ended it
+	failed := ended() // otherwise ctx has ended it
 	if failed {
-		_ = h.Close() // err tells why
+		_ = h.Close() // err has the reason
 	}
 	connections.Wait() // nobody reads the archive after this
 	if failed {
@@ -131,12 +132,12 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	return nil
 }
 
-// end lets transfers go on for a moment, then cuts them.
+// end lets transfers continue for a moment, then closes their connections.
 func (s *server) end(ctx context.Context, h *http.Server) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	if h.Shutdown(ctx) != nil {
-		_ = h.Close() // what it says of connections that are cut is of no use
+		_ = h.Close() // its error only lists the connections that it closes
 	}
 }
 
@@ -167,7 +168,7 @@ func (s *server) tell(e Event) {
 	}
 }
 
-// errorLog makes events of what the HTTP server would log: connections that did not get as far as a request.
+// errorLog turns the log lines of the HTTP server into events: connections that failed before a request.
 type errorLog struct{ s *server }
 
 func (l errorLog) Write(line []byte) (int, error) {

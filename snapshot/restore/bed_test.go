@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 const aside = ".before-restore-20261121T120000Z"
 
-// database makes one as etcd would: so many revisions, and these members.
+// database creates one like etcd: this many revisions, and these members.
 func database(t testing.TB, revisions int, members ...snapshot.Member) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "db")
@@ -61,7 +61,7 @@ func database(t testing.TB, revisions int, members ...snapshot.Member) []byte {
 
 func be(n int) string { return string([]byte{0, 0, 0, 0, 0, 0, byte(n >> 8), byte(n)}) }
 
-// given is a snapshot that is a database and nothing else, and one that breaks off when it has an error.
+// given is a snapshot that is only a database; if it has an error, it ends with that.
 type given struct {
 	data []byte
 	err  error
@@ -72,10 +72,10 @@ func (g given) Unpack(_ context.Context, w io.Writer, _ input.Options) (input.Un
 		return input.Unpacked{}, err
 	}
 	sum := sha256.Sum256(g.data)
-	return input.Unpacked{Size: int64(len(g.data)), SHA256: hex.EncodeToString(sum[:]), Proven: true}, g.err
+	return input.Unpacked{Size: int64(len(g.data)), SHA256: hex.EncodeToString(sum[:]), Verified: true}, g.err
 }
 
-// restored makes a data directory of a snapshot.
+// restored restores a data directory from a snapshot.
 func restored(t testing.TB, in Input, o Options) (*Plan, error) {
 	t.Helper()
 	p, err := Prepare(t.Context(), in, o, noon)
@@ -104,7 +104,7 @@ func wantNames(t testing.TB, dir, want string) {
 	}
 }
 
-// wantData demands a database in a data directory, or the old one.
+// wantData demands a restored database in a data directory, or the old one.
 func wantData(t testing.TB, dir string, old bool) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "member/snap/db"))
@@ -113,7 +113,7 @@ func wantData(t testing.TB, dir string, old bool) {
 	}
 }
 
-// occupied makes a directory with old data.
+// occupied creates a directory with old data.
 func occupied(t testing.TB, dir string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Join(dir, "member/snap"), 0o700))
@@ -121,7 +121,7 @@ func occupied(t testing.TB, dir string) {
 	must(t, os.WriteFile(filepath.Join(dir, "member/snap/db"), []byte("old"), 0o600))
 }
 
-// refused demands an error of a kind, in one line with the words.
+// refused demands a one-line error of a kind, with the words.
 func refused(t testing.TB, what string, err, kind error, words ...string) {
 	t.Helper()
 	if !errors.Is(err, kind) {

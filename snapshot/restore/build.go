@@ -14,8 +14,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Run builds the data directory in a staging directory and puts it in its place. After an error everything is as it was
-// before, but for an error that says otherwise.
+// Run builds the data directory in a staging directory and moves it to its place. After an error everything is as before, unless
+// the error says otherwise.
 func (p *Plan) Run(ctx context.Context) (err error) {
 	data, err := newStage(ctx, p.data.parent(), filepath.Base(p.data.swap))
 	if err != nil {
@@ -40,7 +40,8 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 		return err
 	}
 	var changes []change
-	// The log first: an old database beside a new log is still the old one, a new database would be overwritten from an old log.
+	// The log first: an old database next to a new log is still the old database, but a new database would be overwritten from an
+	// old log.
 	if p.WALDir != "" {
 		changes = append(changes, change{staged: wal.path(), target: p.wal.swap, old: p.wal.old})
 	}
@@ -51,7 +52,7 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 func (p *Plan) build(data, wal *stage) error {
 	c := etcdutl.RestoreConfig{
 		SnapshotPath:        throughFD(p.scratch),
-		SkipHashCheck:       true, // Unpack has compared it, and cut it off
+		SkipHashCheck:       true, // Unpack has compared the digest and removed it
 		Name:                p.Cluster.Name,
 		InitialCluster:      p.Cluster.Initial(),
 		InitialClusterToken: p.Cluster.Token,
@@ -65,7 +66,7 @@ func (p *Plan) build(data, wal *stage) error {
 		c.OutputWALDir = wal.path()
 		trees = append(trees, wal.path())
 	}
-	if err := run(c, p.Database.Proven); err != nil {
+	if err := run(c, p.Database.Verified); err != nil {
 		return fmt.Errorf("build the data directory: %w", err)
 	}
 	for _, tree := range trees {
@@ -78,22 +79,22 @@ func (p *Plan) build(data, wal *stage) error {
 		return err
 	}
 	if got := built.begins(0); got != p.Revision {
-		return fmt.Errorf("build the data directory: it begins with revision %d, not with %d", got, p.Revision)
+		return fmt.Errorf("build the data directory: it starts at revision %d, not at %d", got, p.Revision)
 	}
 	return nil
 }
 
-// run calls etcd's library, which panics on a database whose pages make no sense, and calls what else goes wrong fatal.
+// run calls etcd's library, which panics on a database with invalid pages and calls other errors fatal.
 func run(c etcdutl.RestoreConfig, proven bool) error {
 	ended, failed := make(chan error, 1), make(fatal, 1)
 	go func() {
-		debug.SetPanicOnFault(true) // a disk that fails under a mapping; holds for this goroutine only
+		debug.SetPanicOnFault(true) // for a disk that fails under a memory mapping; affects only this goroutine
 		defer func() {
 			if r := recover(); r != nil {
 				ended <- gaveUp(r, proven)
 			}
 		}()
-		// Its log goes nowhere.
+		// Its log is discarded.
 		ended <- etcdutl.NewV3(zap.NewNop().WithOptions(zap.WithFatalHook(failed))).Restore(c)
 	}()
 	select {
@@ -104,20 +105,19 @@ func run(c etcdutl.RestoreConfig, proven bool) error {
 	}
 }
 
-// gaveUp says of a panic what is the likelier cause: a database that nothing proves, or a disk whose error the library does not
-// handle.
+// gaveUp explains a panic by the likelier cause: a database without a digest, or a disk whose error the library does not handle.
 func gaveUp(r any, proven bool) error {
 	if proven {
-		return fmt.Errorf("etcd's library gave up: %v (does the kernel's log tell of an error of the disk?)", r)
+		return fmt.Errorf("etcd's library gave up: %v (does the kernel's log show a disk error?)", r)
 	}
 	return fmt.Errorf("%w: etcd's library gave up: %v", snapshot.ErrDamaged, r)
 }
 
-// fatal takes over where etcd's library would end the process, from whatever goroutine. That one stops for ever, with the locks
-// that it holds: whatever waits for those is left behind too.
+// fatal replaces the exit of the process when etcd's library logs a fatal error, from any goroutine. That goroutine stops forever
+// with the locks that it holds, and so does everything that waits for those locks.
 type fatal chan error
 
-// OnWrite is zap's.
+// OnWrite implements zap's hook.
 func (f fatal) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	err := errors.New(e.Message)
 	for _, field := range fields {

@@ -13,33 +13,33 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// ErrCluster marks a list of members that no cluster can be made of.
-var ErrCluster = errors.New("no such cluster")
+// ErrCluster marks a list of members that cannot form a cluster.
+var ErrCluster = errors.New("invalid cluster")
 
-// What a restored member is called where nothing says so, as etcdutl has it.
+// The name of a restored member if nothing else is given, as in etcdutl.
 const (
 	defaultName    = "default"
 	defaultPeerURL = "http://localhost:2380"
 )
 
-// MemberMode says where the restored cluster's members come from when no InitialCluster is given.
+// MemberMode says where the restored cluster's members come from if there is no InitialCluster.
 type MemberMode string
 
 const (
-	// Recorded takes the members that the snapshot was taken from.
+	// Recorded uses the members that the snapshot records.
 	Recorded MemberMode = "recorded"
-	// Single makes a cluster of one member that others reach at localhost, as etcdutl does by itself.
+	// Single makes a cluster of one member with a peer URL at localhost, as etcdutl does by default.
 	Single MemberMode = "single"
 )
 
-// Identity says which member of which cluster is restored. Its fields have the meaning of etcdutl's flags; empty ones are
+// Identity says which member of which cluster is restored. Its fields have the meaning of etcdutl's flags. Empty fields are
 // filled in from each other and from what the snapshot records.
 type Identity struct {
 	Name           string     // of this member
 	InitialCluster string     // name=peerURL,…
-	PeerURLs       []string   // of this member; without them those that the cluster's list gives it
-	Token          string     // "": made of the snapshot, so that members restored from different ones never form a cluster
-	Members        MemberMode // "": Recorded where the snapshot records them, else Single
+	PeerURLs       []string   // of this member; if empty, those in the cluster's member list
+	Token          string     // "": derived from the snapshot, so that members restored from different snapshots never form a cluster
+	Members        MemberMode // "": Recorded if the snapshot records members, otherwise Single
 }
 
 // Peer is a member of the restored cluster.
@@ -48,15 +48,15 @@ type Peer struct {
 	URLs []string // peer URLs
 }
 
-// Cluster is what is restored.
+// Cluster is the cluster to restore.
 type Cluster struct {
 	Name    string // of this member
 	Token   string
 	Peers   []Peer
-	LeftOut []string // recorded members that are not part of it, and why
+	LeftOut []string // recorded members that are not part of it, with the reason
 }
 
-// Initial is the cluster in the form of --initial-cluster.
+// Initial returns the cluster in the form of --initial-cluster.
 func (c Cluster) Initial() string {
 	var parts []string
 	for _, p := range c.Peers {
@@ -67,7 +67,7 @@ func (c Cluster) Initial() string {
 	return strings.Join(parts, ",")
 }
 
-// URLs are this member's.
+// URLs returns the peer URLs of this member.
 func (c Cluster) URLs() []string {
 	for _, p := range c.Peers {
 		if p.Name == c.Name {
@@ -85,7 +85,7 @@ func (c Cluster) names() string {
 	return strings.Join(names, ", ")
 }
 
-// cluster decides from what is given and recorded. Errors wrap ErrCluster and name the flag.
+// cluster decides by what is given and recorded. Errors wrap ErrCluster and name the flag.
 func (id Identity) cluster(recorded []snapshot.Member) (Cluster, error) {
 	c := Cluster{Name: id.Name, Token: id.Token}
 	mode := id.Members
@@ -116,7 +116,7 @@ func (id Identity) cluster(recorded []snapshot.Member) (Cluster, error) {
 func (c *Cluster) parse(list string) error {
 	m, err := types.NewURLsMap(list)
 	if err != nil {
-		return fmt.Errorf("%w: --initial-cluster: %w (it looks like a=https://10.0.0.1:2380,b=https://10.0.0.2:2380)", ErrCluster, err)
+		return fmt.Errorf("%w: --initial-cluster: %w (example: a=https://10.0.0.1:2380,b=https://10.0.0.2:2380)", ErrCluster, err)
 	}
 	for name, urls := range m {
 		c.Peers = append(c.Peers, Peer{Name: name, URLs: urls.StringSlice()})
@@ -126,14 +126,14 @@ func (c *Cluster) parse(list string) error {
 	return nil
 }
 
-// record takes the voting members of the cluster that the snapshot is of.
+// record uses the voting members of the snapshot's cluster.
 func (c *Cluster) record(members []snapshot.Member) error {
 	for _, m := range members {
 		switch {
 		case m.Name == "":
-			c.LeftOut = append(c.LeftOut, fmt.Sprintf("%s (it had never started)", m.ID))
+			c.LeftOut = append(c.LeftOut, fmt.Sprintf("%s (it never started)", m.ID))
 		case m.Learner:
-			c.LeftOut = append(c.LeftOut, m.Name+" (a learner: add it again once the cluster runs)")
+			c.LeftOut = append(c.LeftOut, m.Name+" (a learner: add it again when the cluster runs)")
 		default:
 			c.Peers = append(c.Peers, Peer{Name: m.Name, URLs: slices.Clone(m.PeerURLs)})
 		}
@@ -141,45 +141,45 @@ func (c *Cluster) record(members []snapshot.Member) error {
 	slices.SortFunc(c.Peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
 	switch {
 	case len(c.Peers) == 0:
-		return fmt.Errorf("%w: the snapshot records no voting member: give --initial-cluster, or --members single", ErrCluster)
+		return fmt.Errorf("%w: the snapshot records no voting member: set --initial-cluster, or --members single", ErrCluster)
 	case c.Name == "" && len(c.Peers) == 1:
 		c.Name = c.Peers[0].Name
 	case c.Name == "":
-		return fmt.Errorf("%w: the snapshot is of the members %s: say with --name which one this node is, or give --members single for a cluster of one", ErrCluster, c.names())
+		return fmt.Errorf("%w: the snapshot records the members %s: use --name to say which one this node is, or --members single for a cluster of one", ErrCluster, c.names())
 	}
 	return nil
 }
 
-// check tells in our words what etcd would refuse, and what it would take and never start on.
+// check refuses in our words what etcd would refuse, and what it would accept and never start with.
 func (c *Cluster) check(given []string) error {
 	owner := map[string]string{}
 	mine := false
 	for i, p := range c.Peers {
 		if p.Name == "" {
-			return fmt.Errorf("%w: --initial-cluster: a member has no name: it looks like a=https://10.0.0.1:2380,b=https://10.0.0.2:2380", ErrCluster)
+			return fmt.Errorf("%w: --initial-cluster: a member has no name (example: a=https://10.0.0.1:2380,b=https://10.0.0.2:2380)", ErrCluster)
 		}
 		if i > 0 && c.Peers[i-1].Name == p.Name {
-			return fmt.Errorf("%w: two members are called %s: give --initial-cluster", ErrCluster, p.Name)
+			return fmt.Errorf("%w: two members have the name %s: set --initial-cluster", ErrCluster, p.Name)
 		}
 		for _, u := range p.URLs {
 			if err := checkURL(p.Name, u); err != nil {
 				return err
 			}
 			if other, taken := owner[u]; taken {
-				return fmt.Errorf("%w: the peer URL %s stands there twice, for %s and for %s", ErrCluster, u, other, p.Name)
+				return fmt.Errorf("%w: two members have the peer URL %s: %s and %s", ErrCluster, u, other, p.Name)
 			}
 			owner[u] = p.Name
 		}
 		mine = mine || p.Name == c.Name
 	}
 	if !mine && c.Name == defaultName {
-		return fmt.Errorf("%w: the members are %s: say with --name which one this node is", ErrCluster, c.names())
+		return fmt.Errorf("%w: the members are %s: use --name to say which one this node is", ErrCluster, c.names())
 	}
 	if !mine {
 		return fmt.Errorf("%w: --name %s is not among the members %s", ErrCluster, c.Name, c.names())
 	}
 	if len(given) > 0 && !sameURLs(given, c.URLs()) {
-		return fmt.Errorf("%w: --initial-advertise-peer-urls %s differs from what the member list gives %s: %s",
+		return fmt.Errorf("%w: --initial-advertise-peer-urls %s differs from the member list for %s: %s",
 			ErrCluster, strings.Join(given, ","), c.Name, strings.Join(c.URLs(), ","))
 	}
 	return nil
@@ -191,7 +191,7 @@ func checkURL(name, text string) error {
 		_, err = types.NewURLs([]string{text})
 	}
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("%w: the peer URL %q of %s is none like https://10.0.0.1:2380", ErrCluster, text, name)
+		return fmt.Errorf("%w: the peer URL %q of %s is invalid (example: https://10.0.0.1:2380)", ErrCluster, text, name)
 	}
 	return nil
 }

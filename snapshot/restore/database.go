@@ -14,13 +14,13 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// content is what a restore needs to know of a database.
+// content is what a restore must know about a database.
 type content struct {
-	last, finished, scheduled int64 // revisions: of the newest change that is there, and of compactions; 0: none
+	last, finished, scheduled int64 // revisions: of the newest change in the database, and of compactions; 0: none
 	members                   []snapshot.Member
 }
 
-// begins is the revision that an etcd begins with, bumped as etcdutl does it (etcd, server/storage/mvcc/kvstore.go: restore).
+// begins returns the revision at which an etcd starts, raised as etcdutl does it (etcd, server/storage/mvcc/kvstore.go: restore).
 func (c content) begins(bump uint64) int64 {
 	if bump > 0 {
 		return max(c.last+int64(bump), c.finished) //nolint:gosec // revisions are etcd's int64
@@ -28,9 +28,9 @@ func (c content) begins(bump uint64) int64 {
 	return max(1, c.last, c.finished, c.scheduled) // a compaction may have removed the newest change, a deletion
 }
 
-// look reads it from a database that was proven to be what etcd sent; what can't be read wraps snapshot.ErrDamaged.
+// look reads the content of a database that was verified to be what etcd sent. An invalid database wraps snapshot.ErrDamaged.
 func look(path string) (c content, err error) {
-	// bbolt ends in a panic on pages that make no sense; a disk that fails under a mapping ends this read only.
+	// bbolt panics on invalid pages; if a disk fails under a memory mapping, only this read fails.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -54,12 +54,12 @@ func look(path string) (c content, err error) {
 	return c, err
 }
 
-// readRevisions takes the last key of the bucket "key", and what the bucket "meta" says of compactions: the main revision in
-// 8 bytes big endian, and more (etcd, server/storage/mvcc/revision.go).
+// readRevisions reads the last key of the bucket "key", and the compactions in the bucket "meta": the main revision in 8 bytes
+// big endian, and more (etcd, server/storage/mvcc/revision.go).
 func (c *content) readRevisions(tx *bbolt.Tx) (err error) {
 	keys, meta := tx.Bucket([]byte("key")), tx.Bucket([]byte("meta"))
 	if keys == nil {
-		return fmt.Errorf("%w: no bucket \"key\": this is no etcd database", snapshot.ErrDamaged)
+		return fmt.Errorf("%w: no bucket \"key\": not an etcd database", snapshot.ErrDamaged)
 	}
 	last, _ := keys.Cursor().Last()
 	if c.last, err = mainRevision(last); err != nil || meta == nil {
@@ -77,12 +77,12 @@ func mainRevision(b []byte) (int64, error) {
 	case b == nil:
 		return 0, nil
 	case len(b) < 8:
-		return 0, fmt.Errorf("%w: the database holds %x where a revision belongs", snapshot.ErrDamaged, b)
+		return 0, fmt.Errorf("%w: the database has %x instead of a revision", snapshot.ErrDamaged, b)
 	}
 	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // etcd's own type is int64
 }
 
-// member is what the bucket "members" holds (etcd, server/etcdserver/api/membership/member.go).
+// member is a value in the bucket "members" (etcd, server/etcdserver/api/membership/member.go).
 type member struct {
 	ID         uint64   `json:"id"`
 	PeerURLs   []string `json:"peerURLs"`
@@ -94,7 +94,7 @@ type member struct {
 func (c *content) readMembers(tx *bbolt.Tx) error {
 	b := tx.Bucket([]byte("members"))
 	if b == nil {
-		return nil // of a member that had never seen the cluster's list
+		return nil // of a member that never saw the cluster's member list
 	}
 	return b.ForEach(func(_, v []byte) error {
 		var m member
@@ -108,5 +108,5 @@ func (c *content) readMembers(tx *bbolt.Tx) error {
 	})
 }
 
-// throughFD is a path to an open file, which need not have a name.
+// throughFD returns a path to an open file, which need not have a name.
 func throughFD(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

@@ -1,6 +1,6 @@
-// Package restore makes an etcd data directory of a snapshot; etcd's own etcdutl library does the raft side.
+// Package restore makes an etcd data directory from a snapshot; etcd's own etcdutl library does the raft part.
 //
-// Invariant: everything is checked and built in a directory of its own beside the target and then renamed into place. What
-// was there is refused, or moved aside when asked, and never changed: a crash at any moment leaves the old data whole under
-// its own name or the one it was moved to, and leaves at worst a staging directory, which the next restore removes.
+// Invariant: everything is checked and built in a staging directory next to the target, and then renamed into place. Existing
+// data is never changed: it is refused, or moved aside on request. After a crash at any moment the old data is complete, under
+// its own name or the one it was moved to. At worst a staging directory is left, which the next restore removes.
 package restore

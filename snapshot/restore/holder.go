@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrHeld marks a data directory whose database a living process holds.
+// ErrHeld marks a data directory whose database is open in a running process.
 var ErrHeld = errors.New("in use")
 
-// checkFree refuses a data directory that an etcd works on: bbolt holds a lock on its database as long as it is open.
-// The lock is only tried and never kept: an etcd that is started meanwhile would wait for it, and go on with half of the
-// old data and half of the new. What starts before the renaming is found by asking again just before it.
+// checkFree refuses a data directory that an etcd uses: bbolt holds a lock on its database while it is open. The lock is only
+// tried and never kept: an etcd started meanwhile would wait for it, and then continue with half of the old data and half of the
+// new. A second check just before the rename finds an etcd that was started later.
 func checkFree(dataDir string) error {
 	path := filepath.Join(dataDir, "member", "snap", "db")
 	f, err := os.Open(path)
@@ -25,12 +25,12 @@ func checkFree(dataDir string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look whether an etcd runs on %s: %w", dataDir, err)
+		return fmt.Errorf("check whether an etcd uses %s: %w", dataDir, err)
 	}
 	defer f.Close()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w: %s: %s holds its database: stop it first", ErrHeld, dataDir, holder(f))
+		return fmt.Errorf("%w: %s: %s has its database open: stop it first", ErrHeld, dataDir, holder(f))
 	}
 	if err != nil {
 		return fmt.Errorf("try the lock of %s: %w", path, err)
@@ -38,11 +38,11 @@ func checkFree(dataDir string) error {
 	return nil
 }
 
-// holder names the process that has f locked, as far as it can be seen from here.
+// holder names the process that has locked f, if it is visible from here.
 func holder(f *os.File) string {
 	pid := lockedBy(f)
 	if pid <= 0 {
-		return "a process that can't be seen from here, maybe in another container,"
+		return "a process that is not visible from here, maybe in another container,"
 	}
 	name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
 	if err != nil {
@@ -51,8 +51,8 @@ func holder(f *os.File) string {
 	return fmt.Sprintf("process %d (%s)", pid, strings.TrimSpace(string(name)))
 }
 
-// lockedBy reads /proc/locks, whose lines look like "1: FLOCK  ADVISORY  WRITE 710 fe:00:5242891 0 EOF". The device in them is
-// another one than that of stat on Btrfs and overlays: there the process has to have the file open.
+// lockedBy reads /proc/locks, whose lines look like "1: FLOCK ADVISORY WRITE 710 fe:00:5242891 0 EOF". On Btrfs and overlayfs
+// their device differs from stat's: there the process must also have the file open.
 func lockedBy(f *os.File) int {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
@@ -77,7 +77,7 @@ func lockedBy(f *os.File) int {
 	return 0
 }
 
-// hasOpen tells whether a process has a file open, as far as that may be seen.
+// hasOpen reports whether a process has a file open, as far as we may see that.
 func hasOpen(pid int, file *unix.Stat_t) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	open, err := os.ReadDir(dir)

@@ -9,25 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// change puts one directory that was built in its place.
+// change moves one directory that was built to its place.
 type change struct {
 	staged, target string
-	old            string // where the data that is at target goes; "": there is none
+	old            string // where the existing data at target goes; "": there is none
 }
 
-// install makes all changes. What fails is undone, so that the old data is under its old name again. Old and new trade
-// places at once: a crash leaves one of them at the target, and an etcd that is started then never finds nothing there and
-// begins an empty cluster.
+// install makes all changes. If one fails, it undoes the others, so that the old data has its old name again. Old and new data
+// exchange their names in one step. So after a crash one of them is at the target; an etcd that found nothing there would start
+// an empty cluster.
 func install(changes []change) error {
 	for i, c := range changes {
 		err := c.do()
 		if err == nil {
 			continue
 		}
-		err = fmt.Errorf("put the restored data in its place: %w", err)
+		err = fmt.Errorf("move the restored data to its place: %w", err)
 		for done := i - 1; done >= 0; done-- {
 			if undo := changes[done].undo(); undo != nil {
-				err = errors.Join(err, fmt.Errorf("take the step before back: %w", undo))
+				err = errors.Join(err, fmt.Errorf("undo the previous step: %w", undo))
 			}
 		}
 		return err
@@ -37,12 +37,12 @@ func install(changes []change) error {
 		errs = append(errs, syncPath(filepath.Dir(c.target)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("the data is in its place, and a power loss could undo that: %w", err)
+		return fmt.Errorf("the data is in its place, but a power loss could undo that: %w", err)
 	}
 	return nil
 }
 
-// do first gives the new data the name that the old is to have, then exchanges the two.
+// do first gives the new data the name that the old data will have, then exchanges the two names.
 func (c change) do() error {
 	if c.old == "" {
 		return move(c.staged, c.target)
@@ -67,7 +67,8 @@ func (c change) undo() error {
 	return errors.Join(exchange(c.old, c.target), move(c.old, c.staged))
 }
 
-// exchange lets two directories trade names at once. Where the file system can't, as NFS, there is a moment without a target.
+// exchange exchanges the names of two directories in one step. If the file system cannot do this, such as NFS, the target is
+// missing for a moment.
 func exchange(a, b string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
@@ -93,7 +94,7 @@ func exchangeSlowly(a, b string) error {
 	return nil
 }
 
-// move is rename(2), which takes the place of an empty directory and of no other; os.Rename takes that of none.
+// move is rename(2), which replaces an empty directory and no other; os.Rename replaces none.
 func move(from, to string) error {
 	if err := unix.Rename(from, to); err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}

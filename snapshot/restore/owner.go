@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrOwner marks a user or group that is not there, or that this process may not give files to.
-var ErrOwner = errors.New("can't give the data to its owner")
+// ErrOwner marks a user or group that does not exist, or to which this process may not give files.
+var ErrOwner = errors.New("cannot set the owner of the data")
 
-// Owner is whom files belong to.
+// Owner is the owner of files.
 type Owner struct{ UID, GID int }
 
 func (o Owner) String() string {
@@ -39,7 +39,7 @@ func (o Owner) String() string {
 	return name(o.UID, userName, userErr) + ":" + name(o.GID, groupName, groupErr)
 }
 
-// ParseOwner reads USER:GROUP, names or numbers; without a group it is the user's own. Errors wrap ErrOwner.
+// ParseOwner reads USER:GROUP, names or numbers; without a group it uses the user's own group. Errors wrap ErrOwner.
 func ParseOwner(text string) (Owner, error) {
 	name, group, hasGroup := strings.Cut(text, ":")
 	o, err := lookup(name)
@@ -51,7 +51,7 @@ func ParseOwner(text string) (Owner, error) {
 			group = g.Gid
 		}
 		if o.GID, err = strconv.Atoi(group); err != nil || !validID(o.GID) {
-			return o, fmt.Errorf("%w: --chown: there is no group %q here", ErrOwner, group)
+			return o, fmt.Errorf("%w: --chown: no group %q here", ErrOwner, group)
 		}
 	}
 	return o, nil
@@ -62,7 +62,7 @@ func lookup(name string) (Owner, error) {
 	if err != nil {
 		id, numErr := strconv.Atoi(name)
 		if numErr != nil || !validID(id) {
-			return Owner{}, fmt.Errorf("%w: --chown: there is no user %q here", ErrOwner, name)
+			return Owner{}, fmt.Errorf("%w: --chown: no user %q here", ErrOwner, name)
 		}
 		if u, err = user.LookupId(name); err != nil {
 			return Owner{UID: id, GID: id}, nil // a container's user has no name here
@@ -73,24 +73,24 @@ func lookup(name string) (Owner, error) {
 	return Owner{UID: uid, GID: gid}, errors.Join(uidErr, gidErr)
 }
 
-// validID refuses what the kernel takes for "leave it as it is" as well.
+// validID also refuses the ID that the kernel reads as "do not change".
 func validID(id int) bool { return id >= 0 && id < math.MaxUint32 }
 
-// ownerOf is whom a file or directory belongs to.
+// ownerOf returns the owner of a file or directory.
 func ownerOf(path string) (Owner, error) {
 	var s unix.Stat_t
 	if err := unix.Stat(path, &s); err != nil {
-		return Owner{}, fmt.Errorf("look at %s: %w", path, err)
+		return Owner{}, fmt.Errorf("read the owner of %s: %w", path, err)
 	}
 	return Owner{UID: int(s.Uid), GID: int(s.Gid)}, nil
 }
 
-// may tells whether this process can give files to o.
+// may reports whether this process can give files to o.
 func (o Owner) may() bool {
 	return os.Geteuid() == 0 || o == Owner{UID: os.Geteuid(), GID: os.Getegid()}
 }
 
-// giveAndSync hands the tree over to o and brings it to the disk: files 0600, directories 0700.
+// giveAndSync gives all files to o and writes them to the disk: files 0600, directories 0700.
 func giveAndSync(tree string, o Owner) error {
 	return filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -107,7 +107,7 @@ func giveAndSync(tree string, o Owner) error {
 	})
 }
 
-// syncPath brings a file's content or a directory's names to the disk.
+// syncPath writes a file's content or a directory's names to the disk.
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 )
 
 var (
-	// ErrTarget marks a place where nothing can be restored to.
-	ErrTarget = errors.New("can't restore there")
-	// ErrOccupied marks a target that holds data which was not to be replaced.
-	ErrOccupied = errors.New("data is there already")
+	// ErrTarget marks a target that cannot be restored to.
+	ErrTarget = errors.New("cannot restore there")
+	// ErrOccupied marks a target with existing data that may not be replaced.
+	ErrOccupied = errors.New("data already exists")
 )
 
 const (
@@ -23,20 +23,20 @@ const (
 	walFlag  = "--wal-dir"
 )
 
-// asideLayout dates what is moved aside, in UTC and without colons, which etcd's flags and some tools stumble over.
+// asideLayout is the time in names of moved data, in UTC and without colons, which etcd's flags and some tools do not accept.
 const asideLayout = "20060102T150405Z"
 
-// Move is a renaming.
+// Move is one rename.
 type Move struct{ From, To string }
 
-// place is a directory that is to be put in its place: the data directory, or a WAL directory beside it.
+// place is one directory to restore: the data directory, or a separate WAL directory.
 type place struct {
 	dir  string // symlinks resolved
-	swap string // what is renamed: dir, or for a mount point, which can't be, "member" in it
-	old  string // where the data that is there goes; "": there is none
+	swap string // what is renamed: dir, or "member" in it if dir is a mount point, which cannot be renamed
+	old  string // where the existing data goes; "": there is none
 }
 
-// within tells where in the staged directory the thing lies that is renamed to swap.
+// within returns the path in the staged directory of what is renamed to swap.
 func (p place) within(staged string) string {
 	if p.swap == p.dir {
 		return staged
@@ -44,7 +44,7 @@ func (p place) within(staged string) string {
 	return filepath.Join(staged, filepath.Base(p.swap))
 }
 
-// findPlace looks at the target without changing anything. flag names it in errors.
+// findPlace checks the target without changing anything. Errors name the flag.
 func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
 	dir, err := resolve(flag, path)
 	if err != nil {
@@ -58,14 +58,14 @@ func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
 	case err != nil:
 		return p, fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
 	case !info.IsDir():
-		return p, fmt.Errorf("%w: %s %s is no directory", ErrTarget, flag, dir)
+		return p, fmt.Errorf("%w: %s %s is not a directory", ErrTarget, flag, dir)
 	}
 	mounted, err := isMountPoint(dir)
 	if err != nil {
 		return p, err
 	}
 	if mounted && flag == walFlag {
-		return p, fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd can't use either: give a directory in it", ErrTarget, dir)
+		return p, fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd cannot use either: use a directory in it", ErrTarget, dir)
 	}
 	if mounted {
 		p.swap = filepath.Join(dir, "member")
@@ -75,18 +75,18 @@ func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
 		return p, fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
 	}
 	if held && !replace {
-		return p, fmt.Errorf("%w: %s %s is not empty: give another one, or --replace to move what is there aside", ErrOccupied, flag, dir)
+		return p, fmt.Errorf("%w: %s %s is not empty: use another directory, or --replace to move the existing data aside", ErrOccupied, flag, dir)
 	}
 	if held {
 		p.old = p.swap + ".before-restore-" + now.UTC().Format(asideLayout)
 		if _, err := os.Lstat(p.old); err == nil {
-			return p, fmt.Errorf("%w: %s is there already: wait a second", ErrOccupied, p.old)
+			return p, fmt.Errorf("%w: %s already exists: wait one second", ErrOccupied, p.old)
 		}
 	}
 	return p, usable(flag, p)
 }
 
-// resolve follows a symbolic link to the directory that it means, for a rename would replace the link.
+// resolve follows a symbolic link to its directory, because a rename would replace the link.
 func resolve(flag, path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -94,27 +94,27 @@ func resolve(flag, path string) (string, error) {
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %s %s: there is no directory %s: make it, or mount what belongs there", ErrTarget, flag, path, filepath.Dir(path))
+		return "", fmt.Errorf("%w: %s %s: there is no directory %s: create it, or mount what belongs there", ErrTarget, flag, path, filepath.Dir(path))
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
 	}
 	path = filepath.Join(parent, filepath.Base(path))
 	if parent == path {
-		return "", fmt.Errorf("%w: %s %s: give a directory of etcd's own", ErrTarget, flag, path)
+		return "", fmt.Errorf("%w: %s %s: use a directory that contains only etcd's data", ErrTarget, flag, path)
 	}
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return path, nil // that it may be missing is findPlace's to say
+		return path, nil // findPlace decides whether it may be missing
 	}
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", fmt.Errorf("%w: %s %s is a symbolic link that leads nowhere: %w", ErrTarget, flag, path, err)
+		return "", fmt.Errorf("%w: %s %s is a symbolic link to something that does not exist: %w", ErrTarget, flag, path, err)
 	}
 	return target, nil
 }
 
-// holdsData tells whether there is something to lose. For a mount point only etcd's "member" counts.
+// holdsData reports whether there is data to lose. In a mount point only etcd's "member" counts.
 func holdsData(p place) (bool, error) {
 	entries, err := os.ReadDir(p.swap)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,29 +123,29 @@ func holdsData(p place) (bool, error) {
 	return len(entries) > 0, err
 }
 
-// parent is the directory in which the staging lies, on the same file system as what it replaces.
+// parent returns the directory for the staging directory, in the same file system as what it replaces.
 func (p place) parent() string { return filepath.Dir(p.swap) }
 
 func usable(flag string, p place) error {
 	if err := unix.Access(p.parent(), unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("%w: %s %s: this user may not write in %s: %w", ErrTarget, flag, p.dir, p.parent(), err)
+		return fmt.Errorf("%w: %s %s: this user may not write to %s: %w", ErrTarget, flag, p.dir, p.parent(), err)
 	}
 	return nil
 }
 
-// isMountPoint tells whether dir is where a file system, or a part of one, begins: that can't be renamed.
+// isMountPoint reports whether dir is the root of a mount, which cannot be renamed.
 func isMountPoint(dir string) (bool, error) {
 	var s unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_BASIC_STATS, &s); err != nil {
-		return false, fmt.Errorf("look at %s: %w", dir, err)
+		return false, fmt.Errorf("read the mount of %s: %w", dir, err)
 	}
 	if s.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
 		return s.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
 	}
-	// Kernels before 5.8 tell by the device only, and so not for a bind mount of the same file system.
+	// Kernels before 5.8 show this only by the device, so not for a bind mount of the same file system.
 	var here, above unix.Stat_t
 	if err := errors.Join(unix.Stat(dir, &here), unix.Stat(filepath.Dir(dir), &above)); err != nil {
-		return false, fmt.Errorf("look at %s: %w", dir, err)
+		return false, fmt.Errorf("read the mount of %s: %w", dir, err)
 	}
 	return here.Dev != above.Dev, nil
 }

@@ -17,37 +17,39 @@ import (
 
 // Input is the snapshot; *input.Input is one.
 type Input interface {
-	// Unpack writes the database without its digest, and returns nil only when it is proven or the proof was waived.
+	// Unpack writes the database without its digest. It returns nil only if the database is verified or the caller skipped the
+	// check.
 	Unpack(ctx context.Context, w io.Writer, o input.Options) (input.Unpacked, error)
 }
 
-// Options say what is made of the snapshot, and where.
+// Options say what to restore, and where.
 type Options struct {
-	DataDir string // of the member; its parent must be there
+	DataDir string // of the member; its parent must exist
 	WALDir  string // "": in the data directory
-	Replace bool   // move what is there aside instead of refusing
-	Owner   *Owner // nil: of the data that was there, else of the directory that it lies in
+	Replace bool   // move existing data aside instead of refusing it
+	Owner   *Owner // nil: the owner of the existing data, or of the parent directory if there is none
 
 	Identity
-	Recorded []snapshot.Member // of the snapshot's manifest; without them the database is asked
-	Size     int64             // of the unpacked database as far as it is known beforehand, bytes; -1: not
+	Recorded []snapshot.Member // from the snapshot's manifest; if empty, from the database
+	Size     int64             // of the decompressed database if it is known in advance, bytes; -1: unknown
 
-	// Both or none: how far the revision is raised above the snapshot's, all before which counts as compacted then. Clients
-	// that saw later revisions than the snapshot's would otherwise go on with what they remember.
+	// Both or none: how much to raise the revision above the snapshot's, and whether to mark all earlier revisions as compacted.
+	// Otherwise clients that saw later revisions than the snapshot's would continue with what they have cached.
 	BumpRevision  uint64
 	MarkCompacted bool
-	SkipHashCheck bool // take a database that nothing proves whole
+	SkipHashCheck bool // accept a database that has no digest to verify it with
 
-	Progress func(done, total int64) // of unpacking, bytes; total 0: not known
+	Progress func(done, total int64) // of the decompression, bytes; total 0: unknown
 }
 
-// Plan is a restore of which all is checked and nothing done. It holds the unpacked database in a file without a name.
+// Plan is a restore that has been checked completely and has changed nothing yet. It holds the decompressed database in an
+// anonymous temporary file.
 type Plan struct {
 	DataDir, WALDir string // symlinks resolved; WALDir "": in DataDir
-	Aside           []Move // what is moved away
+	Aside           []Move // existing data that is moved aside
 	Owner           Owner
 	Cluster         Cluster
-	Revision        int64 // that the restored etcd begins with
+	Revision        int64 // at which the restored etcd starts
 	Database        input.Unpacked
 
 	o         Options
@@ -56,20 +58,20 @@ type Plan struct {
 	scratch   *os.File
 }
 
-// Check is the part of Prepare that needs no snapshot: who fetches one from elsewhere asks before.
+// Check is the part of Prepare that needs no snapshot. A caller that fetches the snapshot from elsewhere calls it first.
 func Check(o Options, now time.Time) error {
 	_, err := newPlan(o, now)
 	return err
 }
 
-// Prepare checks the target, unpacks and proves the snapshot beside it, and decides on the cluster. Nothing of what is
-// there is changed. The caller closes the plan.
+// Prepare checks the target, decompresses and verifies the snapshot next to it, and decides on the cluster. It changes no
+// existing data. The caller closes the plan.
 func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, err error) {
 	p, err := newPlan(o, now)
 	if err != nil {
 		return nil, err
 	}
-	// Wrong members of our archive are told before minutes of unpacking.
+	// For our own archive, report wrong members before minutes of decompression.
 	if p.Cluster.Peers == nil && len(o.Recorded) > 0 {
 		if p.Cluster, err = o.cluster(o.Recorded); err != nil {
 			return nil, err
@@ -80,10 +82,10 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 		return nil, err
 	}
 	if p.scratch, err = snapshot.NewDir(p.data.parent()).Scratch(); err != nil {
-		return nil, fmt.Errorf("make a file to unpack to: %w", err)
+		return nil, fmt.Errorf("create a file for the database: %w", err)
 	}
 	err = p.unpack(ctx, in)
-	if err == nil { // the size was not always known
+	if err == nil { // check again, because the size may not have been known
 		err = p.checkSpace(p.Database.Size * (copies - 1))
 	}
 	if err != nil {
@@ -92,7 +94,7 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 	return p, nil
 }
 
-// Close lets go of the unpacked database.
+// Close releases the decompressed database.
 func (p *Plan) Close() error {
 	if p.scratch == nil {
 		return nil
@@ -123,7 +125,7 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	return nil
 }
 
-// pieces writes no more than snapshot.PageCachePiece at once.
+// pieces splits writes into pieces of at most snapshot.PageCachePiece.
 type pieces struct{ w io.Writer }
 
 func (p pieces) Write(b []byte) (n int, err error) {
@@ -135,8 +137,8 @@ func (p pieces) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// token names the new cluster after what it is made of. Members restored from different snapshots, or with different
-// revisions, then refuse each other, and don't form a cluster whose members disagree for ever.
+// token derives the new cluster's token from what the cluster is made of. Members restored from different snapshots, or with
+// different revisions, then refuse each other instead of forming a cluster whose members disagree forever.
 func (p *Plan) token() string {
 	sum := sha256.New()
 	_, _ = io.WriteString(sum, p.Database.SHA256) // a hash never fails

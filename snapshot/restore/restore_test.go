@@ -14,8 +14,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// What there is before and after, by where the target is.
-func TestPlaces(t *testing.T) {
+// What exists before and after, for each kind of target.
+func TestRestoreKeepsOrMovesExistingData(t *testing.T) {
 	in := given{data: database(t, 3)}
 	for _, x := range []struct {
 		what  string
@@ -51,7 +51,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// A write-ahead log elsewhere is moved aside and put in its place as the data is.
+// A write-ahead log elsewhere is moved aside and restored like the data.
 func TestWALDir(t *testing.T) {
 	in := given{data: database(t, 3)}
 	dir := t.TempDir()
@@ -70,18 +70,18 @@ func TestWALDir(t *testing.T) {
 	wantNames(t, dir, "data data"+aside+" wal wal"+aside)
 	for _, wal := range []string{dir + "/data/wal", dir + "/data", dir} {
 		_, err := restored(t, in, Options{DataDir: dir + "/data", WALDir: wal, Replace: true})
-		refused(t, wal, err, ErrTarget, " lies in ")
+		refused(t, wal, err, ErrTarget, " is inside ")
 	}
-	// Left out, the old log would be written over the restored data.
+	// Without --wal-dir the old log would overwrite the restored data.
 	elsewhere := dir + "/elsewhere"
 	occupied(t, elsewhere)
 	must(t, os.Remove(elsewhere+"/member/wal"))
 	_, err := restored(t, in, Options{DataDir: elsewhere, Replace: true})
-	refused(t, "log elsewhere", err, ErrTarget, "give that in --wal-dir")
+	refused(t, "log elsewhere", err, ErrTarget, "set --wal-dir to that")
 }
 
-// A mount point can't be renamed; what etcd has in it is. A write-ahead log needs a directory of its own.
-func TestMountPoint(t *testing.T) {
+// A mount point cannot be renamed, but etcd's directory in it can. A write-ahead log needs its own directory.
+func TestRestoreIntoMountPointRenamesMember(t *testing.T) {
 	in := given{data: database(t, 3)}
 	mount := t.TempDir()
 	must(t, unix.Mount("tmpfs", mount, "tmpfs", 0, "size=400m,mode=755"))
@@ -99,16 +99,16 @@ func TestMountPoint(t *testing.T) {
 	_, err = restored(t, in, Options{DataDir: t.TempDir() + "/data", WALDir: mount})
 	refused(t, "wal", err, ErrTarget, "is a mount point")
 
-	// A file system of its own for the log: its room is asked for apart.
+	// With a separate file system for the log, its space is checked separately.
 	_, err = restored(t, in, Options{DataDir: t.TempDir() + "/data", WALDir: mount + "/wal"})
 	must(t, err)
 	must(t, os.WriteFile(mount+"/filler", make([]byte, 100<<20), 0o600))
 	_, err = restored(t, in, Options{DataDir: t.TempDir() + "/data", WALDir: mount + "/wal2"})
-	refused(t, "no room for the log", err, ErrNoSpace, "give --wal-dir on another disk")
+	refused(t, "no room for the log", err, ErrNoSpace, "set --wal-dir to a directory on another disk")
 }
 
-// What ends a restore before the renames leaves nothing.
-func TestNothingIsLeft(t *testing.T) {
+// A restore that fails before the renames leaves nothing.
+func TestFailedRestoreLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	occupied(t, dir+"/data")
 	o := Options{DataDir: dir + "/data", Replace: true, Size: -1}
@@ -137,7 +137,7 @@ func TestNothingIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
 	refused(t, "stopped", p.Run(ctx), broken)
-	// Somebody fills the target between the plan and its run.
+	// Another process fills the target between the plan and its run.
 	must(t, os.Mkdir(p.Aside[0].To, 0o700))
 	must(t, os.WriteFile(p.Aside[0].To+"/file", nil, 0o600))
 	if err := p.Run(t.Context()); err == nil {
@@ -150,7 +150,7 @@ func TestNothingIsLeft(t *testing.T) {
 	wantData(t, dir+"/data", true)
 }
 
-// A rename that fails takes those before it back.
+// A rename that fails undoes those before it.
 func TestRenamesAreUndone(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -168,14 +168,14 @@ func TestRenamesAreUndone(t *testing.T) {
 	wantNames(t, dir, "b b2 d full")
 	wantNames(t, path("b"), "new")
 	wantNames(t, path("b2"), "old")
-	// As where the file system can't do it at once.
+	// As on a file system that cannot exchange names in one step.
 	must(t, exchangeSlowly(path("b"), path("b2")))
 	wantNames(t, path("b"), "old")
 	refused(t, "no partner", exchangeSlowly(path("b"), path("gone")), unix.ENOENT)
 	wantNames(t, path("b"), "old")
 }
 
-// A mapping whose file ends too early faults as one on a disk that fails does: that ends the restore, not the process.
+// A mapping of a file that was truncated faults like one on a failed disk. This ends the restore, not the process.
 func TestFaultUnderTheMapping(t *testing.T) {
 	dir := t.TempDir()
 	good := database(t, 3)

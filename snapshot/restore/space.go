@@ -13,11 +13,11 @@ import (
 // ErrNoSpace marks a restore that does not fit on the disk.
 var ErrNoSpace = errors.New("not enough free space")
 
-// walSize is what etcd's write-ahead log takes at first: one segment, and the next one that is prepared meanwhile
-// (etcd, server/storage/wal: SegmentSizeBytes).
+// walSize is the initial size of etcd's write-ahead log: one segment, and the next one, which etcd prepares in advance (etcd,
+// server/storage/wal: SegmentSizeBytes).
 const walSize = 2 * 64 << 20
 
-// checkSpace asks for need bytes (below zero: not known) beside the data directory and for a WAL where that goes.
+// checkSpace checks for need bytes (below zero: unknown) next to the data directory, and for a WAL where it goes.
 func (p *Plan) checkSpace(need int64) error {
 	need = max(need, 0)
 	if p.WALDir == "" {
@@ -39,14 +39,14 @@ func room(flag, dir string, need int64) error {
 		return fmt.Errorf("read free space of %s: %w", dir, err)
 	}
 	if free := int64(s.Bavail) * s.Bsize; free < need { //nolint:gosec // a file system of 8 EiB is not in sight
-		return fmt.Errorf("%w: %s has %s and the restore takes %s: make room there, or give %s on another disk",
+		return fmt.Errorf("%w: %s has %s and the restore needs %s: free some space there, or set %s to a directory on another disk",
 			ErrNoSpace, dir, humanize.IBytes(uint64(free)), humanize.IBytes(uint64(need)), flag) //nolint:gosec // neither is negative
 	}
 	return nil
 }
 
-// copies is how often the database lies in dir at the same time: once where the file system shares the blocks of a
-// copy, as Btrfs and XFS do, else twice.
+// copies returns how many copies of the database are in dir at the same time: one if the file system shares the blocks of a copy,
+// as Btrfs and XFS do, otherwise two.
 func copies(dir string) int64 {
 	a, err := snapshot.NewDir(dir).Scratch()
 	if err != nil {

@@ -16,23 +16,23 @@ import (
 
 const (
 	stageInfix = ".restore-"
-	// stageMark is the file in a staging directory that says whose it is. It is locked as long as the restore lives.
+	// stageMark is the file in a staging directory that identifies it. It is locked as long as the restore runs.
 	stageMark = ".etcd-rolling-backup"
 	stageNew  = "new"
 )
 
-// lockTimeout bounds the wait for another restore beside this one, which may have a large tree to remove.
+// lockTimeout limits the wait for another restore in the same directory, which may be removing a large tree.
 const lockTimeout = time.Minute
 
-// stage is a directory beside the target in which its replacement is built.
+// stage is a directory next to the target, in which its replacement is built.
 type stage struct {
 	dir  string
 	mark *os.File
 }
 
-// newStage makes a staging directory in parent for the target called base, and clears those of restores that died.
+// newStage creates a staging directory in parent for the target called base, and removes those of dead restores.
 func newStage(ctx context.Context, parent, base string) (s *stage, err error) {
-	// Under the parent's lock nobody sees a staging directory before its own lock is held.
+	// The parent's lock hides the staging directory from others until its own lock is held.
 	err = locked(ctx, parent, lockTimeout, func() error {
 		if err := sweep(parent, base); err != nil {
 			return err
@@ -45,12 +45,12 @@ func newStage(ctx context.Context, parent, base string) (s *stage, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make a staging directory in %s: %w", parent, err)
+		return nil, fmt.Errorf("create a staging directory in %s: %w", parent, err)
 	}
 	return s, nil
 }
 
-// mark makes a staging directory of an empty one. After an error that is gone.
+// mark turns an empty directory into a staging directory. After an error it is removed.
 func mark(dir string, lock func(fd, how int) error) (s *stage, err error) {
 	s = &stage{dir: dir}
 	if s.mark, err = os.OpenFile(filepath.Join(dir, stageMark), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
@@ -62,18 +62,19 @@ func mark(dir string, lock func(fd, how int) error) (s *stage, err error) {
 	return s, nil
 }
 
-// path is where the target is built.
+// path returns where the target is built.
 func (s *stage) path() string { return filepath.Join(s.dir, stageNew) }
 
-// discard removes what is still in it.
+// discard removes the staging directory and what is still in it.
 func (s *stage) discard() error { return errors.Join(removeStage(s.dir), s.mark.Close()) }
 
-// removeStage removes the mark last: what is left of it at any moment, the next restore knows.
+// removeStage removes the mark last, so that the next restore recognizes what is left at any moment.
 func removeStage(dir string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(dir, stageNew)), os.RemoveAll(dir))
 }
 
-// sweep removes staging directories whose restore is dead. Under the parent's lock one without a mark is none of a living one.
+// sweep removes staging directories of dead restores. Under the parent's lock, one without a mark cannot belong to a running
+// restore.
 func sweep(parent, base string) error {
 	found, err := filepath.Glob(filepath.Join(escapeGlob(parent), escapeGlob(base)+stageInfix+"*"))
 	if err != nil {
@@ -84,7 +85,7 @@ func sweep(parent, base string) error {
 			continue
 		}
 		if err := sweepOne(dir); err != nil {
-			return fmt.Errorf("remove what an earlier restore left behind: %w", err)
+			return fmt.Errorf("remove what an earlier restore left: %w", err)
 		}
 	}
 	return nil
@@ -93,7 +94,7 @@ func sweep(parent, base string) error {
 func sweepOne(dir string) error {
 	f, err := os.Open(filepath.Join(dir, stageMark))
 	if errors.Is(err, os.ErrNotExist) {
-		_ = os.Remove(dir) // if it is empty, and so ours
+		_ = os.Remove(dir) // only if it is empty, and so ours
 		return nil
 	}
 	if err != nil {
@@ -102,7 +103,7 @@ func sweepOne(dir string) error {
 	defer f.Close()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil // it lives
+		return nil // its restore is running
 	}
 	return errors.Join(err, removeStage(dir))
 }
@@ -119,7 +120,7 @@ func escapeGlob(text string) string {
 	return string(out)
 }
 
-// locked runs change while no other restore makes or removes staging directories in dir.
+// locked runs change while no other restore creates or removes staging directories in dir.
 func locked(ctx context.Context, dir string, timeout time.Duration, change func() error) (err error) {
 	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
 	patient, cancel := context.WithTimeout(ctx, timeout)
@@ -129,7 +130,7 @@ func locked(ctx context.Context, dir string, timeout time.Duration, change func(
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s has held the lock of %s for %s: wait until it has ended, or end it", lockHolder(dir), dir, timeout)
+		return fmt.Errorf("%s has held the lock of %s for %s: wait until it exits, or stop it", lockHolder(dir), dir, timeout)
 	case err != nil:
 		return fmt.Errorf("lock: %w", err)
 	}

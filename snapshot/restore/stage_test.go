@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a dead restore left is removed, whatever it had got to; what a living one is building, another target's and what
-// only has such a name stays.
-func TestSweep(t *testing.T) {
+// What a dead restore left is removed, at whatever stage it died. The files of a running restore, of another target, and files
+// that only have such a name stay.
+func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	parent := t.TempDir()
 	living, err := newStage(t.Context(), parent, "data")
 	must(t, err)
@@ -55,7 +55,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// Another restore in the same directory is waited for, neither for ever nor after the end.
+// Another restore in the same directory is waited for, but not forever, and not after ctx ends.
 func TestStageWaitsForTheLock(t *testing.T) {
 	parent := t.TempDir()
 	f, err := os.Open(parent)
@@ -69,7 +69,7 @@ func TestStageWaitsForTheLock(t *testing.T) {
 	refused(t, "stopped", err, errStop, parent)
 
 	err = locked(t.Context(), parent, 50*time.Millisecond, func() error { return errors.New("ran without the lock") })
-	want := "process " + strconv.Itoa(os.Getpid()) + " (restore.test) has held the lock of " + parent + " for 50ms: wait until it has ended, or end it"
+	want := "process " + strconv.Itoa(os.Getpid()) + " (restore.test) has held the lock of " + parent + " for 50ms: wait until it exits, or stop it"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -80,7 +80,7 @@ func TestStageWaitsForTheLock(t *testing.T) {
 	wantNames(t, parent, "")
 }
 
-// A staging directory that can't be locked, as on a file system without locks, is not left behind.
+// A staging directory that cannot be locked, as on a file system without locks, is removed.
 func TestStageWithoutLocks(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "data.restore-1")
@@ -92,9 +92,9 @@ func TestStageWithoutLocks(t *testing.T) {
 	wantNames(t, "/proc/self/fd", before)
 }
 
-// A process that has the database locked, as etcd has, is named; when it is gone the directory is free. Nothing is done to
-// the lock meanwhile.
-func TestHolder(t *testing.T) {
+// A process that has locked the database, like etcd, is named; after it exits the directory is free. The check itself does not
+// take the lock.
+func TestProcessThatHoldsTheDatabaseIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	must(t, checkFree(dir))
 	occupied(t, dir)
@@ -109,7 +109,7 @@ func TestHolder(t *testing.T) {
 	_, err = out.Read(make([]byte, 1))
 	must(t, err)
 	for range 2 {
-		refused(t, "held", checkFree(dir), ErrHeld, "process "+strconv.Itoa(cmd.Process.Pid)+" (restore.test) holds its database: stop it first")
+		refused(t, "held", checkFree(dir), ErrHeld, "process "+strconv.Itoa(cmd.Process.Pid)+" (restore.test) has its database open: stop it first")
 	}
 	_, err = restored(t, given{data: database(t, 1)}, Options{DataDir: dir, Replace: true})
 	refused(t, "restore", err, ErrHeld)
@@ -133,8 +133,8 @@ func TestHolderChild(t *testing.T) {
 	must(t, f.Close())
 }
 
-// An etcd that is started between the plan and its run is found before anything is renamed.
-func TestEtcdStartsMeanwhile(t *testing.T) {
+// An etcd that is started between the plan and its run is detected before anything is renamed.
+func TestRunRefusesEtcdStartedAfterThePlan(t *testing.T) {
 	dir := t.TempDir()
 	occupied(t, dir+"/data")
 	p, err := Prepare(t.Context(), given{data: database(t, 1)}, Options{DataDir: dir + "/data", Replace: true}, noon)
@@ -169,7 +169,7 @@ func TestParseOwner(t *testing.T) {
 	}
 }
 
-// Blocks are shared by some file systems and never by tmpfs; where nothing can be made, nothing is presumed.
+// Some file systems share blocks, tmpfs never does; where no file can be created, the result is the larger number.
 func TestCopies(t *testing.T) {
 	if got := copies("/dev/shm"); got != 2 {
 		t.Errorf("on a tmpfs the database lies %d times", got)

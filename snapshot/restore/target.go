@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// newPlan checks what can be checked without a snapshot.
+// newPlan checks everything that needs no snapshot.
 func newPlan(o Options, now time.Time) (p *Plan, err error) {
 	if (o.BumpRevision > 0) != o.MarkCompacted {
-		return nil, fmt.Errorf("%w: --bump-revision and --mark-compacted go together: give both or none", ErrCluster)
+		return nil, fmt.Errorf("%w: --bump-revision and --mark-compacted go together: set both or neither", ErrCluster)
 	}
 	p = &Plan{o: o, now: now}
 	if err := p.findPlaces(); err != nil {
@@ -29,12 +29,12 @@ func newPlan(o Options, now time.Time) (p *Plan, err error) {
 }
 
 func (p *Plan) findPlaces() (err error) {
-	if p.o.WALDir != "" { // before it is told that the one is missing in the other
+	if p.o.WALDir != "" { // before the error that one of them does not exist inside the other
 		if err := apart(p.o.DataDir, p.o.WALDir); err != nil {
 			return err
 		}
 	}
-	if err := checkFree(p.o.DataDir); errors.Is(err, ErrHeld) { // more to the point than that there is data
+	if err := checkFree(p.o.DataDir); errors.Is(err, ErrHeld) { // more useful than the error that data exists
 		return err
 	}
 	if p.data, err = findPlace(dataFlag, p.o.DataDir, p.o.Replace, p.now); err != nil {
@@ -68,17 +68,17 @@ func (p *Plan) findPlaces() (err error) {
 	return nil
 }
 
-// checkLog refuses to leave out a write-ahead log that the etcd which ran here kept elsewhere: started on that old log
-// again, etcd would panic, or write what stands there over the restored data.
+// checkLog refuses a restore without --wal-dir if the etcd that ran here kept its write-ahead log elsewhere. Started again with
+// that old log, etcd would panic, or overwrite the restored data with the log's entries.
 func checkLog(dataDir string) error {
 	_, dbErr := os.Stat(filepath.Join(dataDir, "member", "snap", "db"))
 	if _, err := os.Stat(filepath.Join(dataDir, "member", "wal")); dbErr == nil && errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: the etcd that ran on %s kept its write-ahead log elsewhere: give that in --wal-dir, as etcd has it", ErrTarget, dataDir)
+		return fmt.Errorf("%w: the etcd that ran on %s kept its write-ahead log elsewhere: set --wal-dir to that directory", ErrTarget, dataDir)
 	}
 	return nil
 }
 
-// apart demands that neither directory lies in the other: each is renamed as a whole.
+// apart checks that neither directory is inside the other, because each is renamed as one.
 func apart(dataDir, walDir string) error {
 	dataDir, dataErr := filepath.Abs(dataDir)
 	walDir, walErr := filepath.Abs(walDir)
@@ -86,10 +86,10 @@ func apart(dataDir, walDir string) error {
 		return fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	if rel, err := filepath.Rel(dataDir, walDir); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("%w: --wal-dir %s lies in --data-dir: leave it out, or give a directory elsewhere", ErrTarget, walDir)
+		return fmt.Errorf("%w: --wal-dir %s is inside --data-dir: remove the flag, or use a directory elsewhere", ErrTarget, walDir)
 	}
 	if rel, err := filepath.Rel(walDir, dataDir); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("%w: --data-dir %s lies in --wal-dir: give a directory elsewhere", ErrTarget, dataDir)
+		return fmt.Errorf("%w: --data-dir %s is inside --wal-dir: use a directory elsewhere", ErrTarget, dataDir)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func apart(dataDir, walDir string) error {
 func (p *Plan) findOwner() (err error) {
 	if p.o.Owner != nil {
 		if p.Owner = *p.o.Owner; !p.Owner.may() {
-			return fmt.Errorf("%w: --chown %s: only root may", ErrOwner, p.Owner)
+			return fmt.Errorf("%w: --chown %s: only root can do this", ErrOwner, p.Owner)
 		}
 		return nil
 	}
@@ -107,7 +107,7 @@ func (p *Plan) findOwner() (err error) {
 		}
 	}
 	if err == nil && !p.Owner.may() {
-		p.Owner = Owner{UID: os.Geteuid(), GID: os.Getegid()} // nobody else can be given anything
+		p.Owner = Owner{UID: os.Geteuid(), GID: os.Getegid()} // only root can change an owner
 	}
 	return err
 }

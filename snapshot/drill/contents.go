@@ -15,11 +15,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sampleSize is how many entries of a database are sampled at least, where it has so many, and half of how many at most.
+// sampleSize is the smallest number of sampled entries, if the database has that many, and half of the largest number.
 const sampleSize = 100
 
-// held is what a snapshot's database holds.
-type held struct {
+// contents describes the content of a snapshot's database.
+type contents struct {
 	revision int64
 	hash     mvcc.KeyValueHash // of all that is not compacted, up to revision
 	sample   []sampled
@@ -28,13 +28,13 @@ type held struct {
 // sampled is a key as it is at the newest revision.
 type sampled struct {
 	key []byte
-	sum [sha256.Size]byte // of the entry; the values themselves may be 1.5 MiB each
-	has bool              // it is alive
+	sum [sha256.Size]byte // of the entry; a value may have 1.5 MiB
+	has bool              // the key exists
 }
 
-// readDatabase lets etcd's store read a file, as "etcdutl hashkv" does. The file is opened for writing: etcd's backend
-// knows no other way.
-func readDatabase(ctx context.Context, log *zap.Logger, path string) (h held, err error) {
+// readDatabase lets etcd's store read a file, as "etcdutl hashkv" does. It opens the file for writing, because etcd's backend has
+// no other way.
+func readDatabase(ctx context.Context, log *zap.Logger, path string) (h contents, err error) {
 	b := backend.NewDefaultBackend(log, path)
 	defer func() { err = firstOf(err, b.Close()) }()
 	store := mvcc.NewStore(log, b, noLeases{}, mvcc.StoreConfig{})
@@ -74,8 +74,8 @@ func sampleOf(key []byte, found []*mvccpb.KeyValue) (sampled, error) {
 	return s, nil
 }
 
-// sampleKeys walks over all entries, which lie in the order of their revisions, and takes keys at equal distances. The
-// distance doubles when they become too many, for how many entries there are is known only at the end.
+// sampleKeys reads all entries in the order of their revisions and takes keys at equal distances. If there are too many keys, it
+// doubles the distance, because the number of entries is known only at the end.
 func sampleKeys(b backend.Backend) ([][]byte, error) {
 	var keys [][]byte
 	distance, seen := 1, 0
@@ -89,7 +89,7 @@ func sampleKeys(b backend.Backend) ([][]byte, error) {
 		}
 		var entry mvccpb.KeyValue
 		if err := proto.Unmarshal(value, &entry); err != nil {
-			return differs("the entry of revision %x: %v", revision, err)
+			return mismatch("the entry of revision %x: %v", revision, err)
 		}
 		if keys = append(keys, entry.GetKey()); len(keys) == 2*sampleSize {
 			for i := range sampleSize {
@@ -102,7 +102,7 @@ func sampleKeys(b backend.Backend) ([][]byte, error) {
 	return unique(keys), err
 }
 
-// unique leaves one of each key: one that changes often has many entries.
+// unique returns each key once: a key that changes often has many entries.
 func unique(keys [][]byte) [][]byte {
 	seen := map[string]bool{}
 	kept := keys[:0]
@@ -115,13 +115,13 @@ func unique(keys [][]byte) [][]byte {
 	return kept
 }
 
-// noLeases lets a store be read without the leases of its keys: only these two methods are called by reading.
+// noLeases lets a store be read without the leases of its keys. Reading calls only these two methods.
 type noLeases struct{ lease.Lessor }
 
 func (noLeases) SetRangeDeleter(lease.RangeDeleter)            {}
 func (noLeases) Attach(lease.LeaseID, []lease.LeaseItem) error { return nil }
 
-// firstOf keeps the first error: what comes after it follows from it.
+// firstOf returns the first error: a later one is a consequence of it.
 func firstOf(err, later error) error {
 	if err != nil {
 		return err
