@@ -76,7 +76,7 @@ func TestPeriodsAgreeWithTheCalendar(t *testing.T) {
 			{retention.Policy{Monthly: 2}, a.Format("2006-01") == b.Format("2006-01")},
 		} {
 			// A third, far older one takes the place of the oldest.
-			in := []retention.Item{{"a", a}, {"b", b}, {"old", at("2001-01-01T00:00:00Z")}}
+			in := []retention.Item{{ID: "a", Time: a}, {ID: "b", Time: b}, {ID: "old", Time: at("2001-01-01T00:00:00Z")}}
 			kept := keptItems(retention.Plan(in, tc.policy, now))
 			if same := !slices.Contains(kept, older(in[0], in[1])); same != tc.same {
 				t.Fatalf("%q: %v and %v in one period: %t, want %t", tc.policy, a, b, same, tc.same)

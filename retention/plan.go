@@ -12,6 +12,8 @@ type Item struct {
 	ID string
 	// Time is when the snapshot was taken. Its zone does not matter.
 	Time time.Time
+	// RawSize is the size of its database in bytes, and Revision its revision; 0: not known. Only the guard reads them.
+	RawSize, Revision int64
 }
 
 // Decision is what becomes of an item, and why.
@@ -19,6 +21,8 @@ type Decision struct {
 	Item
 	// Keep is false for what is to be removed.
 	Keep bool
+	// Guarded tells that the guard keeps it and the policy does not.
+	Guarded bool
 	// Reasons is never empty: each rule that keeps the item ("last 3 of 24", "within 7d"), or why nothing does.
 	Reasons []string
 }
@@ -78,8 +82,8 @@ func newestFirst(items []Item) []Decision {
 	for i, item := range items {
 		plan[i].Item = item
 	}
-	slices.SortFunc(plan, func(a, b Decision) int {
-		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.ID, a.ID))
-	})
+	slices.SortFunc(plan, func(a, b Decision) int { return newerFirst(a.Item, b.Item) })
 	return plan
 }
+
+func newerFirst(a, b Item) int { return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.ID, a.ID)) }

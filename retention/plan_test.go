@@ -158,7 +158,7 @@ func TestPolicyThatIsRefusedRemovesNothing(t *testing.T) {
 }
 
 func TestEqualTimesAreOrderedByID(t *testing.T) {
-	same := []retention.Item{{"a", now}, {"c", now}, {"b", now}}
+	same := []retention.Item{{ID: "a", Time: now}, {ID: "c", Time: now}, {ID: "b", Time: now}}
 	checkKept(t, retention.Plan(same, retention.Policy{Last: 2}, now), "c", "b")
 }
 
