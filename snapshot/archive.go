@@ -1,3 +1,8 @@
+// Package snapshot defines what a snapshot is: its name, its manifest, its archive file. It takes a snapshot from a member in a
+// single pass, stores snapshots in a directory, and verifies them.
+//
+// Invariant: a file under its final name is complete, was compared with etcd's own digest, and is safe on the disk. A crash at
+// any moment leaves at worst a partial file (NAME.part), which RemovePartials removes.
 package snapshot
 
 import (
@@ -67,9 +72,10 @@ func (a *Archive) Contents() (io.ReadCloser, error) { return a.read(nil) }
 
 // read decompresses. sum hashes the compressed bytes; it may be nil.
 func (a *Archive) read(sum hash.Hash) (io.ReadCloser, error) {
-	data := &sourceReader{r: io.NewSectionReader(a.r, 0, a.dataSize)}
+	disk := &Disk{ReaderAt: a.r}
+	var data io.Reader = io.NewSectionReader(disk, 0, a.dataSize)
 	if sum != nil {
-		data.r = io.TeeReader(data.r, sum)
+		data = io.TeeReader(data, sum)
 	}
 	// The decoder reads in small steps at frame and block headers.
 	dec, err := zstd.NewReader(bufio.NewReaderSize(data, 256<<10), zstd.IgnoreChecksum(sum == nil),
@@ -77,42 +83,45 @@ func (a *Archive) read(sum hash.Hash) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open zstd decoder: %w", err)
 	}
-	return &rawReader{archive: a, source: data, sum: sum, zstd: dec, digest: newDigest()}, nil
+	return &rawReader{archive: a, disk: disk, sum: sum, zstd: dec, digest: newDigest()}, nil
 }
 
-// sourceReader remembers a failed read, so that a bad disk is not mistaken for a damaged archive. The decoder reads ahead in its
-// own goroutine.
-type sourceReader struct {
-	r   io.Reader
+// Disk remembers the first failed read of a file, so that a bad disk is not mistaken for damaged bytes. Decoders and servers read
+// in goroutines of their own.
+type Disk struct {
+	io.ReaderAt
 	err atomic.Pointer[error]
 }
 
-func (s *sourceReader) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
+// ReadAt reads the file.
+func (d *Disk) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := d.ReaderAt.ReadAt(p, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.err.Store(&err)
+		d.err.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// Err returns the error of the first failed read; nil if there was none.
+func (d *Disk) Err() error {
+	if err := d.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // VerifyChecksum compares the compressed data with the manifest's checksum. It reads the file once and decompresses nothing.
 // Damage wraps ErrDamaged.
 func (a *Archive) VerifyChecksum(ctx context.Context) error {
 	sum := sha256.New()
-	buf := make([]byte, 1<<20)
-	data := io.NewSectionReader(a.r, 0, a.dataSize)
-	for {
-		n, err := data.Read(buf)
-		sum.Write(buf[:n])
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, io.EOF):
-			return a.compare(sum)
-		case err != nil:
-			return fmt.Errorf("read archive: %w", err)
-		}
+	_, err := copyWithin(ctx, sum, io.NewSectionReader(a.r, 0, a.dataSize), copyPiece, a.dataSize, nil)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("read archive: %w", err)
 	}
+	return a.compare(sum)
 }
 
 func (a *Archive) compare(sum hash.Hash) error {
@@ -124,7 +133,7 @@ func (a *Archive) compare(sum hash.Hash) error {
 
 type rawReader struct {
 	archive *Archive
-	source  *sourceReader
+	disk    *Disk
 	sum     hash.Hash // nil: the archive's own checksum is not verified
 	zstd    *zstd.Decoder
 	digest  *digest
@@ -139,8 +148,8 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	n, err := r.zstd.Read(p)
 	_, _ = r.digest.Write(p[:n]) // never fails
 	switch {
-	case err != nil && r.source.err.Load() != nil:
-		return n, fmt.Errorf("read archive: %w", *r.source.err.Load())
+	case err != nil && r.disk.Err() != nil:
+		return n, fmt.Errorf("read archive: %w", r.disk.Err())
 	case r.digest.size > r.archive.Manifest.RawSize:
 		// This also stops a decompression bomb.
 		return 0, fmt.Errorf("%w: it decompresses to more than the %d bytes in the manifest", ErrDamaged, r.archive.Manifest.RawSize)
@@ -173,3 +182,80 @@ func (r *rawReader) finish() error {
 	}
 	return io.EOF
 }
+
+// windowSize is zstd's window: how far back a match may be. It is most of the memory of a writer and reader. Kubernetes objects
+// repeat within a few pages; a larger window gains little.
+const windowSize = 1 << 22
+
+// Writer turns etcd's snapshot stream into an archive, in one pass and in constant memory. The caller's goroutine hashes the
+// stream; those of the encoder compress and write.
+type Writer struct {
+	out    *hashingWriter
+	zstd   *zstd.Encoder
+	digest *digest
+}
+
+// NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish or Abort.
+func NewWriter(w io.Writer) (*Writer, error) {
+	out := &hashingWriter{w: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("open zstd encoder: %w", err)
+	}
+	return &Writer{out: out, zstd: enc, digest: newDigest()}, nil
+}
+
+// Write processes the next bytes of the stream. An error of the output may be returned a few calls later.
+func (w *Writer) Write(p []byte) (int, error) {
+	_, _ = w.digest.Write(p) // never fails
+	return w.zstd.Write(p)
+}
+
+// Finish compares etcd's digest, completes the data and appends the manifest. It fills in the manifest's format, sizes and
+// digests and returns it. After an error the output is not an archive.
+func (w *Writer) Finish(m Manifest) (Manifest, error) {
+	closeErr := w.zstd.Close()
+	raw, err := w.digest.check()
+	switch {
+	case closeErr != nil:
+		return m, fmt.Errorf("write archive: %w", closeErr)
+	case err != nil:
+		return m, fmt.Errorf("verify the stream: %w", err)
+	}
+	m.Format = Format
+	m.RawSize, m.RawSHA256 = w.digest.size, raw
+	m.ArchiveSHA256 = hex.EncodeToString(w.out.sum.Sum(nil))
+	m.ArchiveCRC32C = hex.EncodeToString(w.out.crc.Sum(nil))
+	if err := m.check(); err != nil {
+		return m, fmt.Errorf("check the manifest before writing: %w", err)
+	}
+	tail, err := encodeTail(m, w.out.size)
+	if err != nil {
+		return m, err
+	}
+	if _, err := w.out.w.Write(tail); err != nil {
+		return m, fmt.Errorf("write manifest: %w", err)
+	}
+	return m, nil
+}
+
+// Abort stops writing without completing the archive, and waits for the encoder's goroutines.
+func (w *Writer) Abort() { w.zstd.Reset(nil) }
+
+// hashingWriter passes bytes on, hashes and counts them.
+type hashingWriter struct {
+	w        io.Writer
+	sum, crc hash.Hash
+	size     int64
+}
+
+func (h *hashingWriter) Write(p []byte) (int, error) {
+	n, err := h.w.Write(p)
+	h.sum.Write(p[:n])
+	h.crc.Write(p[:n])
+	h.size += int64(n)
+	return n, err
+}
+
+// ErrDamaged marks an archive that is not, byte for byte, what was written.
+var ErrDamaged = errors.New("damaged")

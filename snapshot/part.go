@@ -52,7 +52,7 @@ func (p *Part) begin() (err error) {
 		return fmt.Errorf("create snapshot: %w", err)
 	}
 	if err := tryLock(p.file); err != nil {
-		return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.discard())
+		return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.Abort())
 	}
 	return nil
 }
@@ -92,14 +92,10 @@ func (p *Part) Commit(ctx context.Context) error {
 
 // Abort removes the partial file.
 func (p *Part) Abort() error {
-	if err := p.discard(); err != nil {
+	if err := errors.Join(os.Remove(p.file.Name()), p.file.Close()); err != nil {
 		return fmt.Errorf("remove partial: %w", err)
 	}
 	return nil
-}
-
-func (p *Part) discard() error {
-	return errors.Join(os.Remove(p.file.Name()), p.file.Close())
 }
 
 func (p *Part) path() string { return filepath.Join(p.dir.path, p.base) }

@@ -55,8 +55,23 @@ func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, p
 
 // copyExactly writes size bytes, no more and no less.
 func copyExactly(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) error {
-	var done int64
-	counted := writerFunc(func(b []byte) (int, error) {
+	// One byte more than announced is detected; the rest is not read.
+	done, err := copyWithin(ctx, w, io.LimitReader(r, size+1), copyPiece, size, progress)
+	if err != nil {
+		return fmt.Errorf("after %d bytes: %w", done, err)
+	}
+	if done != size {
+		return fmt.Errorf("%w: received %d bytes, not the %d announced", ErrDamaged, done, size)
+	}
+	return nil
+}
+
+// copyPiece is how many bytes are read at a time if the page cache does not matter.
+const copyPiece = 1 << 20
+
+// copyWithin copies pieces until io.EOF or until ctx ends. progress may be nil; it receives the bytes so far, and size.
+func copyWithin(ctx context.Context, w io.Writer, r io.Reader, piece int, size int64, progress func(done, total int64)) (done int64, err error) {
+	return io.CopyBuffer(writerFunc(func(b []byte) (int, error) {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
@@ -66,13 +81,5 @@ func copyExactly(ctx context.Context, w io.Writer, r io.Reader, size int64, prog
 			progress(done, size)
 		}
 		return n, err
-	})
-	// One byte more than announced is detected; the rest is not read.
-	if _, err := io.CopyBuffer(counted, io.LimitReader(r, size+1), make([]byte, 1<<20)); err != nil {
-		return fmt.Errorf("after %d bytes: %w", done, err)
-	}
-	if done != size {
-		return fmt.Errorf("%w: received %d bytes, not the %d announced", ErrDamaged, done, size)
-	}
-	return nil
+	}), r, make([]byte, piece))
 }
