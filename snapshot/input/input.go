@@ -49,16 +49,16 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	if size <= 0 {
 		return nil, formError("the file is empty")
 	}
-	s := &source{r: f, size: size}
-	head, err := s.head()
+	s := &source{Disk: snapshot.Disk{ReaderAt: f}, size: size}
+	head, err := s.part(0, min(size, headSize))
 	if err != nil {
 		return nil, err
 	}
-	ours, err := s.hasFooter()
+	end, err := s.part(max(size-int64(len(footerMagic)), 0), size)
 	switch {
 	case err != nil:
 		return nil, err
-	case ours:
+	case string(end) == footerMagic:
 		return s.archive()
 	case isDatabase(head):
 		return &Input{Form: FormDatabase, Size: size, source: s, open: s.plain}, nil

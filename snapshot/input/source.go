@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -23,12 +22,10 @@ const (
 	maxWindow = 64 << 20
 )
 
-// source is the file. It remembers a failed read, so that a bad disk is not mistaken for a damaged snapshot. Decoders read ahead
-// in their own goroutines.
+// source is the file.
 type source struct {
-	r    io.ReaderAt
+	snapshot.Disk
 	size int64
-	err  atomic.Pointer[error]
 }
 
 var errOffset = errors.New("an offset before the beginning")
@@ -38,18 +35,14 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 { // archive/zip trusts the offsets in a zip's directory
 		return 0, errOffset
 	}
-	n, err := s.r.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err.Store(&err)
-	}
-	return n, err
+	return s.Disk.ReadAt(p, off)
 }
 
 // fault distinguishes a failed disk from damaged bytes.
 func (s *source) fault(what Form, err error) error {
-	switch read := s.err.Load(); {
-	case read != nil:
-		return fmt.Errorf("read snapshot: %w", *read)
+	switch {
+	case s.Err() != nil:
+		return fmt.Errorf("read snapshot: %w", s.Err())
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return formError("a zstd file that needs a window of more than %d MiB: unpack it first with zstd -d --long=31", maxWindow>>20)
 	case errors.Is(err, snapshot.ErrDamaged):
@@ -60,24 +53,13 @@ func (s *source) fault(what Form, err error) error {
 	return fmt.Errorf("%w: %s: %w", snapshot.ErrDamaged, what, err)
 }
 
-// head reads the file's first bytes.
-func (s *source) head() ([]byte, error) {
-	head := make([]byte, min(s.size, headSize))
-	if _, err := io.ReadFull(io.NewSectionReader(s, 0, s.size), head); err != nil {
+// part reads bytes of the file.
+func (s *source) part(from, to int64) ([]byte, error) {
+	part := make([]byte, to-from)
+	if _, err := io.ReadFull(io.NewSectionReader(s, from, to-from), part); err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
-	return head, nil
-}
-
-func (s *source) hasFooter() (bool, error) {
-	if s.size < int64(len(footerMagic)) {
-		return false, nil
-	}
-	end := make([]byte, len(footerMagic))
-	if _, err := io.ReadFull(io.NewSectionReader(s, s.size-int64(len(end)), int64(len(end))), end); err != nil {
-		return false, fmt.Errorf("read snapshot: %w", err)
-	}
-	return string(end) == footerMagic, nil
+	return part, nil
 }
 
 func (s *source) plain() (io.ReadCloser, error) {

@@ -74,7 +74,7 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 		}
 		looks, err := s.describeMember(m)
 		switch {
-		case s.err.Load() != nil:
+		case s.Err() != nil:
 			return nil, s.fault(FormZip, err)
 		case err != nil:
 			damage = cmp.Or(damage, fmt.Errorf("member %s: %w", quote(m.Name), err))
