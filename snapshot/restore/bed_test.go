@@ -43,7 +43,7 @@ func database(t testing.TB, revisions int, members ...snapshot.Member) []byte {
 			}
 		}
 		for _, m := range members {
-			text, err := json.Marshal(member{ID: uint64(m.ID), Name: m.Name, PeerURLs: m.PeerURLs, Learner: m.Learner})
+			text, err := json.Marshal(map[string]any{"id": uint64(m.ID), "name": m.Name, "peerURLs": m.PeerURLs, "isLearner": m.Learner})
 			if err != nil {
 				return err
 			}

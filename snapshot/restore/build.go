@@ -91,7 +91,12 @@ func run(c etcdutl.RestoreConfig, proven bool) error {
 		debug.SetPanicOnFault(true) // for a disk that fails under a memory mapping; affects only this goroutine
 		defer func() {
 			if r := recover(); r != nil {
-				ended <- gaveUp(r, proven)
+				// The likelier cause: a disk whose error the library does not handle, or a database that no digest verified.
+				err := fmt.Errorf("etcd's library gave up: %v (does the kernel's log show a disk error?)", r)
+				if !proven {
+					err = fmt.Errorf("%w: etcd's library gave up: %v", snapshot.ErrDamaged, r)
+				}
+				ended <- err
 			}
 		}()
 		// Its log is discarded.
@@ -103,14 +108,6 @@ func run(c etcdutl.RestoreConfig, proven bool) error {
 	case err := <-failed:
 		return err
 	}
-}
-
-// gaveUp explains a panic by the likelier cause: a database without a digest, or a disk whose error the library does not handle.
-func gaveUp(r any, proven bool) error {
-	if proven {
-		return fmt.Errorf("etcd's library gave up: %v (does the kernel's log show a disk error?)", r)
-	}
-	return fmt.Errorf("%w: etcd's library gave up: %v", snapshot.ErrDamaged, r)
 }
 
 // fatal replaces the exit of the process when etcd's library logs a fatal error, from any goroutine. That goroutine stops forever

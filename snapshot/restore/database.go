@@ -3,13 +3,11 @@ package restore
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
-	"syscall"
 
 	"go.etcd.io/bbolt"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -30,22 +28,11 @@ func (c content) begins(bump uint64) int64 {
 
 // look reads the content of a database that was verified to be what etcd sent. An invalid database wraps snapshot.ErrDamaged.
 func look(path string) (c content, err error) {
-	// bbolt panics on invalid pages; if a disk fails under a memory mapping, only this read fails.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: read the database: %v", snapshot.ErrDamaged, r)
-		}
-	}()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
-	switch {
-	case errors.Is(err, syscall.ENOMEM):
+	f, err := os.Open(path)
+	if err != nil {
 		return c, fmt.Errorf("open the database: %w", err)
-	case err != nil:
-		return c, fmt.Errorf("%w: open the database: %w", snapshot.ErrDamaged, err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	err = db.View(func(tx *bbolt.Tx) error {
+	err = snapshot.ViewDatabase(f, func(tx *bbolt.Tx) error {
 		if err := c.readRevisions(tx); err != nil {
 			return err
 		}
@@ -82,27 +69,18 @@ func mainRevision(b []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // etcd's own type is int64
 }
 
-// member is a value in the bucket "members" (etcd, server/etcdserver/api/membership/member.go).
-type member struct {
-	ID         uint64   `json:"id"`
-	PeerURLs   []string `json:"peerURLs"`
-	Learner    bool     `json:"isLearner"`
-	Name       string   `json:"name"`
-	ClientURLs []string `json:"clientURLs"`
-}
-
 func (c *content) readMembers(tx *bbolt.Tx) error {
 	b := tx.Bucket([]byte("members"))
 	if b == nil {
 		return nil // of a member that never saw the cluster's member list
 	}
 	return b.ForEach(func(_, v []byte) error {
-		var m member
+		var m membership.Member
 		if err := json.Unmarshal(v, &m); err != nil {
 			return fmt.Errorf("%w: the database's list of members: %w", snapshot.ErrDamaged, err)
 		}
 		c.members = append(c.members, snapshot.Member{
-			ID: snapshot.ID(m.ID), Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner,
+			ID: snapshot.ID(m.ID), Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.IsLearner,
 		})
 		return nil
 	})

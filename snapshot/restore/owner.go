@@ -21,22 +21,14 @@ var ErrOwner = errors.New("cannot set the owner of the data")
 type Owner struct{ UID, GID int }
 
 func (o Owner) String() string {
-	name := func(id int, found string, err error) string {
-		if err != nil {
-			return strconv.Itoa(id)
-		}
-		return found
+	owner, group := strconv.Itoa(o.UID), strconv.Itoa(o.GID)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
 	}
-	var userName, groupName string
-	u, userErr := user.LookupId(strconv.Itoa(o.UID))
-	if userErr == nil {
-		userName = u.Username
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
 	}
-	g, groupErr := user.LookupGroupId(strconv.Itoa(o.GID))
-	if groupErr == nil {
-		groupName = g.Name
-	}
-	return name(o.UID, userName, userErr) + ":" + name(o.GID, groupName, groupErr)
+	return owner + ":" + group
 }
 
 // ParseOwner reads USER:GROUP, names or numbers; without a group it uses the user's own group. Errors wrap ErrOwner.

@@ -76,17 +76,14 @@ func removeStage(dir string) error {
 // sweep removes staging directories of dead restores. Under the parent's lock, one without a mark cannot belong to a running
 // restore.
 func sweep(parent, base string) error {
-	found, err := filepath.Glob(filepath.Join(escapeGlob(parent), escapeGlob(base)+stageInfix+"*"))
-	if err != nil {
-		return err
+	entries, err := os.ReadDir(parent)
+	for _, e := range entries {
+		if err == nil && snapshot.IsTemp(e.Name(), base+stageInfix) {
+			err = sweepOne(filepath.Join(parent, e.Name()))
+		}
 	}
-	for _, dir := range found {
-		if !snapshot.IsTemp(filepath.Base(dir), base+stageInfix) {
-			continue
-		}
-		if err := sweepOne(dir); err != nil {
-			return fmt.Errorf("remove what an earlier restore left: %w", err)
-		}
+	if err != nil {
+		return fmt.Errorf("remove what an earlier restore left: %w", err)
 	}
 	return nil
 }
@@ -106,18 +103,6 @@ func sweepOne(dir string) error {
 		return nil // its restore is running
 	}
 	return errors.Join(err, removeStage(dir))
-}
-
-func escapeGlob(text string) string {
-	out := make([]byte, 0, len(text))
-	for i := range len(text) {
-		switch text[i] {
-		case '*', '?', '[', '\\':
-			out = append(out, '\\')
-		}
-		out = append(out, text[i])
-	}
-	return string(out)
 }
 
 // locked runs change while no other restore creates or removes staging directories in dir.
