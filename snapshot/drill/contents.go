@@ -2,9 +2,11 @@ package drill
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/server/v3/lease"
@@ -36,9 +38,9 @@ type sampled struct {
 // no other way.
 func readDatabase(ctx context.Context, log *zap.Logger, path string) (h contents, err error) {
 	b := backend.NewDefaultBackend(log, path)
-	defer func() { err = firstOf(err, b.Close()) }()
+	defer func() { err = cmp.Or(err, b.Close()) }() // a later error is a consequence of the first
 	store := mvcc.NewStore(log, b, noLeases{}, mvcc.StoreConfig{})
-	defer func() { err = firstOf(err, store.Close()) }()
+	defer func() { err = cmp.Or(err, store.Close()) }()
 	h.revision = store.Rev()
 	if h.hash, _, err = store.HashStorage().HashByRev(h.revision); err != nil {
 		return h, fmt.Errorf("hash the snapshot: %w", err)
@@ -99,20 +101,8 @@ func sampleKeys(b backend.Backend) ([][]byte, error) {
 		}
 		return nil
 	})
-	return unique(keys), err
-}
-
-// unique returns each key once: a key that changes often has many entries.
-func unique(keys [][]byte) [][]byte {
-	seen := map[string]bool{}
-	kept := keys[:0]
-	for _, key := range keys {
-		if !seen[string(key)] {
-			seen[string(key)] = true
-			kept = append(kept, bytes.Clone(key))
-		}
-	}
-	return kept
+	slices.SortFunc(keys, bytes.Compare)
+	return slices.CompactFunc(keys, bytes.Equal), err // a key that changes often has many entries
 }
 
 // noLeases lets a store be read without the leases of its keys. Reading calls only these two methods.
@@ -120,11 +110,3 @@ type noLeases struct{ lease.Lessor }
 
 func (noLeases) SetRangeDeleter(lease.RangeDeleter)            {}
 func (noLeases) Attach(lease.LeaseID, []lease.LeaseItem) error { return nil }
-
-// firstOf returns the first error: a later one is a consequence of it.
-func firstOf(err, later error) error {
-	if err != nil {
-		return err
-	}
-	return later
-}

@@ -1,8 +1,6 @@
 package drill
 
 import (
-	"bufio"
-	"bytes"
 	"io/fs"
 	"path"
 	"strconv"
@@ -79,8 +77,8 @@ func field(root fs.FS, file, name string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
-		if words := strings.Fields(s.Text()); len(words) > 1 && words[0] == name {
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == name {
 			n, err := strconv.ParseInt(words[1], 10, 64)
 			return n, err == nil
 		}

@@ -112,25 +112,27 @@ func (s *messageWriter) step(step Step) {
 
 // messageReader parses the child's stdout. It is an io.Writer for one goroutine; read its fields after that goroutine has ended.
 type messageReader struct {
+	lines
 	progress func(Step)
-	line     []byte
 	result   *Result
 	failed   *textError
 	invalid  error // the first line that was not a message
 }
 
-func (l *messageReader) Write(p []byte) (int, error) {
+func (l *messageReader) Write(p []byte) (int, error) { return l.split(p, l.receive), nil }
+
+// lines splits what is written into lines, and keeps maxMessage bytes of each.
+type lines struct{ line []byte }
+
+func (l *lines) split(p []byte, receive func(line []byte)) int {
 	n := len(p)
 	for {
 		head, rest, ended := bytes.Cut(p, []byte{'\n'})
-		if room := maxMessage - len(l.line); len(head) > room {
-			head = head[:room]
-		}
-		l.line = append(l.line, head...)
+		l.line = append(l.line, head[:min(len(head), maxMessage-len(l.line))]...)
 		if !ended {
-			return n, nil
+			return n
 		}
-		l.receive(l.line)
+		receive(l.line)
 		l.line, p = l.line[:0], rest
 	}
 }

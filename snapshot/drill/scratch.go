@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,7 +80,7 @@ func lockScratch(path string) (_ *os.File, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = firstOf(err, f.Close())
+			err = cmp.Or(err, f.Close())
 		}
 	}()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
@@ -110,20 +111,19 @@ func RemoveLeftovers(dir *snapshot.Dir) (removed []string, err error) {
 			continue
 		}
 		path := filepath.Join(dir.Path(), e.Name())
-		lock, lockErr := lockScratch(path)
-		if errors.Is(lockErr, errLocked) {
+		lock, failed := lockScratch(path)
+		switch {
+		case errors.Is(failed, errLocked):
 			continue
+		case failed != nil:
+			failed = fmt.Errorf("remove leftovers of a drill: %w", failed)
+		default:
+			failed = (&scratch{path: path, lock: lock}).remove()
 		}
-		if lockErr != nil {
-			err = errors.Join(err, fmt.Errorf("remove leftovers of a drill: %w", lockErr))
-			continue
+		if failed == nil {
+			removed = append(removed, e.Name())
 		}
-		s := &scratch{path: path, lock: lock}
-		if removeErr := s.remove(); removeErr != nil {
-			err = errors.Join(err, removeErr)
-			continue
-		}
-		removed = append(removed, e.Name())
+		err = errors.Join(err, failed)
 	}
 	return removed, err
 }

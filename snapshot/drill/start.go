@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +18,6 @@ import (
 
 // killAfter is how long a child has after it was asked to stop.
 const killAfter = 2 * stopTimeout
-
-// How many bytes are kept from the beginning and the end of a child's stderr. A crash begins with its reason.
-const (
-	stderrHead = 4 << 10
-	stderrTail = 4 << 10
-)
 
 // Child configures a drill in its own process.
 type Child struct {
@@ -74,7 +67,7 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd.Dir = s.path
 	cmd.Env = environment(s.path, need)
 	cmd.ExtraFiles = []*os.File{c.File, s.lock} // archiveFD, lockFD
-	messages, complaints := &messageReader{progress: c.Progress}, &ends{}
+	messages, complaints := &messageReader{progress: c.Progress}, &lastWords{}
 	cmd.Stdout, cmd.Stderr = messages, complaints
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -102,7 +95,13 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 		killsAfter, counted := oomKills(os.DirFS("/"))
 		return Result{}, outOfMemory(killsAfter-killsBefore, counted)
 	}
-	return Result{}, fmt.Errorf("the drill's process: %w", errors.Join(crash(waitErr, complaints.reason()), unlessPipe(orderErr)))
+	if reason := complaints.reason(); reason != "" {
+		waitErr = fmt.Errorf("%w: %s", waitErr, reason)
+	}
+	if errors.Is(orderErr, unix.EPIPE) || errors.Is(orderErr, os.ErrClosed) { // it exited before it read its order
+		orderErr = nil
+	}
+	return Result{}, fmt.Errorf("the drill's process: %w", errors.Join(waitErr, orderErr))
 }
 
 // killed reports whether a process got SIGKILL, which no process can catch.
@@ -112,7 +111,7 @@ func killed(waitErr error) bool {
 		return false
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	return ok && status.Signal() == syscall.SIGKILL
 }
 
 // outOfMemory is the error of a child that another process or the kernel killed. The kernel does this when memory runs out, to
@@ -135,60 +134,28 @@ func environment(dir string, need room) []string {
 	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.memory, 10), "GOTRACEBACK=single"}
 }
 
-func crash(err error, reason string) error {
-	if reason == "" {
-		return err
+// lastWords keeps the most useful line of a child's stderr: the first one with which Go's runtime gave up, otherwise the last one.
+type lastWords struct {
+	lines
+	said  string
+	crash bool
+}
+
+func (w *lastWords) Write(p []byte) (int, error) { return w.split(p, w.hear), nil }
+
+func (w *lastWords) hear(line []byte) {
+	text := strings.TrimSpace(string(line))
+	if text != "" && !w.crash {
+		w.said, w.crash = text, strings.HasPrefix(text, "panic:") || strings.HasPrefix(text, "fatal error:")
 	}
-	return fmt.Errorf("%w: %s", err, reason)
 }
 
-// unlessPipe ignores the error of a child that exited before it read its order.
-func unlessPipe(err error) error {
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// ends keeps the beginning and the end of what is written.
-type ends struct {
-	mu         sync.Mutex
-	head, tail []byte
-}
-
-func (e *ends) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if room := stderrHead - len(e.head); room > 0 {
-		e.head = append(e.head, p[:min(room, len(p))]...)
-	}
-	e.tail = append(e.tail, p...)
-	e.tail = e.tail[max(0, len(e.tail)-stderrTail):]
-	return len(p), nil
-}
-
-// reason returns the most useful line: the first one with which Go's runtime gave up, otherwise the last line.
-func (e *ends) reason() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	last := ""
-	for _, line := range strings.Split(string(e.head)+"\n"+string(e.tail), "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
-			return bounded(line)
-		}
-		if line != "" {
-			last = line
-		}
-	}
-	return bounded(last)
-}
-
-// bounded shortens a long error.
-func bounded(line string) string {
+// reason returns that line, shortened.
+func (w *lastWords) reason() string {
+	w.hear(w.line) // the end, if no newline follows it
 	const longest = 300
-	if len(line) > longest {
-		return line[:longest] + "…"
+	if len(w.said) > longest {
+		return w.said[:longest] + "…"
 	}
-	return line
+	return w.said
 }
