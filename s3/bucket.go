@@ -1,6 +1,23 @@
+// Package s3 stores snapshots in a bucket: put, list, get, remove, and returns errors by class.
+//
+// Invariant: every key that List returns, or that another method touches, is the folder, a slash and a valid snapshot name.
+// Nothing else in the bucket is read, changed or removed. PutArchive reports success only after the server has reported size and
+// checksum of what it stored, and both match the archive.
+//
+// Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix are enough; no
+// call lists buckets, checks one with HEAD, or asks for its location. Without these optional permissions nothing fails:
+// s3:AbortMultipartUpload and s3:ListBucketMultipartUploads remove uploads that a crash left (so does a lifecycle rule
+// AbortIncompleteMultipartUpload); s3:GetObjectRetention lets Remove detect a lock from the bucket's default. LockFor also
+// requires s3:PutObjectRetention.
+//
+// Versioned buckets: Remove writes a delete marker, as a plain delete does. The snapshot then disappears from List. The bucket's
+// lifecycle rule (NoncurrentVersionExpiration) decides when its bytes are deleted, because the permission to delete versions
+// would let a stolen key destroy every backup. Remove does not hide a snapshot under Object Lock behind a marker: it refuses with
+// ErrLocked.
 package s3
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"strings"
@@ -36,16 +53,8 @@ func Open(c Config) (*Bucket, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
-	}
-	if c.Stall == 0 {
-		c.Stall = defaultStall
-	}
-	u, err := c.endpointURL()
-	if err != nil {
-		return nil, err
-	}
+	c.Timeout, c.Stall = cmp.Or(c.Timeout, defaultTimeout), cmp.Or(c.Stall, defaultStall)
+	u, _ := c.endpointURL() // Check has accepted it
 	tlsConfig, err := c.tlsConfig()
 	if err != nil {
 		return nil, err
@@ -61,10 +70,7 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	lookup, err := c.lookup()
-	if err != nil {
-		return nil, err
-	}
+	lookup, _ := c.lookup() // Check has accepted it
 	core, err := minio.NewCore(u.Host, &minio.Options{
 		Creds: keys, Secure: u.Scheme == "https", Transport: b.transport, Region: b.region, BucketLookup: lookup,
 		MaxRetries: 1, // no retries: those of minio-go hide the error and wait without limit
@@ -94,13 +100,6 @@ func (b *Bucket) Close() { b.transport.base.CloseIdleConnections() }
 // String returns where the snapshots are, without secrets.
 func (b *Bucket) String() string {
 	return strings.TrimSuffix("s3://"+b.cfg.Bucket+"/"+b.prefix, "/") + " at " + b.endpoint
-}
-
-// skew returns how far this clock was ahead of the server's at its last answer, accurate to about a second; 0 before the first
-// answer.
-func (b *Bucket) skew() time.Duration {
-	skew, _ := b.transport.clock()
-	return skew
 }
 
 func (b *Bucket) key(n snapshot.Name) string { return b.prefix + n.String() }
@@ -138,10 +137,8 @@ func (b *Bucket) once(ctx context.Context, o op, call func(context.Context) erro
 // pause waits longer after each try, with a random part so that clients do not retry in step; false if ctx ended.
 func (b *Bucket) pause(ctx context.Context, try int) bool {
 	longest := b.backoff << (try - 1)
-	timer := time.NewTimer(longest/2 + rand.N(longest/2))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(longest/2 + rand.N(longest/2)):
 		return true
 	case <-ctx.Done():
 		return false

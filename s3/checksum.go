@@ -1,9 +1,11 @@
 package s3
 
 import (
+	"context"
 	"crypto/md5" //nolint:gosec // Content-MD5 and ETag are S3's, against accidents and not against an enemy
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -12,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 // Headers of S3's own checksums, https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
@@ -26,18 +30,16 @@ const (
 type piece struct {
 	number       int // from 1
 	offset, size int64
-	crc32c, md5  []byte // md5 only in mode md5, otherwise crc32c
+	sum          []byte // MD5 in mode md5, otherwise CRC-32C
 	etag         string // as the server returned it
 }
 
 // digest reads the piece once before it is sent, because its checksum goes into the header. The second read comes from the page
 // cache; keeping the piece in memory would take one part for each thread.
 func (p *piece) digest(r io.ReaderAt, mode string, buf []byte) error {
-	var h hash.Hash
+	var h hash.Hash = crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if mode == ChecksumMD5 {
 		h = md5.New()
-	} else {
-		h = crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	}
 	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(r, p.offset, p.size)}, buf)
 	if err != nil {
@@ -46,32 +48,25 @@ func (p *piece) digest(r io.ReaderAt, mode string, buf []byte) error {
 	if n != p.size {
 		return fmt.Errorf("read archive: it ends after %d bytes, not %d as announced: %w", p.offset+n, p.offset+p.size, io.ErrUnexpectedEOF)
 	}
-	if mode == ChecksumMD5 {
-		p.md5 = h.Sum(nil)
-	} else {
-		p.crc32c = h.Sum(nil)
-	}
+	p.sum = h.Sum(nil)
 	return nil
 }
 
-func (p *piece) crcText() string { return encodeSum(p.crc32c) }
-func (p *piece) md5Text() string { return encodeSum(p.md5) }
+func (p *piece) text() string { return base64.StdEncoding.EncodeToString(p.sum) }
 
-func encodeSum(sum []byte) string {
-	if sum == nil {
-		return ""
+// checksum returns what goes with a piece: Content-MD5, or the header of S3's own checksum.
+func (b *Bucket) checksum(p *piece) (contentMD5 string, header map[string]string) {
+	if b.cfg.Checksum == ChecksumMD5 {
+		return p.text(), nil
 	}
-	return base64.StdEncoding.EncodeToString(sum)
+	return "", map[string]string{headerCRC32C: p.text()}
 }
 
-func (p *piece) objectPart() minio.ObjectPart {
-	return minio.ObjectPart{PartNumber: p.number, Size: p.size, ETag: p.etag, ChecksumCRC32C: p.crcText()}
-}
-
+// objectParts is for combining CRC-32C sums.
 func objectParts(pieces []piece) []minio.ObjectPart {
 	parts := make([]minio.ObjectPart, len(pieces))
-	for i := range pieces {
-		parts[i] = pieces[i].objectPart()
+	for i, p := range pieces {
+		parts[i] = minio.ObjectPart{PartNumber: p.number, Size: p.size, ChecksumCRC32C: p.text()}
 	}
 	return parts
 }
@@ -97,24 +92,16 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	if err != nil {
 		return err
 	}
-	switch got, _, _ := strings.Cut(stored.ChecksumCRC32C, "-"); got {
-	case whole:
-		return nil
-	case "":
+	got, _, _ := strings.Cut(stored.ChecksumCRC32C, "-")
+	switch composite, err := minio.ChecksumCRC32C.CompositeChecksum(objectParts(pieces)); {
+	case got == "":
 		return fmt.Errorf("%w: the server stores none of S3's checksums: set --s3-checksum md5", ErrConfig)
-	case compositeCRC(pieces): // older servers store the checksum of the parts' checksums
+	case got == whole:
 		return nil
-	default:
-		return fmt.Errorf("%w: CRC-32C of the stored object is %s, not %s", ErrChecksum, stored.ChecksumCRC32C, whole)
+	case err == nil && got == composite.Encoded(): // older servers store the checksum of the parts' checksums
+		return nil
 	}
-}
-
-func compositeCRC(pieces []piece) string {
-	sum, err := minio.ChecksumCRC32C.CompositeChecksum(objectParts(pieces))
-	if err != nil {
-		return "none"
-	}
-	return sum.Encoded()
+	return fmt.Errorf("%w: CRC-32C of the stored object is %s, not %s", ErrChecksum, stored.ChecksumCRC32C, whole)
 }
 
 // opaque reports that an ETag is not computed from the bytes.
@@ -128,13 +115,13 @@ func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 	if u.opaque(stored) {
 		return nil
 	}
-	want := hex.EncodeToString(pieces[0].md5)
+	want := hex.EncodeToString(pieces[0].sum)
 	switch {
 	case len(pieces) == 1:
 	case strings.Contains(stored.ETag, "-"):
 		all := md5.New()
 		for i := range pieces {
-			_, _ = all.Write(pieces[i].md5) // a hash never fails
+			_, _ = all.Write(pieces[i].sum) // a hash never fails
 		}
 		want = hex.EncodeToString(all.Sum(nil)) + "-" + strconv.Itoa(len(pieces))
 	default: // some servers compute one MD5 over all parts
@@ -142,10 +129,71 @@ func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 		if err := whole.digest(u.r, ChecksumMD5, make([]byte, digestBuffer)); err != nil {
 			return err
 		}
-		want = hex.EncodeToString(whole.md5)
+		want = hex.EncodeToString(whole.sum)
 	}
 	if !strings.EqualFold(stored.ETag, want) {
 		return fmt.Errorf("%w: the ETag of the stored object is %s, not %s", ErrChecksum, stored.ETag, want)
 	}
 	return nil
+}
+
+// verify asks what the server stored. It removes a wrong object, because under its name it would count as a good copy.
+func (u *upload) verify(ctx context.Context, pieces []piece) error {
+	stored, err := u.stored(ctx)
+	if err != nil {
+		return err
+	}
+	if err := u.compare(pieces, stored); err != nil {
+		return errors.Join(u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err), u.delete(ctx, u.name))
+	}
+	return nil
+}
+
+// settle handles an upload that somebody else has aborted, most likely a process that stored the same snapshot and then removed
+// incomplete uploads. The upload has succeeded if the stored object is complete. An existing object belongs to the other process
+// and stays, whatever it is.
+func (u *upload) settle(ctx context.Context, pieces []piece) error {
+	stored, err := u.stored(ctx)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, digestBuffer)
+	for i := range pieces { // some of them were not read yet
+		if ctx.Err() != nil {
+			return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
+		}
+		if err := pieces[i].digest(u.r, u.cfg.Checksum, buf); err != nil {
+			return fmt.Errorf("put %s: %w", u.name, err)
+		}
+	}
+	if err := u.verifyRead(pieces); err != nil {
+		return err
+	}
+	err = u.compare(pieces, stored)
+	if err == nil && u.cfg.Checksum == ChecksumMD5 && u.opaque(stored) {
+		err = fmt.Errorf("%w: another process has stored an object there that cannot be compared", ErrBusy)
+	}
+	if err != nil {
+		return u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err)
+	}
+	return nil
+}
+
+// stored returns what the server has under the name.
+func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
+	info, err := u.stat(ctx, "put", u.name)
+	if errors.Is(err, snapshot.ErrNotFound) {
+		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
+	}
+	return info, err
+}
+
+// stat asks for size, checksum and lock; verb is the action for errors.
+func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name) (minio.ObjectInfo, error) {
+	var info minio.ObjectInfo
+	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
+		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: b.cfg.Checksum != ChecksumMD5})
+		return err
+	})
+	return info, err
 }

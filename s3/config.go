@@ -1,8 +1,14 @@
 package s3
 
 import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,12 +92,9 @@ func (c Config) checkChoices() error {
 	if _, err := c.encryption(); err != nil {
 		return err
 	}
-	switch c.Checksum {
-	case "", ChecksumAuto, ChecksumMD5:
-	default:
-		return configError("--s3-checksum: %q is not auto or md5", c.Checksum)
-	}
 	switch {
+	case !slices.Contains([]string{"", ChecksumAuto, ChecksumMD5}, c.Checksum):
+		return configError("--s3-checksum: %q is not auto or md5", c.Checksum)
 	case c.LockFor < 0:
 		return configError("--s3-object-lock must not be negative")
 	case c.LockFor > 0 && !c.lockMode().IsValid():
@@ -102,10 +105,7 @@ func (c Config) checkChoices() error {
 
 // endpointURL returns the scheme and host of the server. Errors do not quote the endpoint if it may contain a password.
 func (c Config) endpointURL() (*url.URL, error) {
-	full := c.Endpoint
-	if full == "" {
-		full = defaultEndpoint
-	}
+	full := cmp.Or(c.Endpoint, defaultEndpoint)
 	if !strings.Contains(full, "://") {
 		full = "https://" + full
 	}
@@ -123,13 +123,7 @@ func (c Config) endpointURL() (*url.URL, error) {
 
 // region returns a region in any case. Without one minio-go would ask for the bucket's location, which needs another permission.
 func (c Config) region(u *url.URL) string {
-	if c.Region != "" {
-		return c.Region
-	}
-	if r := s3utils.GetRegionFromURL(*u); r != "" {
-		return r
-	}
-	return defaultRegion
+	return cmp.Or(c.Region, s3utils.GetRegionFromURL(*u), defaultRegion)
 }
 
 func (c Config) lookup() (minio.BucketLookupType, error) {
@@ -185,4 +179,48 @@ func checkFolder(folder string) error {
 
 func configError(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
+}
+
+const pemBegin = "-----BEGIN"
+
+// tlsConfig trusts the system's root certificates and --s3-ca.
+func (c Config) tlsConfig() (*tls.Config, error) {
+	t := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: c.InsecureSkipVerify, //nolint:gosec // --s3-insecure-skip-verify, by explicit wish
+	}
+	if c.CA == "" {
+		return t, nil
+	}
+	pem, from, err := c.caPEM()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a container without root certificates
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, configError("--s3-ca: %s holds no PEM certificate", from)
+	}
+	t.RootCAs = pool
+	return t, nil
+}
+
+// caPEM accepts the PEM text itself, its base64 encoding (with or without line breaks), or the path of a file.
+func (c Config) caPEM() (pem []byte, from string, err error) {
+	if strings.Contains(c.CA, pemBegin) {
+		// A one-line variable often has
+		// where the lines ended.
+		return []byte(strings.ReplaceAll(c.CA, `\n`, "\n")), "the text", nil
+	}
+	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(c.CA), ""))
+	if err == nil && strings.Contains(string(decoded), pemBegin) {
+		return decoded, "the base64 text", nil
+	}
+	pem, err = os.ReadFile(c.CA)
+	if err != nil {
+		return nil, "", configError("--s3-ca is neither PEM text, nor base64 of PEM text, nor a readable file: %w", shorten(err))
+	}
+	return pem, c.CA, nil
 }

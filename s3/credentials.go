@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,12 +15,9 @@ import (
 // credentials returns the keys in the files, or a chain of sources that is asked at the first call.
 func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
 	if c.AccessKeyFile != "" {
-		access, err := readKey("--s3-access-key-file", c.AccessKeyFile)
-		if err != nil {
-			return nil, err
-		}
-		secret, err := readKey("--s3-secret-key-file", c.SecretKeyFile)
-		if err != nil {
+		access, accessErr := readKey("--s3-access-key-file", c.AccessKeyFile)
+		secret, secretErr := readKey("--s3-secret-key-file", c.SecretKeyFile)
+		if err := cmp.Or(accessErr, secretErr); err != nil {
 			return nil, err
 		}
 		return credentials.NewStaticV4(access, secret, ""), nil
@@ -56,8 +54,7 @@ func readKey(flag, file string) (string, error) {
 
 // shorten removes a long or multi-line path from an error, because the text of a CA may have been used as a path.
 func shorten(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) && (len(path.Path) > 256 || strings.ContainsAny(path.Path, "\r\n")) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok && (len(path.Path) > 256 || strings.ContainsAny(path.Path, "\r\n")) {
 		return path.Err
 	}
 	return err

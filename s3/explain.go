@@ -18,7 +18,7 @@ const maxText = 300
 // callError prints one line and unwraps to its class and to minio-go's error.
 type callError struct {
 	text string
-	kind error
+	kind error // nil: unknown
 	err  error
 }
 
@@ -30,14 +30,15 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
 	}
-	if ours := new(callError); errors.As(err, &ours) {
+	if as[*callError](err) {
 		return err
 	}
 	kind := classify(err)
 	text := plainText(err)
+	skew, _ := b.transport.clock()
 	switch {
 	case !errors.Is(kind, ErrPermission):
-	case b.skew().Abs() > maxSkew:
+	case skew.Abs() > maxSkew:
 		kind = ErrClock // the answer to a HEAD request has no body that could say this
 	default:
 		kind = &PermissionError{Action: action}
@@ -45,19 +46,12 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	if h := b.hint(kind, action, text, err); h != "" {
 		text += " (" + h + ")"
 	}
-	if kind == nil {
-		kind = errUnknown
-	}
 	return &callError{text: fmt.Sprintf("%s: %s: %s", doing, b, text), kind: kind, err: err}
 }
 
-// errUnknown is the class of unknown errors.
-var errUnknown = errors.New("s3 error")
-
 // plainText returns err's own message in one line, without the URL that net/http adds in front.
 func plainText(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
@@ -74,9 +68,7 @@ func plainText(err error) string {
 }
 
 func response(err error) (minio.ErrorResponse, bool) {
-	var res minio.ErrorResponse
-	ok := errors.As(err, &res)
-	return res, ok
+	return errors.AsType[minio.ErrorResponse](err)
 }
 
 // hint says what to check.
@@ -119,6 +111,7 @@ func (b *Bucket) keyFlags() string {
 
 func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	res, _ := response(err)
+	skew, _ := b.transport.clock()
 	is := func(target error) bool { return errors.Is(kind, target) }
 	switch {
 	case is(ErrPermission):
@@ -134,7 +127,7 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	case is(ErrCredentials) && res.Code != "":
 		return "the server does not know these keys: correct " + b.keyFlags()
 	case is(ErrClock):
-		return fmt.Sprintf("this clock is %s the server's: correct it, for example with NTP", skewText(b.skew()))
+		return fmt.Sprintf("this clock is %s the server's: correct it, for example with NTP", skewText(skew))
 	case is(ErrTimeout):
 		return "the server does not answer: is it overloaded, or does a firewall block it?"
 	case is(ErrQuota):

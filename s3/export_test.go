@@ -17,7 +17,10 @@ func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size i
 }
 
 // Skew is how far this clock was ahead of the server's.
-func (b *Bucket) Skew() time.Duration { return b.skew() }
+func (b *Bucket) Skew() time.Duration {
+	skew, _ := b.transport.clock()
+	return skew
+}
 
 // Transient tells whether a call is made again at once.
 func Transient(err error) bool { return transient(err) }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -18,7 +20,7 @@ import (
 // transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
 // caller has closed the reader.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
-	r := &getReader{ctx: ctx, bucket: b, name: n}
+	r := &getReader{ctx: ctx, bucket: b, name: n, op: op{doing: "get " + n.String(), action: "s3:GetObject", long: true}}
 	if err := r.open(); err != nil {
 		return nil, 0, err
 	}
@@ -29,6 +31,7 @@ type getReader struct {
 	ctx    context.Context //nolint:containedctx // of the Get that it continues
 	bucket *Bucket
 	name   snapshot.Name
+	op     op
 	body   io.ReadCloser // nil between two connections
 	etag   string
 	size   int64
@@ -36,13 +39,9 @@ type getReader struct {
 	tries  int // in a row, without a byte
 }
 
-func (r *getReader) op() op {
-	return op{doing: "get " + r.name.String(), action: "s3:GetObject", long: true}
-}
-
 func (r *getReader) open() error {
 	b := r.bucket
-	return b.do(r.ctx, r.op(), func(ctx context.Context) error {
+	return b.do(r.ctx, r.op, func(ctx context.Context) error {
 		var opts minio.GetObjectOptions
 		if r.offset > 0 {
 			if err := errors.Join(opts.SetRange(r.offset, 0), opts.SetMatchETag(r.etag)); err != nil {
@@ -97,7 +96,7 @@ func (r *getReader) again(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // the connection ended early
 	}
-	err = r.bucket.explain(r.ctx, r.op().doing, r.op().action, err)
+	err = r.bucket.explain(r.ctx, r.op.doing, r.op.action, err)
 	_ = r.body.Close() // the read's error matters, not this one
 	r.body = nil
 	if r.tries++; r.tries >= attempts || !transient(err) || !r.bucket.pause(r.ctx, r.tries) {
@@ -116,7 +115,7 @@ func (r *getReader) Close() error {
 
 // Tail returns the last snapshot.TailSize bytes, or all if there are fewer, and the total size, with one request.
 func (b *Bucket) Tail(ctx context.Context, n snapshot.Name) (tail []byte, size int64, err error) {
-	err = b.do(ctx, op{doing: "read the end of " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) error {
+	err = b.do(ctx, op{doing: "read the end of " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
 		tail, size, err = b.tail(ctx, n)
 		return err
 	})
@@ -152,4 +151,46 @@ func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, erro
 		return nil, 0, err
 	}
 	return tail, size, nil
+}
+
+// List returns the folder's snapshots, newest first. It skips deeper folders and keys without a valid name.
+func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
+	var entries []snapshot.Entry
+	err := b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) (err error) {
+		entries, err = b.list(ctx)
+		return err
+	})
+	slices.SortFunc(entries, snapshot.NewestFirst)
+	return entries, err
+}
+
+// list gives each page its own deadline, because each page is a separate call.
+func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	page := time.AfterFunc(b.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
+	defer page.Stop()
+	var entries []snapshot.Entry
+	for o := range b.core.ListObjectsIter(ctx, b.cfg.Bucket, minio.ListObjectsOptions{Prefix: b.prefix}) {
+		if o.Err != nil && ctx.Err() == nil {
+			return nil, o.Err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		page.Reset(b.cfg.Timeout)
+		if name, ok := b.nameOf(o.Key); ok {
+			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
+		}
+	}
+	if ctx.Err() != nil { // the iterator may end without an error then
+		return nil, context.Cause(ctx)
+	}
+	return entries, nil
+}
+
+func (b *Bucket) nameOf(key string) (snapshot.Name, bool) {
+	rest, ok := strings.CutPrefix(key, b.prefix)
+	n, err := snapshot.ParseName(rest)
+	return n, ok && err == nil
 }

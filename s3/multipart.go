@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -77,48 +77,25 @@ func (u *upload) begin(ctx context.Context) (id string, err error) {
 
 // sendAll returns the first error; the others are consequences of it.
 func (u *upload) sendAll(ctx context.Context, id string, pieces []piece) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	todo := make(chan *piece)
-	var first error
-	var once sync.Once
-	var group sync.WaitGroup
-	for range min(uploadThreads, len(pieces)) {
-		group.Go(func() {
-			buf := make([]byte, digestBuffer)
-			for p := range todo {
-				if err := u.sendPart(ctx, id, p, buf); err != nil {
-					once.Do(func() { first = err })
-					cancel(err)
-					return
-				}
-			}
-		})
-	}
-feed:
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploadThreads)
 	for i := range pieces {
-		select {
-		case todo <- &pieces[i]:
-		case <-ctx.Done():
-			break feed
-		}
+		group.Go(func() error { return u.sendPart(ctx, id, &pieces[i]) })
 	}
-	close(todo)
-	group.Wait()
-	if first == nil && ctx.Err() != nil {
-		return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
-	}
-	return first
+	return group.Wait()
 }
 
-func (u *upload) sendPart(ctx context.Context, id string, p *piece, buf []byte) error {
-	if err := p.digest(u.r, u.cfg.Checksum, buf); err != nil {
+func (u *upload) sendPart(ctx context.Context, id string, p *piece) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
+	}
+	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
 	}
-	opts := minio.PutObjectPartOptions{DisableContentSha256: true, Md5Base64: p.md5Text()}
-	if u.cfg.Checksum != ChecksumMD5 {
-		opts.CustomHeader = http.Header{}
-		opts.CustomHeader.Set(headerCRC32C, p.crcText())
+	contentMD5, header := u.checksum(p)
+	opts := minio.PutObjectPartOptions{DisableContentSha256: true, Md5Base64: contentMD5, CustomHeader: http.Header{}}
+	for key, value := range header {
+		opts.CustomHeader.Set(key, value)
 	}
 	return u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
 		part, err := u.core.PutObjectPart(ctx, u.cfg.Bucket, u.key(u.name), id, p.number, body, p.size, opts)
@@ -132,7 +109,8 @@ func (u *upload) sendPart(ctx context.Context, id string, p *piece, buf []byte) 
 func (u *upload) complete(ctx context.Context, id string, pieces []piece) error {
 	parts := make([]minio.CompletePart, len(pieces))
 	for i, p := range pieces {
-		parts[i] = minio.CompletePart{PartNumber: p.number, ETag: p.etag, ChecksumCRC32C: p.crcText()}
+		_, header := u.checksum(&p)
+		parts[i] = minio.CompletePart{PartNumber: p.number, ETag: p.etag, ChecksumCRC32C: header[headerCRC32C]}
 	}
 	var opts minio.PutObjectOptions
 	if u.cfg.Checksum != ChecksumMD5 {
@@ -145,16 +123,20 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 	// A long call, because Amazon may take minutes for it and sends blanks meanwhile.
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
 		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), id, parts, opts)
-		if gone(err) {
-			return nil
-		}
-		return err
+		return unlessGone(err)
 	})
 }
 
 func gone(err error) bool {
 	res, ok := response(err)
 	return ok && res.Code == minio.NoSuchUpload
+}
+
+func unlessGone(err error) error {
+	if gone(err) {
+		return nil
+	}
+	return err
 }
 
 // abort frees the parts that the server stores. If it fails, Sweep or the bucket's lifecycle rule does it.

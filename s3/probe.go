@@ -40,14 +40,13 @@ func (b *Bucket) Probe(ctx context.Context) []Permission {
 		}
 		return Permission{Action: action, Purpose: purpose, Err: try(ctx)}
 	}
-	out = append(out,
+	return append(out,
 		onStored("s3:GetObject", "read and verify them", p.get),
 		Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)},
-		onStored("s3:DeleteObject", "prune them", p.delete))
-	out = append(out,
+		onStored("s3:DeleteObject", "prune them", p.delete),
 		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
-		p.aborts(ctx, stored))
-	return append(out, b.clock())
+		p.aborts(ctx, stored),
+		b.clock())
 }
 
 func (b *Bucket) clock() Permission {
@@ -89,16 +88,15 @@ func (p *probe) put(ctx context.Context) error {
 		return err
 	}
 	opts := p.Bucket.put
-	if p.cfg.Checksum != ChecksumMD5 {
-		opts.UserMetadata = map[string]string{headerCRC32C: sent.crcText()}
-	}
+	contentMD5, header := p.checksum(&sent)
+	opts.UserMetadata = header
 	action := "s3:PutObject"
 	if p.cfg.LockFor > 0 {
 		action += " and s3:PutObjectRetention"
 		opts.Mode, opts.RetainUntilDate = minio.Governance, time.Now().Add(probeLock).UTC()
 	}
 	return p.call(ctx, action, func(ctx context.Context) error {
-		_, err := p.core.PutObject(ctx, p.cfg.Bucket, p.key, bytes.NewReader(p.body), sent.size, sent.md5Text(), "", opts)
+		_, err := p.core.PutObject(ctx, p.cfg.Bucket, p.key, bytes.NewReader(p.body), sent.size, contentMD5, "", opts)
 		return err
 	})
 }
@@ -139,5 +137,51 @@ func (p *probe) delete(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	return p.call(ctx, "s3:DeleteObject", func(ctx context.Context) error {
 		return p.core.RemoveObject(ctx, p.cfg.Bucket, p.key, minio.RemoveObjectOptions{})
+	})
+}
+
+func (p *probe) uploads(ctx context.Context) error {
+	return p.call(ctx, "s3:ListBucketMultipartUploads", func(ctx context.Context) error {
+		_, err := p.core.ListMultipartUploads(ctx, p.cfg.Bucket, p.key, "", "", "/", 1)
+		return err
+	})
+}
+
+// noUpload is an ID that no server uses.
+const noUpload = "none"
+
+// aborts first tries to abort an upload that does not exist, so that nothing is left if the permission is missing. Then it aborts
+// a real one, because a server may look for the upload before it checks the permission.
+func (p *probe) aborts(ctx context.Context, stored bool) Permission {
+	line := Permission{Action: "s3:AbortMultipartUpload", Purpose: "remove incomplete uploads", Optional: true}
+	if !stored {
+		line.Err = errNotTried
+		return line
+	}
+	if line.Err = p.end(ctx, noUpload); errors.Is(line.Err, ErrPermission) {
+		return line
+	}
+	id, err := p.begin(ctx)
+	if err != nil {
+		return Permission{Action: "s3:PutObject", Purpose: "store snapshots in parts", Err: err}
+	}
+	// Even if the caller has given up: the upload must not stay.
+	if line.Err = p.end(context.WithoutCancel(ctx), id); line.Err != nil {
+		line.Err = fmt.Errorf("%w; an empty upload of %s is left: a lifecycle rule AbortIncompleteMultipartUpload removes it", line.Err, p.key)
+	}
+	return line
+}
+
+func (p *probe) begin(ctx context.Context) (id string, err error) {
+	err = p.call(ctx, "s3:PutObject", func(ctx context.Context) (err error) {
+		id, err = p.core.NewMultipartUpload(ctx, p.cfg.Bucket, p.key, p.Bucket.put)
+		return err
+	})
+	return id, err
+}
+
+func (p *probe) end(ctx context.Context, id string) error {
+	return p.call(ctx, "s3:AbortMultipartUpload", func(ctx context.Context) error {
+		return unlessGone(p.core.AbortMultipartUpload(ctx, p.cfg.Bucket, p.key, id))
 	})
 }

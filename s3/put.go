@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/time/rate"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -76,7 +78,7 @@ func (u *upload) verifyRead(pieces []piece) error {
 	if err != nil {
 		return err
 	}
-	if want := encodeSum(u.crc32c); got != want {
+	if want := base64.StdEncoding.EncodeToString(u.crc32c); got != want {
 		return fmt.Errorf("put %s: %w: CRC-32C of the archive is %s, not %s as in the manifest", u.name, snapshot.ErrDamaged, got, want)
 	}
 	return nil
@@ -116,12 +118,9 @@ func (u *upload) single(ctx context.Context) error {
 	if err := u.verifyRead([]piece{*p}); err != nil {
 		return err
 	}
-	var extra map[string]string
-	if u.cfg.Checksum != ChecksumMD5 {
-		extra = map[string]string{headerCRC32C: p.crcText()}
-	}
+	contentMD5, header := u.checksum(p)
 	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, p.md5Text(), "", u.options(extra))
+		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, contentMD5, "", u.options(header))
 		return err
 	})
 	if err != nil {
@@ -133,15 +132,66 @@ func (u *upload) single(ctx context.Context) error {
 // send makes a request with the piece as its body.
 func (u *upload) send(ctx context.Context, p *piece, request func(context.Context, io.Reader) error) error {
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
-		body := &section{ctx: ctx, r: io.NewSectionReader(u.r, p.offset, p.size), limit: u.limit, count: u.count}
+		disk := &snapshot.Disk{ReaderAt: u.r}
+		body := &section{ctx: ctx, r: io.NewSectionReader(disk, p.offset, p.size), limit: u.limit, count: u.count}
 		err := request(ctx, body)
 		if err == nil {
 			return nil
 		}
 		body.takeBack()
-		if own := body.err.Load(); own != nil {
-			return &callError{text: fmt.Sprintf("put %s: read archive: %v", u.name, *own), kind: errUnknown, err: *own}
+		if own := disk.Err(); own != nil {
+			return &callError{text: fmt.Sprintf("put %s: read archive: %v", u.name, own), err: own}
 		}
 		return err
 	})
+}
+
+// maxChunk is how many bytes net/http reads from a body at a time.
+const maxChunk = 32 << 10
+
+// newLimit allows only small pieces at a time, so that each wait is much shorter than Stall, even if all threads wait.
+func newLimit(bytesPerSecond int64) *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(min(maxChunk, max(bytesPerSecond/8, 1))))
+}
+
+// section is the body of one request: a piece of the archive, counted and limited in rate. It has no Seek: each try gets a new
+// one.
+type section struct {
+	ctx   context.Context //nolint:containedctx // io.Reader takes none, and a wait for the rate limit must end with the call
+	r     io.Reader
+	limit *rate.Limiter
+	count func(int64)
+
+	mu   sync.Mutex
+	sent int64
+	over bool // the try has failed; the transport's goroutine may read a little more
+}
+
+// Read is called by the HTTP transport's goroutine.
+func (s *section) Read(p []byte) (int, error) {
+	if s.limit != nil {
+		p = p[:min(len(p), s.limit.Burst())]
+	}
+	n, err := s.r.Read(p)
+	if n > 0 && s.limit != nil {
+		if waitErr := s.limit.WaitN(s.ctx, n); waitErr != nil {
+			return 0, waitErr
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return 0, io.ErrClosedPipe
+	}
+	s.sent += int64(n)
+	s.count(int64(n))
+	return n, err
+}
+
+// takeBack subtracts what a failed try has sent.
+func (s *section) takeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.count(-s.sent)
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,4 +51,61 @@ func (b *Bucket) delete(ctx context.Context, n snapshot.Name) error {
 	return b.do(ctx, op{doing: "remove " + n.String(), action: "s3:DeleteObject"}, func(ctx context.Context) error {
 		return b.core.RemoveObject(ctx, b.cfg.Bucket, b.key(n), minio.RemoveObjectOptions{})
 	})
+}
+
+// Sweep aborts multipart uploads that began olderThan ago, of snapshots for which mine returns true, and returns how many.
+// Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, so
+// Sweep finds none there. Instead PutArchive aborts what earlier tries for the same snapshot left, and MinIO removes the rest
+// after a day.
+func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
+	aborted := 0
+	before := time.Now().Add(-olderThan)
+	err := b.eachUpload(ctx, b.prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {
+		if !mine(n) || m.Initiated.After(before) {
+			return nil
+		}
+		err := b.do(ctx, op{doing: "abort upload of " + n.String(), action: "s3:AbortMultipartUpload"}, func(ctx context.Context) error {
+			return unlessGone(b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, m.Key, m.UploadID))
+		})
+		if err == nil {
+			aborted++
+		}
+		return err
+	})
+	return aborted, err
+}
+
+// allowed ignores a missing permission: a lifecycle rule can do the work too, and Probe reports it. err must be one error,
+// because errors.Is would find it among several joined ones.
+func allowed(err error) error {
+	if errors.Is(err, ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// eachUpload visits the incomplete uploads of our names under prefix. It continues after an error of visit. Missing permissions
+// are no error.
+func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snapshot.Name, minio.ObjectMultipartInfo) error) error {
+	var key, id string
+	var failed error
+	for {
+		var page minio.ListMultipartUploadsResult
+		err := b.do(ctx, op{doing: "list uploads", action: "s3:ListBucketMultipartUploads"}, func(ctx context.Context) (err error) {
+			page, err = b.core.ListMultipartUploads(ctx, b.cfg.Bucket, prefix, key, id, "/", 0)
+			return unlessGone(err) // gofakes3 reports an empty list like this
+		})
+		if err != nil {
+			return errors.Join(failed, allowed(err))
+		}
+		for _, m := range page.Uploads {
+			if n, ok := b.nameOf(m.Key); ok {
+				failed = errors.Join(failed, allowed(visit(n, m)))
+			}
+		}
+		if !page.IsTruncated || page.NextKeyMarker == key && page.NextUploadIDMarker == id {
+			return failed
+		}
+		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+	}
 }

@@ -38,7 +38,6 @@ func newTransport(t *tls.Config, timeout, stall time.Duration) *transport {
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
 		DisableCompression:  true, // lengths must be those of the object
-		ForceAttemptHTTP2:   false,
 	}}
 }
 
@@ -58,7 +57,7 @@ func proxy() func(*http.Request) (*url.URL, error) {
 	}
 }
 
-// clock returns how far our clock is ahead of the server's, if known.
+// clock returns how far our clock was ahead of the server's at its last answer, accurate to about a second.
 func (t *transport) clock() (skew time.Duration, known bool) {
 	if s := t.skew.Load(); s != nil {
 		return *s, true
@@ -72,7 +71,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	w := newWatch(t.stall, cancel)
 	watched := req.WithContext(ctx)
 	if req.Body != nil {
-		watched.Body = &sentBody{body: req.Body, watch: w}
+		watched.Body = &sentBody{req.Body, w}
 	}
 	res, err := t.base.RoundTrip(watched)
 	w.answered()
@@ -85,7 +84,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		skew := time.Since(date.Add(500 * time.Millisecond))
 		t.skew.Store(&skew)
 	}
-	res.Body = &receivedBody{body: res.Body, watch: w, cancel: cancel}
+	res.Body = &receivedBody{res.Body, w, cancel}
 	return res, nil
 }
 
@@ -109,10 +108,6 @@ func newWatch(timeout time.Duration, cancel func()) *watch {
 	return w
 }
 
-func (w *watch) pause() { w.timer.Stop() }
-
-func (w *watch) resume() { w.timer.Reset(w.timeout) }
-
 // sending pauses and resumes around a read of the request's body.
 func (w *watch) sending(on bool) {
 	w.mu.Lock()
@@ -120,9 +115,9 @@ func (w *watch) sending(on bool) {
 	switch {
 	case w.sent:
 	case on:
-		w.resume()
+		w.timer.Reset(w.timeout)
 	default:
-		w.pause()
+		w.timer.Stop()
 	}
 }
 
@@ -130,7 +125,7 @@ func (w *watch) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = true
-	w.pause()
+	w.timer.Stop()
 }
 
 func (w *watch) explain(err error) error {
@@ -141,34 +136,32 @@ func (w *watch) explain(err error) error {
 }
 
 type sentBody struct {
-	body  io.ReadCloser
+	io.ReadCloser
 	watch *watch
 }
 
 func (s *sentBody) Read(p []byte) (int, error) {
 	s.watch.sending(false)
 	defer s.watch.sending(true)
-	return s.body.Read(p)
+	return s.ReadCloser.Read(p)
 }
 
-func (s *sentBody) Close() error { return s.body.Close() }
-
 type receivedBody struct {
-	body   io.ReadCloser
+	io.ReadCloser
 	watch  *watch
 	cancel func()
 }
 
 func (r *receivedBody) Read(p []byte) (int, error) {
-	r.watch.resume()
-	n, err := r.body.Read(p)
-	r.watch.pause()
+	r.watch.timer.Reset(r.watch.timeout)
+	n, err := r.ReadCloser.Read(p)
+	r.watch.timer.Stop()
 	return n, r.watch.explain(err)
 }
 
 func (r *receivedBody) Close() error {
-	r.watch.pause()
-	err := r.body.Close()
+	r.watch.timer.Stop()
+	err := r.ReadCloser.Close()
 	r.cancel()
 	return err
 }
