@@ -26,10 +26,7 @@ func Alert(ctx context.Context, address string, cfg *tls.Config) error {
 		return nil
 	}
 	_, err = conn.Read(make([]byte, 1))
-	if op := new(net.OpError); errors.As(err, &op) && alerted(op) {
-		return op
-	}
-	return nil
+	return alertIn(err)
 }
 
 // SpeaksTLS reports whether the server at HOST:PORT takes part in a TLS handshake. It sends no request.
@@ -41,11 +38,13 @@ func SpeaksTLS(ctx context.Context, address string) bool {
 	if err == nil {
 		_ = conn.Close() // nothing was written
 	}
-	return err == nil || alerted(err)
+	return err == nil || alertIn(err) != nil
 }
 
-// alerted reports whether err is a server's refusal of a handshake.
-func alerted(err error) bool {
-	op := new(net.OpError)
-	return errors.As(err, &op) && op.Op == "remote error" // crypto/tls's name for an alert
+// alertIn returns a server's refusal of a handshake, if err is one.
+func alertIn(err error) error {
+	if op := new(net.OpError); errors.As(err, &op) && op.Op == "remote error" { // crypto/tls's name for an alert
+		return op
+	}
+	return nil
 }

@@ -20,14 +20,8 @@ type callError struct {
 	err  error
 }
 
-func (e *callError) Error() string { return e.text }
-
-func (e *callError) Unwrap() []error {
-	if e.kind == nil {
-		return []error{e.err}
-	}
-	return []error{e.kind, e.err}
-}
+func (e *callError) Error() string   { return e.text }
+func (e *callError) Unwrap() []error { return []error{e.kind, e.err} }
 
 // hint is what to check for a part of a message.
 type hint struct{ piece, mend string }

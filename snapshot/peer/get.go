@@ -51,6 +51,7 @@ type transfer struct {
 // watch ends a request that makes no progress. It pauses while the caller does something else.
 type watch struct {
 	*time.Timer
+	ctx    context.Context // of the request
 	cancel context.CancelCauseFunc
 }
 
@@ -61,7 +62,7 @@ func (t *transfer) explain(err error) error {
 // open requests the bytes from offset on.
 func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{cancel: cancel, Timer: time.AfterFunc(patience, func() { cancel(silent(patience)) })}
+	w := &watch{ctx: ctx, cancel: cancel, Timer: time.AfterFunc(patience, func() { cancel(silent(patience)) })}
 	header := http.Header{}
 	if t.offset > 0 {
 		header.Set("Range", "bytes="+strconv.FormatInt(t.offset, 10)+"-")
@@ -78,7 +79,7 @@ func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 		cancel(nil)
 		return errors.Join(err, res.Body.Close())
 	}
-	t.body, t.watch = &reading{res.Body, ctx}, w
+	t.body, t.watch = res.Body, w
 	return nil
 }
 
@@ -98,17 +99,6 @@ func (t *transfer) fits(res *http.Response) error {
 		return fmt.Errorf("%w: it answers with the range %q", ErrNoPeer, res.Header.Get("Content-Range"))
 	}
 	return nil
-}
-
-// reading returns why the watch stopped the request, instead of the error that this caused in the body.
-type reading struct {
-	io.ReadCloser
-	ctx context.Context
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	return n, causeOf(r.ctx, err)
 }
 
 // Read never returns io.EOF before the last byte. If the peer is silent on one connection, it tries another before Stall is over.
@@ -146,6 +136,7 @@ func (t *transfer) try(p []byte, until time.Time) (int, error) {
 	t.watch.Reset(patience)
 	n, err := t.body.Read(p[:min(int64(len(p)), t.remote.Size-t.offset)])
 	t.watch.Stop()
+	err = causeOf(t.watch.ctx, err)
 	t.sum.Write(p[:n])
 	t.offset += int64(n)
 	if err != nil {

@@ -5,17 +5,22 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 const (
@@ -119,7 +124,13 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 		},
 	}
 	h.Protocols.SetHTTP1(true)
-	ended := context.AfterFunc(ctx, func() { s.end(ctx, h) })
+	ended := context.AfterFunc(ctx, func() { // transfers continue for a moment, then their connections are closed
+		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+		defer cancel()
+		if h.Shutdown(graceful) != nil {
+			_ = h.Close() // its error only lists the connections that it closes
+		}
+	})
 	err = h.ServeTLS(netutil.LimitListener(l, maxConnections), "", "")
 	failed := ended() // otherwise ctx has ended it
 	if failed {
@@ -132,28 +143,17 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	return nil
 }
 
-// end lets transfers continue for a moment, then closes their connections.
-func (s *server) end(ctx context.Context, h *http.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
-	defer cancel()
-	if h.Shutdown(ctx) != nil {
-		_ = h.Close() // its error only lists the connections that it closes
-	}
-}
-
 // digest reads the whole snapshot.
 func (s *server) digest(ctx context.Context) (Remote, error) {
 	sum := sha256.New()
-	buf := make([]byte, 1<<20)
 	section := io.NewSectionReader(s.Archive, 0, s.Size)
 	for done := int64(0); done < s.Size; {
-		n, err := section.Read(buf)
-		sum.Write(buf[:n])
-		done += int64(n)
+		n, err := io.CopyN(sum, section, min(1<<20, s.Size-done))
+		done += n
 		switch {
 		case ctx.Err() != nil:
 			return Remote{}, context.Cause(ctx)
-		case err != nil && done < s.Size:
+		case err != nil:
 			return Remote{}, fmt.Errorf("read %s: after %d of %d bytes: %w", s.Name, done, s.Size, err)
 		}
 	}
@@ -175,4 +175,81 @@ func (l errorLog) Write(line []byte) (int, error) {
 	text := strings.TrimPrefix(strings.Join(strings.Fields(string(line)), " "), "http: ")
 	l.s.tell(Event{Err: errors.New(withHint(text, serverHints()))})
 	return len(line), nil
+}
+
+// ServeHTTP serves two paths, exactly as they are in the request: nothing is decoded, cleaned or redirected.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	out := &renewing{ResponseWriter: w, control: http.NewResponseController(w), patience: s.stall, status: http.StatusOK}
+	out.renew()
+	if r.ContentLength != 0 { // no request here has a body: a client that sends one slowly gains no time
+		_ = out.control.SetReadDeadline(began.Add(headerTimeout)) // otherwise it waits as long as the client does
+	}
+	s.route(out, r)
+	e := Event{
+		Remote: r.RemoteAddr, Method: r.Method, Path: r.RequestURI,
+		Status: out.status, Bytes: out.bytes, Took: time.Since(began), Err: out.err,
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		e.Client = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	s.tell(e)
+}
+
+func (s *server) route(w *renewing, r *http.Request) {
+	known := r.RequestURI == "/" || r.RequestURI == "/"+url.PathEscape(s.Name)
+	switch {
+	case !known:
+		http.Error(w, "nothing here: / returns the snapshot's name", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+	case r.RequestURI == "/":
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer{Service: service, Remote: s.remote}) // w keeps its error
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("ETag", etag(s.remote))
+		archive := &snapshot.Disk{ReaderAt: s.Archive}
+		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(archive, 0, s.Size))
+		if err := archive.Err(); err != nil { // http.ServeContent does not report it
+			w.err = fmt.Errorf("read %s: %w", s.Name, err)
+		}
+	}
+}
+
+func etag(r Remote) string { return `"` + r.SHA256 + `"` }
+
+// renewing gives each piece of an answer its own deadline and remembers how the answer ended.
+type renewing struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+	status   int
+	bytes    int64
+	err      error
+}
+
+func (w *renewing) renew() {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // fails on a dead connection, as Write does then
+}
+
+func (w *renewing) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes one piece, of 32 KiB if it is the snapshot.
+func (w *renewing) Write(p []byte) (int, error) {
+	w.renew()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	switch {
+	case err == nil || w.err != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.err = fmt.Errorf("%w: the client read nothing for %s", snapshot.ErrStalled, w.patience)
+	default:
+		w.err = err
+	}
+	return n, err
 }
