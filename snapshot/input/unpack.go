@@ -156,6 +156,9 @@ func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 	sum := u.sum.Sum(nil)
 	result.SHA256, result.Verified = hex.EncodeToString(sum), bytes.Equal(sum, digest)
 	if err := u.verify(result, digest, readErr); err != nil {
+		if u.in.Form == FormZstd && errors.Is(err, snapshot.ErrDamaged) {
+			err = fmt.Errorf("%w (it may be an archive of this program whose end is missing)", err)
+		}
 		return Unpacked{}, err
 	}
 	return result, nil
@@ -164,12 +167,9 @@ func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 // verify returns why a database is not accepted.
 func (u *unpacking) verify(result Unpacked, digest []byte, readErr error) error {
 	in := u.in
-	zstd := in.Form == FormZstd
 	switch {
-	case readErr != nil && zstd && result.Verified && in.source.Err() == nil:
+	case readErr != nil && in.Form == FormZstd && result.Verified && in.source.Err() == nil:
 		return nil // only what came after the digest is missing: an archive's manifest
-	case readErr != nil && zstd:
-		return cutArchive(in.source.fault(in.Form, readErr))
 	case errors.Is(readErr, zip.ErrFormat):
 		return fmt.Errorf("%w: zip: member %s has more than the %d bytes that it declares", snapshot.ErrDamaged, quote(in.Member), in.Size)
 	case readErr != nil:
@@ -181,11 +181,7 @@ func (u *unpacking) verify(result Unpacked, digest []byte, readErr error) error 
 	case digest == nil:
 		return in.needDigest(u.done)
 	}
-	err := fmt.Errorf("%w: %s: etcd's digest does not match the database: SHA-256 is %s, the digest is %x", snapshot.ErrDamaged, in.Form, result.SHA256, digest)
-	if zstd {
-		return cutArchive(err)
-	}
-	return err
+	return fmt.Errorf("%w: %s: etcd's digest does not match the database: SHA-256 is %s, the digest is %x", snapshot.ErrDamaged, in.Form, result.SHA256, digest)
 }
 
 // needDigest decides by the length of a database whether a digest follows it.
@@ -197,18 +193,6 @@ func (in *Input) needDigest(size int64) error {
 		return fmt.Errorf("%w: after the database there is no digest, which etcdctl snapshot save appends and a copy of a "+
 			"member's file lacks: it cannot be verified (--skip-hash-check accepts it anyway)", ErrNoDigest)
 	}
-	err := fmt.Errorf("%w: %s: %d bytes are neither complete %d-byte sectors nor such sectors with etcd's digest: the file is cut off",
+	return fmt.Errorf("%w: %s: %d bytes are neither complete %d-byte sectors nor such sectors with etcd's digest: the file is cut off",
 		snapshot.ErrDamaged, in.Form, size, sectorSize)
-	if in.Form == FormZstd {
-		return cutArchive(err)
-	}
-	return err
-}
-
-// cutArchive adds that a zstd file without our manifest may be a damaged archive of ours.
-func cutArchive(err error) error {
-	if !errors.Is(err, snapshot.ErrDamaged) {
-		return err
-	}
-	return fmt.Errorf("%w (it may be an archive of this program whose end is missing)", err)
 }
