@@ -99,7 +99,6 @@ func run(c etcdutl.RestoreConfig, proven bool) error {
 				ended <- err
 			}
 		}()
-		// Its log is discarded.
 		ended <- etcdutl.NewV3(zap.NewNop().WithOptions(zap.WithFatalHook(failed))).Restore(c)
 	}()
 	select {

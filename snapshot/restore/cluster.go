@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -118,10 +119,9 @@ func (c *Cluster) parse(list string) error {
 	if err != nil {
 		return fmt.Errorf("%w: --initial-cluster: %w (example: a=https://10.0.0.1:2380,b=https://10.0.0.2:2380)", ErrCluster, err)
 	}
-	for name, urls := range m {
-		c.Peers = append(c.Peers, Peer{Name: name, URLs: urls.StringSlice()})
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		c.Peers = append(c.Peers, Peer{Name: name, URLs: m[name].StringSlice()})
 	}
-	slices.SortFunc(c.Peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
 	c.Name = cmp.Or(c.Name, defaultName)
 	return nil
 }

@@ -30,7 +30,7 @@ func checkFree(dataDir string) error {
 	defer f.Close()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%w: %s: %s has its database open: stop it first", ErrHeld, dataDir, holder(f))
+		return fmt.Errorf("%w: %s: %s has its database open: stop it first", ErrHeld, dataDir, holder(path))
 	}
 	if err != nil {
 		return fmt.Errorf("try the lock of %s: %w", path, err)
@@ -38,9 +38,9 @@ func checkFree(dataDir string) error {
 	return nil
 }
 
-// holder names the process that has locked f, if it is visible from here.
-func holder(f *os.File) string {
-	pid := lockedBy(f)
+// holder names the process that has locked a file or directory, if it is visible from here.
+func holder(path string) string {
+	pid := lockedBy(path)
 	if pid <= 0 {
 		return "a process that is not visible from here, maybe in another container,"
 	}
@@ -53,9 +53,9 @@ func holder(f *os.File) string {
 
 // lockedBy reads /proc/locks, whose lines look like "1: FLOCK ADVISORY WRITE 710 fe:00:5242891 0 EOF". On Btrfs and overlayfs
 // their device differs from stat's: there the process must also have the file open.
-func lockedBy(f *os.File) int {
+func lockedBy(path string) int {
 	var s unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+	if err := unix.Stat(path, &s); err != nil {
 		return 0
 	}
 	exact := fmt.Sprintf("%02x:%02x:%d", unix.Major(s.Dev), unix.Minor(s.Dev), s.Ino)

@@ -172,9 +172,10 @@ func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
 	if mounted {
 		p.swap = filepath.Join(dir, "member")
 	}
-	held, err := holdsData(p)
+	entries, err := os.ReadDir(p.swap)
+	held := len(entries) > 0 // in a mount point only etcd's "member" is data to lose
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return p, fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
 	case held && !replace:
 		return p, fmt.Errorf("%w: %s %s is not empty: use another directory, or --replace to move the existing data aside", ErrOccupied, flag, dir)
@@ -213,15 +214,6 @@ func resolve(flag, path string) (string, error) {
 		return "", fmt.Errorf("%w: %s %s is a symbolic link to something that does not exist: %w", ErrTarget, flag, path, err)
 	}
 	return target, nil
-}
-
-// holdsData reports whether there is data to lose. In a mount point only etcd's "member" counts.
-func holdsData(p place) (bool, error) {
-	entries, err := os.ReadDir(p.swap)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return len(entries) > 0, err
 }
 
 // parent returns the directory for the staging directory, in the same file system as what it replaces.
