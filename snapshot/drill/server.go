@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	memberName   = "drill"
-	clusterToken = "drill"
+	memberName = "drill" // and the cluster's token
 	// memberURL is required but never used: a single member calls nobody, and this one listens nowhere.
 	memberURL = "http://127.0.0.1:1"
 	// quotaSpare is how much the server's quota exceeds the database, in bytes. The snapshot's own database may have reached its
@@ -35,7 +34,7 @@ func (d *drill) restore(context.Context) error {
 		OutputDataDir:       filepath.Join(d.dir, dataDir),
 		PeerURLs:            []string{memberURL},
 		InitialCluster:      memberName + "=" + memberURL,
-		InitialClusterToken: clusterToken,
+		InitialClusterToken: memberName,
 	})
 }
 
@@ -62,7 +61,7 @@ func (d *drill) boot(ctx context.Context) error {
 	}
 }
 
-// config returns the configuration of an etcd without any messageReader: all requests are made inside the process, so nobody else can
+// config returns the configuration of an etcd without any listener: all requests are made inside the process, so nobody else can
 // reach it.
 func (d *drill) config() (*embed.Config, error) {
 	at, err := url.Parse(memberURL)
@@ -72,7 +71,7 @@ func (d *drill) config() (*embed.Config, error) {
 	c := embed.NewConfig()
 	c.Name = memberName
 	c.Dir = filepath.Join(d.dir, dataDir)
-	c.InitialCluster, c.InitialClusterToken = memberName+"="+memberURL, clusterToken
+	c.InitialCluster, c.InitialClusterToken = memberName+"="+memberURL, memberName
 	c.AdvertisePeerUrls, c.AdvertiseClientUrls = []url.URL{*at}, []url.URL{*at}
 	c.ListenPeerUrls, c.ListenClientUrls, c.ListenClientHttpUrls, c.ListenMetricsUrls = nil, nil, nil, nil
 	c.EnableGRPCGateway = false

@@ -107,8 +107,8 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 
 // killed reports whether a process got SIGKILL, which no process can catch.
 func killed(waitErr error) bool {
-	var exit *exec.ExitError
-	if !errors.As(waitErr, &exit) {
+	exit, ok := errors.AsType[*exec.ExitError](waitErr)
+	if !ok {
 		return false
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
@@ -116,7 +116,7 @@ func killed(waitErr error) bool {
 }
 
 // outOfMemory is the error of a child that another process or the kernel killed. The kernel does this when memory runs out, to
-// this child first (preferKill); this says nothing about the snapshot. kills is how many processes the kernel killed for that
+// this child first (oom_score_adj); this says nothing about the snapshot. kills is how many processes the kernel killed for that
 // reason meanwhile.
 func outOfMemory(kills int64, counted bool) error {
 	switch {

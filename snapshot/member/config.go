@@ -23,14 +23,10 @@ var ErrConfig = errors.New("etcd connection")
 // ErrCertificate marks a certificate file that cannot be used.
 var ErrCertificate = errors.New("certificate file")
 
-// certificateError prints its text alone and is ErrCertificate.
-type certificateError struct{ error }
-
-func (certificateError) Is(target error) bool { return target == ErrCertificate }
-func (e certificateError) Unwrap() error      { return e.error }
-
+// certificateErrorf returns an ErrCertificate that prints its text alone.
 func certificateErrorf(format string, args ...any) error {
-	return certificateError{fmt.Errorf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &callError{text: err.Error(), err: errors.Join(ErrCertificate, err)}
 }
 
 // Secret is a text that prints as asterisks.

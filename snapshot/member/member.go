@@ -12,6 +12,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -31,9 +35,7 @@ type Member struct {
 	client   *clientv3.Client
 	end      context.CancelFunc // the context in which client lives
 	source   snapshot.Source
-	leader   snapshot.ID
-	dbSize   int64
-	learner  bool
+	status   *pb.StatusResponse
 	silent   error // errors of the other endpoints
 }
 
@@ -114,16 +116,14 @@ func (m *Member) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.leader = snapshot.ID(status.Leader)
-	m.learner = status.IsLearner
-	m.dbSize = status.DbSize
+	m.status = status
 	m.source = snapshot.Source{
 		ClusterID: snapshot.ID(status.Header.ClusterId), MemberID: snapshot.ID(status.Header.MemberId),
 		Revision: status.Header.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
 		EtcdVersion: status.Version, StorageVersion: status.StorageVersion,
 		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
 	}
-	if m.learner {
+	if status.IsLearner {
 		return nil // it does not list members, and is never backed up
 	}
 	list, err := m.client.MemberList(ctx, clientv3.WithSerializable())
@@ -142,11 +142,9 @@ func (m *Member) describe(ctx context.Context) error {
 // status lists "memberID:1 alarm:NOSPACE" among other texts.
 func alarms(texts []string) []string {
 	var names []string
-	for _, t := range texts {
-		for _, word := range strings.Fields(t) {
-			if name, ok := strings.CutPrefix(word, "alarm:"); ok {
-				names = append(names, name)
-			}
+	for _, word := range strings.Fields(strings.Join(texts, " ")) {
+		if name, ok := strings.CutPrefix(word, "alarm:"); ok {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -162,10 +160,12 @@ func (m *Member) Silent() error { return m.silent }
 func (m *Member) Endpoint() string { return m.endpoint }
 
 // Leader reports whether the member is the leader of its cluster.
-func (m *Member) Leader() bool { return m.leader != 0 && m.leader == m.source.MemberID }
+func (m *Member) Leader() bool {
+	return m.source.Healthy && m.status.Leader == uint64(m.source.MemberID)
+}
 
 // DBSize returns the size of the member's database file in bytes.
-func (m *Member) DBSize() int64 { return m.dbSize }
+func (m *Member) DBSize() int64 { return m.status.DbSize }
 
 // Close closes the connection.
 func (m *Member) Close() error {
@@ -178,7 +178,7 @@ func (m *Member) Close() error {
 
 // Stream implements snapshot.Streamer. It refuses a learner with ErrLearner, because its data is not reliable.
 func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) error {
-	if m.learner {
+	if m.status.IsLearner {
 		return fmt.Errorf("%w: its data may be behind: set --endpoints to a voting member", ErrLearner)
 	}
 	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}, grpc.ForceCodecV2(newSnapshotCodec()))
@@ -201,4 +201,48 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 			return err
 		}
 	}
+}
+
+// snapshotCodec decodes the messages of one snapshot stream into one buffer, which it reuses. The general codec allocates and
+// clears a new buffer for each message and then copies the blob out of it: a sixth of the CPU time of a snapshot.
+type snapshotCodec struct {
+	encoding.CodecV2 // for requests
+	buf              []byte
+}
+
+func newSnapshotCodec() *snapshotCodec {
+	return &snapshotCodec{CodecV2: encoding.GetCodecV2(proto.Name)}
+}
+
+// Unmarshal sets the blob, which is valid until the next call, and the remaining bytes. The other fields stay empty.
+func (c *snapshotCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(*pb.SnapshotResponse)
+	if !ok {
+		return fmt.Errorf("decode snapshot message: into a %T", v)
+	}
+	c.buf = c.buf[:0]
+	for _, piece := range data {
+		c.buf = append(c.buf, piece.ReadOnlyData()...)
+	}
+	m.Blob, m.RemainingBytes = nil, 0
+	for b := c.buf; len(b) > 0; {
+		field, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return fmt.Errorf("decode snapshot message: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		switch {
+		case field == 2 && kind == protowire.VarintType: // remaining_bytes in etcd's rpc.proto
+			m.RemainingBytes, n = protowire.ConsumeVarint(b)
+		case field == 3 && kind == protowire.BytesType: // blob
+			m.Blob, n = protowire.ConsumeBytes(b)
+		default:
+			n = protowire.ConsumeFieldValue(field, kind, b)
+		}
+		if n < 0 {
+			return fmt.Errorf("decode snapshot message: field %d: %w", field, protowire.ParseError(n))
+		}
+		b = b[n:]
+	}
+	return nil
 }
