@@ -183,8 +183,8 @@ func (r *rawReader) finish() error {
 	return io.EOF
 }
 
-// windowSize is zstd's window: how far back a match may be. It is most of the memory of a writer and reader. Kubernetes objects
-// repeat within a few pages; a larger window gains little.
+// windowSize is how far back a match may be, and most of the memory of a writer and reader. Kubernetes objects repeat within a few
+// pages; a larger window gains little.
 const windowSize = 1 << 22
 
 // Writer turns etcd's snapshot stream into an archive, in one pass and in constant memory. The caller's goroutine hashes the

@@ -30,6 +30,8 @@ type Listing struct {
 	Broken    []Entry  // files NAME.broken, listed under NAME; newest first
 	Partials  []string // names of incomplete archive files
 	Foreign   []string // names of files that are not ours; never touched
+
+	scratch []fs.DirEntry // of Scratch
 }
 
 // Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
@@ -66,7 +68,9 @@ func (d *Dir) List() (Listing, error) {
 		base, partial := strings.CutSuffix(base, partSuffix)
 		name, nameErr := ParseName(base)
 		switch {
-		case f.Name() == lockName || isNote(f.Name()) || namedScratch(f):
+		case f.Name() == lockName || isNote(f.Name()):
+		case namedScratch(f):
+			l.scratch = append(l.scratch, f)
 		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular() || partial && broken:
 			l.Foreign = append(l.Foreign, f.Name())

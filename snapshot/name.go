@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,10 +36,7 @@ type Name struct {
 // NewName checks the parts and truncates t to whole seconds in UTC. Errors wrap ErrName.
 func NewName(set, node string, t time.Time) (Name, error) {
 	n := Name{Set: set, Node: node, Time: t.UTC().Truncate(time.Second)}
-	if err := CheckPart("set", set); err != nil {
-		return Name{}, err
-	}
-	if err := CheckPart("node", node); err != nil {
+	if err := cmp.Or(CheckPart("set", set), CheckPart("node", node)); err != nil {
 		return Name{}, err
 	}
 	if y := n.Time.Year(); y < 1 || y > 9999 {
@@ -84,24 +82,20 @@ func (n Name) MarshalText() ([]byte, error) {
 		return nil, nil
 	}
 	text := n.String()
-	if _, err := ParseName(text); err != nil {
-		return nil, err
-	}
-	return []byte(text), nil
+	_, err := ParseName(text)
+	return []byte(text), err
 }
 
 // UnmarshalText reads what MarshalText writes, and nothing else. Errors wrap ErrName.
-func (n *Name) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*n = Name{}
-		return nil
+func (n *Name) UnmarshalText(text []byte) (err error) {
+	var parsed Name
+	if len(text) > 0 {
+		parsed, err = ParseName(string(text))
 	}
-	parsed, err := ParseName(string(text))
-	if err != nil {
-		return err
+	if err == nil {
+		*n = parsed
 	}
-	*n = parsed
-	return nil
+	return err
 }
 
 // Rolling reports whether the daemon of this node took the snapshot, and so may prune it.

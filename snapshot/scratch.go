@@ -56,15 +56,8 @@ func namedScratch(f fs.DirEntry) bool {
 
 // removeScratch removes scratch files whose process died before it removed their names. They are old, and empty because nothing
 // is written before that.
-func (d *Dir) removeScratch() (removed []string, err error) {
-	files, err := os.ReadDir(d.path)
-	if err != nil {
-		return nil, fmt.Errorf("list scratch files: %w", err)
-	}
+func (d *Dir) removeScratch(files []fs.DirEntry) (removed []string, err error) {
 	for _, f := range files {
-		if !namedScratch(f) {
-			continue
-		}
 		info, err := f.Info()
 		if err == nil {
 			if time.Since(info.ModTime()) < namedLongest {

@@ -1,11 +1,15 @@
 package snapshot
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"hash/maphash"
 	"io"
@@ -165,7 +169,7 @@ func (d *Database) walk(ctx context.Context, tx *bbolt.Tx) error {
 		return fmt.Errorf("%w: no bucket \"key\": not an etcd database", ErrDamaged)
 	}
 	d.Revision = 1 // of an empty etcd
-	alive := newKeySet()
+	alive := &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}
 	entries := 0
 	err := tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		_, _ = h.Write(name) // a hash never fails
@@ -207,10 +211,6 @@ type keySet struct {
 	hashes map[uint64]struct{}
 }
 
-func newKeySet() *keySet {
-	return &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}
-}
-
 // see reads an entry of the bucket "key": a revision, and a protobuf mvccpb.KeyValue, whose field 1 is the key.
 func (s *keySet) see(revision, value []byte) error {
 	field, kind, n := protowire.ConsumeTag(value)
@@ -228,4 +228,54 @@ func (s *keySet) see(revision, value []byte) error {
 		s.hashes[hash] = struct{}{}
 	}
 	return nil
+}
+
+// digestSize is the length of the SHA-256 that etcd sends after the database.
+const digestSize = sha256.Size
+
+// sectorSize divides the length of every bbolt database. etcdctl uses this to detect whether a digest follows.
+const sectorSize = 512
+
+var errDigest = errors.New("etcd's digest does not match the bytes before it")
+
+// digest hashes a stream in etcd's format, a database followed by its digest, and compares the two. It holds back the last 32
+// bytes, because they may be the digest.
+type digest struct {
+	sum  hash.Hash
+	tail []byte // at most digestSize bytes, not yet in sum
+	size int64
+}
+
+func newDigest() *digest {
+	return &digest{sum: sha256.New(), tail: make([]byte, 0, digestSize)}
+}
+
+// Write never fails.
+func (d *digest) Write(p []byte) (int, error) {
+	n := len(p)
+	d.size += int64(n)
+	if n >= digestSize {
+		d.sum.Write(d.tail)
+		d.sum.Write(p[:n-digestSize])
+		d.tail = append(d.tail[:0], p[n-digestSize:]...)
+		return n, nil
+	}
+	if over := len(d.tail) + n - digestSize; over > 0 {
+		d.sum.Write(d.tail[:over])
+		d.tail = d.tail[:copy(d.tail, d.tail[over:])]
+	}
+	d.tail = append(d.tail, p...)
+	return n, nil
+}
+
+// check reports whether the written bytes are a database and its digest. It returns the digest in hex.
+func (d *digest) check() (string, error) {
+	if d.size%sectorSize != digestSize || d.size == digestSize {
+		return "", fmt.Errorf("%d bytes are not a database of complete %d-byte sectors followed by a %d-byte digest", d.size, sectorSize, digestSize)
+	}
+	got := d.sum.Sum(nil)
+	if !bytes.Equal(got, d.tail) {
+		return "", fmt.Errorf("%w: %x, not %x", errDigest, got, d.tail)
+	}
+	return hex.EncodeToString(got), nil
 }
