@@ -185,9 +185,8 @@ func room(flag, dir string, need int64) error {
 // as Btrfs and XFS do, otherwise two.
 func copies(dir string) int64 {
 	a, errA := snapshot.NewDir(dir).Scratch()
-	defer a.Close()
 	b, errB := snapshot.NewDir(dir).Scratch()
-	defer b.Close()
+	defer func() { _ = errors.Join(a.Close(), b.Close()) }() // one that is nil too
 	if errA != nil || errB != nil {
 		return 2
 	}
