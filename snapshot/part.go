@@ -240,7 +240,7 @@ func copyWithin(ctx context.Context, w io.Writer, r io.Reader, piece int, size i
 		}
 		n, err := w.Write(b)
 		done += int64(n)
-		if progress != nil {
+		if err == nil && progress != nil {
 			progress(done, size)
 		}
 		return n, err
