@@ -188,33 +188,37 @@ func (r *rawReader) finish() error {
 const windowSize = 1 << 22
 
 // Writer turns etcd's snapshot stream into an archive, in one pass and in constant memory. The caller's goroutine hashes the
-// stream; those of the encoder compress and write.
+// stream; a second one compresses and writes.
 type Writer struct {
 	out    *hashingWriter
 	zstd   *zstd.Encoder
+	relay  *relay
 	digest *digest
 }
 
 // NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
 	out := &hashingWriter{w: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
-	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(2))
+	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
 	}
-	return &Writer{out: out, zstd: enc, digest: newDigest()}, nil
+	return &Writer{out: out, zstd: enc, relay: newRelay(enc), digest: newDigest()}, nil
 }
 
 // Write processes the next bytes of the stream. An error of the output may be returned a few calls later.
 func (w *Writer) Write(p []byte) (int, error) {
 	_, _ = w.digest.Write(p) // never fails
-	return w.zstd.Write(p)
+	return w.relay.Write(p)
 }
 
 // Finish compares etcd's digest, completes the data and appends the manifest. It fills in the manifest's format, sizes and
 // digests and returns it. After an error the output is not an archive.
 func (w *Writer) Finish(m Manifest) (Manifest, error) {
-	closeErr := w.zstd.Close()
+	closeErr := w.relay.Close()
+	if closeErr == nil {
+		closeErr = w.zstd.Close()
+	}
 	raw, err := w.digest.check()
 	switch {
 	case closeErr != nil:
@@ -239,8 +243,8 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	return m, nil
 }
 
-// Abort stops writing without completing the archive, and waits for the encoder's goroutines.
-func (w *Writer) Abort() { w.zstd.Reset(nil) }
+// Abort stops writing without completing the archive.
+func (w *Writer) Abort() { _ = w.relay.Close() } // the output is discarded
 
 // hashingWriter passes bytes on, hashes and counts them.
 type hashingWriter struct {
