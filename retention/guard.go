@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// GuardWindow is for how long the guard protects what came before a loss: a little less than a day, so that a daily schedule
-// does not decide by its seconds.
+// GuardWindow is how long the guard protects snapshots from before a loss: a little less than a day, so that with a daily schedule
+// the result does not depend on seconds.
 const GuardWindow = 23*time.Hour + 30*time.Minute
 
-// shrinkFactor says how much smaller than one before it a database must be to count as shrunk.
+// shrinkFactor is how many times smaller than an earlier one a database must be to count as shrunk.
 const shrinkFactor = 2
 
-// guardRule is one kind of loss: something that the newest snapshot has less of than an earlier one.
+// guardRule is one kind of loss: a value that is lower in the newest snapshot than in an earlier one.
 type guardRule struct {
 	reason string
-	// measure is what is compared; 0: not known.
+	// measure returns the value to compare; 0: not known.
 	measure func(Item) int64
-	// factor times the newest one's measure is still less than the measure of one from before the loss.
+	// factor times the newest value is less than a value from before the loss.
 	factor int64
 }
 
@@ -28,17 +28,17 @@ func guardRules() []guardRule {
 	}
 }
 
-// lost tells whether newest has lost what before still has.
+// lost reports whether newest has lost data that before still has.
 func (r guardRule) lost(before, newest Item) bool {
 	return r.measure(newest) > 0 && r.factor*r.measure(newest) < r.measure(before)
 }
 
-// Guard keeps what the policy would remove although the newest snapshot shows a loss that came after it. For each kind of loss it keeps
-// the last snapshot from before it; of the others from before it that the policy removes, the one that has most, for before this
-// loss there may have been another. Each of them is kept until [GuardWindow] after the one that followed it. The first snapshot after
-// the loss shows when it happened: it is kept for as long as the one before it, whoever keeps that.
+// Guard keeps some snapshots that the policy would remove, if the newest snapshot shows a loss that happened after them. For each kind
+// of loss it keeps the last snapshot from before the loss. Of the other earlier ones that the policy removes, it keeps the one with the
+// highest value, because there may have been another loss before. Each is kept until [GuardWindow] after the snapshot that followed it.
+// The first snapshot after the loss shows when it happened, so it is kept for as long as the one before it is kept, by guard or policy.
 //
-// plan is ordered newest first, as Plan returns it, and is changed in place. What is dated after now is not looked at.
+// plan is ordered newest first, as Plan returns it, and is changed in place. Items dated after now are ignored.
 func Guard(plan []Decision, now time.Time) {
 	newest, before, ok := split(itemsOf(plan), GuardWindow, now)
 	if !ok {
@@ -53,7 +53,7 @@ func Guard(plan []Decision, now time.Time) {
 			if last < 0 {
 				last = i
 			}
-			// One that the policy keeps is no substitute: pruned again, it might be another one.
+			// One that the policy keeps does not count: the next prune might choose another one.
 			byPolicy := plan[i].Keep && !plan[i].Guarded
 			if !byPolicy && (most < 0 || r.measure(plan[i].Item) > r.measure(plan[most].Item)) {
 				most = i
@@ -68,8 +68,8 @@ func Guard(plan []Decision, now time.Time) {
 	}
 }
 
-// keepFirstAfter keeps the first snapshot after a loss, of the latest loss whose first would be removed while one from before it is kept.
-// Of those that are older than the window only what the policy keeps counts, for Compared can't know more.
+// keepFirstAfter keeps the first snapshot after the latest loss for which one from before is kept but the first one after would be
+// removed. Of snapshots older than the window, only those kept by the policy count, because Compared knows no others.
 func (r guardRule) keepFirstAfter(plan []Decision, newest, window int) {
 	first := newest
 	for i := newest + 1; i < len(plan); i++ {
@@ -94,34 +94,37 @@ func itemsOf(plan []Decision) []Item {
 	return items
 }
 
-// guard keeps what no rule of the policy keeps.
+// guard keeps an item that the policy does not keep.
 func (d *Decision) guard(reason string) {
-	if !d.Keep {
+	switch {
+	case !d.Keep:
 		d.Keep, d.Guarded, d.Reasons = true, true, []string{reason}
+	case d.Guarded && !slices.Contains(d.Reasons, reason):
+		d.Reasons = append(d.Reasons, reason)
 	}
 }
 
-// Comparison holds the newest item against those before it.
+// Comparison compares the newest item with those before it.
 type Comparison struct {
 	Newest Item
 	// RawSize is the largest database and Revision the highest revision of those before; 0: not known, or there is none.
 	RawSize, Revision int64
-	// LossSince is when the newest item from before a loss was followed by another one; zero: no loss.
+	// LossSince is the time of the first item after the loss; zero: no loss.
 	LossSince time.Time
 }
 
-// Shrank tells whether the newest database has less than half of the largest before it.
+// Shrank reports whether the newest database has less than half of the size of the largest one before.
 func (c Comparison) Shrank() bool {
 	return c.Newest.RawSize > 0 && shrinkFactor*c.Newest.RawSize < c.RawSize
 }
 
-// RevisionFell tells whether the newest revision is lower than one before it.
+// RevisionFell reports whether the newest revision is lower than one before.
 func (c Comparison) RevisionFell() bool {
 	return c.Newest.Revision > 0 && c.Newest.Revision < c.Revision
 }
 
-// Compare compares the newest item with those of the window before it, and with the last one before that window, which alone is
-// there after a long stop. What is dated after now is not looked at. It is false when nothing is there.
+// Compare compares the newest item with those in the window before it and with the last one before the window, which may be the only
+// one after a long downtime. Items dated after now are ignored. It returns false if there are no items.
 func Compare(items []Item, window time.Duration, now time.Time) (Comparison, bool) {
 	items = slices.Clone(items)
 	slices.SortFunc(items, newerFirst)
@@ -140,8 +143,8 @@ func Compare(items []Item, window time.Duration, now time.Time) (Comparison, boo
 	return c, true
 }
 
-// Compared are the items of a plan whose details [Guard] needs: the newest, those before it whose successor is not older than the window,
-// and of the older ones the kept ones whose successors are removed, with those. The details of all others do not matter.
+// Compared returns the items of a plan whose details [Guard] needs: the newest; those before it whose successor is within the window;
+// and of the older ones, each kept one whose successor is removed, with its removed successors.
 func Compared(plan []Decision, now time.Time) []Item {
 	newest, before, ok := split(itemsOf(plan), GuardWindow, now)
 	if !ok {
@@ -162,8 +165,8 @@ func Compared(plan []Decision, now time.Time) []Item {
 	return out
 }
 
-// split finds the newest of the items, which are ordered newest first, and those that it is compared with: whose successor was
-// taken within the window before it. It gives their places in items.
+// split returns the index of the newest item, and the indexes of those that it is compared with: the ones whose successor was taken
+// within the window before it. items is ordered newest first.
 func split(items []Item, window time.Duration, now time.Time) (newest int, before []int, ok bool) {
 	newest = slices.IndexFunc(items, func(x Item) bool { return !x.Time.After(now) })
 	if newest < 0 {

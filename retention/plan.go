@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Item is a snapshot as far as retention knows one.
+// Item is what retention knows about a snapshot.
 type Item struct {
-	// ID tells snapshots apart for the caller, such as a name. It also orders those of one and the same time.
+	// ID identifies the snapshot for the caller, such as a name. It also orders snapshots of the same time.
 	ID string
 	// Time is when the snapshot was taken. Its zone does not matter.
 	Time time.Time
@@ -16,26 +16,26 @@ type Item struct {
 	RawSize, Revision int64
 }
 
-// Decision is what becomes of an item, and why.
+// Decision says whether an item is kept, and why.
 type Decision struct {
 	Item
-	// Keep is false for what is to be removed.
+	// Keep is false if the item must be removed.
 	Keep bool
-	// Guarded tells that the guard keeps it and the policy does not.
+	// Guarded is true if only the guard keeps it.
 	Guarded bool
 	// Reasons is never empty: each rule that keeps the item ("last 3 of 24", "within 7d"), or why nothing does.
 	Reasons []string
 }
 
-// Plan decides on every item and returns them newest first; of equal times the greater ID counts as the newer.
+// Plan decides on every item and returns them newest first; with equal times, the greater ID is the newer one.
 // The order of items does not matter, and they are not changed.
 //
-// An item dated after now was taken under a wrong clock. It is kept and uses up no count, so that it never pushes out
-// a snapshot whose date is right. The newest of the others is always kept. When Validate refuses the policy
-// everything is kept: a mistake in the policy must not cost a snapshot.
+// An item dated after now was taken with a wrong clock. It is kept and does not count, so it never displaces a snapshot
+// with a correct date. The newest of the others is always kept. If Validate refuses the policy, everything is kept: a
+// mistake in the policy must not remove a snapshot.
 //
-// Plan can be repeated at any moment. On what it kept, it decides the same again, for the same reasons; and pruning after
-// each new snapshot leaves the same ones as pruning once at the end.
+// Plan can be repeated at any time. Applied to what it kept, it decides the same again, for the same reasons. Pruning
+// after each new snapshot keeps the same ones as pruning once at the end.
 func Plan(items []Item, p Policy, now time.Time) []Decision {
 	plan := newestFirst(items)
 	if p.Validate() != nil {
@@ -60,12 +60,12 @@ func Plan(items []Item, p Policy, now time.Time) []Decision {
 	return plan
 }
 
-// apply marks what the policy keeps of a plan that is ordered newest first and holds nothing dated in the future.
+// apply marks what the policy keeps. The plan is ordered newest first, without items dated in the future.
 func (p Policy) apply(plan []Decision) {
 	if len(plan) == 0 {
 		return
 	}
-	// Every rule keeps the newest by itself. Said apart, it holds whatever becomes of the rules.
+	// Every rule keeps the newest anyway. This line holds also if a rule changes.
 	plan[0].keep("newest")
 	for _, r := range p.rules() {
 		r.apply(plan)

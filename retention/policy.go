@@ -1,13 +1,13 @@
 // Package retention decides which snapshots to keep.
 //
-// It is pure policy: items and a moment in, a decision and its reasons out. It reads no clock, touches no file and
-// removes nothing itself, so that every rule can be tested alone and a dry run decides exactly what a real run does.
+// It is pure: items and a time in, decisions with reasons out. It reads no clock and no file, and removes nothing itself,
+// so every rule can be tested alone, and a dry run makes exactly the decisions of a real run.
 //
-// The invariant: the newest snapshot is never removed, and a policy that makes no sense removes nothing.
+// The invariant: the newest snapshot is never removed, and an invalid policy removes nothing.
 //
-// The rules mean what restic's do ("Removing snapshots according to a policy" in its documentation), so that nobody
-// has to learn them twice. Hours, days, ISO weeks and months are those of UTC, as the names of snapshots are:
-// the decision is the same on every node and does not shift with daylight saving.
+// The rules have the same meaning as restic's ("Removing snapshots according to a policy" in its documentation).
+// Hours, days, ISO weeks and months are in UTC, like the names of snapshots: the decision is the same on every node
+// and does not shift with daylight saving time.
 package retention
 
 import (
@@ -20,17 +20,17 @@ import (
 // Unlimited as a count keeps every snapshot of that kind.
 const Unlimited = -1
 
-// Policy says what to keep. A snapshot kept by any one rule is kept. In a count 0 is off and Unlimited has no end.
+// Policy says what to keep. A snapshot is kept if at least one rule keeps it. A count of 0 turns the rule off.
 //
-// Hourly, Daily, Weekly and Monthly keep the newest snapshot of each of the last so many hours, days, weeks or months
-// that have one; empty ones use up no count. While such a count is not used up the oldest snapshot is kept too:
-// a young history then reaches back to its start, rather than to the last turn of the month.
+// Hourly, Daily, Weekly and Monthly keep the newest snapshot of each of the last N hours, days, weeks or months that have
+// one; those without a snapshot do not count. While there are fewer than N, the oldest snapshot is kept too: so a short
+// history reaches back to its start, rather than to the start of the current month.
 type Policy struct {
 	// Last is how many of the newest snapshots to keep.
 	Last int
-	// Within keeps what is younger than this, counted back from the newest snapshot that is not in the future and not
-	// from now: when no new snapshots arrive, the old ones do not age away. 0 is off. A clock that ran ahead makes
-	// every earlier snapshot look old; a Last beside it guards against that.
+	// Within keeps snapshots younger than this, relative to the newest one that is not in the future, not to now: if
+	// no new snapshots are taken, the old ones do not expire. 0 is off. A clock that ran ahead makes every earlier
+	// snapshot look old; set Last too to protect against that.
 	Within time.Duration
 
 	Hourly  int
@@ -42,8 +42,8 @@ type Policy struct {
 // IsZero reports whether no rule is set, so that the policy keeps nothing.
 func (p Policy) IsZero() bool { return p == Policy{} }
 
-// Validate says in one line which flag is wrong and how to mend it. It refuses counts below Unlimited, a duration
-// below zero, and a policy that keeps nothing.
+// Validate returns a one-line error that names the wrong flag and the fix. It refuses counts below Unlimited, a negative
+// duration, and a policy that keeps nothing.
 func (p Policy) Validate() error {
 	for _, r := range p.rules() {
 		if err := r.validate(); err != nil {
@@ -57,7 +57,7 @@ func (p Policy) Validate() error {
 	return nil
 }
 
-// String lists the rules that are set, for people: "last 24, within 7d, daily 7".
+// String lists the rules that are set: "last 24, within 7d, daily 7".
 func (p Policy) String() string {
 	if p.IsZero() {
 		return "nothing"
@@ -69,7 +69,7 @@ func (p Policy) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// rules returns the rules that are set, in the order in which they are listed and give their reasons.
+// rules returns the rules that are set, in the order of String and of the reasons.
 func (p Policy) rules() []rule {
 	all := []rule{
 		count{"last", p.Last, nil},

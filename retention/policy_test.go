@@ -19,7 +19,7 @@ func TestValidate(t *testing.T) {
 		{"unlimited", retention.Policy{Last: retention.Unlimited}, nil},
 		{"keeps nothing", retention.Policy{}, []string{"keeps nothing", "--keep-last"}},
 		{"last", retention.Policy{Last: -2}, []string{"--keep-last is -2", "-1 for all"}},
-		{"within", retention.Policy{Last: 1, Within: -time.Hour}, []string{"--keep-within is -1h0m0s", "above zero"}},
+		{"within", retention.Policy{Last: 1, Within: -time.Hour}, []string{"--keep-within is -1h0m0s", "must be a positive duration"}},
 		{"hourly", retention.Policy{Last: 1, Hourly: -3}, []string{"--keep-hourly is -3"}},
 		{"daily", retention.Policy{Last: 1, Daily: -4}, []string{"--keep-daily is -4"}},
 		{"weekly", retention.Policy{Last: 1, Weekly: -5}, []string{"--keep-weekly is -5"}},

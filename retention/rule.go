@@ -11,16 +11,16 @@ import (
 type rule interface {
 	off() bool
 	validate() error
-	// apply marks what the rule keeps. The plan is ordered newest first and holds nothing dated in the future.
+	// apply marks what the rule keeps. The plan is ordered newest first, without items dated in the future.
 	apply(plan []Decision)
 	String() string
 }
 
-// count keeps the newest snapshot of each period, for the last so many periods that have one.
+// count keeps the newest snapshot of each of the last limit periods that have one.
 type count struct {
 	name  string
 	limit int
-	// start gives the moment at which the period around t began. Nil makes every snapshot a period of its own.
+	// start returns the start of the period that contains t. Nil makes every snapshot a period of its own.
 	start func(t time.Time) time.Time
 }
 
@@ -28,7 +28,7 @@ func (c count) off() bool { return c.limit == 0 }
 
 func (c count) validate() error {
 	if c.limit < Unlimited {
-		return fmt.Errorf("--keep-%s is %d: give the number of snapshots to keep, %d for all, or 0 to turn it off",
+		return fmt.Errorf("--keep-%s is %d: must be the number of snapshots to keep, %d for all, or 0 for off",
 			c.name, c.limit, Unlimited)
 	}
 	return nil
@@ -67,8 +67,8 @@ func (c count) limitText() string {
 	return strconv.Itoa(c.limit)
 }
 
-// Truncate counts from the zero time, which is a Monday at 00:00 UTC (1 January of year 1). Hours, days and ISO weeks of
-// UTC therefore all begin at its multiples, in any zone and over the turn of a year.
+// Truncate counts from the zero time, which is a Monday at 00:00 UTC (1 January of year 1). So hours, days and ISO weeks in
+// UTC all begin at its multiples, for times in any zone and across years.
 
 func startOfHour(t time.Time) time.Time { return t.Truncate(time.Hour) }
 
@@ -81,14 +81,14 @@ func startOfMonth(t time.Time) time.Time {
 	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// within keeps what is younger than itself, counted back from the newest. What is exactly as old is not kept.
+// within keeps snapshots that are younger than this, relative to the newest. One of exactly this age is not kept.
 type within time.Duration
 
 func (w within) off() bool { return w == 0 }
 
 func (w within) validate() error {
 	if w < 0 {
-		return fmt.Errorf("--keep-within is %s: give a duration above zero, or 0 to turn it off", time.Duration(w))
+		return fmt.Errorf("--keep-within is %s: must be a positive duration, or 0 for off", time.Duration(w))
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (w within) apply(plan []Decision) {
 	}
 }
 
-// String writes whole days as such, which time.Duration does not, and leaves out units that are zero.
+// String writes full days as "d", which time.Duration does not do, and omits units that are zero.
 func (w within) String() string {
 	const day = 24 * time.Hour
 	days, rest := time.Duration(w)/day, time.Duration(w)%day
