@@ -1,13 +1,11 @@
 package daemon_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 	_ "time/tzdata" // zones are there on a bare machine too
@@ -16,6 +14,7 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
@@ -29,25 +28,48 @@ const (
 	atError   = "error"
 )
 
+// Lines of the log that many tests look for.
+const (
+	msgSaved     = "snapshot saved"
+	msgRenamed   = "renamed a damaged snapshot to NAME.broken"
+	msgReplacing = "taking a snapshot now: the newest one is damaged or failed its restore drill"
+)
+
+var (
+	errDown   = errors.New("etcd is down")
+	errDamage = fmt.Errorf("drill: unpack: %w: 3 bytes are missing", snapshot.ErrDamaged)
+	errStart  = errors.New("drill: the restored etcd does not start")
+)
+
 // Every test but those of CRON_TZ reads the schedule in UTC, whatever the machine's zone.
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
 	os.Exit(m.Run())
 }
 
-// bed runs a daemon in a bubble of testing/synctest, whose clock starts at midnight of 2000-01-01, UTC, and jumps to the
-// next timer as soon as all wait. It is the daemon's Taker: the run with the index n is whatever run[n] says, and good
-// beyond the end of run.
+// bed runs daemons, one after another, in a bubble of testing/synctest, whose clock starts at midnight of 2000-01-01, UTC, and jumps
+// to the next timer as soon as all goroutines wait. It is the daemon's Taker: the run with the index n is whatever run[n] says, and
+// good beyond the end of run.
 type bed struct {
 	t      *testing.T
 	opts   daemon.Options
 	store  *memStore
+	notes  *memNotes
+	status *status.Tracker // of the last daemon; it knows what notes has from the one before
 	log    *logtest.Hook
 	origin time.Time
 	begun  []time.Duration // since origin, one for each run
 	run    []outcome
 	always outcome // of every run that run does not name
 	busy   bool
+	lost   bool // the status of the process before can't be read
+	plans  []plan
+}
+
+// plan is what a test does during the life of a daemon.
+type plan struct {
+	since time.Duration // since origin
+	do    func()
 }
 
 // outcome is how a run goes: it works for so long, then returns err, or puts a snapshot into the store.
@@ -61,24 +83,61 @@ type outcome struct {
 func newBed(t *testing.T, spec string) *bed {
 	t.Helper()
 	log, hook := logtest.NewNullLogger()
-	s, err := daemon.ParseSchedule(spec, 0, node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bed{t: t, log: hook, store: &memStore{told: map[snapshot.Name]snapshot.Manifest{}}, origin: time.Now()}
+	b := &bed{t: t, log: hook, store: &memStore{manifests: map[snapshot.Name]snapshot.Manifest{}}, notes: &memNotes{files: map[string][]byte{}}, origin: time.Now()}
 	b.opts = daemon.Options{
-		Node: node, Schedule: s, Policy: retention.Policy{Last: 3}, Taker: b, Store: b.store, Log: log,
+		Node: node, Schedule: parse(t, spec, 0, node), Policy: retention.Policy{Last: 3}, Taker: b, Store: b.store, Log: log, Reason: reasonOf,
+		Problems: func() []status.Problem { return nil }, // or else the log has lines of them in every test
 	}
 	return b
 }
 
-// runFor lets a new daemon run for so long, and demands that it ends well and at once.
+func reasonOf(_ status.Job, err error) status.Reason {
+	switch {
+	case errors.Is(err, errDown):
+		return status.Unreachable
+	case errors.Is(err, snapshot.ErrDamaged):
+		return status.Damaged
+	case errors.Is(err, errStart):
+		return status.Start
+	case errors.Is(err, daemon.ErrSkipped):
+		return status.LowMemory
+	}
+	return status.Other
+}
+
+// fixed is a Reason that calls every error the same.
+func fixed(r status.Reason) func(status.Job, error) status.Reason {
+	return func(status.Job, error) status.Reason { return r }
+}
+
+// open is how a new process begins: with the status that the one before has saved.
+func (b *bed) open() *daemon.Daemon {
+	b.t.Helper()
+	o := b.opts
+	so := status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil}
+	if o.Drill != nil {
+		so.DrillFrom = o.Drill.From
+	}
+	tracker, err := status.Open(b.notes, node, so)
+	if (err != nil) != b.lost {
+		b.t.Errorf("open the status: %v", err)
+	}
+	b.status = tracker
+	for _, p := range b.plans { // which may look at b.status from now on
+		time.AfterFunc(time.Until(b.origin.Add(p.since)), p.do)
+	}
+	b.plans = nil
+	o.Status, o.SaveStatus = tracker, func() error { return tracker.Save(b.notes, node) }
+	return daemon.New(o)
+}
+
+// runFor lets a new daemon run for so long, and demands that it ends well and immediately.
 func (b *bed) runFor(d time.Duration) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), d)
 	defer cancel()
 	began := time.Now()
-	if err := daemon.New(b.opts).Run(ctx); err != nil {
+	if err := b.open().Run(ctx); err != nil {
 		b.t.Fatalf("Run: %v", err)
 	}
 	if took := time.Since(began); took != d {
@@ -86,13 +145,24 @@ func (b *bed) runFor(d time.Duration) {
 	}
 }
 
+// crashAfter lets a new daemon run for so long and crash: what it saves as it stops is lost.
+func (b *bed) crashAfter(d time.Duration) {
+	b.t.Helper()
+	time.AfterFunc(d-time.Millisecond, func() { b.notes.freeze(true) })
+	b.runFor(d)
+	b.notes.freeze(false)
+}
+
+// at does something so long after the bed's origin, in the life of the next daemon.
+func (b *bed) at(since time.Duration, do func()) { b.plans = append(b.plans, plan{since, do}) }
+
 // start lets a new daemon run until it gives up by itself.
-func (b *bed) start() error { return daemon.New(b.opts).Run(b.t.Context()) }
+func (b *bed) start() error { return b.open().Run(b.t.Context()) }
 
 // Take implements daemon.Taker.
 func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error) {
 	if b.busy {
-		b.t.Error("a run began while another was going on")
+		b.t.Error("a run began while another was under way")
 	}
 	b.busy = true
 	defer func() { b.busy = false }()
@@ -120,8 +190,7 @@ func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (s
 	if o.change != nil {
 		o.change(&t)
 	}
-	b.store.add(t.Entry)
-	b.store.told[t.Name] = t.Manifest
+	b.store.put(t)
 	return t, nil
 }
 
@@ -143,6 +212,36 @@ func name(t *testing.T, set, node string, at time.Time) snapshot.Name {
 	return n
 }
 
+// hourly names the node's rolling snapshots of these hours after the origin.
+func (b *bed) hourly(of ...int) []string {
+	b.t.Helper()
+	var out []string
+	for _, h := range of {
+		out = append(out, name(b.t, snapshot.RollingSet, node, b.origin.Add(time.Duration(h)*time.Hour)).String())
+	}
+	return out
+}
+
+// job is what the status knows of a job.
+func (b *bed) job(j status.Job) status.JobState { return b.status.Job(j) }
+
+// since is a time of the status as it stands in tests; the zero time is -1.
+func (b *bed) since(at time.Time) time.Duration {
+	if at.IsZero() {
+		return -1
+	}
+	return at.Sub(b.origin)
+}
+
+// codes are those of the problems now.
+func (b *bed) codes() []status.Code {
+	var out []status.Code
+	for _, p := range b.status.Problems() {
+		out = append(out, p.Code)
+	}
+	return out
+}
+
 // lines are the log's at one level, in order.
 func (b *bed) lines(level string) []string {
 	var out []string
@@ -157,14 +256,14 @@ func (b *bed) lines(level string) []string {
 // closing are the lines that end a good cycle, of which so many are wanted.
 func (b *bed) closing(want int) []*logrus.Entry {
 	b.t.Helper()
-	all := slices.DeleteFunc(b.log.AllEntries(), func(e *logrus.Entry) bool { return e.Message != "kept snapshot" })
+	all := slices.DeleteFunc(b.log.AllEntries(), func(e *logrus.Entry) bool { return e.Message != msgSaved })
 	if len(all) != want {
-		b.t.Fatalf("%d cycles kept a snapshot, want %d", len(all), want)
+		b.t.Fatalf("%d cycles saved a snapshot, want %d", len(all), want)
 	}
 	return all
 }
 
-// missed are the first of the runs that were passed over each time.
+// missed are the first of the runs that were skipped each time.
 func (b *bed) missed() []string {
 	var out []string
 	for _, e := range b.log.AllEntries() {
@@ -187,88 +286,4 @@ func (b *bed) wantLines(level string, want ...string) {
 	if got := b.lines(level); !slices.Equal(got, want) {
 		b.t.Errorf("log lines at level %s:\n%q, want\n%q", level, got, want)
 	}
-}
-
-// memStore is a daemon.Store that fails on demand.
-type memStore struct {
-	mu                  sync.Mutex // what runs beside the cycles looks into it too
-	entries             []snapshot.Entry
-	told                map[snapshot.Name]snapshot.Manifest
-	manifests           int // how many were read
-	partials            []string
-	removed             []string
-	listErr, partialErr error
-	removeErr           map[string]error          // by name
-	prove               func(snapshot.Name) error // of a file in the place of a damaged one
-}
-
-func (s *memStore) add(e ...snapshot.Entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.entries = append(s.entries, e...)
-}
-
-// fail has each listing fail with an error, or none.
-func (s *memStore) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listErr = err
-}
-
-func (s *memStore) names() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []string
-	for _, e := range s.entries {
-		out = append(out, e.Name.String())
-	}
-	return out
-}
-
-func (s *memStore) List() (snapshot.Listing, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slices.SortFunc(s.entries, func(a, b snapshot.Entry) int {
-		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
-	})
-	return snapshot.Listing{Snapshots: slices.Clone(s.entries)}, s.listErr
-}
-
-func (s *memStore) Remove(ctx context.Context, n snapshot.Name) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := errors.Join(ctx.Err(), s.removeErr[n.String()]); err != nil {
-		return err
-	}
-	i := slices.IndexFunc(s.entries, func(e snapshot.Entry) bool { return e.Name == n })
-	if i < 0 {
-		return snapshot.ErrNotFound
-	}
-	s.entries = slices.Delete(s.entries, i, i+1)
-	s.removed = append(s.removed, n.String())
-	return nil
-}
-
-// Manifest implements daemon.Store; all are alike but those of the daemon's own.
-func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.manifests++
-	if i := slices.IndexFunc(s.entries, func(e snapshot.Entry) bool { return e.Name == n }); i < 0 {
-		return snapshot.Manifest{}, snapshot.ErrNotFound
-	}
-	if m, ok := s.told[n]; ok {
-		return m, nil
-	}
-	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
-}
-
-func (s *memStore) VerifyChecksum(_ context.Context, n snapshot.Name) error { return s.prove(n) }
-
-func (s *memStore) RemovePartials(ctx context.Context) ([]string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	gone := s.partials
-	s.partials = nil
-	return gone, errors.Join(ctx.Err(), s.partialErr)
 }

@@ -15,10 +15,12 @@ import (
 
 type emptyStore struct{}
 
-func (emptyStore) List() (snapshot.Listing, error)                  { return snapshot.Listing{}, nil }
-func (emptyStore) Remove(context.Context, snapshot.Name) error      { return nil }
-func (emptyStore) VerifyChecksum(context.Context, snapshot.Name) error       { return nil }
-func (emptyStore) RemovePartials(context.Context) ([]string, error) { return nil, nil }
+func (emptyStore) List() (snapshot.Listing, error)                   { return snapshot.Listing{}, nil }
+func (emptyStore) Remove(context.Context, snapshot.Name) error       { return nil }
+func (emptyStore) RemoveBroken(context.Context, snapshot.Name) error { return nil }
+func (emptyStore) RemovePartials(context.Context) ([]string, error)  { return nil, nil }
+
+func (emptyStore) Quarantine(context.Context, snapshot.Name) (bool, error) { return false, nil }
 
 func (emptyStore) Manifest(snapshot.Name) (snapshot.Manifest, error) {
 	return snapshot.Manifest{}, nil
@@ -31,8 +33,8 @@ func (f takerFunc) Take(context.Context, logrus.FieldLogger, func()) (snapshot.T
 }
 
 // The wall clock is set 20 minutes after the start; the time that really passes goes on. Runs are due by the wall
-// clock, so a clock set forward brings the next run at once, and one set back never puts it off.
-func TestWallClockIsSet(t *testing.T) {
+// clock, so a clock set forward brings the next run immediately, and one set back never delays it.
+func TestClockThatIsSetDelaysNoRun(t *testing.T) {
 	const m = time.Minute
 	for _, tc := range []struct {
 		name string

@@ -23,7 +23,7 @@ func hours(from, to int) []time.Duration {
 }
 
 // A fresh install at 00:10, then the full hours of a day.
-func TestDayOfHourlyRuns(t *testing.T) {
+func TestHourlyScheduleRunsEveryFullHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "0 * * * *")
 		b.always.takes = 7 * time.Second
@@ -33,7 +33,7 @@ func TestDayOfHourlyRuns(t *testing.T) {
 		b.wantRuns(append([]time.Duration{10 * time.Minute}, hours(1, 24)...)...)
 		want := []string{msgFresh}
 		for range b.begun {
-			want = append(want, "kept snapshot")
+			want = append(want, msgSaved)
 		}
 		b.wantLines(atInfo, append(want, "stopped")...)
 		b.wantLines(atWarning)
@@ -42,7 +42,7 @@ func TestDayOfHourlyRuns(t *testing.T) {
 }
 
 // One line tells all of a good cycle, in fields that programs read.
-func TestClosingLine(t *testing.T) {
+func TestClosingLineHasTheFiguresOfTheCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "0 * * * *")
 		b.always.takes = 7 * time.Second
@@ -66,7 +66,7 @@ func TestClosingLine(t *testing.T) {
 }
 
 // An interval that is no whole number of minutes keeps its rhythm from run to run.
-func TestRunsOfEvery90s(t *testing.T) {
+func TestScheduleEvery90sKeepsItsRhythm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@every 90s")
 		b.always.takes = 20 * time.Second
@@ -75,23 +75,23 @@ func TestRunsOfEvery90s(t *testing.T) {
 	})
 }
 
-func TestRunLongerThanTheInterval(t *testing.T) {
+func TestRunLongerThanTheIntervalSkipsTheMissedRuns(t *testing.T) {
 	const m = time.Minute
-	const passedOver = "run took longer than the schedule's interval; passed over the runs it missed"
+	const skippedRuns = "run took longer than the schedule's interval; skipped the missed runs"
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "*/10 * * * *")
 		// Over three runs; ending as a run is due; ending just before.
 		b.run = []outcome{{}, {takes: 35 * m}, {takes: 10 * m}, {takes: 10*m - time.Second}, {}}
 		b.runFor(95 * m)
 		b.wantRuns(0, 10*m, 50*m, 70*m, 80*m, 90*m)
-		b.wantLines(atWarning, passedOver, passedOver)
+		b.wantLines(atWarning, skippedRuns, skippedRuns)
 		if want := []string{"2000-01-01T00:20:00Z", "2000-01-01T01:00:00Z"}; !slices.Equal(b.missed(), want) {
 			t.Errorf("missed: %v, want %v", b.missed(), want)
 		}
 	})
 }
 
-// Runs of any length follow each other; the bed's Take tells when it is entered twice.
+// Runs of any length follow each other; the bed's Take fails the test when it is entered twice.
 func TestRunsNeverOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "* * * * *")
@@ -112,7 +112,7 @@ func TestRunsNeverOverlap(t *testing.T) {
 	})
 }
 
-func TestRunLeftToAnotherMember(t *testing.T) {
+func TestSkippedRunTakesAndPrunesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always.err = fmt.Errorf("%w: the member is a follower", daemon.ErrSkipped)
@@ -131,7 +131,7 @@ func TestRunLeftToAnotherMember(t *testing.T) {
 }
 
 // Once, for as long as it stays the same.
-func TestTroubleOfTheClusterIsToldBesideTheSnapshot(t *testing.T) {
+func TestWarningsOfEtcdAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		first := outcome{change: func(s *snapshot.Taken) { s.Manifest.Healthy, s.Manifest.Alarms = false, []string{"NOSPACE"} }}
@@ -139,9 +139,9 @@ func TestTroubleOfTheClusterIsToldBesideTheSnapshot(t *testing.T) {
 		b.always.change = func(s *snapshot.Taken) { s.Manifest.Alarms = []string{"NOSPACE", "CORRUPT"} }
 		b.runFor(5*time.Hour - time.Minute)
 		b.closing(5)
-		b.wantLines(atWarning, "member knows no leader: the cluster may have lost its quorum", "etcd raises alarms", "etcd raises alarms")
+		b.wantLines(atWarning, "member knows no leader: the cluster may have lost its quorum", "etcd raised alarms", "etcd raised alarms")
 		for _, e := range b.log.AllEntries() {
-			if e.Message == "etcd raises alarms" && len(e.Data) != 3 {
+			if e.Message == "etcd raised alarms" && len(e.Data) != 3 {
 				t.Errorf("more than the run, its duration and the alarms: %v", e.Data)
 			}
 		}

@@ -1,18 +1,21 @@
 // Package daemon decides when a snapshot is taken and in which order the work around it is done: the schedule, one
-// cycle, catching up after a stop, trying again after a failure, the end.
+// cycle, catching up after downtime, retrying after a failure, and the shutdown.
 //
-// Invariants: one cycle at a time; nothing is pruned in a cycle without a new snapshot.
+// Invariants: one cycle at a time; a cycle without a new snapshot prunes nothing; mirror, drills, server and heartbeat never delay a
+// cycle.
 package daemon
 
 import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
@@ -21,20 +24,19 @@ const (
 	// firstPause is the wait after a first failure; it doubles with each more up to maxPause.
 	firstPause = 5 * time.Second
 	maxPause   = 5 * time.Minute
-	// lookInterval bounds how late a change of the wall clock, or of the directory by hand, is noticed.
+	// lookInterval bounds how late a change of the wall clock, or a manual change of the directory, is noticed.
 	lookInterval = 15 * time.Second
-	// urgentPause is the least time between two snapshots in place of bad ones. The bad one may be pruned for the new one, and that
-	// be no better.
-	urgentPause = time.Hour
+	// replacePause is the minimum time between two snapshots that replace bad ones: the next one may be no better.
+	replacePause = time.Hour
 )
 
-// Taker takes one snapshot and brings it into the store. log is the run's own, alive is to be called as the work goes on.
-// A run that this member leaves to others is an error that wraps ErrSkipped.
+// Taker takes one snapshot and stores it. log has the run's fields; alive must be called whenever the work makes progress.
+// If this member leaves the run to another one, the error wraps ErrSkipped.
 type Taker interface {
 	Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error)
 }
 
-// Options are the daemon's parts and settings; those from Mirror on, but for Log, may be left out.
+// Options are the daemon's parts and settings; Mirror, Drill, Notifier, Status, Reason, Problems, Serve and Heartbeat are optional.
 type Options struct {
 	Version  string
 	Node     string
@@ -42,118 +44,164 @@ type Options struct {
 	Policy   retention.Policy
 	Taker    Taker
 	Store    Store
-	// Mirror does one pass of the mirror, nil: there is none. It ends soon after its context.
-	Mirror func(context.Context) (Mirrored, error)
-	// Drill restores the newest snapshot for a test now and then, nil: nobody does.
-	Drill *Drill
-	// Runs keeps what became of the runs for after a restart, and Damages which copies were found damaged.
-	Runs     Note[RunReport]
-	Damages  Note[[]metrics.Damage]
+	// Mirror does one mirror pass; nil: no mirror. It returns soon after its context ends.
+	Mirror func(context.Context) (mirror.Result, error)
+	// Drill restores the newest snapshot as a test on a schedule; nil: no drills.
+	Drill    *Drill
 	Notifier *Notifier
 	Log      logrus.FieldLogger
-	// Recorder hears what becomes of the work.
-	Recorder Recorder
-	// Reason gives the class of an error.
-	Reason func(metrics.Kind, error) metrics.Reason
-	// Serve answers questions about what Recorder has heard until its context ends. It begins once the directory has been read
-	// and the first pass of the mirror has ended or has taken some seconds, so that the first answer knows the past.
+	// Status records the results of all work, also those from before the start.
+	Status *status.Tracker
+	// SaveStatus saves Status for the next process. It is called from several goroutines.
+	SaveStatus func() error
+	// Reason returns the class of an error.
+	Reason func(status.Job, error) status.Reason
+	// Problems returns the reasons why the backups are unhealthy now.
+	Problems func() []status.Problem
+	// Serve is the HTTP server; it runs until its context ends. It starts once the directory is listed and the first mirror pass
+	// has ended or taken some seconds, so that its first answer is complete.
 	Serve func(context.Context)
-	// Health tells why not all is well, from what Recorder has heard.
-	Health func() []string
-	// Heartbeat tells a watcher elsewhere how all is after a cycle; *Heartbeat's Send is one.
-	Heartbeat func(ctx context.Context, well bool) error
+	// Heartbeat reports the health after a cycle; (*Heartbeat).Send is one.
+	Heartbeat func(ctx context.Context, healthy bool) error
 }
 
 // Daemon runs cycles on a schedule.
 type Daemon struct {
 	Options
-	clock   func() time.Time
-	run     time.Time // when the run that was last due began; trying it again does not move it
-	attempt int       // failures in a row of that run
-	runs    RunReport
-	trouble string // etcd's own, as the log has told it last
-	kept    bool   // the disk has taken runs, or was not asked yet
-	kick    chan struct{}
-	granted time.Time        // when a snapshot was taken in place of a bad one last
-	urgent  chan struct{}    // the newest snapshot is not whole, or did not come back in its drill
-	found   chan struct{}    // damage was found
-	damages []metrics.Damage // as they were kept last
-	unkept  bool             // the last word of them could not be read or written
-	taken   chan struct{}    // a snapshot was taken, for who waits for the first
-	passed  chan struct{}    // closed when the first pass of the mirror has ended
-	beats   chan bool        // how the last cycle ended, until that is sent
-	drills  drills
-	known   map[snapshot.Name]metrics.Snapshot // what lies in the directory
+	clock    func() time.Time
+	run      time.Time // start of the current or last run; a retry does not change it
+	attempt  int       // failures in a row of that run
+	warned   string    // etcd's own problems that were logged last
+	owed     bool      // a snapshot must replace a bad one
+	replaced time.Time // when the last one was replaced
+	drills   drills
+	unsaved  atomic.Bool // the last attempt to save the status failed
+	listing  sync.Mutex  // held until the status has the listing, so that an older listing never replaces a newer one
+
+	mirrorDue   chan struct{} // a mirror pass is wanted
+	replace     chan struct{} // the newest snapshot is damaged or failed its drill
+	damageFound chan struct{}
+	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
+	mirrored    chan struct{} // closed when the first mirror pass has ended
+	beats       chan bool     // whether the last cycle succeeded; holds one value until it is sent
 }
 
-// New makes a daemon; nothing runs yet.
+// New makes a daemon; it starts nothing.
 func New(o Options) *Daemon {
 	if o.Notifier == nil {
 		o.Notifier = &Notifier{}
 	}
-	if o.Recorder == nil {
-		o.Recorder = deaf{}
+	if o.Status == nil {
+		o.Status = status.New(status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil})
 	}
+	if o.SaveStatus == nil {
+		o.SaveStatus = func() error { return nil }
+	}
+	if o.Reason == nil {
+		o.Reason = func(status.Job, error) status.Reason { return status.Other }
+	}
+	if o.Problems == nil {
+		o.Problems = o.Status.Problems
+	}
+	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Daemon{
-		Options: o, clock: wallClock, kept: true,
-		kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1), taken: make(chan struct{}, 1),
-		found: make(chan struct{}, 1), passed: make(chan struct{}), beats: make(chan bool, 1),
+		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(),
+		mirrored: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
 
-// Run works until ctx ends, which is its good end and gives nil. It fails only when the store can't be read at the start.
+// notifyOne wakes the receiver of c, unless a wake-up is already pending.
+func notifyOne(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends, and then returns nil. It fails only if the store can't be read at the start.
 func (d *Daemon) Run(ctx context.Context) error {
 	due, err := d.start(ctx)
 	switch {
-	case ctx.Err() != nil: // stopped before it had begun
+	case ctx.Err() != nil: // stopped during the start
 	case err != nil:
 		return err
 	default:
 		d.notify(d.Notifier.Ready())
 		d.notify(d.Notifier.Status("next run " + stamp(due)))
 	}
-	var beside sync.WaitGroup
+	var background sync.WaitGroup
 	if ctx.Err() == nil {
-		d.startBeside(ctx, &beside)
+		d.startBackground(ctx, &background)
 	}
 	for d.wait(ctx, due) {
 		due = d.cycle(ctx)
 	}
-	beside.Wait()
-	d.keepDamages()
+	background.Wait()
+	d.save()
 	d.notify(d.Notifier.Stopping())
 	d.Log.Info("stopped")
 	return nil
 }
 
-// start cleans up after a crash and tells when the first run is due: at once when there is no snapshot, or when the
-// schedule had a run since the last one.
+// startBackground starts the loops that run alongside the cycles. A cycle never waits for them.
+func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup) {
+	background.Go(func() { d.damageLoop(ctx) })
+	background.Go(func() { d.healthLoop(ctx) })
+	if d.Mirror != nil {
+		background.Go(func() { d.mirrorLoop(ctx) })
+	}
+	if d.Drill != nil {
+		background.Go(func() { d.drillLoop(ctx) })
+	}
+	if d.Heartbeat != nil {
+		background.Go(func() { d.beatLoop(ctx) })
+	}
+	if d.Serve != nil {
+		background.Go(func() {
+			d.awaitMirror(ctx)
+			d.Serve(ctx)
+		})
+	}
+}
+
+// start cleans up after a crash and returns when the first run is due: immediately if there is no snapshot, or if a scheduled run was
+// missed since the last one.
 func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	removed, err := d.Store.RemovePartials(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if len(removed) > 0 {
-		d.Log.WithField("files", removed).Warn("removed partial snapshots of a run that was cut off")
+		d.Log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
 	l, err := d.Store.List()
 	if err != nil {
 		return time.Time{}, err
 	}
 	now := d.clock()
-	due, regular, last := now, d.Schedule.Next(now), time.Time{}
-	if e, ok := Newest(l, d.Node, now); ok {
-		last = e.Name.Time
+	newest, found := l.Newest(d.Node, now)
+	cutOff := d.Status.Start(newest.Name)
+	if cutOff[status.Snapshot] {
+		d.Log.Warn("the last run was interrupted: the daemon crashed or was killed")
 	}
-	runs, cutOff := d.readRuns(last, now)
-	if !last.IsZero() {
-		due = d.Schedule.Next(later(last, runs.Skipped))
+	d.setInventory(l)
+	due, regular := now, d.Schedule.Next(now)
+	if found {
+		last := newest.Name.Time
+		if j := d.Status.Job(status.Snapshot); j.Skipped != "" {
+			last = later(last, j.Settled)
+		}
+		due = d.Schedule.Next(last)
 		regular = due
 	}
-	d.rebuild(l, runs, last, due, regular)
-	if cutOff {
-		d.countCutOff()
-	}
+	d.schedule(due, regular)
+	d.resumeDrills(found, cutOff[status.Drill])
+	d.save()
+	d.logStart(newest.Name.Time, due)
+	return due, nil
+}
+
+func (d *Daemon) logStart(last, due time.Time) {
 	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node, "version": d.Version})
 	if d.Drill != nil && !last.IsZero() {
 		log = log.WithField("next_drill", stamp(d.drills.next))
@@ -161,16 +209,15 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	switch {
 	case last.IsZero():
 		log.Info("started; no snapshot on the disk, taking one now")
-	case !due.After(now):
+	case !due.After(d.clock()):
 		log.WithField("last", stamp(last)).Info("started; a run was missed, taking a snapshot now")
 	default:
 		log.WithFields(logrus.Fields{"last": stamp(last), "next": stamp(due)}).Info("started")
 	}
-	return due, nil
 }
 
-// wait returns true once due is reached or the newest snapshot is worth nothing, false when ctx has ended. It looks at the wall
-// clock again and again, for the clock may be set and the machine may sleep.
+// wait returns true once due is reached or the newest snapshot must be replaced, and false once ctx has ended. It polls the wall
+// clock, because the clock may be set and the machine may be suspended.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
 	if w := d.Notifier.Watchdog(); w > 0 {
@@ -183,24 +230,25 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		if left <= 0 {
 			return true
 		}
-		// Later than the next run from now on it can be only because the clock was set back.
+		// due is later than the next scheduled run only if the clock was set back.
 		if next := d.Schedule.Next(now); next.Before(due) {
 			due = next
 			d.schedule(due, due)
-			d.Log.WithField("next", stamp(due)).Warn("brought the next run forward; the clock was set back")
+			d.Log.WithField("next", stamp(due)).Warn("clock was set back; the next run is earlier now")
 			continue
+		}
+		if d.owed && now.Sub(d.replaced).Abs() >= replacePause {
+			d.owed, d.replaced = false, now
+			d.Log.Warn("taking a snapshot now: the newest one is damaged or failed its restore drill")
+			return true
 		}
 		select {
 		case <-ctx.Done():
-		case <-d.urgent:
-			if now := d.clock(); now.Sub(d.granted).Abs() >= urgentPause {
-				d.granted = now
-				d.Log.Warn("taking a snapshot now, for the newest one can't be relied on")
-				return true
-			}
+		case <-d.replace:
+			d.owed = true
 		case <-time.After(min(left, step)):
-			d.look()
-			d.keepPast()
+			d.list()
+			d.save()
 		}
 	}
 	return false
@@ -208,14 +256,27 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 
 func (d *Daemon) alive() { d.notify(d.Notifier.Alive()) }
 
-// notify logs what went wrong in talking to systemd; a backup goes on without.
+// notify logs an error of a notification to systemd; backups do not depend on it.
 func (d *Daemon) notify(err error) {
 	if err != nil {
-		d.Log.WithError(err).Warn("telling systemd failed")
+		d.Log.WithError(err).Warn("notifying systemd failed")
 	}
 }
 
-// wallClock is the time of day without Go's monotonic reading, which stands still while a machine sleeps.
+// save saves the status for the next process. It logs only the first of several failures in a row: the runs report a failing disk too.
+func (d *Daemon) save() {
+	err := d.SaveStatus()
+	if before := d.unsaved.Swap(err != nil); err != nil && !before {
+		d.Log.WithError(err).Warn("saving the status failed; a restart would lose it")
+	}
+}
+
+// schedule records when the next snapshot is due, which may be a retry, and the interval of the schedule after its run at regular.
+func (d *Daemon) schedule(due, regular time.Time) {
+	d.Status.Schedule(status.Snapshot, due, max(d.Schedule.Next(regular).Sub(regular), 0))
+}
+
+// wallClock is the time of day without Go's monotonic reading, which does not advance while a machine is suspended.
 func wallClock() time.Time { return time.Now().Round(0) }
 
 func later(a, b time.Time) time.Time {
@@ -225,8 +286,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// stamp is how a time stands in log lines, in the zone of their own times.
+// stamp formats a time for log fields, in the time zone of the log's own timestamps.
 func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }
 
-// seconds is how a duration stands in log lines, to the millisecond, so that programs can read it.
+// seconds formats a duration for log fields, in seconds with millisecond precision.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

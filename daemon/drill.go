@@ -3,150 +3,221 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/snapshot"
 )
 
-// Drill says how the newest snapshot is proven by restoring it for a test, and when.
+// After a drill that failed or was skipped, the next one comes before its scheduled time: after an hour, then after twice as long
+// each time.
+const (
+	firstDrillPause = time.Hour
+	maxDrillPause   = 24 * time.Hour
+)
+
+// Drill says how and when the newest snapshot is restored as a test.
 type Drill struct {
 	Schedule Schedule
-	// Do does one. Nothing to work on wraps snapshot.ErrNotFound; one that was left out or given up, for disk or memory are short
-	// or the bucket is away, ErrSkipped. The report counts beside an error too.
+	// Do runs one drill. Errors wrap snapshot.ErrNotFound if there is no snapshot, and ErrSkipped if the drill was skipped because
+	// disk space, memory or the bucket is not available. The report is valid with an error too.
 	Do func(ctx context.Context) (DrillReport, error)
-	// Here tells that it restores the snapshots of the Store, and not those of a bucket.
-	Here bool
-	// Note keeps the last one.
-	Note Note[DrillReport]
+	// From is the place whose snapshots are drilled.
+	From status.Place
 }
 
-// DrillReport is a drill that passed or failed, and what the next process is to know beside it.
+// DrillReport is the result of a drill.
 type DrillReport struct {
-	Name     string         `json:"name"`  // of the snapshot; "" when none was reached
-	Place    metrics.Place  `json:"place"` // of the copy
-	At       time.Time      `json:"at"`    // when it ended
-	Took     time.Duration  `json:"took"`
-	Verify   time.Duration  `json:"verify,omitempty"` // the part of Took in which the snapshot was proven whole
-	Revision int64          `json:"revision,omitempty"`
-	Keys     int64          `json:"keys,omitempty"`
-	Reason   metrics.Reason `json:"reason,omitempty"`   // of a failure
-	Error    string         `json:"error,omitempty"`    // "": it passed
-	Failures int            `json:"failures,omitempty"` // in a row, with this one
-	Passed   time.Time      `json:"passed,omitzero"`    // when the last one that passed ended, which may be this one
-	Due      time.Time      `json:"due,omitzero"`       // when the one was due that has not passed since, if so
-	Began    time.Time      `json:"began,omitzero"`     // of the one under way
+	Name     snapshot.Name // zero: no snapshot was opened
+	Verify   time.Duration // of the verification
+	Revision int64
+	Keys     int64
 }
 
-// drills is what the loop of drills goes by.
+// drills is the state of the drill loop.
 type drills struct {
-	last     DrillReport
-	next     time.Time // when the next one begins
-	failures int       // in a row, with those that were left out
-	fresh    bool      // there is no snapshot yet
+	next     time.Time     // when the next drill begins
+	failures int           // in a row, including skipped ones
+	first    bool          // there is no snapshot yet
+	failed   snapshot.Name // the snapshot that failed the last drill, until it is gone; zero: none
 }
 
-// whole tells that the drill has proven every byte of the snapshot, whatever etcd made of it then.
-func (r DrillReport) whole() bool {
-	return r.Error == "" || r.Name != "" && (r.Reason == metrics.Start || r.Reason == metrics.Contents)
-}
-
-// began is when it did: a file that was replaced since is another one.
-func (r DrillReport) began() time.Time { return r.At.Add(-r.Took) }
-
-// place is where the drills' snapshots come from.
-func (x *Drill) place() metrics.Place {
-	if x.Here {
-		return metrics.Local
-	}
-	return metrics.S3
-}
-
-// recordDrill tells of a drill and of the verification it begins with, where that came to a verdict.
-func (d *Daemon) recordDrill(r DrillReport) {
-	switch {
-	case r.whole():
-		d.Recorder.Verified(r.At, r.Name, r.Verify)
-	case r.Reason == metrics.Damaged:
-		d.Recorder.Failed(metrics.Verify, r.began(), r.Name, r.Reason, r.Error)
-	}
-	if r.Error != "" {
-		d.Recorder.Failed(metrics.Drill, r.At, r.Name, r.Reason, r.Error)
+// resumeDrills schedules the next drill after a start. An interrupted drill is repeated later, because it may have crashed the daemon.
+func (d *Daemon) resumeDrills(haveSnapshot, cutOff bool) {
+	if d.Drill == nil {
 		return
 	}
-	d.Recorder.Drilled(r.At, r.Name, r.Took)
+	now, j := d.clock(), d.Status.Job(status.Drill)
+	d.drills = drills{next: now, first: !haveSnapshot, failures: j.Failures}
+	if j.Failures > 0 {
+		d.drills.failed = j.Name
+	}
+	switch {
+	case cutOff:
+		d.drills.failures++
+		d.drills.next = d.nextDrill(j.Attempt, d.drills.failures)
+	case j.Failures > 0 && !d.failedIsGone(j.Attempt):
+		d.drills.next = d.nextDrill(j.Failed, j.Failures)
+	case j.Failures == 0 && j.Due.IsZero() && !j.Success.IsZero():
+		d.drills.next = d.Drill.Schedule.Next(j.Success)
+	}
+	if !j.Due.IsZero() {
+		d.scheduleDrill(j.Due)
+	}
+	d.scheduleDrill(d.drills.next)
 }
 
-// scheduleDrill tells when the next drill is due, and how long after the schedule's own the one behind it comes.
+// drillLoop runs a drill whenever one is due; the first one immediately after the very first snapshot.
+func (d *Daemon) drillLoop(ctx context.Context) {
+	if d.drills.first {
+		d.awaitSnapshot(ctx, maxPause)
+	}
+	empty := 0
+	for d.waitDrill(ctx) {
+		began := d.clock()
+		d.Status.Begin(status.Drill, began)
+		d.save()
+		r, err := d.Drill.Do(ctx)
+		if ctx.Err() != nil {
+			d.Status.Abort(status.Drill)
+			return
+		}
+		now := d.clock()
+		if errors.Is(err, snapshot.ErrNotFound) {
+			d.Status.End(status.Drill, now, status.Outcome{Skipped: true, Reason: status.NoSnapshot})
+			d.save()
+			if empty++; d.awaitSnapshot(ctx, min(firstPause<<min(empty-1, 16), firstDrillPause)) {
+				empty = 0
+			}
+			d.drills.next = d.clock()
+			d.scheduleDrill(d.Drill.Schedule.Next(d.drills.next)) // without a snapshot no drill is due
+			continue
+		}
+		empty = 0
+		if d.drills.failures++; err == nil {
+			d.drills.failures = 0
+		}
+		d.drillEnded(r, began, now, err)
+	}
+}
+
+// drillEnded records and logs the result of a drill.
+func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
+	d.drills.next = d.nextDrill(now, d.drills.failures)
+	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(now.Sub(began)), "next_drill": stamp(d.drills.next)})
+	if r.Name.Set != "" {
+		log = log.WithField("snapshot", r.Name.String())
+	}
+	o := status.Outcome{Name: r.Name, Took: now.Sub(began)}
+	if err != nil {
+		o.Reason, o.Message = d.Reason(status.Drill, err), err.Error()
+		log = log.WithError(err).WithField("reason", string(o.Reason))
+	}
+	switch {
+	case errors.Is(err, ErrSkipped):
+		o.Skipped = true
+		log.Warn("restore drill skipped")
+	case err != nil:
+		d.noteVerification(r, began, now, o)
+		log.Error("restore drill failed: this snapshot may not be restorable")
+	default:
+		d.noteVerification(r, began, now, o)
+		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
+	}
+	if !o.Skipped {
+		d.drills.failed = snapshot.Name{}
+		if err != nil {
+			d.drills.failed = r.Name
+		}
+	}
+	d.Status.End(status.Drill, now, o)
+	d.scheduleDrill(d.drills.next)
+	d.save()
+	notifyOne(d.damageFound) // if there was any
+	if (o.Reason == status.Contents || o.Reason == status.Damaged) && !d.hasNewer(r.Name) {
+		notifyOne(d.replace)
+	}
+}
+
+// noteVerification records the result of the verification with which a drill begins, if it was completed. If the drill failed later,
+// the snapshot's bytes are intact all the same.
+func (d *Daemon) noteVerification(r DrillReport, began, now time.Time, o status.Outcome) {
+	switch {
+	case o.Reason == status.Damaged:
+		d.Status.End(status.Verify, now, status.Outcome{Name: r.Name, Reason: status.Damaged, Message: o.Message, Began: began})
+	case o.Reason == "" || r.Name.Set != "" && (o.Reason == status.Start || o.Reason == status.Contents):
+		d.Status.End(status.Verify, now, status.Outcome{Name: r.Name, Took: r.Verify})
+	}
+}
+
+// scheduleDrill records when the next drill is due, and the interval of the schedule after it.
 func (d *Daemon) scheduleDrill(due time.Time) {
 	regular := d.Drill.Schedule.Next(due)
-	d.Recorder.Schedule(metrics.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
+	d.Status.Schedule(status.Drill, due, max(d.Drill.Schedule.Next(regular).Sub(regular), 0))
 }
 
-// replaceBad asks for a snapshot at once when the newest is worth nothing, and the next one may be better.
-func (d *Daemon) replaceBad(r DrillReport) {
-	if r.Reason != metrics.Damaged && r.Reason != metrics.Contents || d.hasNewer(r.Name) {
-		return
+// nextDrill returns the next scheduled time, or an earlier one after failures.
+func (d *Daemon) nextDrill(now time.Time, failures int) time.Time {
+	next := d.Drill.Schedule.Next(now)
+	if failures == 0 {
+		return next
 	}
-	d.ask()
-}
-
-// ask wants a snapshot at once, which wait grants now and then.
-func (d *Daemon) ask() {
-	select {
-	case d.urgent <- struct{}{}:
-	default: // asked for already
+	if again := now.Add(min(firstDrillPause<<min(failures-1, 16), maxDrillPause)); again.Before(next) {
+		return again
 	}
+	return next
 }
 
-// hasNewer tells whether a newer one lies in the Store: a drill may take hours, and the bucket's newest may be an old one.
-func (d *Daemon) hasNewer(drilled string) bool {
-	name, err := snapshot.ParseName(drilled)
-	if err != nil {
+// waitDrill returns true once the next drill is due, or once the snapshot that failed the last one is gone; false once ctx has
+// ended. It polls the wall clock, because the clock may be set and the machine may be suspended.
+func (d *Daemon) waitDrill(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		now := d.clock()
+		// It is later than the next scheduled drill only if the clock was set back.
+		if next := d.Drill.Schedule.Next(now); next.Before(d.drills.next) {
+			d.drills.next = next
+			d.scheduleDrill(next)
+		}
+		left := d.drills.next.Sub(now)
+		if left <= 0 || d.failedIsGone(d.Status.Job(status.Drill).Attempt) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(left, lookInterval)):
+		}
+	}
+	return false
+}
+
+// failedIsGone reports once that the snapshot whose drill began at that time and failed was removed from the disk or replaced: then a
+// new drill is needed. It is always false for drills from S3.
+func (d *Daemon) failedIsGone(began time.Time) bool {
+	name := d.drills.failed
+	if d.Drill.From != status.Local || name.Set == "" {
 		return false
 	}
 	l, err := d.Store.List()
 	if err != nil {
-		return false // the run that is asked for has more to say of that
+		return false // the next run reports it
 	}
-	e, ok := Newest(l, d.Node, d.clock())
-	return ok && e.Name.Time.After(name.Time)
+	if slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == name && !e.Modified.After(began) }) {
+		return false
+	}
+	d.drills.failed = snapshot.Name{}
+	return true
 }
 
-// drilled tells of a drill, in the metrics, the log and to the next process.
-func (d *Daemon) drilled(r DrillReport, err error) {
-	last := d.drills.last
-	r.Place = d.Drill.place()
-	d.drills.next = d.nextDrill(r.At, d.drills.failures)
-	log := d.Log.WithFields(logrus.Fields{"run": runID(), "duration_seconds": seconds(r.Took), "next_drill": stamp(d.drills.next)})
-	if r.Name != "" {
-		log = log.WithField("snapshot", r.Name)
+// awaitSnapshot returns true once a snapshot was taken, and false after the limit: a snapshot arrives in the bucket later than on the disk.
+func (d *Daemon) awaitSnapshot(ctx context.Context, limit time.Duration) bool {
+	select {
+	case <-ctx.Done():
+	case <-d.taken:
+		return true
+	case <-time.After(limit):
 	}
-	var reason metrics.Reason
-	if err != nil {
-		reason = d.reason(metrics.Drill, err)
-		log = log.WithError(err).WithField("reason", string(reason))
-	}
-	switch {
-	case errors.Is(err, ErrSkipped):
-		d.Recorder.Skipped(metrics.Drill, r.At, reason)
-		log.Warn("restore drill left out")
-		r = last
-		r.Began = time.Time{}
-	case err != nil:
-		r.Error, r.Reason, r.Failures = err.Error(), reason, last.Failures+1
-		r.Passed, r.Due = last.Passed, last.Due
-		log.Error("restore drill failed: this snapshot might not come back")
-		d.recordDrill(r)
-		d.foundDamage() // if that is what it was
-		d.replaceBad(r)
-	default:
-		r.Passed = r.At
-		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
-		d.recordDrill(r)
-	}
-	d.scheduleDrill(d.drills.next)
-	d.keepDrill(r)
+	return false
 }

@@ -2,62 +2,50 @@ package daemon
 
 import (
 	"context"
-	"slices"
+	"maps"
 	"strings"
 	"time"
+
+	"etcd-rolling-backup/daemon/status"
 )
 
-// pastLimit bounds how long who tells of the state waits for the first pass of the mirror.
-const pastLimit = 5 * time.Second
+// mirrorWait bounds how long server, health log and heartbeat wait for the first mirror pass.
+const mirrorWait = 5 * time.Second
 
-// waitPast returns once what lies in the bucket is known too, or has been waited for long enough.
-func (d *Daemon) waitPast(ctx context.Context) {
+// awaitMirror returns once the first mirror pass has ended, or after mirrorWait.
+func (d *Daemon) awaitMirror(ctx context.Context) {
 	if d.Mirror == nil {
 		return
 	}
 	select {
-	case <-d.passed:
-	case <-time.After(pastLimit):
+	case <-d.mirrored:
+	case <-time.After(mirrorWait):
 	case <-ctx.Done():
 	}
 }
 
-// unwell are the reasons why not all is well, as far as somebody tells.
-func (d *Daemon) unwell() []string {
-	if d.Health == nil {
-		return nil
-	}
-	return d.Health()
-}
-
-// healthLoop logs when all has ceased to be well, for each reason that comes up, and when it is again. A reason that is there at one
-// look only is not worth a line.
+// healthLoop logs each new kind of problem that lasts for two checks, and logs once when all problems are gone.
 func (d *Daemon) healthLoop(ctx context.Context) {
-	d.waitPast(ctx)
-	var told map[string]bool
-	pending, ill := false, false
+	d.awaitMirror(ctx)
+	var before, logged map[status.Code]bool // in the last check; logged since they appeared
+	unhealthy := false                      // according to the log
 	for ctx.Err() == nil {
-		reasons := d.unwell()
-		now, still := map[string]bool{}, map[string]bool{}
-		for _, r := range reasons {
-			r = gist(r)
-			now[r] = true
-			if told[r] {
-				still[r] = true
-			}
+		problems := d.Problems()
+		now, fresh := map[status.Code]bool{}, false
+		for _, p := range problems {
+			now[p.Code] = true
+			fresh = fresh || before[p.Code] && !logged[p.Code]
 		}
-		news := len(still) < len(now)
+		maps.DeleteFunc(logged, func(c status.Code, _ bool) bool { return !now[c] })
 		switch {
-		case news && pending: // whether it was the same before or not
-			d.Log.WithField("reasons", list(reasons)).Error("not all is well")
-			told, ill, news = now, true, false
-		case len(reasons) == 0 && ill:
-			d.Log.Info("all is well again")
-			told, ill = nil, false
-		default:
-			told = still
+		case fresh:
+			d.Log.WithField("reasons", textsOf(problems)).Error("unhealthy")
+			logged, unhealthy = now, true
+		case len(problems) == 0 && unhealthy:
+			d.Log.Info("healthy again")
+			unhealthy = false
 		}
-		pending = news
+		before = now
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookInterval):
@@ -65,16 +53,16 @@ func (d *Daemon) healthLoop(ctx context.Context) {
 	}
 }
 
-// list is a list also as text, where its parts have blanks.
+// list is logged as a list in JSON, and joined by semicolons in text.
 type list []string
 
 // String implements fmt.Stringer.
 func (l list) String() string { return strings.Join(l, "; ") }
 
-// gist is a reason without its figures and their units, which change from look to look: how late, how often, since when.
-func gist(reason string) string {
-	words := slices.DeleteFunc(strings.Fields(reason), func(w string) bool {
-		return strings.ContainsAny(w, "0123456789") || len(w) < len("late") || w == "days"
-	})
-	return strings.Join(words, " ")
+func textsOf(problems []status.Problem) list {
+	out := make(list, len(problems))
+	for i, p := range problems {
+		out[i] = p.Text
+	}
+	return out
 }

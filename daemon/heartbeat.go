@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// A heartbeat is tried so often, with these pauses between; the next cycle has a new one.
+// Tries of one heartbeat, the first pause between them, which then doubles, and the timeout of each try.
 const (
 	beatTries   = 3
 	beatPause   = 2 * time.Second
 	beatTimeout = 10 * time.Second
 )
 
-// ErrHeartbeat marks a heartbeat's address that can't be used.
-var ErrHeartbeat = errors.New("not the address of a heartbeat: give an http:// or https:// URL")
+// ErrHeartbeat marks an invalid heartbeat URL.
+var ErrHeartbeat = errors.New("not a valid http:// or https:// URL")
 
-// Heartbeat calls a URL as healthchecks.io and its like want it: the URL itself after a cycle when all is well, /fail behind its path
-// when it is not. Whoever knows the URL can call it, so no error of it shows more than the host.
+// Heartbeat calls a URL in the way of healthchecks.io: the URL itself if the backups are healthy after a cycle, with /fail appended to
+// its path if not. The URL is a secret, because anyone who knows it can call it: errors show only the host.
 type Heartbeat struct {
-	well, failed *url.URL
-	client       *http.Client
+	healthy, failed *url.URL
+	client          *http.Client
 }
 
-// NewHeartbeat reads the address; nothing is called. Errors wrap ErrHeartbeat and do not repeat it.
+// NewHeartbeat parses the URL and sends nothing. Errors wrap ErrHeartbeat and do not contain the URL.
 func NewHeartbeat(address string) (*Heartbeat, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
@@ -38,23 +38,23 @@ func NewHeartbeat(address string) (*Heartbeat, error) {
 		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: beatTimeout,
 		DisableKeepAlives: true, // the next call is a cycle away
 	}
-	return &Heartbeat{well: u, failed: u.JoinPath("fail"), client: &http.Client{
+	return &Heartbeat{healthy: u, failed: u.JoinPath("fail"), client: &http.Client{
 		Transport: transport, Timeout: beatTimeout,
-		// Go's error for a redirection that can't be followed would show where it led to.
+		// Redirections are not followed: Go's error for a failed one would contain its target.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// Host is all of the address that may be shown.
-func (h *Heartbeat) Host() string { return h.well.Host }
+// Host is the only part of the URL that may be shown.
+func (h *Heartbeat) Host() string { return h.healthy.Host }
 
-// Address is the URL with all that is in it, for those who connect by themselves and tell nobody.
-func (h *Heartbeat) Address() *url.URL { return h.well }
+// Address is the full URL, which is a secret.
+func (h *Heartbeat) Address() *url.URL { return h.healthy }
 
 // Send calls the URL once.
-func (h *Heartbeat) Send(ctx context.Context, well bool) error {
-	at := h.well
-	if !well {
+func (h *Heartbeat) Send(ctx context.Context, healthy bool) error {
+	at := h.healthy
+	if !healthy {
 		at = h.failed
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
@@ -64,7 +64,7 @@ func (h *Heartbeat) Send(ctx context.Context, well bool) error {
 	req.Header.Set("User-Agent", "etcd-rolling-backup")
 	res, err := h.client.Do(req)
 	if err != nil {
-		// Its text begins with the URL.
+		// The text of a url.Error begins with the URL.
 		if shown := (*url.Error)(nil); errors.As(err, &shown) {
 			err = shown.Err
 		}
@@ -74,7 +74,7 @@ func (h *Heartbeat) Send(ctx context.Context, well bool) error {
 	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
 	switch {
 	case res.StatusCode >= 300 && res.StatusCode < 400:
-		return fmt.Errorf("call %s: it answers %s: give the address that this leads to", h.Host(), res.Status)
+		return fmt.Errorf("call %s: it answers %s: set the URL of the redirection's target", h.Host(), res.Status)
 	case res.StatusCode >= 400:
 		return fmt.Errorf("call %s: it answers %s", h.Host(), res.Status)
 	case err != nil:
@@ -83,8 +83,8 @@ func (h *Heartbeat) Send(ctx context.Context, well bool) error {
 	return nil
 }
 
-// beat leaves word of how a cycle has ended. An older word that was not sent yet says nothing any more.
-func (d *Daemon) beat(well bool) {
+// beat hands the result of a cycle to beatLoop. It replaces an older result that was not sent yet.
+func (d *Daemon) beat(good bool) {
 	if d.Heartbeat == nil {
 		return
 	}
@@ -92,31 +92,30 @@ func (d *Daemon) beat(well bool) {
 	case <-d.beats:
 	default:
 	}
-	d.beats <- well // one goroutine alone gets here, so there is room
+	d.beats <- good // never blocks: only one goroutine sends
 }
 
-// beatLoop sends what beat leaves, and that all is well only if nothing else is wrong either. Its own trouble is told, and is no
-// trouble of the backup's.
+// beatLoop reports success only if there is no other problem either. A failed call is logged; it does not make the backups unhealthy.
 func (d *Daemon) beatLoop(ctx context.Context) {
-	d.waitPast(ctx)
+	d.awaitMirror(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case well := <-d.beats:
+		case good := <-d.beats:
 			if ctx.Err() != nil {
 				return
 			}
-			if err := d.send(ctx, well && len(d.unwell()) == 0); err != nil && ctx.Err() == nil {
-				d.Log.WithError(err).Warn("heartbeat failed; backups go on")
+			if err := d.send(ctx, good && len(d.Problems()) == 0); err != nil && ctx.Err() == nil {
+				d.Log.WithError(err).Warn("heartbeat failed; backups continue")
 			}
 		}
 	}
 }
 
-func (d *Daemon) send(ctx context.Context, well bool) error {
+func (d *Daemon) send(ctx context.Context, healthy bool) error {
 	for try, pause := 1, beatPause; ; try, pause = try+1, 2*pause {
-		err := d.Heartbeat(ctx, well)
+		err := d.Heartbeat(ctx, healthy)
 		if err == nil || try == beatTries {
 			return err
 		}

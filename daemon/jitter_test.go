@@ -34,7 +34,7 @@ func TestJitterFollowsFromTheNameAlone(t *testing.T) {
 	}
 }
 
-func TestJitterBounds(t *testing.T) {
+func TestJitterIsWholeSecondsBelowItsBound(t *testing.T) {
 	if _, err := daemon.ParseSchedule("@hourly", -time.Second, node); !errors.Is(err, daemon.ErrSchedule) {
 		t.Errorf("negative: error %v, want one that wraps ErrSchedule", err)
 	}
@@ -67,7 +67,7 @@ func TestJitterSpreadsNodes(t *testing.T) {
 }
 
 // A cluster's few nodes are told apart by one letter. At a jitter of ten minutes they are minutes apart as a rule.
-func TestJitterSpreadsNeighbors(t *testing.T) {
+func TestJitterSpreadsTheNodesOfACluster(t *testing.T) {
 	const clusters = 200
 	var sum time.Duration
 	for i := range clusters {

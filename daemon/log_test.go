@@ -24,7 +24,7 @@ func (b *bed) perLevel() map[string]int {
 }
 
 // A good day of 24 hourly cycles has 24 lines of them, one of the start and one of the end, and nothing else.
-func TestLinesOfAGoodDay(t *testing.T) {
+func TestGoodDayLogsOneLineACycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		newPasses(b)
@@ -38,7 +38,7 @@ func TestLinesOfAGoodDay(t *testing.T) {
 }
 
 // A day without S3 has the same lines of the cycles, and of the mirror no more than one for each try.
-func TestLinesOfADayWithoutS3(t *testing.T) {
+func TestDayWithoutS3LogsOneLineATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		newPasses(b).broken = func(int) bool { return true }
@@ -52,7 +52,7 @@ func TestLinesOfADayWithoutS3(t *testing.T) {
 }
 
 // A day without etcd has a line for each try, of which there are not many.
-func TestLinesOfADayWithoutEtcd(t *testing.T) {
+func TestDayWithoutEtcdLogsOneLineATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always.err = errDown
@@ -64,8 +64,8 @@ func TestLinesOfADayWithoutEtcd(t *testing.T) {
 	})
 }
 
-// What stands in a line beside its message is in the documentation, and each duration is a number of seconds.
-func TestFieldsAreDocumented(t *testing.T) {
+// Each field of a line is in the documentation, and each duration is a number of seconds.
+func TestLogFieldsAreDocumented(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join("..", "docs", "METRICS.md"))
 		if err != nil {
@@ -73,8 +73,7 @@ func TestFieldsAreDocumented(t *testing.T) {
 		}
 		b := newBed(t, "*/10 * * * *")
 		newPasses(b).broken = func(n int) bool { return n == 1 }
-		newNotebook(b)
-		newDrills(b, "@hourly").end = func(n int) error { return []error{nil, errNotWhole, daemon.ErrSkipped}[n%3] }
+		newDrills(b, "@hourly").end = func(n int) error { return []error{nil, errDamage, daemon.ErrSkipped}[n%3] }
 		b.run = []outcome{{err: errDown}, {takes: 11 * time.Minute}, {err: fmt.Errorf("%w: the leader", daemon.ErrSkipped)}}
 		b.runFor(5 * time.Hour)
 		b.runFor(time.Minute)
@@ -96,8 +95,8 @@ func TestFieldsAreDocumented(t *testing.T) {
 	})
 }
 
-// All lines of a run bear its id, also those in between, and no other line does.
-func TestRunIDs(t *testing.T) {
+// All lines of a run have its id, also those in between, and no other line has it.
+func TestLinesOfARunShareAnID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "*/10 * * * *")
 		newPasses(b).broken = func(int) bool { return true }
@@ -114,11 +113,11 @@ func TestRunIDs(t *testing.T) {
 		var order []string
 		for _, e := range b.log.AllEntries() {
 			id, ok := e.Data["run"].(string)
-			beside := slices.Contains([]string{msgFresh, "stopped"}, e.Message)
-			if ok == beside || ok && !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(id) {
+			apart := slices.Contains([]string{msgFresh, "stopped"}, e.Message)
+			if ok == apart || ok && !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(id) {
 				t.Errorf("%q has the run %q", e.Message, id)
 			}
-			if beside || e.Message == "mirroring failed; local snapshots are safe" {
+			if apart || e.Message == "mirroring failed; local snapshots are safe" {
 				continue
 			}
 			if lines[id] == nil {
@@ -127,12 +126,12 @@ func TestRunIDs(t *testing.T) {
 			lines[id] = append(lines[id], e.Message)
 		}
 		want := [][]string{
-			{"an endpoint does not answer", "kept snapshot"},
-			{"run took longer than the schedule's interval; passed over the runs it missed", "kept snapshot"},
+			{"an endpoint does not answer", msgSaved},
+			{"run took longer than the schedule's interval; skipped the missed runs", msgSaved},
 			{"snapshot failed"},
-			{"kept snapshot"},
+			{msgSaved},
 			{"skipped: the leader"},
-			{"cut", msgCut},
+			{"cut", msgAborted},
 		}
 		for i, id := range order {
 			if i >= len(want) || !slices.Equal(lines[id], want[i]) {

@@ -8,29 +8,32 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/snapshot"
 )
 
-// mirrorLoop brings the bucket in line at the start, after each snapshot, and after trouble with growing pauses. It runs
-// beside the cycles: however S3 is, snapshots are taken and pruned here all the same.
+// mirrorLoop does a mirror pass at the start, after each snapshot, and after an error with growing pauses. It runs alongside the
+// cycles, so a failure of S3 does not affect snapshots and pruning on the disk.
 func (d *Daemon) mirrorLoop(ctx context.Context) {
 	var first sync.Once
 	for failures := 0; ; {
 		began := d.clock()
-		d.Recorder.Attempt(metrics.Mirror, began)
+		d.Status.Begin(status.Mirror, began)
 		done, err := d.Mirror(ctx)
 		if ctx.Err() != nil {
+			d.Status.Abort(status.Mirror)
 			return
 		}
 		now := d.clock()
 		if err == nil {
-			d.Recorder.MirrorDone(now, done.Locked)
+			d.Status.Mirrored(now, done.Locked)
 		} else {
-			d.Recorder.Failed(metrics.Mirror, now, "", d.reason(metrics.Mirror, err), err.Error())
-			d.foundDamage() // if there was any
+			d.Status.End(status.Mirror, now, status.Outcome{Reason: d.Reason(status.Mirror, err), Message: err.Error()})
+			notifyOne(d.damageFound) // if there was any
 		}
-		first.Do(func() { close(d.passed) })
+		d.save()
+		first.Do(func() { close(d.mirrored) })
 		var again <-chan time.Time
 		pause := time.Duration(0)
 		if failures++; err == nil {
@@ -43,19 +46,19 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.kick:
+		case <-d.mirrorDue:
 		case <-again:
 		}
 	}
 }
 
-// logMirror writes a pass's closing line. A pass that found everything in place is not worth one.
-func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) {
+// logMirror logs the result of a pass. If everything was in sync, it does so at level debug only.
+func (d *Daemon) logMirror(done mirror.Result, took, pause time.Duration, err error) {
 	log := d.Log.WithFields(logrus.Fields{
 		"run": runID(), "uploaded": len(done.Uploaded), "pruned": len(done.Removed), "duration_seconds": seconds(took),
 	})
 	if done.Listed {
-		log = log.WithField("waiting", done.Waiting)
+		log = log.WithField("waiting", done.Pending)
 	}
 	if done.Locked > 0 {
 		log = log.WithField("locked", done.Locked)
@@ -68,18 +71,18 @@ func (d *Daemon) logMirror(done Mirrored, took, pause time.Duration, err error) 
 		message := "mirroring failed; local snapshots are safe"
 		if errors.Is(err, snapshot.ErrDamaged) {
 			message = "mirroring failed: a snapshot on the disk is damaged"
-		} else if isFileError(err) {
+		} else if mirror.IsFileError(err) {
 			message = "mirroring failed: a snapshot on the disk can't be read"
 		}
-		log.WithError(err).WithFields(logrus.Fields{"reason": string(d.reason(metrics.Mirror, err)), "retry_in_seconds": seconds(pause)}).Error(message)
+		log.WithError(err).WithFields(logrus.Fields{"reason": string(d.Reason(status.Mirror, err)), "retry_in_seconds": seconds(pause)}).Error(message)
 	case len(done.Uploaded)+len(done.Removed)+done.Locked+done.Swept > 0:
 		log.Info("mirrored")
 	default:
-		log.Debug("mirror is in line")
+		log.Debug("mirror is in sync")
 	}
 }
 
-// backoff is the pause after so many failures in a row.
+// backoff returns the pause after that many failures in a row.
 func backoff(failures int) time.Duration {
 	return min(firstPause<<min(failures-1, 16), maxPause)
 }

@@ -2,15 +2,21 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/snapshot"
 )
 
-// passes is a mirror whose pass number n takes and gives what it is told to.
+var errBucketDown = errors.New("bucket is down")
+
+// passes is a mirror whose pass number n takes and gives what a test sets.
 type passes struct {
 	begun  []time.Duration // since the bed's origin
 	takes  time.Duration
@@ -18,18 +24,18 @@ type passes struct {
 	bed    *bed
 }
 
-func (p *passes) pass(ctx context.Context) (daemon.Mirrored, error) {
+func (p *passes) pass(ctx context.Context) (mirror.Result, error) {
 	n := len(p.begun)
 	p.begun = append(p.begun, time.Since(p.bed.origin))
 	select {
 	case <-ctx.Done():
-		return daemon.Mirrored{}, ctx.Err()
+		return mirror.Result{}, ctx.Err()
 	case <-time.After(p.takes):
 	}
 	if p.broken != nil && p.broken(n) {
-		return daemon.Mirrored{Waiting: 1}, errBucketDown
+		return mirror.Result{Pending: 1}, errBucketDown
 	}
-	return daemon.Mirrored{}, nil
+	return mirror.Result{}, nil
 }
 
 func newPasses(b *bed) *passes {
@@ -51,7 +57,7 @@ func TestMirrorRunsAtTheStartAndAfterEachSnapshot(t *testing.T) {
 	})
 }
 
-func TestMirrorTroublePausesGrowAndNeverTouchTheCycles(t *testing.T) {
+func TestMirrorRetriesWithGrowingPausesAndDelaysNoCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		p := newPasses(b)
@@ -62,9 +68,9 @@ func TestMirrorTroublePausesGrowAndNeverTouchTheCycles(t *testing.T) {
 		}
 		kept := b.store.names()
 		if len(kept) != b.opts.Policy.Last {
-			t.Errorf("kept %q: pruning here stopped with the bucket", kept)
+			t.Errorf("kept %q: pruning on the disk stopped with the bucket", kept)
 		}
-		// The second pass is the first snapshot's, at once; then the pauses after so many failures: 10 s, 20 s, 40 s.
+		// The second pass is the first snapshot's, immediately; then the pauses after so many failures: 10 s, 20 s, 40 s.
 		want := []time.Duration{0, time.Second, 12 * time.Second, 33 * time.Second, 74 * time.Second}
 		if !slices.Equal(p.begun[:5], want) {
 			t.Errorf("passes at %v, want %v", p.begun[:5], want)
@@ -80,7 +86,7 @@ func TestMirrorTroublePausesGrowAndNeverTouchTheCycles(t *testing.T) {
 	})
 }
 
-func TestMirrorThatHangsDelaysNoSnapshotAndEndsWithTheDaemon(t *testing.T) {
+func TestMirrorThatHangsDelaysNoSnapshotAndStopsWithTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		p := newPasses(b)
@@ -95,7 +101,7 @@ func TestMirrorThatHangsDelaysNoSnapshotAndEndsWithTheDaemon(t *testing.T) {
 	})
 }
 
-func TestMirrorRecoversAndItsPauseStartsAnew(t *testing.T) {
+func TestMirrorStopsRetryingAfterASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@daily")
 		p := newPasses(b)
@@ -105,4 +111,32 @@ func TestMirrorRecoversAndItsPauseStartsAnew(t *testing.T) {
 			t.Errorf("%d passes at %v: four fail, the fifth works, and nothing new comes", len(p.begun), p.begun)
 		}
 	})
+}
+
+// unreadable is a mirror.Source whose files can't be read.
+type unreadable struct{ mirror.Source }
+
+func (unreadable) File(snapshot.Name) (*os.File, error) { return nil, syscall.EIO }
+
+// The log does not call snapshots safe that can't be read.
+func TestMirrorLogsWhatIsWrongWithTheDisk(t *testing.T) {
+	for message, err := range map[string]error{
+		"mirroring failed: a snapshot on the disk is damaged":    errDamage,
+		"mirroring failed: a snapshot on the disk can't be read": mirror.Upload(t.Context(), unreadable{}, nil, snapshot.Entry{}, nil),
+		"mirroring failed; local snapshots are safe":             errBucketDown,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@hourly")
+			b.opts.Mirror = func(context.Context) (mirror.Result, error) { return mirror.Result{}, err }
+			b.runFor(time.Second)
+			for _, got := range b.lines(atError) {
+				if got != message {
+					t.Errorf("%v: logged %q, want %q", err, got, message)
+				}
+			}
+			if len(b.lines(atError)) == 0 {
+				t.Errorf("%v: logged nothing", err)
+			}
+		})
+	}
 }

@@ -7,16 +7,16 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Notifier tells systemd how the service is. Without systemd it does nothing.
+// Notifier notifies systemd of the service's state. Without systemd it does nothing.
 //
-// The watchdog hears of the daemon only from Alive, which is called where work goes on: from the waiting loop and for
-// each piece of a stream. A daemon that hangs is silent, and systemd starts it anew.
+// Only Alive notifies the watchdog. It is called from the waiting loop and for each chunk of a stream, so systemd restarts a daemon
+// that hangs.
 type Notifier struct {
-	watchdog time.Duration // how soon systemd loses patience; 0: it keeps no watch
+	watchdog time.Duration // systemd's watchdog interval; 0: no watchdog
 	last     time.Time
 }
 
-// NewNotifier reads from the environment what systemd wants to hear.
+// NewNotifier reads systemd's settings from the environment.
 func NewNotifier() (*Notifier, error) {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
@@ -25,22 +25,22 @@ func NewNotifier() (*Notifier, error) {
 	return &Notifier{watchdog: interval}, nil
 }
 
-// Watchdog is systemd's patience; 0 when it keeps no watch.
+// Watchdog is systemd's watchdog interval; 0: no watchdog.
 func (n *Notifier) Watchdog() time.Duration { return n.watchdog }
 
-// Ready says that the service is up.
+// Ready reports that the service has started.
 func (n *Notifier) Ready() error { return send(sd.SdNotifyReady) }
 
-// Stopping says that the service goes down.
+// Stopping reports that the service is shutting down.
 func (n *Notifier) Stopping() error { return send(sd.SdNotifyStopping) }
 
-// Status is the line that systemctl status shows.
+// Status sets the line that systemctl status shows.
 func (n *Notifier) Status(line string) error {
 	// A line break would begin another assignment.
 	return send("STATUS=" + strings.ReplaceAll(line, "\n", "; "))
 }
 
-// Alive feeds the watchdog, at most four times in its interval.
+// Alive notifies the watchdog, at most four times per interval.
 func (n *Notifier) Alive() error {
 	if n.watchdog == 0 || time.Since(n.last) < n.watchdog/4 {
 		return nil

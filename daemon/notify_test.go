@@ -74,7 +74,7 @@ func notifier(t *testing.T) *daemon.Notifier {
 	return n
 }
 
-func TestSystemdHearsOfEachStep(t *testing.T) {
+func TestSystemdIsNotifiedOfEachStep(t *testing.T) {
 	sd := newSystemd(t, "")
 	n := notifier(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestSystemdHearsOfEachStep(t *testing.T) {
 		"STOPPING=1",
 	}
 	if got := sd.messages(); !slices.Equal(got, want) {
-		t.Errorf("systemd heard\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("systemd got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -103,11 +103,11 @@ func TestStatusIsOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := sd.messages(); len(got) != 1 || strings.Contains(got[0], "\n") {
-		t.Errorf("systemd heard %q, want one line", got)
+		t.Errorf("systemd got %q, want one line", got)
 	}
 }
 
-func TestStopBeforeTheStartIsNotReady(t *testing.T) {
+func TestStopBeforeTheStartNeverNotifiesReady(t *testing.T) {
 	sd := newSystemd(t, "")
 	n := notifier(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -116,12 +116,12 @@ func TestStopBeforeTheStartIsNotReady(t *testing.T) {
 		b.runFor(0)
 	})
 	if got := sd.messages(); !slices.Equal(got, []string{"STOPPING=1"}) {
-		t.Errorf("systemd heard %q", got)
+		t.Errorf("systemd got %q", got)
 	}
 }
 
 // However often work goes on, four signs of life in the interval are all.
-func TestAliveAtMostFourTimesInTheInterval(t *testing.T) {
+func TestWatchdogIsFedAtMostFourTimesInItsInterval(t *testing.T) {
 	sd := newSystemd(t, "40000000")
 	n := notifier(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAliveAtMostFourTimesInTheInterval(t *testing.T) {
 		}
 	})
 	if got := sd.messages(); !slices.Equal(got, slices.Repeat([]string{"WATCHDOG=1"}, 10)) {
-		t.Errorf("in 100 s systemd heard %q, want ten signs of life", got)
+		t.Errorf("in 100 s systemd got %q, want ten signs of life", got)
 	}
 }
 
@@ -169,7 +169,7 @@ func countSigns(messages []string) int {
 	return len(messages) - len(slices.DeleteFunc(messages, func(m string) bool { return m == "WATCHDOG=1" }))
 }
 
-func TestWatchdogSettings(t *testing.T) {
+func TestWatchdogIsReadFromTheEnvironment(t *testing.T) {
 	self := strconv.Itoa(os.Getpid())
 	for _, tc := range []struct {
 		usec, pid string
@@ -198,7 +198,7 @@ func TestWatchdogSettings(t *testing.T) {
 	}
 }
 
-func TestWithoutSystemdNothingIsSaid(t *testing.T) {
+func TestWithoutSystemdNothingIsNotified(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
 	n := notifier(t)
@@ -210,8 +210,8 @@ func TestWithoutSystemdNothingIsSaid(t *testing.T) {
 	})
 }
 
-// A socket that is gone costs no backup; the log tells of it.
-func TestSystemdThatIsGone(t *testing.T) {
+// The log reports it.
+func TestMissingSystemdSocketCostsNoSnapshot(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	t.Setenv("WATCHDOG_USEC", "")
 	n := notifier(t)
@@ -221,6 +221,6 @@ func TestSystemdThatIsGone(t *testing.T) {
 		b.runFor(time.Minute)
 		b.closing(1)
 		// READY, two of STATUS, STOPPING.
-		b.wantLines(atWarning, slices.Repeat([]string{"telling systemd failed"}, 4)...)
+		b.wantLines(atWarning, slices.Repeat([]string{"notifying systemd failed"}, 4)...)
 	})
 }

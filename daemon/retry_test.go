@@ -11,8 +11,6 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-var errDown = errors.New("etcd is down")
-
 func seconds(s ...int) []time.Duration {
 	var out []time.Duration
 	for _, x := range s {
@@ -21,8 +19,8 @@ func seconds(s ...int) []time.Duration {
 	return out
 }
 
-// From 00:10 on nothing works. Pauses grow from 5 s to 5 min until the run of 01:00 is due, which begins anew.
-func TestFailedRunIsTriedAgainWithGrowingPauses(t *testing.T) {
+// From 00:10 on nothing works. Pauses grow from 5 s to 5 min until the run of 01:00 is due, which begins again with 5 s.
+func TestFailedRunIsRetriedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always.err = errDown
@@ -37,7 +35,7 @@ func TestFailedRunIsTriedAgainWithGrowingPauses(t *testing.T) {
 }
 
 // The pause counts from the failure, not from the beginning of what failed.
-func TestPauseFollowsTheFailure(t *testing.T) {
+func TestPauseCountsFromTheFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always = outcome{takes: 30 * time.Second, err: errDown}
@@ -46,8 +44,8 @@ func TestPauseFollowsTheFailure(t *testing.T) {
 	})
 }
 
-// The schedule's rhythm stays: @every counts from the run that was due and not from the last attempt at it.
-func TestRunIsDueWhileAnotherIsTriedAgain(t *testing.T) {
+// The schedule's rhythm stays: @every counts from the run that was due and not from its last retry.
+func TestRetriesDoNotShiftTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@every 15m")
 		b.always.err = errDown
@@ -56,14 +54,14 @@ func TestRunIsDueWhileAnotherIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestRunAfterASuccessAtLast(t *testing.T) {
+func TestSuccessEndsTheRetries(t *testing.T) {
 	for spec, next := range map[string]int{"@every 10m": 600, "*/10 * * * *": 600} {
 		t.Run(spec, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, spec)
 				b.run = []outcome{{err: errDown}, {err: errDown}, {err: errDown}, {}, {err: errDown}, {}}
 				b.runFor(19 * time.Minute)
-				// A success ends the attempts, and the pauses after the next failure begin small again.
+				// A success ends the retries, and the pauses after the next failure begin small again.
 				b.wantRuns(seconds(0, 5, 15, 35, next, next+5)...)
 				b.closing(2)
 			})
@@ -72,7 +70,7 @@ func TestRunAfterASuccessAtLast(t *testing.T) {
 }
 
 // Where even failing takes longer than the interval, the daemon pauses all the same.
-func TestFailureLongerThanTheInterval(t *testing.T) {
+func TestFailureLongerThanTheIntervalStillPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "* * * * *")
 		b.always = outcome{takes: 90 * time.Second, err: errDown}
@@ -86,7 +84,7 @@ func TestFailureLongerThanTheInterval(t *testing.T) {
 	})
 }
 
-func TestFailureIsToldOnceWithItsReasonAndTheNextTry(t *testing.T) {
+func TestFailureIsLoggedOnceWithItsReasonAndTheNextTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.run = []outcome{{takes: 3 * time.Second, err: errDown}}
@@ -96,15 +94,15 @@ func TestFailureIsToldOnceWithItsReasonAndTheNextTry(t *testing.T) {
 			if e.Level.String() != atError {
 				continue
 			}
-			if err, _ := e.Data["error"].(error); !errors.Is(err, errDown) || e.Data["next"] != "2000-01-01T00:00:08Z" || e.Data["duration_seconds"] != 3.0 {
+			if err, _ := e.Data["error"].(error); !errors.Is(err, errDown) || e.Data["reason"] != "unreachable" || e.Data["next"] != "2000-01-01T00:00:08Z" || e.Data["duration_seconds"] != 3.0 {
 				t.Errorf("fields: %v", e.Data)
 			}
 		}
 	})
 }
 
-// A skipped run is no failure: it ends the attempts, and the next one starts with small pauses.
-func TestSkippedRunEndsTheAttempts(t *testing.T) {
+// A skipped run is no failure: it ends the retries, and the next one starts with small pauses.
+func TestSkippedRunEndsTheRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.run = []outcome{{err: errDown}, {err: errDown}, {err: daemon.ErrSkipped}, {err: errDown}, {}}
@@ -114,7 +112,7 @@ func TestSkippedRunEndsTheAttempts(t *testing.T) {
 }
 
 // A whole day without etcd costs no snapshot that is there.
-func TestNothingIsPrunedInFailedCycles(t *testing.T) {
+func TestFailedCyclePrunesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.always.err = errDown

@@ -7,7 +7,7 @@ import (
 	"etcd-rolling-backup/daemon"
 )
 
-func TestRoles(t *testing.T) {
+func TestRoleChoosesTheMember(t *testing.T) {
 	const takes, skips = true, false
 	for _, tc := range []struct {
 		role            string
@@ -41,7 +41,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-func TestRolesThatAreRefused(t *testing.T) {
+func TestUnknownRoleIsRefused(t *testing.T) {
 	for _, s := range []string{"", "Leader", "learner", " any", "leader,follower"} {
 		if r, err := daemon.ParseRole(s); err == nil || r != "" {
 			t.Errorf("%q: %q, %v; want an error", s, r, err)

@@ -11,27 +11,27 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// ErrSchedule marks a schedule that can't be read or never comes due.
+// ErrSchedule marks a schedule that is invalid or has no run.
 var ErrSchedule = errors.New("schedule")
 
-// Schedule tells when runs are due: a cron expression, moved by an offset of this node's own.
+// Schedule determines when runs are due: a cron expression plus a fixed delay of this node.
 type Schedule struct {
 	spec   string
 	cron   cron.Schedule
 	offset time.Duration
 }
 
-// ParseSchedule reads five cron fields, @hourly and the like, or @every DURATION; CRON_TZ=ZONE before the fields
-// sets the time zone, which is the process's own otherwise. The node's runs come a fixed part of jitter later: it
-// follows from the node's name alone, so it is the same after every restart. Errors wrap ErrSchedule.
+// ParseSchedule parses five cron fields, @hourly and similar, or @every DURATION; CRON_TZ=ZONE before the fields
+// sets the time zone, by default that of the process. The node's runs are delayed by a fixed part of jitter, computed
+// from the node's name, so it is the same after every restart. Errors wrap ErrSchedule.
 func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, error) {
 	fields := strings.Fields(spec)
 	if len(fields) == 0 {
 		return Schedule{}, fmt.Errorf("%w: it is empty", ErrSchedule)
 	}
-	// The library slices out of bounds where no blank follows the zone; a tab is none to it.
+	// The library panics if no space follows the zone; a tab does not count as one.
 	if zoned := strings.HasPrefix(fields[0], "CRON_TZ=") || strings.HasPrefix(fields[0], "TZ="); zoned && len(fields) < 2 {
-		return Schedule{}, fmt.Errorf("%w: %q has a time zone and no fields", ErrSchedule, spec)
+		return Schedule{}, fmt.Errorf("%w: %q has a time zone but no cron fields", ErrSchedule, spec)
 	}
 	if err := checkEvery(fields); err != nil {
 		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
@@ -45,14 +45,14 @@ func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, er
 	}
 	s := Schedule{spec: strings.Join(fields, " "), cron: c, offset: offset(jitter, node)}
 	if s.Next(time.Now()).IsZero() {
-		return Schedule{}, fmt.Errorf("%w: %q never comes due", ErrSchedule, spec)
+		return Schedule{}, fmt.Errorf("%w: %q has no run in the next five years", ErrSchedule, spec)
 	}
 	return s, nil
 }
 
-// Next is the first run after t, in the process's time zone; zero when there is none in five years.
+// Next is the first run after t, in the process's time zone; zero if there is none within five years.
 func (s Schedule) Next(t time.Time) time.Time {
-	// Without CRON_TZ the library reads the fields in the zone of the time it is given, and names carry UTC.
+	// Without CRON_TZ the library evaluates the fields in the time zone of its argument, and snapshot names are in UTC.
 	next := s.cron.Next(t.Local().Add(-s.offset))
 	if next.IsZero() {
 		return next
@@ -60,10 +60,10 @@ func (s Schedule) Next(t time.Time) time.Time {
 	return next.Add(s.offset)
 }
 
-// String is the expression, with single blanks.
+// String is the expression, with single spaces.
 func (s Schedule) String() string { return s.spec }
 
-// checkEvery refuses what the library would round up to a second.
+// checkEvery refuses intervals that the library would round up to a second.
 func checkEvery(fields []string) error {
 	last := len(fields) - 1
 	if last == 0 || fields[last-1] != "@every" {
@@ -79,8 +79,43 @@ func offset(jitter time.Duration, node string) time.Duration {
 	if jitter < time.Second {
 		return 0
 	}
-	// Names differ in their last letter often and in nothing else; a weaker hash keeps those close together.
+	// Names often differ in their last character only; a weaker hash would give similar values for them.
 	h := sha256.Sum256([]byte(node))
 	seconds := uint64(jitter / time.Second)
 	return time.Duration(binary.BigEndian.Uint64(h[:])%seconds) * time.Second //nolint:gosec // less than jitter
+}
+
+// ErrSkipped marks a run that was left to another member, and a drill that was skipped.
+var ErrSkipped = errors.New("skipped")
+
+// Role selects the members of a cluster that take snapshots.
+type Role string
+
+// The roles of --only-on.
+const (
+	RoleAny      Role = "any"
+	RoleLeader   Role = "leader"
+	RoleFollower Role = "follower"
+)
+
+// ParseRole parses --only-on.
+func ParseRole(s string) (Role, error) {
+	switch r := Role(s); r {
+	case RoleAny, RoleLeader, RoleFollower:
+		return r, nil
+	}
+	return "", fmt.Errorf("%q is not leader, follower or any", s)
+}
+
+// Choose returns nil if this member must take the snapshot, according to its own status, and ErrSkipped otherwise. A member that knows
+// no leader always takes it: it may have the last copy of the data. So does the only voting member: there is no other one.
+func (r Role) Choose(leader, healthy bool, voters int) error {
+	switch {
+	case r == RoleAny || !healthy || voters == 1 || leader == (r == RoleLeader):
+		return nil
+	case leader:
+		return fmt.Errorf("%w: the member is the leader", ErrSkipped)
+	default:
+		return fmt.Errorf("%w: the member is a follower", ErrSkipped)
+	}
 }

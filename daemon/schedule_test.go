@@ -41,7 +41,7 @@ func wantNext(t *testing.T, s daemon.Schedule, after string, want ...string) {
 	}
 }
 
-func TestSchedules(t *testing.T) {
+func TestScheduleGivesTheNextRuns(t *testing.T) {
 	for _, tc := range []struct {
 		spec, after string
 		want        []string
@@ -74,7 +74,7 @@ func TestSchedules(t *testing.T) {
 }
 
 // Clocks in Berlin went from 02:00 to 03:00 on 29 March 2026 and from 03:00 to 02:00 on 25 October.
-func TestSchedulesWhenTheClockIsChanged(t *testing.T) {
+func TestScheduleFollowsDaylightSaving(t *testing.T) {
 	const zone = "CRON_TZ=Europe/Berlin "
 	for _, tc := range []struct {
 		name, spec, after string
@@ -84,7 +84,7 @@ func TestSchedulesWhenTheClockIsChanged(t *testing.T) {
 		{"noon moves with the zone, autumn", "0 12 * * *", "2026-10-24T00:00:00Z", []string{"2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"}},
 		{"each hour comes, spring", "0 * * * *", "2026-03-28T23:30:00Z", []string{"2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"}},
 		{"each hour comes, autumn", "0 * * * *", "2026-10-24T23:30:00Z", []string{"2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"}},
-		{"an hour left out has no run", "30 2 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"}},
+		{"a missing hour has no run", "30 2 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"}},
 		{"an hour that comes twice has two", "30 2 * * *", "2026-10-24T12:00:00Z", []string{"2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestScheduleIsReadInTheZoneOfTheProcess(t *testing.T) {
 	wantNext(t, s, "2026-06-30T21:00:00-04:00", "2026-07-02T01:00:00Z")
 }
 
-func TestSchedulesThatAreRefused(t *testing.T) {
+func TestInvalidScheduleIsRefused(t *testing.T) {
 	for _, tc := range []struct{ spec, says string }{
 		{"", "empty"},
 		{" \t\n", "empty"},
@@ -128,12 +128,12 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 		{"@every -1h", "shorter than a second"},
 		{"@every 500ms", "shorter than a second"},
 		{"TZ=UTC @every 1ns", "shorter than a second"},
-		{"0 0 30 2 *", "never comes due"},
-		{"0 0 31 4,6,9,11 *", "never comes due"},
-		{"TZ=Europe/Berlin", "no fields"},
-		{"CRON_TZ=Europe/Berlin", "no fields"},
-		{"CRON_TZ=", "no fields"},
-		{"  TZ=UTC  ", "no fields"},
+		{"0 0 30 2 *", "has no run in the next five years"},
+		{"0 0 31 4,6,9,11 *", "has no run in the next five years"},
+		{"TZ=Europe/Berlin", "no cron fields"},
+		{"CRON_TZ=Europe/Berlin", "no cron fields"},
+		{"CRON_TZ=", "no cron fields"},
+		{"  TZ=UTC  ", "no cron fields"},
 		{"CRON_TZ=Europe/Atlantis 0 * * * *", "Europe/Atlantis"},
 		{"CRON_TZ=../passwd 0 * * * *", "../passwd"},
 		{"TZ=UTC TZ=UTC", "fields"},

@@ -12,10 +12,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const msgCut = "run cut off by the stop; nothing of it is kept"
+const msgAborted = "run aborted by the shutdown; no partial snapshot is kept"
 
 // The stop comes after 100 s. runFor demands that the daemon ends that very moment, and without an error.
-func TestStop(t *testing.T) {
+func TestStopIsImmediateAndClean(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		run      []outcome
@@ -23,10 +23,10 @@ func TestStop(t *testing.T) {
 		runs     int
 		failures int
 	}{
-		{name: "while it waits", runs: 1, says: []string{msgFresh, "kept snapshot", "stopped"}},
-		{name: "during a run", runs: 1, run: []outcome{{takes: time.Hour}}, says: []string{msgFresh, msgCut, "stopped"}},
+		{name: "while it waits", runs: 1, says: []string{msgFresh, msgSaved, "stopped"}},
+		{name: "during a run", runs: 1, run: []outcome{{takes: time.Hour}}, says: []string{msgFresh, msgAborted, "stopped"}},
 		{name: "between two attempts", runs: 5, run: slices.Repeat([]outcome{{err: errDown}}, 9), says: []string{msgFresh, "stopped"}, failures: 5},
-		{name: "during another attempt", runs: 2, run: []outcome{{err: errDown}, {takes: time.Hour}}, says: []string{msgFresh, msgCut, "stopped"}, failures: 1},
+		{name: "during another attempt", runs: 2, run: []outcome{{err: errDown}, {takes: time.Hour}}, says: []string{msgFresh, msgAborted, "stopped"}, failures: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -44,9 +44,9 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// A run that ends well as the stop comes has kept its snapshot and says so. What pruning does not reach is left to the
-// next start, and no failure.
-func TestStopAsARunEndsWell(t *testing.T) {
+// A run that ends well as the stop comes has saved its snapshot and logs it. What pruning does not reach is left to the
+// next cycle, and is no failure.
+func TestStopAsARunEndsKeepsItsSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		for h := range 6 {
@@ -55,10 +55,10 @@ func TestStopAsARunEndsWell(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		b.run = []outcome{{takes: time.Second, change: func(*snapshot.Taken) { stop() }}}
-		if err := daemon.New(b.opts).Run(ctx); err != nil {
+		if err := b.open().Run(ctx); err != nil {
 			t.Fatalf("Run: %v", err)
 		}
-		b.wantLines(atInfo, msgMissed, "kept snapshot", "stopped")
+		b.wantLines(atInfo, msgMissed, msgSaved, "stopped")
 		b.wantLines(atError)
 		if e := b.closing(1)[0]; e.Data["kept"] != 7 || e.Data["pruned"] != 0 {
 			t.Errorf("kept=%v pruned=%v, want 7 and 0: nothing was removed", e.Data["kept"], e.Data["pruned"])
@@ -66,12 +66,12 @@ func TestStopAsARunEndsWell(t *testing.T) {
 	})
 }
 
-func TestStopBeforeTheStart(t *testing.T) {
+func TestStopBeforeTheStartTakesNoSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		if err := daemon.New(b.opts).Run(ctx); err != nil {
+		if err := b.open().Run(ctx); err != nil {
 			t.Fatalf("Run: %v", err)
 		}
 		b.wantRuns()
@@ -81,7 +81,7 @@ func TestStopBeforeTheStart(t *testing.T) {
 }
 
 // Runs work, fail and are slow; whenever the stop comes, it is clean.
-func TestStopAtAnyMoment(t *testing.T) {
+func TestStopAtAnyMomentIsClean(t *testing.T) {
 	for at := time.Second; at < 10*time.Minute; at += 7 * time.Second {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBed(t, "*/3 * * * *")
@@ -98,7 +98,7 @@ func TestStopAtAnyMoment(t *testing.T) {
 			if last := info[len(info)-1]; last != "stopped" {
 				t.Errorf("stopped after %s: last line %q, want %q", at, last, "stopped")
 			}
-			b.closing(len(b.store.entries))
+			b.closing(len(b.store.names()))
 		})
 	}
 }

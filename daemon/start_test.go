@@ -17,7 +17,7 @@ const (
 )
 
 // The daemon starts at 00:20 with an hourly schedule; ages are those of snapshots then.
-func TestStart(t *testing.T) {
+func TestStartTakesASnapshotIfARunWasMissed(t *testing.T) {
 	type there struct {
 		set, node string
 		age       time.Duration
@@ -42,7 +42,7 @@ func TestStart(t *testing.T) {
 		{"a new one and one of the future", []there{mine(10 * m), mine(-10000 * m)}, later, msgWaits},
 		{"another node's", []there{{snapshot.RollingSet, "node-b", m}, {snapshot.RollingSet, "node-a-b", m}}, now, msgFresh},
 		{"another set's", []there{{snapshot.ManualSet, node, m}, {"before-upgrade", node, m}}, now, msgFresh},
-		{"others beside an old one", []there{{snapshot.ManualSet, node, m}, mine(120 * m)}, now, msgMissed},
+		{"others next to an old one", []there{{snapshot.ManualSet, node, m}, mine(120 * m)}, now, msgMissed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-func TestStartOfEvery15m(t *testing.T) {
+func TestStartEvery15mCountsFromTheNewestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@every 15m")
 		b.store.add(snapshot.Entry{Name: name(t, snapshot.RollingSet, node, time.Now().Add(-4*time.Minute))})
@@ -71,7 +71,7 @@ func TestStartOfEvery15m(t *testing.T) {
 	})
 }
 
-func TestStartWithJitter(t *testing.T) {
+func TestStartWithJitterWaitsForTheNodesOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.opts.Schedule = parse(t, "@hourly", 30*time.Minute, node)
@@ -96,12 +96,12 @@ func TestRestartsDoNotShiftRuns(t *testing.T) {
 	})
 }
 
-func TestStartClearsPartials(t *testing.T) {
+func TestStartRemovesPartials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")
 		b.store.partials = []string{"rolling_node-a_19991231T230000Z.db.zst.part"}
 		b.runFor(time.Minute)
-		b.wantLines(atWarning, "removed partial snapshots of a run that was cut off")
+		b.wantLines(atWarning, "removed partial snapshots of an interrupted run")
 		e := b.log.AllEntries()[0]
 		if files, _ := e.Data["files"].([]string); !slices.Equal(files, []string{"rolling_node-a_19991231T230000Z.db.zst.part"}) {
 			t.Errorf("files=%v", e.Data["files"])
@@ -109,7 +109,7 @@ func TestStartClearsPartials(t *testing.T) {
 	})
 }
 
-func TestRunFailsWhenTheStoreCanNotBeRead(t *testing.T) {
+func TestDaemonFailsWhenTheDirectoryCannotBeRead(t *testing.T) {
 	broken := errors.New("broken disk")
 	for name, set := range map[string]func(*memStore){
 		"partials": func(s *memStore) { s.partialErr = broken },

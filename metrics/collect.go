@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/retention"
 )
 
 // Describe implements prometheus.Collector.
@@ -16,43 +19,45 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector: it computes the gauges from the state as it is now.
+// Collect implements prometheus.Collector. It computes all metrics from the current State.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	s := &scrape{descs: m.descs}
-	now := m.o.Now()
-	// The file system is asked outside the lock: should it hang, the work goes on.
+	s := &scrape{descs: m.descs, state: m.o.State(), now: m.o.Now()}
 	if free, ok := m.free(); ok {
-		s.gauge(diskFree, float64(free))
-		s.gauge(minFree, float64(m.o.MinFree))
+		s.gauge("disk_free_bytes", float64(free))
+		s.gauge("min_free_bytes", float64(m.o.MinFree))
 	}
-	s.gauge(buildInfo, 1, m.o.Version, runtime.Version())
-	m.mu.Lock()
-	s.schedule(m.state, now)
-	s.stock(m.state, now)
-	s.mirror(m.state, now)
-	s.etcd(m.state.member)
-	m.mu.Unlock()
+	s.gauge("build_info", 1, m.o.Version, runtime.Version())
+	s.truth("ready", len(m.o.Problems()) == 0)
+	s.schedule()
+	s.jobs()
+	s.inventory()
+	s.newest()
+	s.mirror()
+	s.etcd()
+	s.counters()
 	for _, x := range s.out {
 		ch <- x
 	}
 }
 
-func (m *Metrics) free() (int64, bool) {
-	if m.o.FreeBytes == nil {
-		return 0, false
-	}
-	n, err := m.o.FreeBytes()
-	return n, err == nil
-}
-
-// scrape gathers the gauges of one scrape.
+// scrape collects the metrics of one scrape.
 type scrape struct {
 	descs map[string]*prometheus.Desc
+	state status.State
+	now   time.Time
 	out   []prometheus.Metric
 }
 
+func (s *scrape) add(name string, kind prometheus.ValueType, v float64, labels ...string) {
+	s.out = append(s.out, prometheus.MustNewConstMetric(s.descs[name], kind, v, labels...))
+}
+
 func (s *scrape) gauge(name string, v float64, labels ...string) {
-	s.out = append(s.out, prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, v, labels...))
+	s.add(name, prometheus.GaugeValue, v, labels...)
+}
+
+func (s *scrape) counter(name string, n int, labels ...string) {
+	s.add(name, prometheus.CounterValue, float64(n), labels...)
 }
 
 func (s *scrape) truth(name string, yes bool, labels ...string) {
@@ -63,96 +68,154 @@ func (s *scrape) truth(name string, yes bool, labels ...string) {
 	s.gauge(name, v, labels...)
 }
 
-func (s *scrape) schedule(st *state, now time.Time) {
-	s.truth(readyFamily, len(st.reasons(now)) == 0)
-	s.gauge(recentStarts, float64(st.startsSince(now.Add(-crashWindow))))
-	for _, k := range scheduled() {
-		p := st.plans[k]
-		if p.next.IsZero() || !st.switched[k] {
+// jobsOn returns the enabled jobs.
+func (s *scrape) jobsOn() []status.Job {
+	return slices.DeleteFunc(status.Jobs(), func(j status.Job) bool { return !s.state.Enabled[j] })
+}
+
+func (s *scrape) schedule() {
+	s.gauge("recent_starts", float64(s.state.StartsSince(s.now.Add(-status.StartsWindow))))
+	for _, j := range status.ScheduledJobs() {
+		x := s.state.Jobs[j]
+		if x.Next.IsZero() || !s.state.Enabled[j] {
 			continue
 		}
-		s.gauge(nextRun, seconds(p.next), string(k))
-		s.gauge(scheduleInterval, p.interval.Seconds(), string(k))
+		s.gauge("next_run_timestamp_seconds", seconds(x.Next), string(j))
+		s.gauge("schedule_interval_seconds", x.Interval.Seconds(), string(j))
 		// In the moment between a run's end and the word of the next one nothing is due yet.
-		s.gauge(dueRun, seconds(cmp.Or(p.due, p.next)), string(k))
-	}
-	for _, k := range kinds() {
-		if !st.switched[k] {
-			continue
-		}
-		t := st.tracks[k]
-		s.gauge(lastSuccess, seconds(t.success), string(k))
-		s.gauge(lastAttempt, seconds(t.attempt), string(k))
-		s.gauge(failuresInRow, float64(t.failures), string(k))
-		s.truth(inProgress, t.running, string(k))
-	}
-	if t := st.tracks[Drill]; st.switched[Drill] && (t.failures > 0 || !t.success.IsZero()) {
-		s.truth(drillPassed, t.failures == 0)
+		s.gauge("due_timestamp_seconds", seconds(cmp.Or(x.Due, x.Next)), string(j))
 	}
 }
 
-func (s *scrape) stock(st *state, now time.Time) {
-	for _, p := range places() {
-		list, known := st.stock[p]
-		if !known {
-			continue
-		}
-		s.gauge(snapshotsKept, float64(len(list)), string(p))
-		s.gauge(bytesKept, float64(total(list)), string(p))
+func (s *scrape) jobs() {
+	for _, j := range s.jobsOn() {
+		x := s.state.Jobs[j]
+		s.gauge("last_success_timestamp_seconds", seconds(x.Success), string(j))
+		s.gauge("last_attempt_timestamp_seconds", seconds(x.Attempt), string(j))
+		s.gauge("failures_in_a_row", float64(x.Failures), string(j))
+		s.truth("in_progress", x.Running, string(j))
 	}
-	s.gauge(damagedSnapshots, float64(len(st.damaged())))
-	x, any := st.newest(now)
-	if !any {
-		return
-	}
-	s.gauge(newestArchive, float64(x.Size))
-	if x.RawSize > 0 {
-		s.gauge(newestRaw, float64(x.RawSize))
-	}
-	if x.Revision > 0 {
-		s.gauge(newestRevision, float64(x.Revision))
-	}
-	raw, revision := st.compared(x, shrankToday, now)
-	if raw > 0 {
-		s.gauge(comparedRaw, float64(raw))
-	}
-	if revision > 0 {
-		s.gauge(comparedRevision, float64(revision))
+	if x := s.state.Jobs[status.Drill]; s.state.Enabled[status.Drill] && (x.Failures > 0 || !x.Success.IsZero()) {
+		s.truth("drill_passed", x.Failures == 0)
 	}
 }
 
-func (s *scrape) mirror(st *state, now time.Time) {
-	if !st.switched[Mirror] {
+func (s *scrape) inventory() {
+	for _, p := range status.Places() {
+		i := s.state.Places[p]
+		if !i.Listed {
+			continue
+		}
+		bytes := int64(0)
+		for _, c := range i.Copies {
+			bytes += c.Size
+		}
+		s.gauge("snapshots", float64(len(i.Copies)), string(p))
+		s.gauge("snapshots_bytes", float64(bytes), string(p))
+	}
+	damaged := map[string]bool{}
+	for _, d := range s.state.Damages() {
+		damaged[d.Name.String()] = true
+	}
+	s.gauge("damaged_snapshots", float64(len(damaged)))
+}
+
+func (s *scrape) newest() {
+	x, ok := s.state.Newest(s.now)
+	if !ok {
 		return
+	}
+	s.gauge("newest_archive_bytes", float64(x.Size))
+	c, _ := s.state.Compare(retention.GuardWindow, s.now)
+	for name, v := range map[string]int64{"newest_raw_bytes": x.RawSize, "newest_revision": x.Revision, "compared_raw_bytes": c.RawSize, "compared_revision": c.Revision} {
+		if v > 0 {
+			s.gauge(name, float64(v))
+		}
+	}
+}
+
+func (s *scrape) mirror() {
+	if !s.state.Enabled[status.Mirror] {
+		return
+	}
+	m := s.state.Mirror
+	s.gauge("locked_snapshots", float64(m.Locked))
+	if !s.state.Places[status.S3].Listed {
+		return // 0 would look healthy
 	}
 	age := time.Duration(0)
-	if oldest := st.oldestWaiting(); !oldest.IsZero() {
-		age = max(now.Sub(oldest), 0)
+	if !m.PendingSince.IsZero() {
+		age = max(s.now.Sub(m.PendingSince), 0)
 	}
-	s.gauge(lockedSnapshots, float64(st.locked))
-	if _, known := st.stock[S3]; !known {
-		return // 0 would look well
-	}
-	s.gauge(waitingSnapshots, float64(len(st.waiting)))
-	s.gauge(waitingOldest, age.Seconds())
+	s.gauge("waiting_snapshots", float64(len(m.Pending)))
+	s.gauge("waiting_oldest_age_seconds", age.Seconds())
 }
 
-func (s *scrape) etcd(m member) {
-	if m.asked {
-		s.truth(etcdReachable, m.away.IsZero())
+func (s *scrape) etcd() {
+	m := s.state.Member
+	if m.Asked {
+		s.truth("etcd_reachable", m.Away.IsZero())
 	}
-	if m.seen.IsZero() {
+	if m.Seen.IsZero() {
 		return
 	}
-	s.gauge(etcdSeen, seconds(m.seen))
-	s.gauge(etcdDatabase, float64(m.database))
-	s.truth(etcdLeader, m.leader)
-	for _, a := range alarms() {
-		s.truth(etcdAlarm, slices.Contains(m.alarms, a), a)
+	s.gauge("etcd_seen_timestamp_seconds", seconds(m.Seen))
+	s.gauge("etcd_database_bytes", float64(m.Database))
+	s.truth("etcd_has_leader", m.Leader)
+	for _, a := range status.Alarms() {
+		s.truth("etcd_alarm", slices.Contains(m.Alarms, a), a)
 	}
 }
 
-// seconds is Unix time; 0 for the zero time.
+// counters writes all series of the enabled jobs, also those with the value 0, so that the first event is a rise and not a new series.
+func (s *scrape) counters() {
+	c := s.state.Counters
+	for _, j := range s.jobsOn() {
+		s.counter("runs_total", c.Runs[status.Run{Job: j, Result: status.Succeeded}], string(j), string(status.Succeeded), none)
+		s.runs(j, status.Failed, status.FailureReasons(j))
+		s.runs(j, status.Skipped, status.SkipReasons(j))
+	}
+	s.counter("pruned_total", c.Pruned[status.Local], string(status.Local))
+	s.counter("unmirrored_total", c.Unmirrored)
+	s.counter("prune_failures_total", c.PruneFailures)
+	s.counter("uploads_total", c.Uploads)
+	s.add("uploaded_bytes_total", prometheus.CounterValue, float64(c.UploadedBytes))
+	if s.state.Enabled[status.Mirror] {
+		s.counter("pruned_total", c.Pruned[status.S3], string(status.S3))
+		for _, r := range status.S3Reasons() {
+			s.counter("s3_errors_total", c.S3Errors[r], string(r))
+		}
+	}
+	for stage, j := range status.Stages() {
+		if s.state.Enabled[j] {
+			s.histogram(c.Stages[stage], string(stage))
+		}
+	}
+}
+
+// runs writes the counter for each of the reasons, and for other reasons if there are any.
+func (s *scrape) runs(j status.Job, result status.Result, reasons []status.Reason) {
+	count := func(r status.Reason) int { return s.state.Counters.Runs[status.Run{Job: j, Result: result, Reason: r}] }
+	if !slices.Contains(reasons, status.Other) && count(status.Other) > 0 {
+		reasons = append(reasons, status.Other)
+	}
+	for _, r := range reasons {
+		s.counter("runs_total", count(r), string(j), string(result), string(r))
+	}
+}
+
+func (s *scrape) histogram(d status.Durations, stage string) {
+	buckets := map[float64]uint64{}
+	for i, bound := range status.DurationBounds() {
+		buckets[bound] = 0
+		if d.Buckets != nil {
+			buckets[bound] = d.Buckets[i]
+		}
+	}
+	s.out = append(s.out, prometheus.MustNewConstHistogram(s.descs["stage_duration_seconds"], d.Count, d.Sum, buckets, stage))
+}
+
+// seconds returns Unix time; 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -7,22 +7,24 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/statustest"
 )
 
-// docs/METRICS.md is held to the program: its table is made from the families of which the code makes its collectors.
+// The table of docs/METRICS.md is made from the families of which the code makes its collectors.
 //
-//	go test ./metrics -run TestDocs -update    writes the table anew
-var update = flag.Bool("update", false, "write the generated table of docs/METRICS.md anew")
+//	go test ./metrics -run TestTableOfTheDocs -update    writes the table again
+var update = flag.Bool("update", false, "write the generated table of docs/METRICS.md again")
 
 const (
 	tableBegin = "<!-- metrics -->\n"
 	tableEnd   = "<!-- end -->"
 )
 
-func TestDocs(t *testing.T) {
+func TestTableOfTheDocsMatchesTheProgram(t *testing.T) {
 	path := filepath.Join("..", "docs", "METRICS.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -38,7 +40,7 @@ func TestDocs(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the table is not what the program has; -update writes it anew. It should be:\n%s", want)
+		t.Fatalf("the table does not match the program; -update writes it again. It should be:\n%s", want)
 	}
 	if err := os.WriteFile(path, []byte(before+tableBegin+want+tableEnd+after), 0o600); err != nil {
 		t.Fatal(err)
@@ -56,8 +58,8 @@ func table() string {
 		fmt.Fprintf(&b, "| `%s%s` | %s | %s | %s |\n", prefix, f.name, f.kind, strings.Join(labels, "; "), f.help)
 	}
 	b.WriteString("\n| `kind` | `reason` of a failure | `reason` of a skip |\n| --- | --- | --- |\n")
-	for _, k := range kinds() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k, quoted(words(failures(k))), quoted(words(skips(k))))
+	for _, j := range status.Jobs() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", j, quoted(words(status.FailureReasons(j))), quoted(words(status.SkipReasons(j))))
 	}
 	b.WriteString("\n")
 	return b.String()
@@ -77,9 +79,9 @@ func quoted(in []string) string {
 	return "`" + strings.Join(in, "`, `") + "`"
 }
 
-// TestFamilies holds the scrape to the families: nothing is told that is not described, with label values out of the set, nor
-// described and never told.
-func TestFamilies(t *testing.T) {
+// TestScrapeMatchesTheFamilies: nothing is shown that is not described, with label values out of the set, nor described and never
+// shown.
+func TestScrapeMatchesTheFamilies(t *testing.T) {
 	described := map[string]family{}
 	for _, f := range families() {
 		described[prefix+f.name] = f
@@ -106,10 +108,10 @@ func TestFamilies(t *testing.T) {
 		}
 	}
 	for name := range described {
-		t.Errorf("%s is described and never told", name)
+		t.Errorf("%s is described and never shown", name)
 	}
 	if len(runtime) != 2 || !runtime["go"] || !runtime["process"] {
-		t.Errorf("beside its own the scrape has %v, want go and process", runtime)
+		t.Errorf("besides its own the scrape has %v, want go and process", runtime)
 	}
 }
 
@@ -135,16 +137,11 @@ func checkLabels(t *testing.T, name string, f family, got []*dto.LabelPair) {
 	}
 }
 
-// full has everything to tell.
+// full has everything to show.
 func full() *Metrics {
-	m := New(Options{Mirror: true, Verify: true, Drill: true, FreeBytes: func() (int64, error) { return 1, nil }})
-	now := m.o.Now()
-	m.Inventory(Local, []Snapshot{{Name: "before", Time: now.Add(-time.Hour), RawSize: 2, Revision: 2}})
-	m.Inventory(S3, nil)
-	m.Rebuilt()
-	m.SnapshotDone(now, Snapshot{Name: "a", Time: now, Size: 1, RawSize: 2, Revision: 3}, 1, 1)
-	m.Schedule(Snapshots, now, 1)
-	m.Member(now, 1, true, nil)
-	m.Drilled(now, "a", 1)
-	return m
+	now := statustest.Noon()
+	tr := statustest.Unhealthy(&now)
+	return New(Options{
+		State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 1, nil }, Now: statustest.Noon,
+	})
 }

@@ -5,12 +5,11 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"etcd-rolling-backup/metrics/page"
 )
 
-// policy lets the page be itself and nothing more: no script, no request, no frame around it.
-const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// Handler answers /metrics, /healthz, /readyz and, at /, the status page. GET and HEAD only.
+// Handler serves /metrics, /healthz, /readyz and, at /, the status page. GET and HEAD only.
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8}))
@@ -20,26 +19,35 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// readyz is 200 and "ok", or 503 and one reason a line.
+// readyz answers 200 and "ok", or 503 with one problem per line.
 func (m *Metrics) readyz(w http.ResponseWriter, _ *http.Request) {
-	if ok, reasons := m.Health(m.o.Now()); !ok {
-		plain(w, http.StatusServiceUnavailable, strings.Join(reasons, "\n")+"\n")
+	problems := m.o.Problems()
+	if len(problems) == 0 {
+		plain(w, http.StatusOK, "ok\n")
 		return
 	}
-	plain(w, http.StatusOK, "ok\n")
+	var text strings.Builder
+	for _, p := range problems {
+		text.WriteString(p.Text + "\n")
+	}
+	plain(w, http.StatusServiceUnavailable, text.String())
 }
 
 func (m *Metrics) statusPage(w http.ResponseWriter, _ *http.Request) {
-	page, err := m.page()
+	free, known := m.free()
+	if !known {
+		free = -1
+	}
+	html, err := page.Render(m.o.State(), m.o.Problems(), free, m.o.Now(), m.o.Page)
 	if err != nil {
-		plain(w, http.StatusInternalServerError, "the status page failed; /readyz and /metrics tell the same\n")
+		plain(w, http.StatusInternalServerError, "the status page failed; /readyz and /metrics show the same\n")
 		return
 	}
 	common(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("Content-Security-Policy", page.SecurityPolicy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	write(w, page)
+	write(w, html)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
@@ -54,5 +62,5 @@ func common(w http.ResponseWriter) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 }
 
-// write leaves an error alone: nobody is left to tell when the client has gone away.
+// write ignores errors: the client has disconnected.
 func write(w http.ResponseWriter, b []byte) { _, _ = w.Write(b) }

@@ -1,32 +1,30 @@
 package metrics_test
 
 import (
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/statustest"
 )
 
-// TestAtOnce has the race detector look on while all is recorded and told at once.
-func TestAtOnce(t *testing.T) {
+// TestRequestsDuringRunsAreAnswered has the race detector watch while everything is recorded and shown.
+func TestRequestsDuringRunsAreAnswered(t *testing.T) {
 	now := noon
-	m := well(&now)
-	x := taken(now, mib, 7)
+	tr := statustest.Healthy(&now)
+	h := of(tr, &now).Handler()
+	x := statustest.Taken(now, statustest.MiB, 7)
 	var all sync.WaitGroup
 	for _, f := range []func(){
-		func() { m.SnapshotDone(now, x, time.Second, time.Second) },
-		func() { m.Failed(metrics.Mirror, now, "", metrics.Host, "m") },
-		func() { m.Inventory(metrics.S3, history(now)) },
-		func() { m.Pruned(metrics.Local, x.Name) },
-		func() { m.Waiting([]metrics.Snapshot{x}); m.Uploaded(x, time.Second); m.MirrorDone(now, 1) },
-		func() { m.Verified(now, x.Name, time.Second); m.Drilled(now, x.Name, time.Second) },
-		func() { m.Damaged(metrics.Local, now, x.Name, "m"); m.MemberAway(now) },
-		func() { m.Member(now, 1, false, []string{"NOSPACE"}); m.Schedule(metrics.Snapshots, now, time.Hour) },
-		func() { get(t, m, "/metrics") },
-		func() { get(t, m, "/readyz") },
-		func() { get(t, m, "/") },
+		func() { tr.Saved(now, x, time.Second, time.Second) },
+		func() { statustest.Fail(tr, status.Mirror, now, status.Host, "m") },
+		func() { tr.SetInventory(status.S3, statustest.History(now), nil) },
+		func() { tr.SetPending(now, statustest.Names([]status.Copy{x})); tr.Uploaded(x, time.Second) },
+		func() { tr.SetMember(now, 1, false, []string{"NOSPACE"}) },
+		func() { get(t, h, "/metrics") },
+		func() { get(t, h, "/readyz") },
+		func() { get(t, h, "/") },
 	} {
 		all.Go(func() {
 			for range 20 {
@@ -35,43 +33,31 @@ func TestAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if _, body := get(t, m, "/metrics"); !strings.Contains(body, `runs_total{kind="snapshot",reason="none",result="success"} 21`) {
-		t.Error("lost a count")
+	for path, want := range map[string]int{"/metrics": 200, "/": 200, "/healthz": 200} {
+		if code, body := get(t, h, path); code != want {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
 	}
 }
 
 // The limit of a scrape is 5 ms.
 func BenchmarkScrape500(b *testing.B) {
-	now := noon
-	m := many(&now, 500)
+	h := handler(func(now *time.Time) *status.Tracker { return statustest.Many(now, 500) })
 	for b.Loop() {
-		if status, _ := get(b, m, "/metrics"); status != 200 {
-			b.Fatal(status)
+		if code, _ := get(b, h, "/metrics"); code != 200 {
+			b.Fatal(code)
 		}
 	}
 }
 
-func BenchmarkPage500(b *testing.B) {
-	now := noon
-	m := many(&now, 500)
-	for b.Loop() {
-		if status, _ := get(b, m, "/"); status != 200 {
-			b.Fatal(status)
-		}
+// TestScrapeWorkGrowsWithTheSnapshots and not with their square. It counts allocations, which do not depend on the machine.
+func TestScrapeWorkGrowsWithTheSnapshots(t *testing.T) {
+	allocated := func(n int) float64 {
+		h := handler(func(now *time.Time) *status.Tracker { return statustest.Many(now, n) })
+		return testing.AllocsPerRun(5, func() { get(t, h, "/metrics") })
 	}
-}
-
-// TestScrapeIsQuick takes the best of some, for the machine has other things to do.
-func TestScrapeIsQuick(t *testing.T) {
-	now := noon
-	m := many(&now, 500)
-	best := time.Hour
-	for range 20 {
-		began := time.Now()
-		get(t, m, "/metrics")
-		best = min(best, time.Since(began))
-	}
-	if limit := 5 * time.Millisecond * slow; best > limit {
-		t.Errorf("a scrape takes %s, more than %s", best, limit)
+	few, many := allocated(50), allocated(500)
+	if many > 10*few {
+		t.Errorf("%.0f allocations for 500 snapshots, %.0f for 50", many, few)
 	}
 }

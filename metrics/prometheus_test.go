@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/proctest"
+	"etcd-rolling-backup/internal/statustest"
 	"etcd-rolling-backup/metrics"
 )
 
 // TestPrometheusScrapes has a real Prometheus scrape over TLS with a password, as it would any exporter.
 func TestPrometheusScrapes(t *testing.T) {
-	now := noon
 	config, _ := webConfig(t)
-	addr := start(t, metrics.ServerOptions{Handler: ill(&now).Handler(), WebConfig: config})
+	addr := start(t, metrics.ServerOptions{Handler: handler(statustest.Unhealthy), WebConfig: config})
 	dir := t.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf(`
@@ -53,7 +53,7 @@ scrape_configs:
 	}
 }
 
-// prometheus runs one until the test ends and gives its URL.
+// prometheus runs one until the test ends, and gives its URL.
 func prometheus(t *testing.T, dir, config string) string {
 	t.Helper()
 	ports, err := proctest.ReservePorts(1) // it can't tell which port it was given

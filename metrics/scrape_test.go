@@ -1,26 +1,33 @@
 package metrics_test
 
 import (
+	"errors"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/statustest"
 	"etcd-rolling-backup/metrics"
 )
 
 func TestScrapePassesPromtool(t *testing.T) {
 	promtool := program(t, "promtool")
-	now := noon
-	for name, m := range map[string]*metrics.Metrics{
-		"well": well(&now), "ill": ill(&now), "many": many(&now, 500), "starting": metrics.New(options(&now)),
-		"bare": metrics.New(metrics.Options{}),
+	for name, make := range map[string]func(now *time.Time) *status.Tracker{
+		"healthy": statustest.Healthy, "unhealthy": statustest.Unhealthy, "broken": statustest.Broken,
+		"many":     func(now *time.Time) *status.Tracker { return statustest.Many(now, 500) },
+		"starting": func(now *time.Time) *status.Tracker { return status.New(statustest.Options(now)) },
+		"bare":     func(*time.Time) *status.Tracker { return status.New(status.Options{}) },
+		"none":     func(*time.Time) *status.Tracker { return nil },
 	} {
-		status, body := get(t, m, "/metrics")
-		if status != 200 {
-			t.Fatalf("%s: %d\n%s", name, status, body)
+		code, body := get(t, handler(make), "/metrics")
+		if code != 200 {
+			t.Fatalf("%s: %d\n%s", name, code, body)
 		}
 		c := exec.Command(promtool, "check", "metrics")
 		c.Stdin = strings.NewReader(body)
@@ -49,7 +56,7 @@ func nonzero(lines []string) []string {
 }
 
 // bytesOf is the sum of sizes as the text format has it.
-func bytesOf(list []metrics.Snapshot) string {
+func bytesOf(list []status.Copy) string {
 	sum := int64(0)
 	for _, x := range list {
 		sum += x.Size
@@ -57,9 +64,9 @@ func bytesOf(list []metrics.Snapshot) string {
 	return strconv.FormatFloat(float64(sum), 'g', -1, 64)
 }
 
-func TestScrapeTellsWhatIsKnown(t *testing.T) {
+func TestScrapeOfAnUnhealthyState(t *testing.T) {
 	now := noon
-	_, body := get(t, ill(&now), "/metrics")
+	tr := statustest.Unhealthy(&now)
 	want := `
 compared_raw_bytes 2.4992768e+08
 compared_revision 4.827886e+07
@@ -111,8 +118,8 @@ runs_total{kind="verify",reason="none",result="success"} 9
 s3_errors_total{class="credentials"} 1
 schedule_interval_seconds{kind="drill"} 86400
 schedule_interval_seconds{kind="snapshot"} 3600
-snapshots_bytes{place="local"} ` + bytesOf(history(now)) + `
-snapshots_bytes{place="s3"} ` + bytesOf(history(now)[5:]) + `
+snapshots_bytes{place="local"} ` + bytesOf(statustest.History(now)) + `
+snapshots_bytes{place="s3"} ` + bytesOf(statustest.History(now)[5:]) + `
 snapshots{place="local"} 34
 snapshots{place="s3"} 29
 stage_duration_seconds_count{stage="drill"} 1
@@ -130,38 +137,121 @@ uploads_total 1
 waiting_oldest_age_seconds 15150
 waiting_snapshots 5
 `
-	got := nonzero(ours(body))
+	got := nonzero(scrape(t, tr))
 	slices.Sort(got)
 	if g, w := strings.Join(got, "\n"), strings.TrimSpace(want); g != w {
 		t.Errorf("the scrape has:\n%s\nwant:\n%s", g, w)
 	}
 }
 
-// TestUnknownWordsCountAsOther holds label values to their sets.
-func TestUnknownWordsCountAsOther(t *testing.T) {
+// TestReasonsOutsideTheirSetBecomeOther holds label values to their sets.
+func TestReasonsOutsideTheirSetBecomeOther(t *testing.T) {
 	now := noon
-	m := metrics.New(options(&now))
-	m.Rebuilt()
-	for _, k := range []metrics.Kind{metrics.Snapshots, metrics.Mirror, metrics.Verify, metrics.Drill} {
-		m.Failed(k, now, "", "dial tcp 10.0.0.1:2379: refused", "text")
-		m.Skipped(k, now, "a whim")
+	tr := status.New(statustest.Options(&now))
+	for _, j := range status.Jobs() {
+		tr.End(j, now, status.Outcome{Reason: "dial tcp 10.0.0.1:2379: refused", Message: "text"})
+		tr.End(j, now, status.Outcome{Reason: "a whim", Skipped: true})
 	}
-	m.Skipped(metrics.Drill, now, metrics.Host)
-	m.Member(now, 1, true, []string{"nospace", "NEWS"})
-	_, body := get(t, m, "/metrics")
-	got := nonzero(ours(body))
-	for _, want := range []string{
-		`runs_total{kind="snapshot",reason="other",result="failure"} 1`, `runs_total{kind="mirror",reason="other",result="failure"} 1`,
-		`runs_total{kind="verify",reason="other",result="failure"} 1`, `runs_total{kind="drill",reason="other",result="failure"} 1`,
-		`runs_total{kind="snapshot",reason="other",result="skipped"} 1`, `s3_errors_total{class="other"} 1`,
-		`s3_errors_total{class="host"} 1`,
+	tr.End(status.Drill, now, status.Outcome{Reason: status.Host, Skipped: true})
+	tr.SetMember(now, 1, true, []string{"nospace", "NEWS"})
+	got := scrape(t, tr)
+	want := []string{
+		`runs_total{kind="drill",reason="host",result="skipped"} 1`, `s3_errors_total{class="other"} 1`, `s3_errors_total{class="host"} 1`,
 		`etcd_alarm{alarm="NOSPACE"} 1`, `etcd_alarm{alarm="other"} 1`,
-	} {
-		if !slices.Contains(got, want) {
-			t.Errorf("the scrape lacks %s", want)
+	}
+	for _, j := range status.Jobs() {
+		for _, result := range []status.Result{status.Failed, status.Skipped} {
+			want = append(want, fmt.Sprintf(`runs_total{kind=%q,reason="other",result=%q} 1`, j, result))
 		}
 	}
-	if strings.Contains(body, "refused") || strings.Contains(body, "whim") {
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			t.Errorf("the scrape lacks %s", line)
+		}
+	}
+	if all := strings.Join(got, "\n"); strings.Contains(all, "refused") || strings.Contains(all, "whim") {
 		t.Error("an unknown word became a label")
+	}
+}
+
+// TestCountersExistBeforeTheFirstEvent: or else the first one would be a new series and no rise.
+func TestCountersExistBeforeTheFirstEvent(t *testing.T) {
+	got := scrape(t, status.New(status.Options{Mirror: true, Drill: true}))
+	for _, j := range status.Jobs() {
+		want := []string{fmt.Sprintf(`runs_total{kind=%q,reason="none",result="success"} 0`, j)}
+		for _, r := range status.FailureReasons(j) {
+			want = append(want, fmt.Sprintf(`runs_total{kind=%q,reason=%q,result="failure"} 0`, j, r))
+		}
+		for _, r := range status.SkipReasons(j) {
+			want = append(want, fmt.Sprintf(`runs_total{kind=%q,reason=%q,result="skipped"} 0`, j, r))
+		}
+		for _, line := range want {
+			if !slices.Contains(got, line) {
+				t.Errorf("the scrape lacks %s", line)
+			}
+		}
+	}
+	for _, line := range []string{
+		`pruned_total{place="local"} 0`, `pruned_total{place="s3"} 0`, "unmirrored_total 0", "prune_failures_total 0", "uploads_total 0",
+		"uploaded_bytes_total 0", `s3_errors_total{class="busy"} 0`, `stage_duration_seconds_count{stage="drill"} 0`,
+	} {
+		if !slices.Contains(got, line) {
+			t.Errorf("the scrape lacks %s", line)
+		}
+	}
+}
+
+// TestJobsThatAreOffHaveNoSeries: alerts on them would never be right.
+func TestJobsThatAreOffHaveNoSeries(t *testing.T) {
+	tr := status.New(status.Options{Now: statustest.Noon})
+	tr.SetInventory(status.Local, statustest.History(noon), nil)
+	m := metrics.New(metrics.Options{State: tr.State, Problems: tr.Problems, Now: statustest.Noon})
+	_, body := get(t, m.Handler(), "/metrics")
+	for _, l := range ours(body) {
+		for _, word := range []string{`"mirror"`, `"verify"`, `"drill"`, `"s3"`, "waiting", "locked", "s3_errors", "drill_passed", "disk_free", "min_free", "etcd_"} {
+			if strings.Contains(l, word) {
+				t.Errorf("shows what is off: %s", l)
+			}
+		}
+	}
+}
+
+// TestWhatIsNotKnownIsAbsent: 0 would look healthy.
+func TestWhatIsNotKnownIsAbsent(t *testing.T) {
+	now := noon
+	listed := status.New(statustest.Options(&now))
+	listed.SetInventory(status.Local, []status.Copy{{Name: statustest.Name(noon), Size: 7}}, nil)
+	unreadable := statustest.Healthy(&now)
+	unreadable.SetInventory(status.Local, nil, errors.New("stale file handle"))
+	away := status.New(statustest.Options(&now))
+	away.MemberAway(now)
+	for name, c := range map[string]struct {
+		tr             *status.Tracker
+		absent, exists []string
+	}{
+		"nothing": {status.New(statustest.Options(&now)), []string{
+			"snapshots{", "snapshots_bytes{", "newest_", "compared_", "waiting_", "etcd_", "drill_passed", "next_run_", "due_",
+		}, []string{"ready 0", `last_success_timestamp_seconds{kind="mirror"} 0`, "damaged_snapshots 0", "locked_snapshots 0"}},
+		"the disk only, without details": {listed, []string{`snapshots{place="s3"}`, "newest_raw", "newest_revision", "compared_", "waiting_"}, []string{
+			`snapshots{place="local"} 1`, "newest_archive_bytes 7",
+		}},
+		"a disk that can't be read": {unreadable, []string{`snapshots{place="local"}`, `snapshots_bytes{place="local"}`}, []string{`snapshots{place="s3"} 34`}},
+		"an etcd never seen":        {away, []string{"etcd_seen", "etcd_database", "etcd_has_leader", "etcd_alarm"}, []string{"etcd_reachable 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := scrape(t, c.tr)
+			for _, l := range got {
+				for _, prefix := range c.absent {
+					if strings.HasPrefix(l, prefix) {
+						t.Errorf("has %s", l)
+					}
+				}
+			}
+			for _, line := range c.exists {
+				if !slices.Contains(got, line) {
+					t.Errorf("lacks %s", line)
+				}
+			}
+		})
 	}
 }

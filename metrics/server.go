@@ -1,9 +1,12 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +19,7 @@ import (
 var (
 	// ErrWebConfig marks a web configuration file that can't be used.
 	ErrWebConfig = errors.New("web configuration")
-	// ErrListen marks an address that can't be taken.
+	// ErrListen marks an address that can't be listened on.
 	ErrListen = errors.New("listen")
 )
 
@@ -35,21 +38,21 @@ type ServerOptions struct {
 	// WebConfig is the path of an exporter-toolkit web configuration file; "": plain HTTP, no password.
 	WebConfig string
 	Handler   http.Handler
-	Log       Log
+	// Log receives the log lines of net/http: aborted handshakes and panics; nil: they are dropped.
+	Log io.Writer
 }
 
-// Server holds its address from Open on.
+// Server listens on its address from Open until Close or the end of Serve.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 	config   string
-	secure   bool // it was started with TLS
-	log      Log
-	stop     time.Duration // how long requests under way may hold up the end
+	secure   bool          // it was started with TLS
+	stop     time.Duration // how long open requests may delay the shutdown
 }
 
-// Open reads the web configuration, if any, and takes the address. It answers only once Serve runs; until then connections
-// wait. Errors wrap ErrWebConfig or ErrListen.
+// Open reads the web configuration, if any, and listens on the address. Connections wait until Serve is called. Errors wrap
+// ErrWebConfig or ErrListen.
 func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := checkConfig(o.WebConfig); err != nil {
 		return nil, err
@@ -62,46 +65,45 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 	l, err := lc.Listen(ctx, "tcp", o.Addr)
 	if err != nil {
 		if op := (*net.OpError)(nil); errors.As(err, &op) {
-			err = op.Err // without the operation and the address once more
+			err = op.Err // without its own operation and address
 		}
 		return nil, fmt.Errorf("%w on %s: %w", ErrListen, o.Addr, err)
 	}
 	return &Server{
-		listener: l, config: o.WebConfig, secure: secure, log: o.Log, stop: stopTimeout,
+		listener: l, config: o.WebConfig, secure: secure, stop: stopTimeout,
 		http: &http.Server{
 			Handler:           o.Handler,
 			ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 			MaxHeaderBytes: headerBytes,
-			// Port scanners and probes break off handshakes all day.
-			ErrorLog: slog.NewLogLogger(bridge{log: o.Log}, slog.LevelDebug),
+			// Port scanners and probes abort handshakes all day.
+			ErrorLog: log.New(cmp.Or(o.Log, io.Discard), "", 0),
 		},
 	}, nil
 }
 
-// Check reads the web configuration anew, as each connection does: while that fails nobody gets an answer. Errors wrap ErrWebConfig.
+// Check reads the web configuration again, as each connection does: if that fails, no client gets an answer. Errors wrap ErrWebConfig.
 func (s *Server) Check() error {
 	secure, err := wantsTLS(s.config)
 	switch {
 	case err != nil:
 		return err
 	case secure != s.secure:
-		return fmt.Errorf("%w %s: tls_server_config has come or gone since the start: start anew", ErrWebConfig, s.config)
+		return fmt.Errorf("%w %s: tls_server_config was added or removed since the start: restart the daemon", ErrWebConfig, s.config)
 	}
 	return checkConfig(s.config)
 }
 
-// Addr is the address taken, with the port that the system chose if it was 0.
+// Addr is the address; if its port was 0, with the port that the system chose.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close gives the address back without having served.
+// Close releases the address, instead of Serve.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Serve answers until ctx ends, which is its good end and gives nil; requests under way get some seconds to finish. It is
-// called once.
+// Serve answers until ctx ends, and then returns nil; open requests get some seconds to finish. It is called once.
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() {
-		failed <- web.Serve(s.listener, s.http, &web.FlagConfig{WebConfigFile: &s.config}, slog.New(bridge{log: s.log}))
+		failed <- web.Serve(s.listener, s.http, &web.FlagConfig{WebConfigFile: &s.config}, slog.New(slog.DiscardHandler))
 	}()
 	select {
 	case err := <-failed:

@@ -16,10 +16,10 @@ func checkConfig(path string) error {
 	if err == nil {
 		return nil
 	}
-	if c, unread := readConfig(path); unread == nil { // the library says what is wrong with a hash, and not with whose
+	if c, unread := readConfig(path); unread == nil { // the library's error does not name the user of an invalid hash
 		for _, user := range slices.Sorted(maps.Keys(c.Users)) {
 			if _, bad := bcrypt.Cost([]byte(c.Users[user])); bad != nil {
-				err = fmt.Errorf("basic_auth_users: %s: %w: give the password's bcrypt hash, as `htpasswd -nB` prints it", user, bad)
+				err = fmt.Errorf("basic_auth_users: %s: %w: must be the password's bcrypt hash, as printed by `htpasswd -nB`", user, bad)
 				break
 			}
 		}
@@ -27,7 +27,7 @@ func checkConfig(path string) error {
 	return fmt.Errorf("%w %s: %w", ErrWebConfig, path, err)
 }
 
-// wantsTLS tells whether a web configuration file asks for TLS, which is decided at the start alone.
+// wantsTLS reports whether a web configuration file enables TLS, which takes effect only at the start.
 func wantsTLS(path string) (bool, error) {
 	if path == "" {
 		return false, nil
@@ -39,7 +39,7 @@ func wantsTLS(path string) (bool, error) {
 	return c.TLS != nil, nil
 }
 
-// webConfig is as much of a web configuration file as the library does not tell.
+// webConfig has the parts of a web configuration file that the library does not export.
 type webConfig struct {
 	TLS   any               `yaml:"tls_server_config"`
 	Users map[string]string `yaml:"basic_auth_users"`

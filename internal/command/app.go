@@ -1,12 +1,13 @@
 // Package command is the command line: one file for each command, its output, and the mapping of errors to exit statuses.
 //
-// Results go to stdout, as a table or JSON; logs and errors go to stderr. An error is one line that says what failed,
-// where, and how to fix it.
+// Results go to stdout, as a table or JSON; logs and errors go to stderr. An error is one line that says what failed, where, and how to fix it.
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -15,6 +16,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -39,15 +41,9 @@ func Main(ctx context.Context, version string, args []string, stdout, stderr io.
 func newApp(version string, stdout, stderr io.Writer) *cli.App {
 	e := env{version: version, stdout: stdout, stderr: stderr}
 	app := &cli.App{
-		Name:            program,
-		Usage:           "takes, verifies and keeps snapshots of etcd",
-		Version:         version,
-		HideHelpCommand: true,
-		Writer:          stdout,
-		ErrWriter:       stderr,
-		ExitErrHandler:  func(*cli.Context, error) {}, // Main does it
-		OnUsageError:    config.OnUsageError,
-		Action:          noCommand,
+		Name: program, Usage: "takes, verifies and keeps snapshots of etcd", Version: version, HideHelpCommand: true,
+		Writer: stdout, ErrWriter: stderr, OnUsageError: config.OnUsageError, Action: noCommand,
+		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), drillChildCommand(e),
@@ -55,12 +51,6 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 	}
 	config.Attach(app.Commands)
 	return app
-}
-
-// env is what every command gets from its process.
-type env struct {
-	version        string
-	stdout, stderr io.Writer
 }
 
 // noCommand shows the help, or that of the command that follows the word help.
@@ -79,30 +69,48 @@ func noCommand(c *cli.Context) error {
 	}
 }
 
-// settings are those of a command without arguments whose results may be JSON.
-func settings(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
-	if c.Args().Present() {
-		return cfg, false, config.Usagef("%s takes no argument, and %q was given", c.Command.Name, c.Args().First())
-	}
-	return settingsWithArgs(c)
+// env is what every command gets from its process.
+type env struct {
+	version        string
+	stdout, stderr io.Writer
 }
 
-// settingsFor are those of a command for one snapshot, and which one that is.
-func settingsFor(c *cli.Context) (cfg config.Config, ref string, asJSON bool, err error) {
-	if c.NArg() > 1 {
-		return cfg, "", false, config.Usagef("%s takes one snapshot, and %d were given", c.Command.Name, c.NArg())
-	}
-	if ref = c.Args().First(); ref == "" {
-		ref = snapshot.Latest
-	}
-	cfg, asJSON, err = settingsWithArgs(c)
-	return cfg, ref, asJSON, err
+// call is one run of a command, with its settings.
+type call struct {
+	*cli.Context
+	env
+	cfg    config.Config
+	asJSON bool   // results are printed as JSON
+	ref    string // the first argument: which snapshot
 }
 
-func settingsWithArgs(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
-	if asJSON, err = config.ReadOutput(c); err != nil {
-		return cfg, false, err
+// action reads the settings and runs the command.
+func (e env) action(maxArgs int, do func(context.Context, *call) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		switch {
+		case c.NArg() <= maxArgs:
+		case maxArgs == 0:
+			return config.Usagef("%s takes no argument, and %q was given", c.Command.Name, c.Args().First())
+		default:
+			return config.Usagef("%s takes one snapshot, and %d were given", c.Command.Name, c.NArg())
+		}
+		asJSON, err := config.ReadOutput(c)
+		if err != nil {
+			return err
+		}
+		cfg, err := config.Read(c)
+		if err != nil {
+			return err
+		}
+		return do(c.Context, &call{Context: c, env: e, cfg: cfg, asJSON: asJSON, ref: cmp.Or(c.Args().First(), snapshot.Latest)})
 	}
-	cfg, err = config.Read(c)
-	return cfg, asJSON, err
+}
+
+// open opens the snapshot that the command is for; one that is elsewhere is fetched first.
+func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, error) {
+	bar := newProgress(c.stderr, "downloading")
+	defer bar.done()
+	r.Reference, r.Dir, r.Bucket, r.Identity, r.Progress = c.ref, c.cfg.Store.Dir, c.cfg.S3, c.cfg.Etcd.Identity, bar.update
+	r.Notice = func(text string) { fmt.Fprintln(c.stderr, text) }
+	return source.Open(ctx, r)
 }

@@ -54,7 +54,7 @@ func TestFlagsFirst(t *testing.T) {
 	}
 }
 
-// Without a call for help no word is lost or made, arguments keep their order, and once is enough.
+// Unless help is asked for, no word is lost or added, and a second pass changes nothing.
 func TestFlagsFirstOnlyMoves(t *testing.T) {
 	app := newApp("", io.Discard, io.Discard)
 	words := rapid.SampledFrom([]string{"--dir", "--dir=d", "--all", "--output", "json", "a", "b", "-", "--", "--bogus", "-x", ""})

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
@@ -22,7 +23,7 @@ func checkCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "test everything the daemon needs and print a line for each; takes the daemon's flags",
 		Flags:  append(daemonFlags(), config.OutputFlag()),
-		Action: func(c *cli.Context) error { return check(c, e) },
+		Action: e.action(0, check),
 	}
 }
 
@@ -52,50 +53,47 @@ func fail(what string, err error) finding {
 	return finding{Check: what, Status: statusFail, Detail: line(err), err: err}
 }
 
-func check(c *cli.Context, e env) error {
-	cfg, asJSON, err := settings(c)
-	if err != nil {
-		return err
-	}
+func check(ctx context.Context, c *call) error {
+	cfg := c.cfg
 	m, err := cfg.Etcd.Member()
 	if err != nil {
 		return err
 	}
 	now, dir := time.Now(), snapshot.NewDir(cfg.Store.Dir)
-	findings := []finding{checkSchedule(cfg.Schedule, now), okay("retention", "%s", cfg.Policy)}
+	first := cfg.Schedule.Next(now)
+	schedule := okay("schedule", "%s: next runs %s and %s", cfg.Schedule, first.Format(time.RFC3339), cfg.Schedule.Next(first).Format(time.RFC3339))
 	store := checkDirectory(dir, cfg.Store.MinFree)
-	findings = append(findings, store...)
+	findings := append([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store...)
 	if store[0].err == nil {
 		findings = append(findings, checkNewest(dir, cfg, now))
 	}
 	findings = append(findings, checkCertificates(m, now)...)
-	findings = append(findings, checkEtcd(c.Context, m)...)
+	findings = append(findings, checkEtcd(ctx, m)...)
 	if cfg.S3 != nil {
-		findings = append(findings, checkBucket(c.Context, cfg.S3)...)
+		findings = append(findings, checkBucket(ctx, cfg.S3)...)
 	}
-	findings = append(findings, checkMonitor(c.Context, cfg.Monitor)...)
-	if asJSON {
-		err = printJSON(e.stdout, findings)
-	} else {
-		err = printFindings(e, findings)
-	}
-	return errors.Join(err, failures(findings))
+	findings = append(findings, checkMonitor(ctx, cfg.Monitor)...)
+	return errors.Join(c.show(findings, func(out *printer) {
+		var lines [][]string
+		for _, f := range findings {
+			lines = append(lines, []string{f.Status, f.Check, f.Detail})
+		}
+		out.table([]string{"STATUS", "CHECK", "DETAIL"}, lines)
+	}), failures(findings))
 }
 
 // failures is nil when nothing failed. It keeps what failed in its chain, for the exit status.
 func failures(findings []finding) error {
-	var all []error
-	var names []string
+	var failed checkError
 	for _, f := range findings {
 		if f.err != nil {
-			all = append(all, f.err)
-			names = append(names, f.Check)
+			failed.names, failed.errs = append(failed.names, f.Check), append(failed.errs, f.err)
 		}
 	}
-	if len(all) == 0 {
+	if failed.errs == nil {
 		return nil
 	}
-	return &checkError{names: names, errs: all}
+	return &failed
 }
 
 // checkError says which checks failed; the table says why.
@@ -106,19 +104,6 @@ type checkError struct {
 
 func (e *checkError) Error() string   { return "check failed: " + strings.Join(e.names, ", ") }
 func (e *checkError) Unwrap() []error { return e.errs }
-
-func printFindings(e env, findings []finding) error {
-	var lines [][]string
-	for _, f := range findings {
-		lines = append(lines, []string{f.Status, f.Check, f.Detail})
-	}
-	return printTable(e.stdout, []string{"STATUS", "CHECK", "DETAIL"}, lines)
-}
-
-func checkSchedule(s daemon.Schedule, now time.Time) finding {
-	first := s.Next(now)
-	return okay("schedule", "%s: next runs %s and %s", s, first.Format(time.RFC3339), s.Next(first).Format(time.RFC3339))
-}
 
 func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	if err := dir.Prepare(); err != nil {
@@ -131,44 +116,40 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
 	}
 	free, err := dir.Free()
-	switch {
-	case err != nil:
+	if err == nil && free < minFree {
+		err = fmt.Errorf("%s, but --min-free is %s: free some space, or lower it", size(free), size(minFree))
+	}
+	if err != nil {
 		return []finding{found, fail("free space", err)}
-	case free < minFree:
-		return []finding{found, fail("free space", fmt.Errorf("%s, but --min-free is %s: free some space, or lower it", size(free), size(minFree)))}
 	}
 	return []finding{found, okay("free space", "%s, of which --min-free keeps %s", size(free), size(minFree))}
 }
 
 func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {
-	const what = "newest snapshot"
+	const what, future = "newest snapshot", "%s is dated in the future: a clock is or was wrong"
 	l, err := dir.List()
 	if err != nil {
 		return fail(what, err)
 	}
-	e, ok := daemon.Newest(l, cfg.Store.Node, now)
-	age := func() string { return age(now, e.Name.Time) }
-	for _, first := range l.Snapshots {
-		switch {
-		case !first.Name.Rolling(cfg.Store.Node):
-			continue
-		case first.Name.Time.After(now) && ok:
-			return warn(what, "%s is dated in the future: a clock is or was wrong; the newest before it is %s, %s old", first.Name, e.Name, age())
-		case first.Name.Time.After(now):
-			return warn(what, "%s is dated in the future: a clock is or was wrong", first.Name)
-		}
-		break
+	first := slices.IndexFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) })
+	if first < 0 {
+		return warn(what, "node %s has no rolling snapshot yet", cfg.Store.Node)
 	}
-	if ok {
-		if _, err := dir.Manifest(e.Name); err != nil {
-			return fail(what, err)
-		}
-		if cfg.Schedule.Next(e.Name.Time).Before(now) {
-			return warn(what, "%s is %s old: a run was missed", e.Name, age())
-		}
-		return okay(what, "%s, %s old", e.Name, age())
+	e, ok := l.Newest(cfg.Store.Node, now)
+	old := age(now, e.Name.Time)
+	switch ahead := l.Snapshots[first].Name; {
+	case !ok:
+		return warn(what, future, ahead)
+	case ahead.Time.After(now):
+		return warn(what, future+"; the newest before it is %s, %s old", ahead, e.Name, old)
 	}
-	return warn(what, "node %s has no rolling snapshot yet", cfg.Store.Node)
+	if _, err := dir.Manifest(e.Name); err != nil {
+		return fail(what, err)
+	}
+	if cfg.Schedule.Next(e.Name.Time).Before(now) {
+		return warn(what, "%s is %s old: a run was missed", e.Name, old)
+	}
+	return okay(what, "%s, %s old", e.Name, old)
 }
 
 func checkCertificates(cfg member.Config, now time.Time) []finding {
@@ -224,24 +205,18 @@ func checkEtcd(ctx context.Context, cfg member.Config) []finding {
 	return out
 }
 
-// errEnough stops a stream once its first bytes have arrived.
-var errEnough = errors.New("enough")
-
-type firstBytes struct{}
-
-func (firstBytes) Write([]byte) (int, error) { return 0, errEnough }
-
 // tryStream opens a snapshot stream and stops it again: there is no other way to know whether a user may.
 func tryStream(ctx context.Context, m *member.Member) error {
-	ctx, cancel := context.WithTimeout(ctx, streamTry)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := m.Stream(ctx, firstBytes{}, func(int64) {}); !errors.Is(err, errEnough) {
+	enough := errors.New("enough")
+	r, w := io.Pipe()
+	_ = r.CloseWithError(enough) // what writing the first bytes gives
+	if err := m.Stream(ctx, w, func(int64) {}); !errors.Is(err, enough) {
 		return fmt.Errorf("open the snapshot stream: %w", err)
 	}
 	return nil
 }
-
-const streamTry = 30 * time.Second
 
 // checkBucket tries every permission with a tiny object.
 func checkBucket(ctx context.Context, cfg *s3.Config) []finding {

@@ -16,8 +16,8 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// The limits of certificates; testdata/check.txtar has the whole of check.
-func TestCheckCertificates(t *testing.T) {
+// The limits for certificates; testdata/check.txtar tests the whole command.
+func TestCheckWarnsBeforeCertificatesExpire(t *testing.T) {
 	pki, err := etcdtest.NewAuthority(filepath.Join(t.TempDir(), "pki"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +54,8 @@ func TestCheckCertificates(t *testing.T) {
 	}
 }
 
-// A missed run is one that the schedule had between the newest snapshot and now.
-func TestCheckNewest(t *testing.T) {
+// A run was missed if the schedule had one between the newest snapshot and now.
+func TestCheckWarnsOfAMissedRun(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 30, 0, 0, time.UTC)
 	schedule, err := daemon.ParseSchedule("CRON_TZ=UTC 0 * * * *", 0, "n1")
 	if err != nil {

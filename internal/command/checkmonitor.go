@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -65,25 +65,17 @@ func checkListen(ctx context.Context, w config.Monitor) []finding {
 
 // ours is true if a daemon of this program answers there.
 func ours(ctx context.Context, listen string) bool {
-	host, service, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service) // a URL has no name of a service
-	if err != nil {
-		return false
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
 	ctx, cancel := context.WithTimeout(ctx, checkWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/metrics", nil)
 	if err != nil {
 		return false
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy: it is this machine
-	res, err := (&http.Client{Transport: transport}).Do(req)
+	// The address may have no host, or the name of a port, which a URL can't. There is no proxy: it is this machine.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, listen)
+	}}}
+	res, err := client.Do(req)
 	if err != nil {
 		return false
 	}
@@ -105,27 +97,22 @@ func checkHeartbeat(ctx context.Context, host string, u *url.URL) finding {
 	if proxy != nil {
 		at, through = proxy, " through the proxy "+proxy.Host
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address(at))
+	dial := (&net.Dialer{}).DialContext
+	if proxy == nil && u.Scheme == "https" {
+		dial = (&tls.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", address(at))
 	if err != nil {
 		return fail(what, fmt.Errorf("connect to %s%s: %w", host, through, err))
 	}
-	defer conn.Close()
+	_ = conn.Close() // it has served its purpose
 	if proxy != nil {
 		return okay(what, "the proxy %s accepts connections; %s was not called", proxy.Host, host)
-	}
-	if u.Scheme == "https" {
-		if err := tls.Client(conn, &tls.Config{ServerName: u.Hostname()}).HandshakeContext(ctx); err != nil {
-			return fail(what, fmt.Errorf("connect to %s: %w", host, err))
-		}
 	}
 	return okay(what, "%s accepts connections; it was not called", host)
 }
 
 // address completes the port.
 func address(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443", "socks5": "1080"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443", "socks5": "1080"}[u.Scheme]))
 }

@@ -12,8 +12,8 @@ import (
 	"etcd-rolling-backup/internal/config"
 )
 
-// Check says that nobody can ask, louder where nobody is told either.
-func TestCheckListenOff(t *testing.T) {
+// Without a server check reports that; it is a warning if there is no heartbeat either.
+func TestCheckWarnsWithoutServerAndHeartbeat(t *testing.T) {
 	watcher := httptest.NewServer(http.NotFoundHandler())
 	defer watcher.Close()
 	h, err := daemon.NewHeartbeat(watcher.URL)
@@ -26,8 +26,8 @@ func TestCheckListenOff(t *testing.T) {
 	}
 }
 
-// A port in use is the daemon's own also where it is not written as a URL has it.
-func TestOurs(t *testing.T) {
+// A port in use by the daemon is recognized however the address is written.
+func TestPortOfOurDaemonIsRecognized(t *testing.T) {
 	metric := "etcd_rolling_backup_build_info"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, metric) }))
 	defer server.Close()
@@ -44,8 +44,8 @@ func TestOurs(t *testing.T) {
 	}
 }
 
-// Check connects to the watcher as far as it goes without a call.
-func TestCheckHeartbeat(t *testing.T) {
+// Check connects to the heartbeat's server without a call.
+func TestCheckHeartbeatConnectsWithoutACall(t *testing.T) {
 	called := false
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true })
 	plain, secure := httptest.NewServer(handler), httptest.NewTLSServer(handler)

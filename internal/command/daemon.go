@@ -1,8 +1,10 @@
 package command
 
 import (
+	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -16,24 +18,20 @@ func daemonCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "daemon", Usage: "take snapshots on a schedule and keep those that the policy selects",
 		Flags:  append(daemonFlags(), config.LogFlags()...),
-		Action: func(c *cli.Context) error { return runDaemon(c, e) },
+		Action: e.action(0, runDaemon),
 	}
 }
 
 // daemonFlags are those that check tries too.
 func daemonFlags() []cli.Flag {
-	return config.Flags(config.ScheduleFlags(), config.PolicyFlags(), config.EtcdFlags(), config.StoreFlags(), config.S3Flags(),
+	return slices.Concat(config.ScheduleFlags(), config.PolicyFlags(), config.EtcdFlags(), config.StoreFlags(), config.S3Flags(),
 		config.S3PolicyFlags(), config.DrillFlags(), config.MonitorFlags())
 }
 
-func runDaemon(c *cli.Context, e env) error {
+func runDaemon(ctx context.Context, c *call) error {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to exit
-	cfg, _, err := settings(c)
-	if err != nil {
-		return err
-	}
-	return service.Run(c.Context, cfg, service.Process{
-		Program: c.App.Name, Version: e.version, Stderr: e.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
+	return service.Run(ctx, c.cfg, service.Process{
+		Program: program, Version: c.version, Stderr: c.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
 	})
 }
 

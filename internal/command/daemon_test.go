@@ -14,7 +14,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// until is a log that calls end once it has a line with the word.
+// until is a log that calls end once a line contains the word.
 type until struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -31,8 +31,8 @@ func (u *until) Write(p []byte) (int, error) {
 	return u.text.Write(p)
 }
 
-// What can't be removed of another's drill keeps no daemon from starting.
-func TestLeftoversDoNotKeepTheDaemonFromStarting(t *testing.T) {
+// Leftovers of a drill that cannot be removed do not prevent the start.
+func TestDaemonStartsDespiteLeftoversOfADrill(t *testing.T) {
 	dir := t.TempDir()
 	// Root may do all that others may not, but lock a directory as a file.
 	must(t, os.MkdirAll(filepath.Join(dir, snapshot.ScratchPrefix+"1", "lock"), 0o700))
@@ -49,8 +49,8 @@ func TestLeftoversDoNotKeepTheDaemonFromStarting(t *testing.T) {
 	}
 }
 
-// The daemon ends with its status where its last words can't be written.
-func TestEndsWithALogThatIsStuck(t *testing.T) {
+// The daemon exits with its status even if its last line cannot be written.
+func TestDaemonExitsWhileLogIsBlocked(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer taken.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -18,51 +19,46 @@ func deleteCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "delete", Usage: "delete snapshots by their full names, regardless of the policy",
 		ArgsUsage: "SNAPSHOT...   full names, as list shows them",
-		Flags: config.Flags([]cli.Flag{
-			config.FromFlag("store", config.Local, "`PLACE`: local, s3 or all; what stays in --dir is mirrored again"), config.OutputFlag(),
+		Flags: slices.Concat([]cli.Flag{
+			config.Text("store", "from", string(config.Local), "`PLACE`: local, s3 or all; what stays in --dir is mirrored again"), config.OutputFlag(),
 		}, config.DirFlags(), config.S3Flags()),
-		Action: func(c *cli.Context) error { return remove(c, e) },
+		Action: e.action(math.MaxInt, remove),
 	}
 }
 
 // remove checks all names first, so that a typo in one of them deletes nothing.
-func remove(c *cli.Context, e env) error {
+func remove(ctx context.Context, c *call) error {
 	if !c.Args().Present() {
 		return config.Usagef("delete needs the full names of snapshots: list shows them")
 	}
-	cfg, asJSON, err := settingsWithArgs(c)
-	if err != nil {
-		return err
-	}
-	names, err := fullNames(c.Args().Slice())
-	if err != nil {
-		return fmt.Errorf("nothing deleted: %w", err)
-	}
-	from, err := listPlaces(c, cfg)
-	if err != nil {
-		return err
-	}
-	for _, p := range from {
-		defer p.Close()
-	}
-	gone, failed := removeAll(c.Context, names, from)
-	if gone == nil {
-		return failed
-	}
-	return errors.Join(printDeleted(e, gone, asJSON), failed)
-}
-
-func fullNames(args []string) ([]snapshot.Name, error) {
 	var names []snapshot.Name
 	var wrong error
-	for _, arg := range args {
+	for _, arg := range c.Args().Slice() {
 		n, err := snapshot.ParseName(arg)
 		wrong = errors.Join(wrong, err)
 		if !slices.Contains(names, n) {
 			names = append(names, n)
 		}
 	}
-	return names, wrong
+	if wrong != nil {
+		return fmt.Errorf("nothing deleted: %w", wrong)
+	}
+	from, err := listPlaces(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, p := range from {
+		defer p.Close()
+	}
+	gone, failed := removeAll(ctx, names, from)
+	if gone == nil {
+		return failed
+	}
+	return errors.Join(c.show(gone, func(out *printer) {
+		for _, d := range gone {
+			out.line("deleted %s%s", d.Name, map[config.Place]string{config.S3: " from the bucket"}[d.Place])
+		}
+	}), failed)
 }
 
 // deleted is what --output json shows of a deleted snapshot.
@@ -71,8 +67,7 @@ type deleted struct {
 	Place config.Place  `json:"place"`
 }
 
-// removeAll needs each name in at least one of the places. What was deleted before something failed is returned with
-// the error.
+// removeAll needs each name in at least one of the places. What was deleted before something failed is returned with the error.
 func removeAll(ctx context.Context, names []snapshot.Name, from []source.Listing) ([]deleted, error) {
 	gone := []deleted{}
 	var wrong error
@@ -100,20 +95,4 @@ func removeAll(ctx context.Context, names []snapshot.Name, from []source.Listing
 		}
 	}
 	return gone, nil
-}
-
-func printDeleted(e env, gone []deleted, asJSON bool) error {
-	if asJSON {
-		return printJSON(e.stdout, gone)
-	}
-	for _, d := range gone {
-		from := ""
-		if d.Place == config.S3 {
-			from = " from the bucket"
-		}
-		if _, err := fmt.Fprintf(e.stdout, "deleted %s%s\n", d.Name, from); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -16,11 +16,11 @@ import (
 	"etcd-rolling-backup/internal/config"
 )
 
-// docs/CLI.md is held to the program: its tables of commands and flags are made from the program's own definitions,
+// docs/CLI.md matches the program: its tables of commands and flags are generated from the program's own definitions,
 // its other words are checked.
 //
-//	go test ./internal/command -run TestDocs -update    writes the tables anew
-var update = flag.Bool("update", false, "write the generated tables of docs/CLI.md anew")
+//	go test ./internal/command -run TestDocs -update    writes the tables again
+var update = flag.Bool("update", false, "write the generated tables of docs/CLI.md again")
 
 var docs = filepath.Join("..", "..", "docs", "CLI.md")
 
@@ -33,7 +33,7 @@ func readDocs(t *testing.T) string {
 	return string(text)
 }
 
-// section is what stands between <!-- name --> and <!-- end -->.
+// section is the text between <!-- name --> and <!-- end -->.
 func section(t *testing.T, text, name string) (before, inside, after string) {
 	t.Helper()
 	begin := "<!-- " + name + " -->\n"
@@ -54,7 +54,7 @@ func TestDocsTables(t *testing.T) {
 			continue
 		}
 		if !*update {
-			t.Errorf("section %s is not what the program has; -update writes it anew. It should be:\n%s", name, want)
+			t.Errorf("section %s is not what the program has; -update writes it again. It should be:\n%s", name, want)
 		}
 		text = before + want + after
 	}
@@ -75,7 +75,7 @@ func commandTable(commands []*cli.Command) string {
 	return b.String()
 }
 
-// flagTables has one table a category. A flag that several commands take stands there once, with their names.
+// flagTables has one table for each category. A flag of several commands is listed once, with their names.
 func flagTables(commands []*cli.Command) string {
 	var categories []string
 	rows := map[string][]string{} // by category
@@ -120,7 +120,7 @@ func flagRow(f cli.Flag) string {
 	return fmt.Sprintf("| `%s` | %s | %s | `%s` |", name, fallback, usage, strings.Join(d.GetEnvVars(), "`, `"))
 }
 
-// No flag or variable stands in the text that the program does not know.
+// The text names no flag and no variable that the program does not have.
 func TestDocsNameOnlyWhatThereIs(t *testing.T) {
 	known := []string{"--help", "--version", "ETCDCTL_PASSWORD"}
 	for _, c := range visible() {
@@ -130,7 +130,7 @@ func TestDocsNameOnlyWhatThereIs(t *testing.T) {
 	}
 	for _, word := range regexp.MustCompile(`--[a-z][a-z0-9-]*|\bETCD(?:CTL|_BACKUP)_[A-Z0-9_]*[A-Z0-9]`).FindAllString(readDocs(t), -1) {
 		if !slices.Contains(known, word) {
-			t.Errorf("%s stands in the text and is not known to the program", word)
+			t.Errorf("%s is in the text and the program does not have it", word)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestDocsConfigFile(t *testing.T) {
 	}
 }
 
-// The tables of JSON fields name those of the types, in their order.
+// The tables of JSON fields list those of the types, in the same order.
 func TestDocsFields(t *testing.T) {
 	for name, value := range map[string]any{
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},

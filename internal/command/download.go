@@ -1,10 +1,11 @@
 package command
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -18,14 +19,11 @@ func downloadCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "download", Usage: "fetch a snapshot from the bucket or a peer and verify it; existing files are never replaced",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name or a label",
-		Flags: config.Flags(
-			[]cli.Flag{
-				config.Text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
-				config.MinFreeFlag("the download"),
-				config.PeerFlag(),
-			},
-			[]cli.Flag{config.OutputFlag()}, config.S3Flags(), config.DirFlags(), config.CertificateFlags()),
-		Action: func(c *cli.Context) error { return download(c, e) },
+		Flags: slices.Concat([]cli.Flag{
+			config.Text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
+			config.MinFreeFlag("the download"), config.PeerFlag(), config.OutputFlag(),
+		}, config.S3Flags(), config.DirFlags(), config.CertificateFlags()),
+		Action: e.action(1, download),
 	}
 }
 
@@ -36,36 +34,30 @@ type downloaded struct {
 	Manifest snapshot.Manifest `json:"manifest"`
 }
 
-func download(c *cli.Context, e env) error {
-	cfg, ref, asJSON, err := settingsFor(c)
-	if err != nil {
-		return err
-	}
-	from, err := source.Find(c.Context, source.Request{Reference: ref, Bucket: cfg.S3, Peer: c.String("peer"), Identity: cfg.Etcd.Identity})
+func download(ctx context.Context, c *call) error {
+	from, err := source.Find(ctx, source.Request{Reference: c.ref, Bucket: c.cfg.S3, Peer: c.String("peer"), Identity: c.cfg.Etcd.Identity})
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	dir, base := target(c.String("to"), cfg.Store.Dir, from.Entry.Name)
+	dir, base := target(c.String("to"), c.cfg.Store.Dir, from.Entry.Name)
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
 	out := downloaded{File: filepath.Join(dir.Path(), base)}
-	bar := newProgress(e.stderr, "downloading")
-	err = from.Read(c.Context, func(body io.Reader, bytes int64) (err error) {
+	bar := newProgress(c.stderr, "downloading")
+	err = from.Read(ctx, func(body io.Reader, bytes int64) (err error) {
 		out.Size = bytes
-		out.Manifest, err = dir.Receive(c.Context, base, body, bytes, cfg.Store.MinFree, bar.update)
+		out.Manifest, err = dir.Receive(ctx, base, body, bytes, c.cfg.Store.MinFree, bar.update)
 		return err
 	})
 	bar.done()
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, out)
-	}
-	_, err = fmt.Fprintf(e.stdout, "downloaded %s\n  revision %d, %s, verified\n", out.File, out.Manifest.Revision, size(out.Size))
-	return err
+	return c.show(out, func(p *printer) {
+		p.line("downloaded %s\n  revision %d, %s, verified", out.File, out.Manifest.Revision, size(out.Size))
+	})
 }
 
 // target is where --to puts the file. A directory other than --dir belongs to somebody else.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
@@ -41,13 +42,12 @@ func exitStatus(err error) int {
 	case errors.As(err, &partialError{}):
 		return exitFailed
 	}
-	for _, usage := range []error{
+	usage := []error{
 		config.ErrUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
 		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, metrics.ErrWebConfig, daemon.ErrHeartbeat,
-	} {
-		if errors.Is(err, usage) {
-			return exitUsage
-		}
+	}
+	if slices.ContainsFunc(usage, func(target error) bool { return errors.Is(err, target) }) {
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -57,7 +57,7 @@ func report(w io.Writer, err error) { fmt.Fprintln(w, program+": "+line(err)) }
 
 // line is an error's text in one line. The findings of check have already said all there is to say.
 func line(err error) string {
-	if failed := (*checkError)(nil); errors.As(err, &failed) {
+	if _, ok := errors.AsType[*checkError](err); ok {
 		return config.OneLine(err.Error())
 	}
 	return service.ErrorLine(err)

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,7 +56,7 @@ func TestExitStatus(t *testing.T) {
 		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.EIO}, 1},
 		{fmt.Errorf("drill: compare: %w", drill.ErrContents), 3},
 		{fmt.Errorf("drill: boot: %w", drill.ErrStart), 3},
-		// The finding stands, whatever came of cleaning up after it.
+		// The finding remains, whatever failed when cleaning up after it.
 		{errors.Join(snapshot.ErrDamaged, &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}), 3},
 		{errors.Join(snapshot.ErrUnusableDir, snapshot.ErrDamaged), 3},
 		{&checkError{names: []string{"etcd", "newest"}, errs: []error{fs.ErrNotExist, snapshot.ErrDamaged}}, 3},
@@ -66,7 +68,7 @@ func TestExitStatus(t *testing.T) {
 		if test.err == nil {
 			continue
 		}
-		// What wraps it, or comes with it, does not change the status.
+		// Wrapping it or joining another error to it does not change the status.
 		wrapped := errors.Join(fmt.Errorf("outer: %w", test.err), errors.New("close failed"))
 		if got := exitStatus(wrapped); got != test.want {
 			t.Errorf("wrapped %v: status %d, want %d", test.err, got, test.want)
@@ -96,8 +98,8 @@ func TestReportIsOneLine(t *testing.T) {
 	}
 }
 
-// A disk that the kernel has set read-only may be mended while the program is started again and again; a wrong path is not.
-func TestReadOnlyDirectory(t *testing.T) {
+// A read-only disk may be fixed while the program is restarted again and again, so it is not wrong usage; a wrong path is.
+func TestReadOnlyDirectoryIsNoWrongUsage(t *testing.T) {
 	disk := t.TempDir()
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
 		t.Fatalf("mount a tmpfs: %v: run this test as root, or under unshare -rm", err)
@@ -121,14 +123,14 @@ func TestReadOnlyDirectory(t *testing.T) {
 	}
 }
 
-// run calls the program in this process.
+// run runs the program in this process.
 func run(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	status = Main(ctx, "1.2.3-test", append([]string{program}, args...), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
-// A signal while etcd is asked ends the program at once, and says so.
+// A signal while etcd is asked stops the program immediately, and it says so.
 func TestStoppedBySignal(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -155,7 +157,7 @@ func TestStoppedBySignal(t *testing.T) {
 	if err := errors.Join(silent.Close(), <-asked); err != nil {
 		t.Error(err)
 	}
-	// Without a signal nothing is said of one, whatever ends what deeper down.
+	// Without a signal none is reported, whatever was canceled deeper down.
 	status, _, stderr = run(t.Context(), "save", "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1", "--etcd-timeout", "100ms",
 		"--user", "root", "--password-file", password)
 	if status != exitFailed || strings.Contains(stderr, "signal") {
@@ -163,21 +165,31 @@ func TestStoppedBySignal(t *testing.T) {
 	}
 }
 
-// What prune removed before it failed, and what it could not remove, is told all the same.
-func TestPruneTellsWhatItDidBeforeItFailed(t *testing.T) {
+// What prune removed before it failed, and what it could not remove, is shown all the same.
+func TestPruneShowsWhatItDidBeforeItFailed(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"rolling_n1_20250101T000000Z.db.zst", "rolling_n1_20250102T000000Z.db.zst"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	for _, day := range []int{1, 2, 3} {
+		n, err := snapshot.NewName(snapshot.RollingSet, "n1", time.Date(2025, 1, day, 0, 0, 0, 0, time.UTC))
+		must(t, err)
+		file, err := os.Create(filepath.Join(dir, n.String()))
+		must(t, err)
+		w, err := snapshot.NewWriter(file)
+		must(t, err)
+		database := make([]byte, 512)
+		digest := sha256.Sum256(database)
+		_, err = w.Write(append(database, digest[:]...))
+		must(t, err)
+		_, err = w.Finish(snapshot.Manifest{Name: n.String(), CreatedAt: n.Time, Node: n.Node, Source: snapshot.Source{Revision: 1}})
+		must(t, errors.Join(err, file.Close()))
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	status, stdout, stderr := run(ctx, "prune", "--dir", dir, "--node", "n1", "--keep-last", "1")
-	if status != exitFailed || stderr != "etcd-rolling-backup: stopped by a signal\n" {
+	busy := filepath.Join(dir, "rolling_n1_20250101T000000Z.db.zst")
+	must(t, unix.Mount(busy, busy, "", unix.MS_BIND, ""))
+	defer func() { must(t, unix.Unmount(busy, 0)) }()
+	status, stdout, stderr := run(t.Context(), "prune", "--dir", dir, "--node", "n1", "--keep-last", "1")
+	if status != exitFailed || !strings.Contains(stderr, "busy") {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
-	for _, want := range []string{"keep     local   rolling_n1_20250101T000000Z.db.zst", "it could not be removed", "removed 0 of 2"} {
+	for _, want := range []string{"keep      local   rolling_n1_20250101T000000Z.db.zst", "it could not be removed", "removed   local   rolling_n1_20250102", "removed 1 of 3"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, stdout)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A new flag of a kind that translate and notAccepted of config do not know would show the library's words.
+// For a flag of a new kind, config would show the library's own error texts.
 func TestKindsOfFlags(t *testing.T) {
 	for _, c := range visible() {
 		for _, f := range c.Flags {
@@ -44,7 +44,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// visible are the commands for people.
+// visible are the commands that are not hidden.
 func visible() []*cli.Command {
 	return slices.DeleteFunc(newApp("", io.Discard, io.Discard).Commands, func(c *cli.Command) bool { return c.Hidden })
 }

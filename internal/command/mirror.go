@@ -1,7 +1,9 @@
 package command
 
 import (
+	"context"
 	"errors"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,9 +15,9 @@ import (
 func mirrorCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "mirror", Usage: "bring the bucket in sync once: upload what is missing, remove what its policy does not keep",
-		Flags: config.Flags(config.S3Flags(), config.S3PolicyFlags(), config.PolicyFlags(), config.DirFlags(), config.NodeFlags(),
+		Flags: slices.Concat(config.S3Flags(), config.S3PolicyFlags(), config.PolicyFlags(), config.DirFlags(), config.NodeFlags(),
 			[]cli.Flag{config.OutputFlag()}),
-		Action: func(c *cli.Context) error { return mirror(c, e) },
+		Action: e.action(0, mirrorSnapshots),
 	}
 }
 
@@ -28,42 +30,31 @@ type mirrored struct {
 	Swept    int             `json:"swept"`
 }
 
-func mirror(c *cli.Context, e env) error {
-	cfg, asJSON, err := settings(c)
-	if err != nil {
-		return err
-	}
-	o := service.MirrorOptions(cfg)
+func mirrorSnapshots(ctx context.Context, c *call) error {
+	o := service.MirrorOptions(c.cfg)
 	var bar *progress
 	var shown snapshot.Name
 	o.Progress = func(n snapshot.Name, done, total int64) {
 		if n != shown {
 			bar.done()
-			bar, shown = newProgress(e.stderr, n.String()), n
+			bar, shown = newProgress(c.stderr, n.String()), n
 		}
 		bar.update(done, total)
 	}
-	done, failed := service.MirrorOnce(c.Context, cfg.S3, snapshot.NewDir(cfg.Store.Dir), o)
+	done, failed := service.MirrorOnce(ctx, c.cfg.S3, snapshot.NewDir(c.cfg.Store.Dir), o)
 	bar.done()
-	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Waiting+done.Locked+done.Swept == 0 {
+	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Pending+done.Locked+done.Swept == 0 {
 		return failed
 	}
-	out := mirrored{Uploaded: append([]snapshot.Name{}, done.Uploaded...), Removed: append([]snapshot.Name{}, done.Removed...), Waiting: done.Waiting, Locked: done.Locked, Swept: done.Swept}
+	m := mirrored{Uploaded: append([]snapshot.Name{}, done.Uploaded...), Removed: append([]snapshot.Name{}, done.Removed...), Waiting: done.Pending, Locked: done.Locked, Swept: done.Swept}
 	// What was done before something failed is shown all the same.
-	if asJSON {
-		return errors.Join(printJSON(e.stdout, out), failed)
-	}
-	return errors.Join(out.print(e), failed)
-}
-
-func (m mirrored) print(e env) error {
-	out := &printer{w: e.stdout}
-	for _, n := range m.Uploaded {
-		out.line("uploaded %s", n)
-	}
-	for _, n := range m.Removed {
-		out.line("removed %s", n)
-	}
-	out.line("%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept", len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
-	return out.err
+	return errors.Join(c.show(m, func(out *printer) {
+		for _, n := range m.Uploaded {
+			out.line("uploaded %s", n)
+		}
+		for _, n := range m.Removed {
+			out.line("removed %s", n)
+		}
+		out.line("%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept", len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
+	}), failed)
 }

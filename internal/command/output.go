@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,8 +11,9 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
-	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -22,7 +24,7 @@ type row struct {
 	Node     string             `json:"node"`
 	Time     time.Time          `json:"time"`
 	Size     int64              `json:"size"`
-	Places   []config.Place     `json:"places,omitempty"` // Local, S3
+	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
 
@@ -37,21 +39,16 @@ func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 	return r
 }
 
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// printTable aligns the columns; each line is a slice of cells.
-func printTable(w io.Writer, head []string, lines [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, l := range append([][]string{head}, lines...) {
-		if _, err := fmt.Fprintln(t, strings.Join(l, "\t")); err != nil {
-			return err
-		}
+// show prints the result: v as JSON, or what text prints of it.
+func (c *call) show(v any, text func(*printer)) error {
+	if c.asJSON {
+		enc := json.NewEncoder(c.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
 	}
-	return t.Flush()
+	p := &printer{w: c.stdout}
+	text(p)
+	return p.err
 }
 
 func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
@@ -84,8 +81,49 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// onSELinux is true if files have labels that matter here.
-func onSELinux() bool {
-	_, err := os.Stat("/sys/fs/selinux/enforce")
-	return err == nil
+// table aligns the columns; each line is a slice of cells.
+func (p *printer) table(head []string, lines [][]string) {
+	t := tabwriter.NewWriter(p.w, 0, 0, 3, ' ', 0)
+	for _, l := range append([][]string{head}, lines...) {
+		_, err := fmt.Fprintln(t, strings.Join(l, "\t"))
+		p.err = cmp.Or(p.err, err)
+	}
+	p.err = cmp.Or(p.err, t.Flush())
+}
+
+// progress shows a bar if w is a terminal, and nothing otherwise.
+type progress struct {
+	w    io.Writer
+	what string
+	bar  *progressbar.ProgressBar
+}
+
+func newProgress(w io.Writer, what string) *progress {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	return &progress{w: w, what: what}
+}
+
+// update takes the bytes done and the total (0: not known).
+func (p *progress) update(done, total int64) {
+	if p.w == nil {
+		return
+	}
+	if p.bar == nil {
+		if total == 0 {
+			total = -1 // a spinner
+		}
+		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(p.what),
+			progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionFullWidth(),
+			progressbar.OptionThrottle(100e6), progressbar.OptionClearOnFinish())
+	}
+	_ = p.bar.Set64(done) // only the look is lost
+}
+
+func (p *progress) done() {
+	if p != nil && p.bar != nil {
+		_ = p.bar.Clear() // only the look is lost
+	}
 }

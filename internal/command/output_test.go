@@ -48,15 +48,15 @@ func TestSize(t *testing.T) {
 
 func TestTableAlignsAndHasNoTrailingBlanks(t *testing.T) {
 	var b bytes.Buffer
-	if err := printTable(&b, []string{"A", "LONG"}, [][]string{{"wide cell", "x"}, {"", "é"}}); err != nil {
-		t.Fatal(err)
-	}
+	p := &printer{w: &b}
+	p.table([]string{"A", "LONG"}, [][]string{{"wide cell", "x"}, {"", "é"}})
+	must(t, p.err)
 	if want := "A           LONG\nwide cell   x\n            é\n"; b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }
 
-// The terminal's part of this is testdata/progress.txtar.
+// testdata/progress.txtar tests it on a terminal.
 func TestProgressIsSilentElsewhere(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// parse gives what a command would see.
+// parse returns the context that a command would get.
 func parse(t *testing.T, command string, args ...string) *cli.Context {
 	t.Helper()
 	app := newApp("", io.Discard, io.Discard)
@@ -26,7 +26,7 @@ func parse(t *testing.T, command string, args ...string) *cli.Context {
 	return seen
 }
 
-// Every flag of every command can be set in each of the three places, and each goes before the next.
+// Every flag of every command can be set in each of the three places, and they take precedence in the documented order.
 func TestPrecedenceOfEveryFlag(t *testing.T) {
 	for _, command := range visible() {
 		for _, f := range command.Flags {

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/restore"
 )
@@ -19,19 +24,15 @@ func restoreCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "build an etcd data directory from a snapshot; existing data is never destroyed",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
-		Flags: config.Flags(
-			[]cli.Flag{config.FromFlag("source", config.Anywhere, "`PLACE`: local, s3 or peer (default: local, and if it is not there, s3)"), config.PeerFlag()},
+		Flags: slices.Concat(
+			[]cli.Flag{config.Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local, and if it is not there, s3)"), config.PeerFlag()},
 			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags()),
-		Action: func(c *cli.Context) error { return restoreSnapshot(c, e) },
+		Action: e.action(1, restoreSnapshot),
 	}
 }
 
-func restoreSnapshot(c *cli.Context, e env) (err error) {
-	cfg, ref, asJSON, err := settingsFor(c)
-	if err != nil {
-		return err
-	}
-	o, err := config.ReadRestore(c)
+func restoreSnapshot(ctx context.Context, c *call) (err error) {
+	o, err := config.ReadRestore(c.Context)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,8 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	if err := restore.Check(o.Options, now); err != nil {
 		return err
 	}
-	p, err := openSource(c.Context, e, cfg, o, ref)
+	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
 	if err != nil {
 		return err
 	}
@@ -53,9 +55,8 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", p.Name, err)
 	}
-	report := restoreReport{Snapshot: p.Name, Place: p.Place, Form: string(in.Form), Manifest: in.Manifest, peer: p.From == config.Peer, now: now}
-	if !asJSON {
-		if err := report.printSource(e.stdout, in, info.ModTime()); err != nil {
+	if !c.asJSON {
+		if err := printSource(c.stdout, p, in, info.ModTime(), now); err != nil {
 			return err
 		}
 	}
@@ -63,34 +64,50 @@ func restoreSnapshot(c *cli.Context, e env) (err error) {
 	if in.Manifest != nil {
 		o.Recorded = in.Manifest.Members
 	}
-	bar := newProgress(e.stderr, "unpacking")
+	bar := newProgress(c.stderr, "unpacking")
 	o.Progress = bar.update
-	plan, err := restore.Prepare(c.Context, in, o.Options, report.now)
+	plan, err := restore.Prepare(ctx, in, o.Options, now)
 	bar.done()
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", p.Name, err)
 	}
 	defer func() { err = errors.Join(err, plan.Close()) }()
-	report.take(plan, o)
-	if !report.DryRun {
+	report := newRestoreReport(p, in, plan, o)
+	if !o.DryRun {
 		_ = p.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
-		if err := plan.Run(c.Context); err != nil {
+		if err := plan.Run(ctx); err != nil {
 			return fmt.Errorf("restore %s: %w", p.Name, err)
 		}
 	}
-	if asJSON {
-		return printJSON(e.stdout, report)
-	}
-	return report.print(e.stdout)
+	return c.show(report, report.print)
 }
 
-// openSource finds the snapshot to restore. A fetched one is put on the disk of --data-dir, which is the one that must have room.
-func openSource(ctx context.Context, e env, cfg config.Config, o config.Restore, ref string) (*source.Opened, error) {
-	bar := newProgress(e.stderr, "downloading")
-	defer bar.done()
-	return source.Open(ctx, source.Request{
-		Reference: ref, From: o.From, Dir: cfg.Store.Dir, Bucket: cfg.S3, Peer: o.Peer, Identity: cfg.Etcd.Identity,
-		Scratch: filepath.Dir(filepath.Clean(o.DataDir)), Progress: bar.update,
-		Notice: func(text string) { fmt.Fprintln(e.stderr, text) },
-	})
+// printSource says which snapshot is used, before the work begins.
+func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now time.Time) error {
+	out := &printer{w: w}
+	when := func(t time.Time) string {
+		return fmt.Sprintf("%s (%s)", t.UTC().Format(time.DateTime+" UTC"), humanize.RelTime(t, now, "ago", "from now"))
+	}
+	out.line("restoring %s from %s", p.Name, p.Place)
+	m := in.Manifest
+	if m == nil {
+		form := string(in.Form)
+		if in.Member != "" {
+			form += " with " + in.Member + " in it"
+		}
+		if n, err := snapshot.ParseName(filepath.Base(p.Name)); err == nil && in.Form == input.FormZstd {
+			out.line("  taken %s on %s; its end is damaged and its manifest is lost: run verify. etcd's digest proves the database in it", when(n.Time), n.Node)
+		} else {
+			out.line("  a %s, last changed %s", form, when(changed))
+		}
+		return out.err
+	}
+	out.line("  taken %s on %s, revision %d, database %s, etcd %s", when(m.CreatedAt), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
+	if !m.Healthy {
+		out.line("  its member knew no leader: other members may have later changes")
+	}
+	if len(m.Alarms) > 0 {
+		out.line("  etcd had raised the alarms %s when it was taken", strings.Join(m.Alarms, ", "))
+	}
+	return out.err
 }

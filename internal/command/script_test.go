@@ -14,10 +14,10 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// The program is tested as a stranger meets it: as a process, by what it prints and how it ends. Each file of testdata
-// is one such session; commands_test.go has the words that they use beside testscript's own.
+// The program is tested from outside: as a process, by its output and exit status. Each file of testdata is one such session;
+// commands_test.go has the commands that they use in addition to testscript's own.
 
-// secret stands in every password of the tests, and so may stand in no output.
+// secret is part of every password in the tests, so no output may contain it.
 const secret = "hunter2"
 
 func TestMain(m *testing.M) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -22,72 +23,53 @@ func serveCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "serve one snapshot to the other members over mutual TLS, so that all restore the same bytes",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
-		Flags: config.Flags(
-			[]cli.Flag{
-				config.Text("serve", "serve-on", ":2380", "`ADDRESS` to listen on; etcd's peer port is open between members, and free while etcd is stopped"),
-				config.Text("serve", "for", "1h", "exit after `DURATION`"),
-				config.MinFreeFlag("a snapshot from the bucket"),
-				config.FromFlag("store", config.Local, "`PLACE`: local or s3"),
-			},
-			config.CertificateFlags(), config.DirFlags(), config.S3Flags(), config.LogFlags()),
-		Action: func(c *cli.Context) error { return serve(c, e) },
+		Flags: slices.Concat([]cli.Flag{
+			config.Text("serve", "serve-on", ":2380", "`ADDRESS` to listen on; etcd's peer port is open between members, and free while etcd is stopped"),
+			config.Text("serve", "for", "1h", "exit after `DURATION`"),
+			config.MinFreeFlag("a snapshot from the bucket"),
+			config.Text("store", "from", string(config.Local), "`PLACE`: local or s3"),
+		}, config.CertificateFlags(), config.DirFlags(), config.S3Flags(), config.LogFlags()),
+		Action: e.action(1, serve),
 	}
 }
 
-func serve(c *cli.Context, e env) error {
-	cfg, ref, _, err := settingsFor(c)
+func serve(ctx context.Context, c *call) error {
+	id, err := c.cfg.Etcd.Identity()
 	if err != nil {
 		return err
 	}
-	id, err := cfg.Etcd.Identity()
+	last, err := config.Positive(c.Context, "for")
 	if err != nil {
 		return err
 	}
-	last, err := config.Positive(c, "for")
-	if err != nil {
-		return err
-	}
-	p, err := openStored(c, e, cfg, ref)
+	p, err := openStored(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	a, err := verifiedArchive(c.Context, p.File)
+	a, err := verifiedArchive(ctx, p.File)
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", p.Name, err)
 	}
-	return offer(c.Context, e, offering{archive: a, file: p.File, id: id, address: c.String("serve-on"), last: last, log: service.NewLogger(cfg.Log, e.stderr)})
-}
-
-// offering is what is served, and how.
-type offering struct {
-	archive *snapshot.Archive
-	file    *os.File
-	id      peer.Identity
-	address string
-	last    time.Duration
-	log     logrus.FieldLogger
-}
-
-func offer(ctx context.Context, e env, o offering) error {
-	if err := o.id.CheckServer(); err != nil { // before serving is announced
+	if err := id.CheckServer(); err != nil { // before serving is announced
 		return err
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+	given := c.String("serve-on")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", given)
 	if err != nil {
 		return fmt.Errorf("%w (--serve-on: a free port of this node)", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.last)
+	ctx, cancel := context.WithTimeout(ctx, last)
 	defer cancel()
-	host, port := addressOf(l, o.address)
-	name := o.archive.Manifest.Name
-	out := &printer{w: e.stdout}
-	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(o.last).Format(time.TimeOnly))
-	out.line("  on the other members: etcd-rolling-backup restore --peer %s --name NAME --cacert CA --cert CERT --key KEY", net.JoinHostPort(host, port))
+	name := a.Manifest.Name
+	out := &printer{w: c.stdout}
+	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
+	out.line("  on the other members: etcd-rolling-backup restore --peer %s --name NAME --cacert CA --cert CERT --key KEY", addressOf(l, given))
 	if out.err != nil {
 		return errors.Join(out.err, l.Close())
 	}
-	return peer.Serve(ctx, l, o.id, peer.Offer{Name: name, Archive: o.file, Size: o.archive.Size}, func(ev peer.Event) { logEvent(o.log, ev) })
+	log := service.NewLogger(c.cfg.Log, c.stderr)
+	return peer.Serve(ctx, l, id, peer.Offer{Name: name, Archive: p.File, Size: a.Size}, func(ev peer.Event) { logEvent(log, ev) })
 }
 
 // verifiedArchive refuses what the other members could not verify: they need the digests in it.
@@ -108,27 +90,24 @@ func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, err
 }
 
 // addressOf is where others reach the listener: its own address, or HOST if it listens on all of them.
-func addressOf(l net.Listener, given string) (host, port string) {
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return given, "" // every TCP listener has a port
-	}
-	host, _, err = net.SplitHostPort(given)
+func addressOf(l net.Listener, given string) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String()) // every TCP listener has one
+	host, _, err := net.SplitHostPort(given)
 	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
 		host = "HOST"
 	}
-	return host, port
+	return net.JoinHostPort(host, port)
 }
 
 func logEvent(log logrus.FieldLogger, ev peer.Event) {
 	log = log.WithFields(logrus.Fields{"from": ev.Remote, "client": ev.Client})
 	switch {
 	case ev.Err != nil && ev.Path == "":
-		log.WithError(ev.Err).Warn("connection refused")
+		log.WithError(ev.Err).Warn("refused a connection")
 	case ev.Err != nil:
 		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("response aborted")
 	case ev.Status >= 400:
-		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("request refused")
+		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
 	default:
 		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration_seconds": ev.Took.Round(time.Millisecond).Seconds()}).Info("answered")
 	}

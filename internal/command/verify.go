@@ -3,8 +3,8 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -20,14 +20,12 @@ func verifyCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "verify that a snapshot is intact: zstd data, digests, every page of the database",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
-		Flags: config.Flags(
-			[]cli.Flag{
-				config.MinFreeFlag("the unpacked database"),
-				config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
-				config.FromFlag("store", config.Local, "`PLACE`: local or s3"), config.OutputFlag(),
-			},
-			config.DirFlags(), config.S3Flags()),
-		Action: func(c *cli.Context) error { return verify(c, e) },
+		Flags: slices.Concat([]cli.Flag{
+			config.MinFreeFlag("the unpacked database"),
+			config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
+			config.Text("store", "from", string(config.Local), "`PLACE`: local or s3"), config.OutputFlag(),
+		}, config.DirFlags(), config.S3Flags()),
+		Action: e.action(1, verify),
 	}
 }
 
@@ -42,70 +40,57 @@ type verified struct {
 	Drill    *drill.Result     `json:"drill,omitempty"`
 }
 
-func verify(c *cli.Context, e env) error {
-	cfg, ref, asJSON, err := settingsFor(c)
-	if err != nil {
-		return err
-	}
-	p, err := openStored(c, e, cfg, ref)
+func verify(ctx context.Context, c *call) error {
+	p, err := openStored(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	bar := newProgress(e.stderr, "unpacking")
-	r, err := snapshot.Verify(c.Context, p.File, p.Scratch, cfg.Store.MinFree, bar.update)
+	bar := newProgress(c.stderr, "unpacking")
+	r, err := snapshot.Verify(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, bar.update)
 	bar.done()
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", p.Name, err)
 	}
-	out := verified{
+	v := verified{
 		File: p.Name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
 	}
 	if c.Bool("restore") {
-		d, err := drillOpened(c.Context, e, p, cfg.Store.MinFree)
+		d, err := drillOpened(ctx, c, p)
 		if err != nil {
 			return err
 		}
-		out.Drill = &d
+		v.Drill = &d
 	}
-	if asJSON {
-		return printJSON(e.stdout, out)
+	if taken := v.Manifest.Name; !c.asJSON && taken != filepath.Base(v.File) {
+		fmt.Fprintf(c.stderr, "the file is a renamed copy of %s\n", taken)
 	}
-	return out.print(e)
+	return c.show(v, v.print)
 }
 
-func (v verified) print(e env) error {
-	if taken := v.Manifest.Name; taken != filepath.Base(v.File) {
-		if _, err := fmt.Fprintf(e.stderr, "the file is a renamed copy of %s\n", taken); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(e.stdout, "%s is intact\n  revision %d, %d keys, hash %s, database %s, taken %s from etcd %s\n",
+func (v verified) print(out *printer) {
+	out.line("%s is intact\n  revision %d, %d keys, hash %s, database %s, taken %s from etcd %s",
 		v.File, v.Revision, v.Keys, v.Hash, size(v.Manifest.RawSize), v.Manifest.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), v.Manifest.EtcdVersion)
-	if err != nil || v.Drill == nil {
-		return err
+	if d := v.Drill; d != nil {
+		out.line("  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s",
+			d.EtcdVersion, d.Keys, d.Revision, d.HashKV, d.Took.All().Round(time.Millisecond))
 	}
-	return printDrill(e.stdout, *v.Drill)
 }
 
-// openStored opens the snapshot in the one place that --from names, or the file if ref is a path. One in the bucket is fetched first.
-func openStored(c *cli.Context, e env, cfg config.Config, ref string) (*source.Opened, error) {
-	from, err := config.ReadPlace(c, config.Local, config.S3)
+// openStored opens the snapshot in the one place that --from names, or the file if it is a path.
+func openStored(ctx context.Context, c *call) (*source.Opened, error) {
+	from, err := config.ReadPlace(c.Context, config.Local, config.S3)
 	if err != nil {
 		return nil, err
 	}
-	bar := newProgress(e.stderr, "downloading")
-	defer bar.done()
-	return source.Open(c.Context, source.Request{
-		Reference: ref, From: from, Dir: cfg.Store.Dir, Bucket: cfg.S3, MinFree: cfg.Store.MinFree, Progress: bar.update,
-	})
+	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree})
 }
 
 // drillOpened is the drill of verify --restore, with a bar while it unpacks.
-func drillOpened(ctx context.Context, e env, p *source.Opened, minFree int64) (drill.Result, error) {
-	bar := newProgress(e.stderr, "restoring")
+func drillOpened(ctx context.Context, c *call, p *source.Opened) (drill.Result, error) {
+	bar := newProgress(c.stderr, "restoring")
 	defer bar.done()
-	r, err := service.StartDrill(ctx, p.File, p.Scratch, minFree, func(s drill.Step) {
+	r, err := service.StartDrill(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, func(s drill.Step) {
 		if s.Stage == drill.StageUnpack && s.Total > 0 {
 			bar.update(s.Done, s.Total)
 		}
@@ -114,10 +99,4 @@ func drillOpened(ctx context.Context, e env, p *source.Opened, minFree int64) (d
 		return r, fmt.Errorf("restore %s as a test: %w", p.Name, err)
 	}
 	return r, nil
-}
-
-func printDrill(w io.Writer, r drill.Result) error {
-	_, err := fmt.Fprintf(w, "  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s\n",
-		r.EtcdVersion, r.Keys, r.Revision, r.HashKV, r.Took.All().Round(time.Millisecond))
-	return err
 }

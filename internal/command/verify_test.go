@@ -13,8 +13,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// The time that is said to be UTC is, whatever the manifest's own zone.
-func TestVerifyTellsUTC(t *testing.T) {
+// Times are shown in UTC, whatever the zone in the manifest.
+func TestVerifyShowsUTC(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "db")
 	db, err := bbolt.Open(path, 0o600, nil)

@@ -47,15 +47,8 @@ func isHelp(word string) bool { return slices.Contains([]string{"-h", "-help", "
 
 // takesValue is true if the word is a flag whose value is the next word.
 func takesValue(c *cli.Command, word string) bool {
-	if strings.Contains(word, "=") {
-		return false
-	}
-	name := strings.TrimLeft(word, "-")
-	for _, f := range c.Flags {
-		if slices.Contains(f.Names(), name) {
-			d, ok := f.(cli.DocGenerationFlag)
-			return ok && d.TakesValue()
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool {
+		d, ok := f.(cli.DocGenerationFlag)
+		return ok && d.TakesValue() && slices.Contains(f.Names(), strings.TrimLeft(word, "-"))
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/peer"
 )
 
 // Config is every setting of the program. A command that lacks the flags of a group leaves the group zero.
@@ -30,6 +33,17 @@ type Config struct {
 	Drill    Drill
 	Monitor  Monitor
 	Log      Log
+}
+
+// Etcd says how the member is reached.
+type Etcd struct {
+	Endpoints         []string // with or without http:// or https://
+	CACert, Cert, Key string   // PEM files
+	User              string
+	PasswordFile      string        // takes precedence over Password
+	Password          member.Secret // from etcdctl's environment variables; there is no flag for it
+	Timeout           time.Duration // for each call but the snapshot stream
+	Stall             time.Duration // longest wait for the next byte of that stream
 }
 
 // Store is the local directory and what is written there.
@@ -51,6 +65,18 @@ type Drill struct {
 	From     Place            // Local or S3
 }
 
+// Place is where snapshots are.
+type Place string
+
+// The places, as --from names them.
+const (
+	Anywhere Place = "" // not given: the command decides
+	Local    Place = "local"
+	S3       Place = "s3"
+	Peer     Place = "peer"
+	All      Place = "all" // Local and S3
+)
+
 // Monitor says how others learn about the state of the daemon.
 type Monitor struct {
 	Listen    string            // HOST:PORT of metrics, health and status page; "": no server
@@ -66,99 +92,108 @@ type Log struct {
 
 // Check returns the first setting that cannot work for a daemon. It reads the password file and asks no server.
 // Errors name the flag and wrap ErrUsage or the error of the package that the setting is for.
-func (c Config) Check() error {
-	for _, g := range groups() {
-		if g.check == nil {
-			continue
-		}
-		if err := g.check(c); err != nil {
-			return err
-		}
-	}
-	return nil
+func (c Config) Check(ctx context.Context) error {
+	return c.check(ctx, func(string) bool { return true })
 }
 
-// checkDir refuses an empty directory, as of a variable that is not set: it would be the current one.
-func (c Config) checkDir() error {
-	if c.Store.Dir == "" {
-		return Usagef("--dir is empty: set it to the directory for the snapshots")
-	}
-	return nil
-}
-
-func (c Config) checkMinFree() error {
-	if c.Store.MinFree < 0 {
-		return Usagef("--min-free: %d must not be negative", c.Store.MinFree)
-	}
-	return nil
-}
-
-// checkNode makes a whole name, for its length is limited.
-func (c Config) checkNode() error {
-	if _, err := snapshot.NewName(snapshot.RollingSet, c.Store.Node, time.Now()); err != nil {
-		return Usagef("--node: %w", err)
-	}
-	return nil
-}
-
-func (c Config) checkSchedule() error {
-	if c.Schedule.String() == "" {
-		return Usagef("--schedule is empty: %s", cronForm)
-	}
-	if _, err := daemon.ParseRole(string(c.Role)); err != nil {
-		return Usagef("--only-on: %w", err)
-	}
-	return nil
-}
-
-func (c Config) checkPolicy() error { return checkPolicy("", c.Policy) }
-
-// checkPolicy names the flags with their prefix.
-func checkPolicy(prefix string, p retention.Policy) error {
-	if err := p.Validate(); err != nil {
-		return Usagef("%s", strings.ReplaceAll(err.Error(), "--keep-", "--"+prefix+"keep-"))
-	}
-	return nil
-}
-
-func (c Config) checkS3() error {
-	if c.S3 == nil {
-		return nil
-	}
-	return c.S3.Check()
-}
-
-func (c Config) checkMirror() error {
-	if c.Mirror.OrphanAfter < 0 {
-		return Usagef("--s3-orphan-after: %s: must be a positive duration, or 0s for never", c.Mirror.OrphanAfter)
-	}
-	return checkPolicy("s3-", c.Mirror.Policy)
-}
-
-func (c Config) checkDrill() error {
+// check checks the groups of which the command has a flag.
+func (c Config) check(ctx context.Context, has func(flag string) bool) error {
+	_, node := snapshot.NewName(snapshot.RollingSet, c.Store.Node, time.Now()) // a whole name, for its length is limited
+	_, role := daemon.ParseRole(string(c.Role))
+	policy, bucketPolicy := c.Policy.Validate(), c.Mirror.Policy.Validate()
 	switch {
-	case c.Drill.From != Local && c.Drill.From != S3:
+	case has("min-free") && c.Store.MinFree < 0:
+		return Usagef("--min-free: %d must not be negative", c.Store.MinFree)
+	case has("node") && node != nil:
+		return Usagef("--node: %w", node)
+	case has("schedule") && c.Schedule.String() == "":
+		return Usagef("--schedule is empty: %s", cronForm)
+	case has("schedule") && role != nil:
+		return Usagef("--only-on: %w", role)
+	case has("keep-last") && policy != nil:
+		return usageError{policy}
+	case has("dir") && c.Store.Dir == "": // as of a variable that is not set: it would be the current one
+		return Usagef("--dir is empty: set it to the directory for the snapshots")
+	case has("endpoints") && c.Etcd.Timeout <= 0:
+		return notPositive("etcd-timeout", c.Etcd.Timeout)
+	case has("endpoints") && c.Etcd.Stall <= 0:
+		return notPositive("stall-timeout", c.Etcd.Stall)
+	case has("s3-keep-last") && c.Mirror.OrphanAfter < 0:
+		return Usagef("--s3-orphan-after: %s: must be a positive duration, or 0s for never", c.Mirror.OrphanAfter)
+	case has("s3-keep-last") && bucketPolicy != nil:
+		return Usagef("%s", strings.ReplaceAll(bucketPolicy.Error(), "--keep-", "--s3-keep-"))
+	case has("drill-from") && c.Drill.From != Local && c.Drill.From != S3:
 		return Usagef("--drill-from: %q is not local or s3", c.Drill.From)
 	case c.Drill.From == S3 && c.S3 == nil:
 		return Usagef("--drill-from s3 needs --s3-bucket")
 	}
+	if has("endpoints") {
+		if _, err := c.Etcd.Member(); err != nil {
+			return err
+		}
+	}
+	if c.S3 != nil {
+		if err := c.S3.Check(); err != nil {
+			return err
+		}
+	}
+	return c.Monitor.check(ctx)
+}
+
+func (m Monitor) check(ctx context.Context) error {
+	switch {
+	case m.Listen == "" && m.WebConfig != "":
+		return Usagef("--web-config is given and --listen is off: remove one of them")
+	case m.Listen == "":
+		return nil
+	}
+	_, port, err := net.SplitHostPort(m.Listen)
+	if err != nil || port == "" {
+		return Usagef("--listen: %q is not HOST:PORT, :PORT or off", m.Listen)
+	}
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+		return Usagef("--listen: %q: there is no port %s: use a number up to 65535 or the name of a service", m.Listen, port)
+	}
 	return nil
 }
 
-func (c Config) checkMonitor() error {
-	if c.Monitor.Listen == "" {
-		if c.Monitor.WebConfig != "" {
-			return Usagef("--web-config is given and --listen is off: remove one of them")
+// Member reads the password file and returns the connection as it is to be made now; member.Connect reads the certificates.
+// It is called again for each run, so that changed files need no restart.
+func (e Etcd) Member() (member.Config, error) {
+	cfg := member.Config{
+		Endpoints: e.Endpoints, CACert: e.CACert, Cert: e.Cert, Key: e.Key, User: e.User, Timeout: e.Timeout,
+	}
+	for _, endpoint := range e.Endpoints {
+		if strings.Contains(endpoint, "@") { // endpoints are logged, and the password would be too
+			return cfg, Usagef("--endpoints: use --user and --password-file, not a URL with user and password")
 		}
-		return nil
 	}
-	_, port, err := net.SplitHostPort(c.Monitor.Listen)
-	if err != nil || port == "" {
-		return Usagef("--listen: %q is not HOST:PORT, :PORT or off", c.Monitor.Listen)
+	password := string(e.Password)
+	if e.PasswordFile != "" {
+		text, err := os.ReadFile(e.PasswordFile)
+		if err != nil {
+			return cfg, Usagef("read --password-file: %w", err)
+		}
+		if password = strings.TrimRight(string(text), "\r\n"); password == "" {
+			return cfg, Usagef("--password-file: %s is empty", e.PasswordFile)
+		}
 	}
-	// The name of a port is looked up in a file of this machine, so nothing is waited for.
-	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
-		return Usagef("--listen: %q: there is no port %s: use a number up to 65535 or the name of a service", c.Monitor.Listen, port)
+	switch {
+	case e.User != "" && password == "":
+		return cfg, Usagef("--user %s needs a password: set --password-file", e.User)
+	case e.User == "" && e.PasswordFile != "":
+		return cfg, Usagef("--password-file needs --user")
+	case e.User != "":
+		cfg.Password = member.Secret(password)
 	}
-	return nil
+	return cfg, cfg.Check()
+}
+
+// Identity is what this node shows to other members: etcd's own certificate.
+func (e Etcd) Identity() (peer.Identity, error) {
+	id := peer.Identity{CACert: e.CACert, Cert: e.Cert, Key: e.Key}
+	if id.CACert == "" || id.Cert == "" || id.Key == "" {
+		return id, Usagef("members identify each other by certificates: set --cacert, --cert and --key to those of etcd")
+	}
+	return id, nil
 }

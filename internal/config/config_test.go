@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func onCommand(t *testing.T, do func(*cli.Context) error, args ...string) error 
 	t.Helper()
 	c := &cli.Command{
 		Name: "all", Action: do,
-		Flags: Flags(LogFlags(), StoreFlags(), ScheduleFlags(), PolicyFlags(), EtcdFlags(), S3Flags(), S3PolicyFlags(), DrillFlags(), MonitorFlags()),
+		Flags: slices.Concat(LogFlags(), StoreFlags(), ScheduleFlags(), PolicyFlags(), EtcdFlags(), S3Flags(), S3PolicyFlags(), DrillFlags(), MonitorFlags()),
 	}
 	Attach([]*cli.Command{c})
 	app := &cli.App{Name: "test", Commands: []*cli.Command{c}, Writer: io.Discard, ErrWriter: io.Discard, ExitErrHandler: func(*cli.Context, error) {}}
@@ -52,8 +53,9 @@ func parsedDuration(t *testing.T, text string) (time.Duration, error) {
 	t.Helper()
 	var d time.Duration
 	err := onCommand(t, func(c *cli.Context) (err error) {
-		d, err = duration(c, "keep-within")
-		return err
+		r := &reader{Context: c}
+		d = r.duration("keep-within")
+		return r.err
 	}, "--keep-within="+text)
 	return d, err
 }
@@ -156,7 +158,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// Only off switches the server off, and what can be no address is found before anything starts.
+// Only off switches the server off, and an invalid address is refused before anything starts.
 func TestListen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	must(t, os.WriteFile(file, []byte("listen: \"\"\n"), 0o600))
@@ -191,7 +193,7 @@ func TestListen(t *testing.T) {
 func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
 	good, err := read(t, "--s3-bucket=backups", "--listen=off")
 	must(t, err)
-	must(t, good.Check())
+	must(t, good.Check(t.Context()))
 	for text, change := range map[string]func(*Config){
 		"--dir is empty":            func(c *Config) { c.Store.Dir = "" },
 		"--node: ":                  func(c *Config) { c.Store.Node = "a_b" },
@@ -217,7 +219,7 @@ func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		if err := bad.Check(); err == nil || !strings.Contains(err.Error(), text) {
+		if err := bad.Check(t.Context()); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want %q", err, text)
 		}
 	}

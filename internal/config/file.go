@@ -44,13 +44,11 @@ func knownKeys(commands []*cli.Command) []string {
 			keys = append(keys, f.Names()[0])
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return keys
 }
 
-// applyFile sets the command's flags that neither the command line nor the environment has set from the file
-// that --config names. The library's own reader ignores keys that it does not know; a backup that runs with half
-// its settings is worse than one that does not start, so here they are errors.
+// applyFile sets the flags that neither the command line nor the environment has set from the file that --config names. Unknown keys are
+// errors, unlike in the library's own reader: a backup that runs with half its settings is worse than one that does not start.
 func applyFile(c *cli.Context, known []string) error {
 	path := c.String("config")
 	if path == "" {
@@ -60,12 +58,17 @@ func applyFile(c *cli.Context, known []string) error {
 	if err != nil {
 		return err
 	}
-	for i := 0; i < len(settings); i += 2 {
-		key, value := settings[i], settings[i+1]
+	var seen []string
+	for pair := range slices.Chunk(settings, 2) {
+		key, value := pair[0], pair[1]
 		where := fmt.Sprintf("%s line %d", path, key.Line)
-		if !slices.Contains(known, key.Value) {
+		switch {
+		case slices.Contains(seen, key.Value):
+			return Usagef("%s: %q is given twice", where, key.Value)
+		case !slices.Contains(known, key.Value):
 			return Usagef("%s: unknown key %q: keys are flag names without the leading hyphens", where, key.Value)
 		}
+		seen = append(seen, key.Value)
 		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
 		if i < 0 || c.IsSet(key.Value) {
 			continue
@@ -106,20 +109,8 @@ func readFile(path string) ([]*yaml.Node, error) {
 	case root[0].Kind != yaml.MappingNode:
 		return nil, Usagef("%s line %d: expected lines of the form KEY: VALUE", path, root[0].Line)
 	default:
-		return pairs(path, root[0])
+		return root[0].Content, nil
 	}
-}
-
-func pairs(path string, root *yaml.Node) ([]*yaml.Node, error) {
-	seen := map[string]bool{}
-	for i := 0; i < len(root.Content); i += 2 {
-		if k := root.Content[i]; seen[k.Value] {
-			return nil, Usagef("%s line %d: %q is given twice", path, k.Line, k.Value)
-		} else {
-			seen[k.Value] = true
-		}
-	}
-	return root.Content, nil
 }
 
 // plainValue is a value as the command line would write it; a list, if the flag takes several values, becomes one with
@@ -133,11 +124,8 @@ func plainValue(n *yaml.Node, f cli.Flag) (string, error) {
 		return n.Value, nil
 	case n.Kind == yaml.SequenceNode && several:
 		var items []string
-		for _, item := range n.Content {
-			if item.Kind != yaml.ScalarNode {
-				return "", errors.New("expected a list with one value per line")
-			}
-			items = append(items, item.Value)
+		if err := n.Decode(&items); err != nil {
+			return "", errors.New("expected a list with one value per line")
 		}
 		return strings.Join(items, ","), nil
 	default:

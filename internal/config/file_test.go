@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever stands in a file, reading it ends, and what is wrong is the user's and told in one line. The single
-// mistakes are in testdata/config_file.txtar.
+// Whatever is in a file, reading it terminates, and what is wrong is wrong usage in one line. testdata/config_file.txtar of
+// internal/command has the individual mistakes.
 func FuzzReadFile(f *testing.F) {
 	for _, seed := range []string{
 		"", "# x\n", "---\n", "...\n", "null", "dir: d\n", "dir: d\n---\n", "- a\n", "{a: b, a: c}", "? [a]\n: b\n", "a: &x b\nc: *x\n",
@@ -33,4 +33,18 @@ func FuzzReadFile(f *testing.F) {
 			t.Errorf("not one line of wrong usage that names the file: %v", err)
 		}
 	})
+}
+
+func TestErrorsOfTheLibraryAreTranslated(t *testing.T) {
+	for text, want := range map[string]string{
+		"flag provided but not defined: -x-y":                     "unknown flag --x-y",
+		"flag needs an argument: -dir":                            "--dir needs a value",
+		`invalid value "1.5" for flag -keep-last: parse error`:    `--keep-last: "1.5" is not a whole number`,
+		`invalid boolean value "maybe" for -dry-run: parse error`: `--dry-run: "maybe" is not true or false`,
+		"something that is not in the table":                      "something that is not in the table",
+	} {
+		if got := translate(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
 }

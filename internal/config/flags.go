@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,6 @@ func count(group, name string, value int, usage string) *cli.IntFlag {
 	return &cli.IntFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name)}
 }
 
-// Flags joins lists of flags in the order of the help.
-func Flags(lists ...[]cli.Flag) []cli.Flag {
-	var all []cli.Flag
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
-}
-
 // LogFlags are those of Log.
 func LogFlags() []cli.Flag {
 	return []cli.Flag{
@@ -51,7 +43,7 @@ func EtcdFlags() []cli.Flag {
 		Name: "endpoints", Category: g, Value: cli.NewStringSlice("127.0.0.1:2379"), EnvVars: envVars("endpoints", "ETCDCTL_ENDPOINTS"),
 		Usage: "`HOST:PORT` of the etcd member on this node; of several, the first that answers (https if a CA or certificate is given)",
 	}
-	return Flags([]cli.Flag{endpoints}, CertificateFlags(), []cli.Flag{
+	return slices.Concat([]cli.Flag{endpoints}, CertificateFlags(), []cli.Flag{
 		Text(g, "user", "", "`NAME` of an etcd user with the role root", "ETCDCTL_USER"),
 		Text(g, "password-file", "", "`FILE` with the password of --user"),
 		Text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer from etcd; --stall-timeout is for the snapshot stream"),
@@ -61,11 +53,10 @@ func EtcdFlags() []cli.Flag {
 
 // CertificateFlags are those of Etcd that are for other members as well.
 func CertificateFlags() []cli.Flag {
-	const g = "etcd"
 	return []cli.Flag{
-		Text(g, "cacert", "", "CA `FILE` to verify etcd's server certificate with", "ETCDCTL_CACERT"),
-		Text(g, "cert", "", "client certificate `FILE`", "ETCDCTL_CERT"),
-		Text(g, "key", "", "client key `FILE`", "ETCDCTL_KEY"),
+		Text("etcd", "cacert", "", "CA `FILE` to verify etcd's server certificate with", "ETCDCTL_CACERT"),
+		Text("etcd", "cert", "", "client certificate `FILE`", "ETCDCTL_CERT"),
+		Text("etcd", "key", "", "client key `FILE`", "ETCDCTL_KEY"),
 	}
 }
 
@@ -89,16 +80,15 @@ func MinFreeFlag(what string) cli.Flag {
 
 // StoreFlags are those of Store.
 func StoreFlags() []cli.Flag {
-	return Flags(DirFlags(), NodeFlags(), []cli.Flag{MinFreeFlag("a snapshot")})
+	return slices.Concat(DirFlags(), NodeFlags(), []cli.Flag{MinFreeFlag("a snapshot")})
 }
 
 // ScheduleFlags say when and on which members snapshots are taken.
 func ScheduleFlags() []cli.Flag {
-	const g = "schedule"
 	return []cli.Flag{
-		Text(g, "schedule", "0 * * * *", "take snapshots at `CRON`: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields sets the time zone"),
-		Text(g, "jitter", "0s", "spread the runs of the nodes over this `DURATION`; each node always has the same delay"),
-		Text(g, "only-on", "any", "take snapshots while this member is `ROLE`: leader, follower or any"),
+		Text("schedule", "schedule", "0 * * * *", "take snapshots at `CRON`: five cron fields, @hourly, @every 15m; CRON_TZ=ZONE before the fields sets the time zone"),
+		Text("schedule", "jitter", "0s", "spread the runs of the nodes over this `DURATION`; each node always has the same delay"),
+		Text("schedule", "only-on", "any", "take snapshots while this member is `ROLE`: leader, follower or any"),
 	}
 }
 
@@ -109,7 +99,7 @@ func PolicyFlags() []cli.Flag { return policyFlags("retention", "", 24, "") }
 func S3PolicyFlags() []cli.Flag {
 	const g = "s3 retention"
 	orphans := Text(g, "s3-orphan-after", "0s", "remove other nodes' rolling snapshots, except the newest, when that is older than `DURATION`; 0s: never")
-	return Flags([]cli.Flag{orphans}, policyFlags(g, "s3-", 0, "in the bucket: "))
+	return slices.Concat([]cli.Flag{orphans}, policyFlags(g, "s3-", 0, "in the bucket: "))
 }
 
 func policyFlags(g, prefix string, last int, where string) []cli.Flag {
@@ -156,26 +146,19 @@ func S3Flags() []cli.Flag {
 
 // DrillFlags are those of Drill.
 func DrillFlags() []cli.Flag {
-	const g = "drill"
 	return []cli.Flag{
-		Text(g, "drill-schedule", "@weekly", "restore the newest snapshot as a test at `CRON`, spread over 6h, sooner after a failure, and once after the first snapshot of all; off: never"),
-		Text(g, "drill-from", string(Local), "`PLACE` of the snapshot to test: local or s3"),
+		Text("drill", "drill-schedule", "@weekly", "restore the newest snapshot as a test at `CRON`, spread over 6h, sooner after a failure, and once after the first snapshot of all; off: never"),
+		Text("drill", "drill-from", string(Local), "`PLACE` of the snapshot to test: local or s3"),
 	}
 }
 
 // MonitorFlags are those of Monitor.
 func MonitorFlags() []cli.Flag {
-	const g = "monitoring"
 	return []cli.Flag{
-		Text(g, "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
-		Text(g, "web-config", "", "`FILE` with TLS and passwords for --listen, in the format that all Prometheus exporters share"),
-		Text(g, "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path"),
+		Text("monitoring", "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
+		Text("monitoring", "web-config", "", "`FILE` with TLS and passwords for --listen, in the format that all Prometheus exporters share"),
+		Text("monitoring", "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path"),
 	}
-}
-
-// FromFlag is --from, with the places that the command knows.
-func FromFlag(group string, value Place, usage string) cli.Flag {
-	return Text(group, "from", string(value), usage)
 }
 
 // PeerFlag is --peer.
@@ -184,18 +167,4 @@ func PeerFlag() cli.Flag {
 }
 
 // OutputFlag is --output.
-func OutputFlag() cli.Flag {
-	return Text("general", "output", "table", "`FORMAT`: table or json")
-}
-
-// ReadOutput tells whether results are printed as JSON.
-func ReadOutput(c *cli.Context) (asJSON bool, err error) {
-	f := c.String("output")
-	if f == "" && !hasFlag(c.Command, "output") {
-		return false, nil
-	}
-	if f != "table" && f != "json" {
-		return false, Usagef("--output: %q is not table or json", f)
-	}
-	return f == "json", nil
-}
+func OutputFlag() cli.Flag { return Text("general", "output", "table", "`FORMAT`: table or json") }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/prometheus/common/model"
 	"github.com/urfave/cli/v2"
 
@@ -17,6 +19,7 @@ import (
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/member"
 )
 
 // drillJitter spreads the nodes' drills: those that share their storage would otherwise start at the same moment.
@@ -24,123 +27,165 @@ const drillJitter = 6 * time.Hour
 
 const cronForm = `use five cron fields such as "0 * * * *", @hourly, or @every 15m`
 
-// group is a part of Config that a command may have or lack.
-type group struct {
-	flag  string // a command that has this flag has the group
-	read  func(*cli.Context, *Config) error
-	check func(Config) error // nil: reading it is enough
+// off as a value switches something off. An empty value does not: it may be a variable that is not set.
+const off = "off"
+
+// reader reads the flags of a command and keeps the first error. A flag that the command lacks has the zero value.
+type reader struct {
+	*cli.Context
+	err error
 }
 
-func groups() []group {
-	return []group{
-		{"log-level", readLog, nil},
-		{"min-free", readMinFree, Config.checkMinFree},
-		{"node", readNode, Config.checkNode},
-		{"schedule", readSchedule, Config.checkSchedule},
-		{"keep-last", readPolicy, Config.checkPolicy},
-		{"cacert", readCertificates, nil},
-		{"endpoints", readEtcd, Config.checkEtcd},
-		{"dir", readDir, Config.checkDir},
-		{"s3-bucket", readS3, Config.checkS3},
-		{"s3-keep-last", readMirror, Config.checkMirror},
-		{"drill-schedule", readDrill, Config.checkDrill},
-		{"listen", readMonitor, Config.checkMonitor},
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
 	}
+}
+
+func (r *reader) has(flag string) bool {
+	return slices.ContainsFunc(r.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flag })
 }
 
 // Read makes a Config of the flags that the command has. It asks no server. Errors are as those of Check.
 func Read(c *cli.Context) (Config, error) {
-	var cfg Config
-	has := slices.DeleteFunc(groups(), func(g group) bool { return !hasFlag(c.Command, g.flag) })
-	for _, g := range has {
-		if err := g.read(c, &cfg); err != nil {
-			return cfg, err
-		}
+	r := &reader{Context: c}
+	cfg := Config{
+		Etcd: Etcd{
+			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
+			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
+		},
+		Store:  Store{Dir: c.String("dir"), Node: r.node(), MinFree: r.size("min-free", "500MiB or 2GiB")},
+		Role:   daemon.Role(c.String("only-on")),
+		Policy: r.policy(""),
+		S3:     r.bucket(),
+		Mirror: Mirror{Policy: r.policy("s3-"), OrphanAfter: r.duration("s3-orphan-after")},
+		Log:    r.log(),
 	}
-	for _, g := range has {
-		if g.check == nil {
-			continue
-		}
-		if err := g.check(cfg); err != nil {
-			return cfg, err
-		}
+	r.user(&cfg.Etcd)
+	if cfg.Mirror.Policy.IsZero() { // no flag of it is given, or each has its default
+		cfg.Mirror.Policy = cfg.Policy
 	}
-	return cfg, nil
+	cfg.Schedule = r.schedule(cfg.Store.Node)
+	cfg.Drill = r.drill(cfg.Store.Node)
+	cfg.Monitor = r.monitor()
+	if r.err != nil {
+		return cfg, r.err
+	}
+	return cfg, cfg.check(c.Context, r.has)
 }
 
-func hasFlag(c *cli.Command, name string) bool {
-	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == name })
+// duration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
+func (r *reader) duration(flag string) time.Duration {
+	s := r.String(flag)
+	if d, err := time.ParseDuration(s); err == nil || !r.has(flag) {
+		return d
+	}
+	d, err := model.ParseDuration(s)
+	if err != nil {
+		r.fail(Usagef("--%s: %q is not a duration like 90s, 12h or 7d", flag, s))
+	}
+	return time.Duration(d)
 }
 
-func readLog(c *cli.Context, cfg *Config) error {
+func (r *reader) positive(flag string) time.Duration {
+	d := r.duration(flag)
+	if d <= 0 {
+		r.fail(notPositive(flag, d))
+	}
+	return d
+}
+
+// Positive reads a duration above zero.
+func Positive(c *cli.Context, flag string) (time.Duration, error) {
+	r := &reader{Context: c}
+	return r.positive(flag), r.err
+}
+
+func notPositive(flag string, d time.Duration) error {
+	return Usagef("--%s: %s: must be a positive duration", flag, d)
+}
+
+// size reads bytes; like says how they may be written.
+func (r *reader) size(flag, like string) int64 {
+	if !r.has(flag) {
+		return 0
+	}
+	n, err := humanize.ParseBytes(r.String(flag))
+	if err != nil || n > math.MaxInt64 {
+		r.fail(Usagef("--%s: %q is not a size like %s", flag, r.String(flag), like))
+		return 0
+	}
+	return int64(n)
+}
+
+// ReadOutput tells whether results are printed as JSON.
+func ReadOutput(c *cli.Context) (asJSON bool, err error) {
+	r := &reader{Context: c}
+	return r.choice("output", "table", "json") == "json", r.err
+}
+
+// choice reads one of two words.
+func (r *reader) choice(flag, one, other string) string {
+	word := r.String(flag)
+	if word != one && word != other && r.has(flag) {
+		r.fail(Usagef("--%s: %q is not %s or %s", flag, word, one, other))
+	}
+	return word
+}
+
+func (r *reader) log() Log {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "warning": slog.LevelWarn, "error": slog.LevelError,
 	}
-	level, ok := levels[strings.ToLower(c.String("log-level"))]
-	if !ok { // quieter ones would hide failures
-		return Usagef("--log-level: %q is not debug, info, warn or error", c.String("log-level"))
+	level, ok := levels[strings.ToLower(r.String("log-level"))]
+	if !ok && r.has("log-level") { // quieter ones would hide failures
+		r.fail(Usagef("--log-level: %q is not debug, info, warn or error", r.String("log-level")))
 	}
-	format := c.String("log-format")
-	if format != "text" && format != "json" {
-		return Usagef("--log-format: %q is not text or json", format)
-	}
-	cfg.Log = Log{Level: level, JSON: format == "json"}
-	return nil
+	return Log{Level: level, JSON: r.choice("log-format", "text", "json") == "json"}
 }
 
-func readDir(c *cli.Context, cfg *Config) error {
-	cfg.Store.Dir = c.String("dir")
-	return nil
-}
-
-func readMinFree(c *cli.Context, cfg *Config) (err error) {
-	cfg.Store.MinFree, err = size(c, "min-free", "500MiB or 2GiB")
-	return err
-}
-
-// readNode reads --node or the host name.
-func readNode(c *cli.Context, cfg *Config) error {
-	if cfg.Store.Node = c.String("node"); cfg.Store.Node != "" {
-		return nil
+// node reads --node or the host name.
+func (r *reader) node() string {
+	if name := r.String("node"); name != "" || !r.has("node") {
+		return name
 	}
 	name, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("read the host name: %w", err)
+		r.fail(fmt.Errorf("read the host name: %w", err))
+	} else if err := snapshot.CheckPart("node", name); err != nil {
+		r.fail(Usagef("the host name is not valid in snapshot names (%w): set --node", err))
 	}
-	if err := snapshot.CheckPart("node", name); err != nil {
-		return Usagef("the host name is not valid in snapshot names (%w): set --node", err)
-	}
-	cfg.Store.Node = name
-	return nil
+	return name
 }
 
-func readSchedule(c *cli.Context, cfg *Config) error {
-	jitter, err := duration(c, "jitter")
-	if err != nil {
-		return err
+// user also understands etcdctl's variable, which may hold NAME:PASSWORD. On our command line the process list would show a password.
+func (r *reader) user(e *Etcd) {
+	text := r.String("user")
+	user, password, both := strings.Cut(text, ":")
+	if both && text != os.Getenv("ETCDCTL_USER") {
+		r.fail(Usagef("--user: %q: set only the name here, and the password in --password-file", user+":***"))
 	}
+	e.User, e.Password = user, member.Secret(cmp.Or(password, os.Getenv("ETCDCTL_PASSWORD")))
+}
+
+func (r *reader) schedule(node string) daemon.Schedule {
+	jitter := r.duration("jitter")
 	if jitter < 0 {
-		return Usagef("--jitter: %s: must be a positive duration, or 0s for none", jitter)
+		r.fail(Usagef("--jitter: %s: must be a positive duration, or 0s for none", jitter))
 	}
-	if cfg.Schedule, err = daemon.ParseSchedule(c.String("schedule"), jitter, cfg.Store.Node); err != nil { // its text begins with "schedule: "
-		return Usagef("--%w: %s", err, cronForm)
+	s, err := daemon.ParseSchedule(r.String("schedule"), jitter, node)
+	if err != nil && r.has("schedule") { // its text begins with "schedule: "
+		r.fail(Usagef("--%w: %s", err, cronForm))
 	}
-	cfg.Role = daemon.Role(c.String("only-on"))
-	return nil
-}
-
-func readPolicy(c *cli.Context, cfg *Config) (err error) {
-	cfg.Policy, err = policy(c, "")
-	return err
+	return s
 }
 
 // policy reads the policy whose flags begin with prefix.
-func policy(c *cli.Context, prefix string) (retention.Policy, error) {
-	within, err := duration(c, prefix+"keep-within")
+func (r *reader) policy(prefix string) retention.Policy {
 	return retention.Policy{
-		Last: c.Int(prefix + "keep-last"), Within: within, Hourly: c.Int(prefix + "keep-hourly"),
-		Daily: c.Int(prefix + "keep-daily"), Weekly: c.Int(prefix + "keep-weekly"), Monthly: c.Int(prefix + "keep-monthly"),
-	}, err
+		Last: r.Int(prefix + "keep-last"), Within: r.duration(prefix + "keep-within"), Hourly: r.Int(prefix + "keep-hourly"),
+		Daily: r.Int(prefix + "keep-daily"), Weekly: r.Int(prefix + "keep-weekly"), Monthly: r.Int(prefix + "keep-monthly"),
+	}
 }
 
 // PolicyGiven tells which policies were set by anything but a default.
@@ -151,145 +196,88 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 	return set(""), set("s3-")
 }
 
-func readCertificates(c *cli.Context, cfg *Config) error {
-	cfg.Etcd.CACert, cfg.Etcd.Cert, cfg.Etcd.Key = c.String("cacert"), c.String("cert"), c.String("key")
-	return nil
-}
-
-func readEtcd(c *cli.Context, cfg *Config) (err error) {
-	e := &cfg.Etcd
-	e.Endpoints, e.PasswordFile = c.StringSlice("endpoints"), c.String("password-file")
-	if e.Stall, err = duration(c, "stall-timeout"); err != nil {
-		return err
-	}
-	if e.Timeout, err = duration(c, "etcd-timeout"); err != nil {
-		return err
-	}
-	e.User, e.Password, err = splitUser(c.String("user"))
-	return err
-}
-
-func readS3(c *cli.Context, cfg *Config) error {
-	if c.String("s3-bucket") == "" {
+func (r *reader) bucket() *s3.Config {
+	if r.String("s3-bucket") == "" {
 		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags()) {
-			if name := f.Names()[0]; c.IsSet(name) && name != "s3-region" && name != "s3-bucket" { // the region may be AWS's own variable
-				return Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name)
+			if name := f.Names()[0]; r.has("s3-bucket") && r.IsSet(name) && name != "s3-region" && name != "s3-bucket" { // the region may be AWS's own variable
+				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
 		}
 		return nil
 	}
-	b := s3.Config{
-		Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Region: c.String("s3-region"), Folder: c.String("s3-folder"),
-		AccessKeyFile: c.String("s3-access-key-file"), SecretKeyFile: c.String("s3-secret-key-file"),
-		CA: c.String("s3-ca"), InsecureSkipVerify: c.Bool("s3-insecure-skip-verify"), Lookup: c.String("s3-bucket-lookup"),
-		SSE: c.String("s3-sse"), StorageClass: c.String("s3-storage-class"),
-		LockMode: c.String("s3-object-lock-mode"), Checksum: c.String("s3-checksum"),
+	return &s3.Config{
+		Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint"), Region: r.String("s3-region"), Folder: r.String("s3-folder"),
+		AccessKeyFile: r.String("s3-access-key-file"), SecretKeyFile: r.String("s3-secret-key-file"),
+		CA: r.String("s3-ca"), InsecureSkipVerify: r.Bool("s3-insecure-skip-verify"), Lookup: r.String("s3-bucket-lookup"),
+		SSE: r.String("s3-sse"), StorageClass: r.String("s3-storage-class"), Checksum: r.String("s3-checksum"),
+		LockFor: r.duration("s3-object-lock"), LockMode: r.String("s3-object-lock-mode"),
+		UploadRate: r.size("s3-upload-rate", "10MiB"), Timeout: r.positive("s3-timeout"), Stall: r.positive("s3-stall"),
 	}
-	var err error
-	if b.UploadRate, err = size(c, "s3-upload-rate", "10MiB"); err != nil {
-		return err
-	}
-	if b.LockFor, err = duration(c, "s3-object-lock"); err != nil {
-		return err
-	}
-	if b.Timeout, err = Positive(c, "s3-timeout"); err != nil {
-		return err
-	}
-	if b.Stall, err = Positive(c, "s3-stall"); err != nil {
-		return err
-	}
-	cfg.S3 = &b
-	return nil
 }
 
-// readMirror takes the bucket's own policy, or the local one if no flag of it is given, or each has its default.
-func readMirror(c *cli.Context, cfg *Config) error {
-	own, err := policy(c, "s3-")
-	if err != nil {
-		return err
+func (r *reader) drill(node string) Drill {
+	d, spec, jitter := Drill{From: Place(r.String("drill-from"))}, r.String("drill-schedule"), drillJitter
+	if spec == off || !r.has("drill-schedule") { // an empty one is refused: nobody chose it
+		return d
 	}
-	cfg.Mirror.Policy = own
-	if own.IsZero() {
-		cfg.Mirror.Policy = cfg.Policy
-	}
-	cfg.Mirror.OrphanAfter, err = duration(c, "s3-orphan-after")
-	return err
-}
-
-func readDrill(c *cli.Context, cfg *Config) error {
-	cfg.Drill.From = Place(c.String("drill-from"))
-	spec := c.String("drill-schedule")
-	if spec == off { // an empty one is refused: nobody chose it
-		return nil
-	}
-	jitter := drillJitter
 	if strings.Contains(spec, "@every") {
 		jitter = 0
 	}
-	s, err := daemon.ParseSchedule(spec, jitter, cfg.Store.Node)
+	s, err := daemon.ParseSchedule(spec, jitter, node)
 	if err != nil {
-		return Usagef(`--drill-%w: use five cron fields such as "0 4 * * 0", @weekly, @every 24h, or off`, err)
+		r.fail(Usagef(`--drill-%w: use five cron fields such as "0 4 * * 0", @weekly, @every 24h, or off`, err))
 	}
-	cfg.Drill.Schedule = &s
-	return nil
+	d.Schedule = &s
+	return d
 }
 
-// off as a value switches something off. An empty value does not: it may be a variable that is not set.
-const off = "off"
-
-func readMonitor(c *cli.Context, cfg *Config) (err error) {
-	m := &cfg.Monitor
-	m.WebConfig = c.String("web-config")
-	switch address := c.String("listen"); address {
-	case off:
-	case "":
+func (r *reader) monitor() Monitor {
+	m := Monitor{Listen: r.String("listen"), WebConfig: r.String("web-config")}
+	if m.Listen == "" && r.has("listen") {
 		where := "--listen"
 		if variable := envVars("listen")[0]; slices.Contains(os.Environ(), variable+"=") {
 			where = "$" + variable
 		}
-		return Usagef("%s is empty: use HOST:PORT or :PORT, or off for no metrics and no status page", where)
-	default:
-		m.Listen = address
+		r.fail(Usagef("%s is empty: use HOST:PORT or :PORT, or off for no metrics and no status page", where))
 	}
-	if address := c.String("heartbeat-url"); address != "" || c.IsSet("heartbeat-url") { // an empty one would never call anybody
-		if m.Heartbeat, err = daemon.NewHeartbeat(address); err != nil {
-			return Usagef("--heartbeat-url: %w", err)
+	if m.Listen == off {
+		m.Listen = ""
+	}
+	if address := r.String("heartbeat-url"); address != "" || r.IsSet("heartbeat-url") { // an empty one would never call anybody
+		h, err := daemon.NewHeartbeat(address)
+		if err != nil {
+			r.fail(Usagef("--heartbeat-url: %w", err))
+		}
+		m.Heartbeat = h
+	}
+	return m
+}
+
+// ReadPlace reads --from, which must be one of the allowed places.
+func ReadPlace(c *cli.Context, allowed ...Place) (Place, error) {
+	p := Place(c.String("from"))
+	if slices.Contains(allowed, p) {
+		return p, nil
+	}
+	var names []string
+	for _, place := range allowed {
+		if place != Anywhere {
+			names = append(names, string(place))
 		}
 	}
-	return nil
+	return p, Usagef("--from: %q is not %s", p, english.WordSeries(names, "or"))
 }
 
-// duration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
-func duration(c *cli.Context, flag string) (time.Duration, error) {
-	s := c.String(flag)
-	if d, err := time.ParseDuration(s); err == nil {
-		return d, nil
+// ReadPlaces reads the --from of a command that works on several places at once. Without --from both count if there is a bucket.
+func ReadPlaces(c *cli.Context, hasBucket bool) (local, bucket bool, err error) {
+	p, err := ReadPlace(c, Anywhere, Local, S3, All)
+	switch {
+	case err != nil:
+		return false, false, err
+	case p == Anywhere:
+		return true, hasBucket, nil
+	case p != Local && !hasBucket:
+		return false, false, Usagef("--from %s needs --s3-bucket", p)
 	}
-	d, err := model.ParseDuration(s)
-	if err != nil {
-		return 0, Usagef("--%s: %q is not a duration like 90s, 12h or 7d", flag, s)
-	}
-	return time.Duration(d), nil
-}
-
-// Positive reads a duration above zero.
-func Positive(c *cli.Context, flag string) (time.Duration, error) {
-	d, err := duration(c, flag)
-	if err == nil && d <= 0 {
-		return 0, notPositive(flag, d)
-	}
-	return d, err
-}
-
-func notPositive(flag string, d time.Duration) error {
-	return Usagef("--%s: %s: must be a positive duration", flag, d)
-}
-
-// size reads bytes; like says how they may be written.
-func size(c *cli.Context, flag, like string) (int64, error) {
-	n, err := humanize.ParseBytes(c.String(flag))
-	if err != nil || n > math.MaxInt64 {
-		return 0, Usagef("--%s: %q is not a size like %s", flag, c.String(flag), like)
-	}
-	return int64(n), nil
+	return p != S3, p != Local, nil
 }

@@ -10,9 +10,8 @@ import (
 	"etcd-rolling-backup/snapshot/restore"
 )
 
-// KubernetesBump is how far --kubernetes raises the revision: more than a cluster writes between a snapshot and its loss,
-// and little of the 2^63 there are (https://github.com/kubernetes/kubernetes/issues/118501,
-// https://github.com/etcd-io/etcd/issues/16028).
+// KubernetesBump is how far --kubernetes raises the revision: more than a cluster writes between a snapshot and its loss, and little of the
+// 2^63 there are (https://github.com/kubernetes/kubernetes/issues/118501, https://github.com/etcd-io/etcd/issues/16028).
 const KubernetesBump = 1_000_000_000
 
 // DefaultDataDir is etcd's data directory unless --data-dir says otherwise.
@@ -21,11 +20,10 @@ const DefaultDataDir = "/var/lib/etcd"
 // Restore says what is restored, and to where.
 type Restore struct {
 	restore.Options
-	Kubernetes bool   // Options has the raised revision for it
-	Chown      string // Options.Owner as it was written; "": not given
-	DryRun     bool
-	From       Place // Anywhere, Local, S3 or Peer
-	Peer       string
+	DryRun    bool
+	From      Place // Anywhere, Local, S3 or Peer
+	Peer      string
+	SameFlags string // flags to restore the other members with
 }
 
 // RestoreFlags say what is restored, and to where.
@@ -67,7 +65,7 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 				Members: restore.MemberMode(c.String("members")),
 			},
 		},
-		Kubernetes: c.Bool("kubernetes"), Chown: c.String("chown"), DryRun: c.Bool("dry-run"), Peer: c.String("peer"),
+		DryRun: c.Bool("dry-run"), Peer: c.String("peer"), SameFlags: sameFlags(c),
 	}
 	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer"} {
 		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
@@ -77,7 +75,7 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 	if urls := c.String("initial-advertise-peer-urls"); urls != "" {
 		o.PeerURLs = strings.Split(urls, ",")
 	}
-	bump := c.Int("bump-revision")
+	bump, kubernetes := c.Int("bump-revision"), c.Bool("kubernetes")
 	switch {
 	case bump < 0 || bump > math.MaxInt32:
 		return o, Usagef("--bump-revision: %d is not a number from 0 to %d", bump, math.MaxInt32)
@@ -85,16 +83,16 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 		return o, Usagef("--members: %q is not recorded or single", o.Members)
 	case o.Members != "" && o.InitialCluster != "":
 		return o, Usagef("--members and --initial-cluster both say who is in the cluster: use only one of them")
-	case o.Kubernetes && (bump > 0 || o.MarkCompacted):
+	case kubernetes && (bump > 0 || o.MarkCompacted):
 		return o, Usagef("--kubernetes already means --bump-revision %d --mark-compacted: remove those two, or remove --kubernetes", KubernetesBump)
 	case (bump > 0) != o.MarkCompacted:
 		return o, Usagef("--bump-revision and --mark-compacted go together: give both or none")
-	case o.Kubernetes:
+	case kubernetes:
 		bump, o.MarkCompacted = KubernetesBump, true
 	}
 	o.BumpRevision = uint64(bump)
-	if o.Chown != "" {
-		owner, err := restore.ParseOwner(o.Chown)
+	if chown := c.String("chown"); chown != "" {
+		owner, err := restore.ParseOwner(chown)
 		if err != nil {
 			return o, usageError{err}
 		}
@@ -105,32 +103,19 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 	return o, err
 }
 
-// SameFlags are those that must be the same on all members, and where files go, which mostly is.
-func (o Restore) SameFlags() string {
+// sameFlags are those that must be the same on all members, and where files go, which mostly is.
+func sameFlags(c *cli.Context) string {
 	var flags []string
-	for _, f := range []struct {
-		name string
-		on   bool
-	}{
-		{"replace", o.Replace}, {"kubernetes", o.Kubernetes}, {"mark-compacted", o.MarkCompacted && !o.Kubernetes}, {"skip-hash-check", o.SkipHashCheck},
+	for _, name := range []string{
+		"replace", "kubernetes", "mark-compacted", "skip-hash-check", "bump-revision", "members", "initial-cluster", "initial-cluster-token",
+		"data-dir", "wal-dir", "chown",
 	} {
-		if f.on {
-			flags = append(flags, "--"+f.name)
-		}
-	}
-	if o.BumpRevision > 0 && !o.Kubernetes {
-		flags = append(flags, fmt.Sprintf("--bump-revision %d", o.BumpRevision))
-	}
-	for _, f := range []struct{ name, value, fallback string }{
-		{"members", string(o.Members), ""},
-		{"initial-cluster", o.InitialCluster, ""},
-		{"initial-cluster-token", o.Token, ""},
-		{"data-dir", o.DataDir, DefaultDataDir},
-		{"wal-dir", o.WALDir, ""},
-		{"chown", o.Chown, ""},
-	} {
-		if f.value != f.fallback {
-			flags = append(flags, "--"+f.name+" "+f.value)
+		switch value := c.Value(name); {
+		case value == false, value == 0, value == "", name == "data-dir" && value == DefaultDataDir:
+		case value == true:
+			flags = append(flags, "--"+name)
+		default:
+			flags = append(flags, fmt.Sprintf("--%s %v", name, value))
 		}
 	}
 	return strings.Join(flags, " ")

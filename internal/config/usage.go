@@ -23,19 +23,13 @@ func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // OneLine makes one line of a text: errors.Join puts a line break between its parts, and some errors begin a list with it.
 func OneLine(text string) string {
-	var out strings.Builder
+	var parts []string
 	for part := range strings.SplitSeq(text, "\n") {
-		switch part = strings.TrimSpace(part); {
-		case part == "":
-			continue
-		case strings.HasSuffix(out.String(), ":"):
-			out.WriteString(" ")
-		case out.Len() > 0:
-			out.WriteString("; ")
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
 		}
-		out.WriteString(part)
 	}
-	return out.String()
+	return strings.ReplaceAll(strings.Join(parts, "; "), ":; ", ": ")
 }
 
 // OnUsageError takes over where the library could not read the command line or the environment.
@@ -77,7 +71,6 @@ func notAccepted(f cli.Flag, text string, err error) error {
 		return fmt.Errorf("%q is not %s", text, wholeNumber)
 	case *cli.BoolFlag:
 		return fmt.Errorf("%q is not %s", text, trueOrFalse)
-	default:
-		return err
 	}
+	return err
 }

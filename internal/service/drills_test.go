@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"etcd-rolling-backup/daemon"
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
@@ -23,8 +20,8 @@ func onDiskError(errno syscall.Errno) error {
 	return fmt.Errorf("drill: restore: %w", &fs.PathError{Op: "write", Path: "/x", Err: errno})
 }
 
-// A disk that becomes full on the way says nothing about a snapshot; all else that ends a drill does, or has to be looked into.
-func TestHinderedDrill(t *testing.T) {
+// A disk that becomes full meanwhile says nothing about the snapshot; whatever else stops a drill does, or must be looked into.
+func TestDrillWithoutSpaceIsSkipped(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
 		skip bool
@@ -50,59 +47,51 @@ func TestHinderedDrill(t *testing.T) {
 	}
 }
 
-// The log has the class that reason gives, and the counter has the same one.
+// The counter has the same class as the log.
 func TestDrillsAreCountedAsTheyAreLogged(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
-		want metrics.Reason
+		want status.Reason
 	}{
-		{drill.ErrSkipped, metrics.LowSpace},
-		{drill.ErrMemory, metrics.LowMemory},
-		{onDiskError(syscall.ENOSPC), metrics.LowSpace},
-		{onDiskError(syscall.EIO), metrics.Disk},
-		{onDiskError(syscall.EROFS), metrics.Disk},
-		{s3.ErrHost, metrics.Host},
-		{s3.ErrConnection, metrics.Connection},
-		{context.Canceled, metrics.Other},
-		{context.DeadlineExceeded, metrics.Timeout},
-		{errors.New("strange"), metrics.Other},
+		{drill.ErrSkipped, status.LowSpace},
+		{drill.ErrMemory, status.LowMemory},
+		{onDiskError(syscall.ENOSPC), status.LowSpace},
+		{onDiskError(syscall.EIO), status.Disk},
+		{onDiskError(syscall.EROFS), status.Disk},
+		{s3.ErrHost, status.Host},
+		{s3.ErrConnection, status.Connection},
+		{context.Canceled, status.Other},
+		{context.DeadlineExceeded, status.Timeout},
+		{errors.New("strange"), status.Other},
 	} {
-		wantCounted(t, "skipped", skippedDrill{tc.err}, tc.want)
+		wantCounted(t, status.Skipped, skippedDrill{tc.err}, tc.want)
 	}
 	for _, tc := range []struct {
 		err  error
-		want metrics.Reason
+		want status.Reason
 	}{
-		{snapshot.ErrDamaged, metrics.Damaged},
-		{drill.ErrContents, metrics.Contents},
-		{drill.ErrStart, metrics.Start},
-		{onDiskError(syscall.EIO), metrics.Disk},
-		{syscall.EROFS, metrics.Disk},
-		{context.Canceled, metrics.Other},
-		{context.DeadlineExceeded, metrics.Other},
-		{errors.New("strange"), metrics.Other},
+		{snapshot.ErrDamaged, status.Damaged},
+		{drill.ErrContents, status.Contents},
+		{drill.ErrStart, status.Start},
+		{onDiskError(syscall.EIO), status.Disk},
+		{syscall.EROFS, status.Disk},
+		{context.Canceled, status.Other},
+		{context.DeadlineExceeded, status.Other},
+		{errors.New("strange"), status.Other},
 	} {
-		wantCounted(t, "failure", tc.err, tc.want)
+		wantCounted(t, status.Failed, tc.err, tc.want)
 	}
 }
 
-func wantCounted(t *testing.T, result string, err error, want metrics.Reason) {
+func wantCounted(t *testing.T, result status.Result, err error, want status.Reason) {
 	t.Helper()
-	got := reason(metrics.Drill, fmt.Errorf("outer: %w", err))
+	got := reason(status.Drill, fmt.Errorf("outer: %w", err))
 	if got != want {
 		t.Errorf("%s, %v: %s, want %s", result, err, got, want)
 	}
-	m := metrics.New(metrics.Options{Drill: true})
-	m.Rebuilt()
-	if result == "failure" {
-		m.Failed(metrics.Drill, time.Now(), "", got, err.Error())
-	} else {
-		m.Skipped(metrics.Drill, time.Now(), got)
-	}
-	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	series := fmt.Sprintf("etcd_rolling_backup_runs_total{kind=%q,reason=%q,result=%q} 1\n", "drill", got, result)
-	if !strings.Contains(w.Body.String(), series) {
-		t.Errorf("%s, %v: the scrape lacks %s", result, err, series)
+	m := status.New(status.Options{Drill: true})
+	m.End(status.Drill, time.Now(), status.Outcome{Skipped: result == status.Skipped, Reason: got, Message: err.Error()})
+	if n := m.State().Counters.Runs[status.Run{Job: status.Drill, Result: result, Reason: got}]; n != 1 {
+		t.Errorf("%s, %v: counted %d times with the reason %s", result, err, n, got)
 	}
 }

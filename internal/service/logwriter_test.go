@@ -2,7 +2,6 @@ package service
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/metrics"
 )
 
@@ -57,7 +57,7 @@ func says(t *testing.T, l io.Writer, text string) {
 
 func wantProblem(t *testing.T, l *LogWriter, want string) {
 	t.Helper()
-	if got := l.problems(); len(got) != 1 || got[0] != want {
+	if got := l.problems(); len(got) != 1 || got[0].Text != want || got[0].Code != "log" {
 		t.Errorf("the problems are %q, want %q", got, want)
 	}
 }
@@ -236,52 +236,13 @@ func TestLogWriterBroken(t *testing.T) {
 	}
 }
 
-// The line of those lost has the form of the log, at any level.
-func TestLostLine(t *testing.T) {
-	for _, format := range []string{"text", "json"} {
-		synctest.Test(t, func(t *testing.T) {
-			out := newGate()
-			log, l := newDaemonLogger(read(t, "--log-format="+format, "--log-level=error").Log, out)
-			defer l.Close()
-			log.Error("a")
-			synctest.Wait()
-			for range logQueue {
-				log.Error("q")
-			}
-			since := time.Now().Local().Format(time.RFC3339)
-			log.Error("lost")
-			close(out.pass)
-			synctest.Wait()
-			lines := strings.SplitAfter(out.String(), "\n")
-			text := lines[len(lines)-2]
-			const says = "log lines lost: they could not be written"
-			if format == "text" {
-				if !strings.HasPrefix(text, "time=") || !strings.HasSuffix(text, ` level=warning msg="`+says+`" lost=1 since="`+since+"\"\n") {
-					t.Errorf("got %s", text)
-				}
-				return
-			}
-			var got struct {
-				Level, Msg, Since string
-				Time              time.Time
-				Lost              int
-			}
-			must(t, json.Unmarshal([]byte(text), &got))
-			if got.Level != "warning" || got.Msg != says || got.Since != since || got.Lost != 1 || got.Time.IsZero() {
-				t.Errorf("got %s", text)
-			}
-		})
-	}
-}
-
 // /readyz, page and metrics report the log.
 func TestMetricsReportTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		l := NewLogWriter(out, reportLost)
 		defer l.Close()
-		m := metrics.New(metrics.Options{Others: l.problems})
-		m.Rebuilt()
+		m := metrics.New(metrics.Options{State: status.New(status.Options{}).State, Problems: l.problems})
 		tells := func(path string) string {
 			r := httptest.NewRecorder()
 			m.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))

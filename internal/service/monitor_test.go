@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A directory whose disk is mounted over or unmounted is told, until it is back.
-func TestSameDir(t *testing.T) {
+// A directory whose disk is mounted over or unmounted is reported until it is back.
+func TestOtherDirectoryIsReportedUntilTheFirstIsBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	must(t, os.Mkdir(dir, 0o700))
 	p := newSameDir(dir)

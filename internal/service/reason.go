@@ -5,110 +5,103 @@ import (
 	"crypto/tls"
 	"errors"
 	"io/fs"
-	"strings"
+	"regexp"
+	"slices"
 	"syscall"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// reason is the one place that gives an error its class for the metrics. The class is one of those that the kind of work can have; the
-// class of an unknown error is Other.
-func reason(k metrics.Kind, err error) metrics.Reason {
+// reason is the one place that gives an error its class for the metrics: one that the job can have, Other if the error is unknown.
+func reason(j status.Job, err error) status.Reason {
 	switch {
 	// Both also are an ErrDamaged, of an archive that is intact.
 	case errors.Is(err, drill.ErrContents):
-		return metrics.Contents
+		return status.Contents
 	case errors.Is(err, drill.ErrStart):
-		return metrics.Start
+		return status.Start
 	case errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat):
-		return metrics.Damaged
+		return status.Damaged
 	case errors.Is(err, drill.ErrMemory):
-		return metrics.LowMemory
-	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped), k == metrics.Drill && noSpace(err):
-		return metrics.LowSpace
-	case k == metrics.Snapshots:
+		return status.LowMemory
+	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped), j == status.Drill && noSpace(err):
+		return status.LowSpace
+	case j == status.Snapshot:
 		return etcdReason(err)
 	}
 	// A drill that was not skipped no longer needs the bucket, and what was canceled has no class.
-	beyond := k == metrics.Drill && !errors.Is(err, daemon.ErrSkipped) || errors.Is(err, context.Canceled)
-	if class := metrics.Reason(s3.Class(err)); class != metrics.Other && !beyond {
+	beyond := j == status.Drill && !errors.Is(err, daemon.ErrSkipped) || errors.Is(err, context.Canceled)
+	if class := status.Reason(s3.Class(err)); class != status.Other && !beyond {
 		return class
 	}
 	if onDisk(err) {
-		return metrics.Disk
+		return status.Disk
 	}
-	return metrics.Other
+	return status.Other
 }
 
-func etcdReason(err error) metrics.Reason {
+func etcdReason(err error) status.Reason {
 	switch {
 	case errors.Is(err, member.ErrLearner):
-		return metrics.Learner
+		return status.Learner
 	case errors.Is(err, snapshot.ErrStalled):
-		return metrics.Stalled
+		return status.Stalled
 	case errors.Is(err, snapshot.ErrInUse):
-		return metrics.InUse
+		return status.InUse
 	case otherProtocol(err):
-		return metrics.Config
+		return status.Config
 	case untrusted(err):
-		return metrics.Certificate
+		return status.Certificate
 	case errors.Is(err, config.ErrUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
-		return metrics.Config
+		return status.Config
 	}
 	// gRPC passes on only codes and texts, and of several endpoints the first that has a code.
 	switch grpcCode(err) {
-	case codes.Unauthenticated, codes.PermissionDenied:
-		return metrics.Credentials
-	case codes.InvalidArgument, codes.FailedPrecondition: // etcd's codes for a wrong password, and for a user while authentication is off
-		return metrics.Credentials
+	// The last two are etcd's codes for a wrong password, and for a user while authentication is off.
+	case codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument, codes.FailedPrecondition:
+		return status.Credentials
 	case codes.Unavailable, codes.DeadlineExceeded:
-		return metrics.Unreachable
+		return status.Unreachable
 	}
 	switch {
 	case onDisk(err):
-		return metrics.Disk
+		return status.Disk
 	case errors.Is(err, member.ErrConnect) && errors.Is(err, context.DeadlineExceeded):
-		return metrics.Unreachable
+		return status.Unreachable
 	case errors.Is(err, context.DeadlineExceeded):
-		return metrics.Timeout
+		return status.Timeout
 	}
-	return metrics.Other
+	return status.Other
 }
 
 // grpcCode is the code of etcd's answer or of the connection. etcd's client turns some answers into errors of its own.
 func grpcCode(err error) codes.Code {
-	if answer := (rpctypes.EtcdError{}); errors.As(err, &answer) {
+	if answer, ok := errors.AsType[rpctypes.EtcdError](err); ok {
 		return answer.Code()
 	}
-	return status.Code(err)
+	return grpcstatus.Code(err)
 }
 
 // otherProtocol is true if only one of the two sides speaks TLS, or the port is not etcd's client port. Of that gRPC has only the text.
 func otherProtocol(err error) bool {
-	text := err.Error()
-	reset := strings.Contains(text, "handshake failed: ") && strings.Contains(text, "connection reset by peer")
-	return reset || strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "handshake failed: EOF") ||
-		errors.Is(err, member.ErrWantsTLS) || strings.Contains(text, "looked like an HTTP/1.1 header")
+	return errors.Is(err, member.ErrWantsTLS) ||
+		regexp.MustCompile(`(?s)does not look like a TLS handshake|handshake failed: (EOF|.*connection reset by peer)|looked like an HTTP/1\.1 header`).MatchString(err.Error())
 }
 
-// untrusted is true if one side did not accept the other's certificate, or a certificate file cannot be used. Errors of a handshake come
-// through gRPC as text.
+// untrusted is true if one side refused the other's certificate, or a certificate file cannot be used. gRPC passes on only texts.
 func untrusted(err error) bool {
-	if alert := tls.AlertError(0); errors.As(err, &alert) || errors.Is(err, member.ErrCertificate) {
-		return true
-	}
-	text := err.Error()
-	return strings.Contains(text, "x509: ") || strings.Contains(text, "tls: ")
+	_, alert := errors.AsType[tls.AlertError](err)
+	return alert || errors.Is(err, member.ErrCertificate) || regexp.MustCompile(`x509: |tls: `).MatchString(err.Error())
 }
 
 // noSpace is true if a disk has become too full.
@@ -118,14 +111,7 @@ func noSpace(err error) bool {
 
 // onDisk is true if the local file system failed.
 func onDisk(err error) bool {
-	var path *fs.PathError
-	if errors.Is(err, snapshot.ErrUnusableDir) || errors.As(err, &path) {
-		return true
-	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	_, path := errors.AsType[*fs.PathError](err)
+	return path || errors.Is(err, snapshot.ErrUnusableDir) || slices.ContainsFunc(
+		[]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE}, func(errno error) bool { return errors.Is(err, errno) })
 }

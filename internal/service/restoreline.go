@@ -7,31 +7,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
+	"etcd-rolling-backup/snapshot"
 )
 
-// restorer makes the command that restores a snapshot, with those of the daemon's settings that it needs. Keys are in files, of
-// which it has the paths.
-type restorer struct {
-	program string
-	flags   map[metrics.Place][]string
-	member  func() string // its name; "": not known yet
-}
-
-// newRestorer is called when the daemon starts: relative paths begin in its directory, where nobody will paste the command.
-func newRestorer(program string, cfg config.Config, member func() string) restorer {
-	return restorer{program: program, member: member, flags: map[metrics.Place][]string{
-		metrics.Local: dirFlags(cfg.Store.Dir), metrics.S3: bucketFlags(cfg.S3),
-	}}
-}
-
-func dirFlags(dir string) []string {
-	if dir == config.DefaultDir {
-		return nil
+// restoreLine makes the command that restores a snapshot, as a shell reads it, with the daemon's settings that it needs; of keys it has the
+// paths. It is called when the daemon starts: relative paths begin in its directory, where nobody will paste the command. That has --replace
+// because there nearly always is old data; without any, the flag changes nothing. member gives "" while its name is not known.
+func restoreLine(program string, cfg config.Config, member func() string) func(snapshot.Name, status.Place) string {
+	flags := map[status.Place][]string{status.S3: bucketFlags(cfg.S3)}
+	if cfg.Store.Dir != config.DefaultDir {
+		flags[status.Local] = []string{"--dir", absolute(cfg.Store.Dir)}
 	}
-	return []string{"--dir", absolute(dir)}
+	return func(name snapshot.Name, from status.Place) string {
+		words := []string{program, "restore", name.String(), "--replace"}
+		if member := member(); member != "" {
+			words = append(words, "--name", member)
+		}
+		words = slices.Concat(words, []string{"--from", string(from)}, flags[from])
+		for i, w := range words {
+			words[i] = shellWord(w)
+		}
+		return strings.Join(words, " ")
+	}
 }
 
 // bucketFlags are those that restore needs, if they are not the default; flags that only matter for uploads are not. A CA may be a page
@@ -39,6 +41,10 @@ func dirFlags(dir string) []string {
 func bucketFlags(b *s3.Config) []string {
 	if b == nil {
 		return nil
+	}
+	ca := absolute(b.CA)
+	if isText(b.CA) {
+		ca = ""
 	}
 	var flags []string
 	for _, f := range []struct{ name, value, fallback string }{
@@ -48,7 +54,7 @@ func bucketFlags(b *s3.Config) []string {
 		{"--s3-folder", b.Folder, ""},
 		{"--s3-access-key-file", absolute(b.AccessKeyFile), ""},
 		{"--s3-secret-key-file", absolute(b.SecretKeyFile), ""},
-		{"--s3-ca", caPath(b.CA), ""},
+		{"--s3-ca", ca, ""},
 		{"--s3-bucket-lookup", b.Lookup, config.DefaultS3Lookup},
 		{"--s3-timeout", b.Timeout.String(), config.DefaultS3Timeout.String()},
 		{"--s3-stall", b.Stall.String(), config.DefaultS3Stall.String()},
@@ -63,19 +69,6 @@ func bucketFlags(b *s3.Config) []string {
 	return flags
 }
 
-// line is the command, as a shell reads it. It has --replace because there nearly always is old data; without any, the flag changes nothing.
-func (r restorer) line(name string, from metrics.Place) string {
-	words := []string{r.program, "restore", name, "--replace"}
-	if member := r.member(); member != "" {
-		words = append(words, "--name", member)
-	}
-	words = slices.Concat(words, []string{"--from", string(from)}, r.flags[from])
-	for i, w := range words {
-		words[i] = shellWord(w)
-	}
-	return strings.Join(words, " ")
-}
-
 // restoreNotes are what the command itself cannot say.
 func restoreNotes(b *s3.Config) []string {
 	notes := []string{
@@ -86,21 +79,17 @@ func restoreNotes(b *s3.Config) []string {
 	if b == nil {
 		return notes
 	}
-	if b.AccessKeyFile == "" {
-		notes = append(notes, keyNote())
+	switch names := keyVariables(); {
+	case b.AccessKeyFile != "":
+	case len(names) > 0:
+		notes = append(notes, "From S3: set "+english.WordSeries(names, "and")+" as for the daemon.")
+	default:
+		notes = append(notes, "From S3: the daemon gets its keys from an AWS profile or role. As another user, or on another machine, add --s3-access-key-file and --s3-secret-key-file.")
 	}
 	if isText(b.CA) {
 		notes = append(notes, "From S3: add --s3-ca with a file of the certificate that the daemon was given as text.")
 	}
 	return notes
-}
-
-// keyNote says where the keys of S3 are if they are not in a file of ours.
-func keyNote() string {
-	if names := keyVariables(); len(names) > 0 {
-		return "From S3: set " + inWords(names) + " as for the daemon."
-	}
-	return "From S3: the daemon gets its keys from an AWS profile or role. As another user, or on another machine, add --s3-access-key-file and --s3-secret-key-file."
 }
 
 // keyVariables are those of the environment that the keys of S3 come from: the keys themselves, else what leads to them.
@@ -115,33 +104,14 @@ func keyVariables() []string {
 	return set("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")
 }
 
-// inWords lists words as people write them: a, b and c.
-func inWords(words []string) string {
-	last := len(words) - 1
-	if last == 0 {
-		return words[0]
-	}
-	return strings.Join(words[:last], ", ") + " and " + words[last]
-}
-
 // isText distinguishes the content of a file, or base64 of it, from a path.
 func isText(s string) bool {
 	return strings.Contains(s, "\n") || strings.Contains(s, "-----BEGIN") || len(s) > 500
 }
 
-func caPath(ca string) string {
-	if isText(ca) {
-		return ""
-	}
-	return absolute(ca)
-}
-
 // absolute leaves a path as it is if the working directory is not known, and an empty one empty.
 func absolute(path string) string {
-	if path == "" {
-		return ""
-	}
-	if full, err := filepath.Abs(path); err == nil {
+	if full, err := filepath.Abs(path); err == nil && path != "" {
 		return full
 	}
 	return path

@@ -9,8 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
 )
 
 // secret is in every key of the tests, and so may be in no output.
@@ -19,7 +20,7 @@ const secret = "hunter2"
 // read is the configuration of a daemon with these flags.
 func read(t *testing.T, flags ...string) (cfg config.Config) {
 	t.Helper()
-	c := &cli.Command{Name: "daemon", Flags: config.Flags(config.DirFlags(), config.S3Flags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
+	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
 		cfg, err = config.Read(c)
 		return err
 	}}
@@ -30,7 +31,7 @@ func read(t *testing.T, flags ...string) (cfg config.Config) {
 
 const restored = "rolling_n1_20260101T000000Z.db.zst"
 
-// The page's command has what a restore needs and nothing else, as a shell reads it.
+// The command on the status page has what a restore needs and nothing else, quoted for a shell.
 func TestRestoreLine(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
@@ -43,43 +44,44 @@ func TestRestoreLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "daemon.yaml")
 	must(t, os.WriteFile(file, []byte("dir: ./store\ns3-bucket: backups\ns3-access-key-file: k/access\ns3-secret-key-file: ../secret\ns3-ca: ca.crt\n"), 0o600))
 	for _, tc := range []struct {
-		from   metrics.Place
+		from   status.Place
 		member string
 		flags  []string
 		want   string
 	}{
-		{metrics.Local, "", nil, " --replace --from local"},
-		{metrics.Local, "node-a", nil, " --replace --name node-a --from local"},
-		{metrics.Local, "it's; a", nil, ` --replace --name 'it'\''s; a' --from local`},
-		{metrics.Local, "", mirror, ` --replace --from local --dir '/srv/it'\''s here'`},
-		{metrics.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
-		{metrics.Local, "", relative, " --replace --from local --dir " + here + "/store"},
-		{metrics.S3, "", relative, " --replace --from s3 --s3-bucket backups" + keys},
-		{metrics.Local, "", []string{"--config", file}, " --replace --from local --dir " + here + "/store"},
-		{metrics.S3, "", []string{"--config", file}, " --replace --from s3 --s3-bucket backups" + keys},
-		{metrics.S3, "", []string{"--s3-bucket=backups", "--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"}, " --replace --from s3 --s3-bucket backups"},
-		{metrics.S3, "", []string{"--s3-bucket=backups", "--s3-ca", strings.Repeat("LS0tLS1CRUdJTiBD", 40)}, " --replace --from s3 --s3-bucket backups"},
+		{status.Local, "", nil, " --replace --from local"},
+		{status.Local, "node-a", nil, " --replace --name node-a --from local"},
+		{status.Local, "it's; a", nil, ` --replace --name 'it'\''s; a' --from local`},
+		{status.Local, "", mirror, ` --replace --from local --dir '/srv/it'\''s here'`},
+		{status.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
+		{status.Local, "", relative, " --replace --from local --dir " + here + "/store"},
+		{status.S3, "", relative, " --replace --from s3 --s3-bucket backups" + keys},
+		{status.Local, "", []string{"--config", file}, " --replace --from local --dir " + here + "/store"},
+		{status.S3, "", []string{"--config", file}, " --replace --from s3 --s3-bucket backups" + keys},
+		{status.S3, "", []string{"--s3-bucket=backups", "--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"}, " --replace --from s3 --s3-bucket backups"},
+		{status.S3, "", []string{"--s3-bucket=backups", "--s3-ca", strings.Repeat("LS0tLS1CRUdJTiBD", 40)}, " --replace --from s3 --s3-bucket backups"},
 	} {
-		r := newRestorer("etcd-rolling-backup", read(t, tc.flags...), func() string { return tc.member })
+		r := restoreLine("etcd-rolling-backup", read(t, tc.flags...), func() string { return tc.member })
+		name := parsed(t)
 		want := "etcd-rolling-backup restore " + restored + tc.want
-		if got := r.line(restored, tc.from); got != want {
+		if got := r(name, tc.from); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
 }
 
-// A relative path is one of the directory that the daemon was started in, wherever it is later.
+// A relative path begins in the directory that the daemon was started in, whatever its working directory is later.
 func TestRestoreLineFromTheStart(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
-	r := newRestorer("etcd-rolling-backup", read(t, "--dir=store"), func() string { return "" })
+	r := restoreLine("etcd-rolling-backup", read(t, "--dir=store"), func() string { return "" })
 	t.Chdir(t.TempDir())
-	if got := r.line(restored, metrics.Local); !strings.HasSuffix(got, " --dir "+here+"/store") {
+	if got := r(parsed(t), status.Local); !strings.HasSuffix(got, " --dir "+here+"/store") {
 		t.Error(got)
 	}
 }
 
-// Nothing beside the command is said without need, the variables that the keys come from are named, and no key is.
+// There is no note without need; the variables that the keys come from are named, and no key is shown.
 func TestRestoreNotes(t *testing.T) {
 	bucket := []string{"--s3-bucket=backups"}
 	profile := "From S3: the daemon gets its keys from an AWS profile or role. As another user, or on another machine, add --s3-access-key-file and --s3-secret-key-file."
@@ -141,4 +143,11 @@ func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 	if got := read(t, bucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+}
+
+func parsed(t *testing.T) snapshot.Name {
+	t.Helper()
+	n, err := snapshot.ParseName(restored)
+	must(t, err)
+	return n
 }

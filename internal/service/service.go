@@ -14,9 +14,10 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
-	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
@@ -31,7 +32,7 @@ type Process struct {
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
 func Run(ctx context.Context, cfg config.Config, p Process) error {
-	if err := cfg.Check(); err != nil {
+	if err := cfg.Check(ctx); err != nil {
 		return err
 	}
 	notifier, err := daemon.NewNotifier()
@@ -52,103 +53,93 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		return err
 	}
 	removeDrills(dir, log)
+	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir)
-	m, err := openMonitor(ctx, cfg, p, dir, monitorParts{member: name, lines: lines, log: log})
-	if err != nil {
+	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path())}
+	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := &taker{member: cfg.Etcd.Member, role: cfg.Role, dir: dir, options: takeOptions(cfg, p.Version), metrics: m.metrics, name: name}
+	t := &taker{member: cfg.Etcd.Member, role: cfg.Role, dir: dir, status: tracker, name: name, options: snapshot.TakeOptions{
+		Set: snapshot.RollingSet, Node: cfg.Store.Node, ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
+	}}
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
 	if m.server != nil {
 		log.WithField("address", m.server.Addr().String()).Info("listening")
 	}
-	d := daemon.New(daemon.Options{
+	o := daemon.Options{
 		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy,
-		Taker: t, Store: dir, Mirror: mirror(cfg, dir, m.metrics), Drill: drills(cfg, dir),
-		Runs:     note[daemon.RunReport](dir, snapshot.RunNote(cfg.Store.Node)),
-		Damages:  note[[]metrics.Damage](dir, snapshot.DamageNote(cfg.Store.Node)),
-		Notifier: notifier, Log: log, Recorder: m.metrics, Reason: reason, Serve: m.serve(), Health: m.health, Heartbeat: heartbeat(cfg.Monitor),
-	})
-	return runWithBackground(ctx, func(ctx context.Context) { t.lookLoop(ctx, log) }, d.Run)
+		Taker: t, Store: dir, Notifier: notifier, Log: log,
+		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
+		Reason: reason, Problems: m.problems, Serve: m.serve,
+	}
+	addOptional(&o, cfg, dir)
+	ctx, stop := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	defer stop()
+	looking.Go(func() { t.lookLoop(ctx, log) })
+	return daemon.New(o).Run(ctx)
 }
 
-// runWithBackground runs work, and in the background another that stops with it.
-func runWithBackground(ctx context.Context, background func(context.Context), work func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var stopped sync.WaitGroup
-	stopped.Go(func() { background(ctx) })
-	err := work(ctx)
-	cancel()
-	stopped.Wait()
-	return err
+// addOptional adds what the configuration may leave out.
+func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
+	if cfg.S3 != nil {
+		passes := MirrorOptions(cfg)
+		passes.Status = o.Status
+		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, cfg.S3, dir, passes) }
+	}
+	if s := cfg.Drill.Schedule; s != nil {
+		o.Drill = &daemon.Drill{Schedule: *s, From: status.Place(cfg.Drill.From), Do: func(ctx context.Context) (daemon.DrillReport, error) {
+			return doDrill(ctx, cfg, dir)
+		}}
+	}
+	if h := cfg.Monitor.Heartbeat; h != nil {
+		o.Heartbeat = h.Send
+	}
+}
+
+// openStatus knows what the last process has left. Without it the daemon works all the same.
+func openStatus(cfg config.Config, dir *snapshot.Dir, log logrus.FieldLogger) *status.Tracker {
+	t, err := status.Open(dir, cfg.Store.Node, status.Options{
+		Mirror: cfg.S3 != nil, Drill: cfg.Drill.Schedule != nil, DrillFrom: status.Place(cfg.Drill.From),
+	})
+	if err != nil {
+		log.WithError(err).Warn("starting without a part of the history")
+	}
+	return t
 }
 
 // checkWatchdog refuses waits during which nothing would feed systemd's watchdog for too long.
 func checkWatchdog(e config.Etcd, watchdog time.Duration) error {
-	if watchdog == 0 {
+	switch n := len(e.Endpoints); {
+	case watchdog == 0:
 		return nil
-	}
-	if e.Stall >= watchdog {
+	case e.Stall >= watchdog:
 		return config.Usagef("--stall-timeout: %s is not shorter than systemd's WatchdogSec, %s", e.Stall, watchdog)
-	}
-	if n := len(e.Endpoints); time.Duration(n)*e.Timeout >= watchdog {
+	case time.Duration(n)*e.Timeout >= watchdog:
 		return config.Usagef("--etcd-timeout: %s for each of %d endpoints is not shorter than systemd's WatchdogSec, %s", e.Timeout, n, watchdog)
 	}
 	return nil
 }
 
-func takeOptions(cfg config.Config, version string) snapshot.TakeOptions {
-	return snapshot.TakeOptions{
-		Set: snapshot.RollingSet, Node: cfg.Store.Node, ToolVersion: version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
-	}
-}
-
-// note is a file next to the snapshots.
-func note[T any](dir *snapshot.Dir, name string) daemon.Note[T] {
-	return daemon.Note[T]{
-		Read: func() (v T, err error) {
-			err = dir.ReadNote(name, &v)
-			return v, err
-		},
-		Keep: func(v T) error { return dir.KeepNote(name, v) },
-	}
-}
-
-// mirror is the daemon's; nil without a bucket.
-func mirror(cfg config.Config, dir *snapshot.Dir, r daemon.Recorder) func(context.Context) (daemon.Mirrored, error) {
-	if cfg.S3 == nil {
-		return nil
-	}
-	o := MirrorOptions(cfg)
-	o.Recorder = r
-	return func(ctx context.Context) (daemon.Mirrored, error) { return MirrorOnce(ctx, cfg.S3, dir, o) }
-}
-
 // MirrorOptions say what the bucket is to hold.
-func MirrorOptions(cfg config.Config) daemon.MirrorOptions {
-	return daemon.MirrorOptions{
+func MirrorOptions(cfg config.Config) mirror.Options {
+	return mirror.Options{
 		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter,
-		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) }, Suspects: map[snapshot.Entry]bool{},
+		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) },
 	}
 }
 
 // MirrorOnce is one pass, with keys and certificates as they are now.
-func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o daemon.MirrorOptions) (daemon.Mirrored, error) {
+func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mirror.Options) (mirror.Result, error) {
 	b, err := source.OpenBucket(bucket)
 	if err != nil {
-		return daemon.Mirrored{}, err
+		return mirror.Result{}, err
 	}
 	defer b.Close()
-	return daemon.Mirror(ctx, dir, b, o, time.Now())
-}
-
-func heartbeat(m config.Monitor) func(context.Context, bool) error {
-	if m.Heartbeat == nil {
-		return nil
-	}
-	return m.Heartbeat.Send
+	return mirror.Pass(ctx, dir, b, o, time.Now())
 }
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.

@@ -3,14 +3,15 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
@@ -22,26 +23,21 @@ const (
 	lookInterval = time.Minute
 )
 
-// taker takes snapshots of the configured member into the local directory. Each run makes a new connection, with the
-// certificates and the password that are on the disk then.
+// taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
 type taker struct {
 	member  func() (member.Config, error)
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
-	metrics *metrics.Metrics // nil: nobody is interested
+	status  *status.Tracker // nil: nobody is interested
 	name    *memberName
 }
 
 // Take implements daemon.Taker.
 func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (taken snapshot.Taken, err error) {
 	o := t.options
-	show := o.Progress
-	o.Progress = func(done, total int64) {
-		alive()
-		if show != nil {
-			show(done, total)
-		}
+	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
+		o.Progress = func(int64, int64) { alive() }
 	}
 	m, err := t.connect(ctx)
 	if err != nil {
@@ -51,37 +47,32 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	if silent := m.Silent(); silent != nil {
 		log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; using the next: %s", ErrorLine(silent))
 	}
-	if err := t.role.Choose(m.Leader(), m.Source().Healthy, voters(m.Source())); err != nil {
+	voters := slices.DeleteFunc(slices.Clone(m.Source().Members), func(m snapshot.Member) bool { return m.Learner }) // learners give no snapshots
+	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
 	return snapshot.Take(ctx, m, t.dir, o)
 }
 
-// connect reports to the metrics what came of it. A member that refuses the connection has answered.
+// connect notes what came of it, and what the member said of itself. One that refuses the connection has answered.
 func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	cfg, err := t.member()
 	if err != nil {
 		return nil, err
 	}
 	m, err := member.Connect(ctx, cfg)
-	switch {
-	case err == nil:
-		t.record(m)
-	case t.metrics != nil && ctx.Err() == nil && reason(metrics.Snapshots, err) == metrics.Unreachable:
-		t.metrics.MemberAway(time.Now())
+	if err != nil {
+		if ctx.Err() == nil && reason(status.Snapshot, err) == status.Unreachable {
+			t.status.MemberAway(time.Now())
+		}
+		return nil, err
 	}
-	return m, err
-}
-
-// record reports what a member said of itself when the connection was made.
-func (t *taker) record(m *member.Member) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
 	}
-	if t.metrics != nil {
-		t.metrics.Member(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
-	}
+	t.status.SetMember(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
+	return m, nil
 }
 
 // probe connects to etcd before the daemon starts. Endpoints of different clusters are an error of configuration that only the
@@ -129,17 +120,6 @@ func (t *taker) look(ctx context.Context) error {
 	return m.Close()
 }
 
-// voters is the number of members that are not learners; learners give no snapshots.
-func voters(s snapshot.Source) int {
-	n := 0
-	for _, m := range s.Members {
-		if !m.Learner {
-			n++
-		}
-	}
-	return n
-}
-
 // nameOf is the name of the member that the source describes; "" if it does not say, as for a learner.
 func nameOf(s snapshot.Source) string {
 	for _, m := range s.Members {
@@ -151,20 +131,18 @@ func nameOf(s snapshot.Source) string {
 }
 
 // memberName is the name of this node's member as far as it is known.
-type memberName struct{ last atomic.Pointer[string] }
+type memberName struct{ last atomic.Value }
 
 // set keeps the known name if the new one is "".
 func (n *memberName) set(name string) {
 	if name != "" {
-		n.last.Store(&name)
+		n.last.Store(name)
 	}
 }
 
 func (n *memberName) get() string {
-	if name := n.last.Load(); name != nil {
-		return *name
-	}
-	return ""
+	name, _ := n.last.Load().(string)
+	return name
 }
 
 // recallMember learns the name from the newest rolling snapshot of this node: a daemon that starts when etcd is lost for good has nobody

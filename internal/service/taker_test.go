@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,24 +10,23 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
-	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// A look tells how etcd is, and that it is away; where each would be a login, nobody is asked.
-func TestLook(t *testing.T) {
+// A look reports whether etcd answers; if each look would be a login, etcd is not asked.
+func TestLookReportsWhetherEtcdAnswers(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	const leads, answers, away = "has a leader", "answers", "does not answer"
 	cfg := member.Config{Endpoints: c.Endpoints(), Timeout: 10 * time.Second}
-	look := &taker{name: &memberName{}, member: func() (member.Config, error) { return cfg, nil }, metrics: metrics.New(metrics.Options{})}
-	told := func(series string) bool {
-		w := httptest.NewRecorder()
-		look.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return strings.Contains(w.Body.String(), "etcd_rolling_backup_"+series+"\n")
+	look := &taker{name: &memberName{}, member: func() (member.Config, error) { return cfg, nil }, status: status.New(status.Options{})}
+	told := func(want string) bool {
+		m := look.status.State().Member
+		return map[string]bool{leads: m.Leader, answers: m.Asked && m.Away.IsZero(), away: !m.Away.IsZero()}[want]
 	}
-	const leads, answers, away = "etcd_has_leader 1", "etcd_reachable 1", "etcd_reachable 0"
 	cfg.User = "root"
 	must(t, look.look(t.Context()))
 	if told(leads) || told(away) {
@@ -56,9 +53,9 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// The member's name is what it says itself, and while it is silent what the last snapshot of this node says. An endpoint that
-// stands in for a silent one has a name that is not this node's.
-func TestMemberIsCalled(t *testing.T) {
+// The member's name is what it says itself, and while it does not answer, what the last snapshot of this node says. An endpoint that
+// is used instead of a silent one may be another node's, so its name does not count.
+func TestMemberNameIsLearned(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	learner, err := c.AddLearner(t.Context())
 	must(t, err)
@@ -74,7 +71,7 @@ func TestMemberIsCalled(t *testing.T) {
 	called := func(what string, tk *taker, want string) {
 		t.Helper()
 		if got := tk.name.get(); got != want {
-			t.Errorf("%s: the member is called %q, want %q", what, got, want)
+			t.Errorf("%s: the member has the name %q, want %q", what, got, want)
 		}
 	}
 	own := c.Members[0].Endpoint

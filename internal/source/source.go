@@ -5,9 +5,11 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +23,9 @@ import (
 
 // Request says which snapshot is asked for and where it may be.
 type Request struct {
-	Reference string       // snapshot.Latest, a name, a label or a file's path
-	From      config.Place // Anywhere: a path is a file, a Peer is asked, and of the two stores the local one first
+	Reference string                                         // snapshot.Latest, a name, a label or a file's path
+	Newest    func(snapshot.Listing) (snapshot.Entry, error) // what Latest means; nil: the newest of all
+	From      config.Place                                   // Anywhere: a path is a file, a Peer is asked, and of the two stores the local one first
 	Dir       string
 	Bucket    *s3.Config // nil: none
 	Peer      string     // HOST:PORT; "": none
@@ -40,13 +43,6 @@ type Opened struct {
 	Place   string        // where it came from, for people: a directory, s3://BUCKET, HOST:PORT or "a file"
 	From    config.Place  // Anywhere: a file's path was given
 	Scratch *snapshot.Dir // where large temporary files may be made
-}
-
-// Finder picks one snapshot of a listing.
-type Finder func(snapshot.Listing) (snapshot.Entry, error)
-
-func named(ref string) Finder {
-	return func(l snapshot.Listing) (snapshot.Entry, error) { return l.Find(ref, time.Now()) }
 }
 
 // Open finds the snapshot and fetches it if it is elsewhere. Errors wrap snapshot.ErrNotFound if there is none, or
@@ -110,7 +106,7 @@ func (r Request) openLocal() (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, err := named(r.Reference)(l)
+	entry, err := r.find(l)
 	if err != nil {
 		if r.Reference != snapshot.Latest {
 			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
@@ -140,33 +136,29 @@ func openFile(path string) (*Opened, error) {
 	return &Opened{File: f, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
 }
 
+// find picks the one that is asked for.
+func (r Request) find(l snapshot.Listing) (snapshot.Entry, error) {
+	if r.Newest != nil && r.Reference == snapshot.Latest {
+		return r.Newest(l)
+	}
+	return l.Find(r.Reference, time.Now())
+}
+
 func (r Request) fetch(ctx context.Context) (*Opened, error) {
 	at, err := Find(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	defer at.Close()
-	scratch := r.Scratch
-	if scratch == "" {
-		scratch = r.Dir
-	}
-	o := &Opened{Name: at.Entry.Name.String(), Place: at.Place, From: r.From, Scratch: scratchAt(scratch)}
-	if o.File, err = at.Fetch(ctx, o.Scratch, r.MinFree, r.Progress); err != nil {
-		return nil, err
-	}
-	return o, nil
-}
-
-// Find finds the snapshot at the peer if there is one, else in the bucket, and fetches nothing.
-func Find(ctx context.Context, r Request) (*Remote, error) {
-	if r.Peer == "" {
-		return FindInBucket(ctx, r.Bucket, named(r.Reference))
-	}
-	id, err := r.Identity()
+	o := &Opened{Name: at.Entry.Name.String(), Place: at.Place, From: r.From, Scratch: scratchAt(cmp.Or(r.Scratch, r.Dir))}
+	err = at.Read(ctx, func(body io.Reader, size int64) (err error) {
+		o.File, err = o.Scratch.Fetch(ctx, body, size, r.MinFree, r.Progress)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return findAtPeer(ctx, id, r.Peer, named(r.Reference))
+	return o, nil
 }
 
 // scratchAt prefers the given directory, for snapshots are large and /tmp may be small.

@@ -1,0 +1,128 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"etcd-rolling-backup/daemon/prune"
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/snapshot"
+)
+
+// Store is the directory with the snapshots; *snapshot.Dir is one.
+type Store interface {
+	prune.Store
+	// RemovePartials removes the partial files of dead processes and returns their names.
+	RemovePartials(ctx context.Context) ([]string, error)
+	// Quarantine reads an archive again, and renames it to NAME.broken if it is damaged. An intact one stays, without an error; the
+	// error for a missing one wraps snapshot.ErrNotFound.
+	Quarantine(ctx context.Context, n snapshot.Name) (broken bool, err error)
+}
+
+// list lists the directory and records the result, so that manual changes are noticed too.
+func (d *Daemon) list() {
+	d.listing.Lock()
+	defer d.listing.Unlock()
+	l, err := d.Store.List()
+	if err != nil {
+		d.Status.SetInventory(status.Local, nil, err)
+		return
+	}
+	d.setInventory(l)
+}
+
+// setInventory records a listing; it reads the manifests that are not known yet. Damaged ones are left to the damage loop.
+func (d *Daemon) setInventory(l snapshot.Listing) {
+	var copies, broken []status.Copy
+	damaged := map[snapshot.Name]error{}
+	for _, e := range l.Snapshots {
+		if e.Name.Node != d.Node {
+			continue
+		}
+		c, known := d.Status.Known(status.Local, e)
+		if !known && c.Damage == "" {
+			m, err := d.Store.Manifest(e.Name)
+			if err == nil {
+				c = described(e, m)
+			}
+			if errors.Is(err, snapshot.ErrDamaged) {
+				damaged[e.Name] = err
+			}
+		}
+		copies = append(copies, c)
+	}
+	for _, e := range l.Broken {
+		if e.Name.Node == d.Node {
+			broken = append(broken, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, Found: e.Modified, Damage: "set aside as damaged"})
+		}
+	}
+	d.Status.SetBroken(broken)
+	d.Status.SetInventory(status.Local, copies, nil)
+	for n, err := range damaged {
+		d.Status.SetDamaged(status.Local, d.clock(), n, err)
+		notifyOne(d.damageFound)
+	}
+}
+
+func described(e snapshot.Entry, m snapshot.Manifest) status.Copy {
+	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: m.RawSize, Revision: m.Revision}
+}
+
+// details are the values that the guard compares. The status has them for every snapshot with a readable manifest.
+func (d *Daemon) details(_ context.Context, e snapshot.Entry) (rawSize, revision int64, err error) {
+	if c, _ := d.Status.Known(status.Local, e); c.RawSize > 0 || c.Revision > 0 {
+		return c.RawSize, c.Revision, nil
+	}
+	return prune.FromManifest(d.Store.Manifest(e.Name))
+}
+
+// damageLoop reads every file that was found damaged a second time, and renames it if the damage is confirmed.
+func (d *Daemon) damageLoop(ctx context.Context) {
+	unread := map[snapshot.Name]time.Time{} // when a file could not be read
+	for ctx.Err() == nil {
+		for _, x := range d.Status.State().Places[status.Local].Copies {
+			if x.Damage != "" && d.clock().Sub(unread[x.Name]).Abs() >= maxPause && !d.quarantine(ctx, x) {
+				unread[x.Name] = d.clock()
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.damageFound:
+		case <-time.After(lookInterval):
+		}
+	}
+}
+
+// quarantine returns false if the file can't be read or renamed, so that it must be tried again.
+func (d *Daemon) quarantine(ctx context.Context, x status.Copy) bool {
+	log := d.Log.WithField("snapshot", x.Name.String())
+	newest := x.Name.Rolling(d.Node) && !d.hasNewer(x.Name)
+	broken, err := d.Store.Quarantine(ctx, x.Name)
+	switch {
+	case ctx.Err() != nil || errors.Is(err, snapshot.ErrNotFound): // if it is gone, the next listing shows that
+		return true
+	case err != nil:
+		log.WithError(err).Error("a damaged snapshot could not be renamed to NAME.broken")
+	case broken:
+		log.WithField("damage", x.Damage).Error("renamed a damaged snapshot to NAME.broken")
+	default:
+		log.Warn("a snapshot that was found damaged is intact on the second read; the disk or the memory may be failing")
+		d.Status.SetIntact(status.Local, x.Name)
+	}
+	if newest && (broken || err != nil) {
+		notifyOne(d.replace)
+	}
+	d.list()
+	return broken || err == nil
+}
+
+// hasNewer reports whether the disk has a newer rolling snapshot.
+func (d *Daemon) hasNewer(n snapshot.Name) bool {
+	l, err := d.Store.List()
+	if err != nil {
+		return false // the next run reports the error
+	}
+	e, ok := l.Newest(d.Node, d.clock())
+	return ok && e.Name.Time.After(n.Time)
+}

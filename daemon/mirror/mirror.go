@@ -1,0 +1,167 @@
+// Package mirror brings one bucket in sync with one directory.
+//
+// A pass depends only on two listings, of the directory and of the bucket. It can be interrupted anywhere and repeated at any time.
+//
+// Invariants: only archives that were verified are uploaded; nothing of this node is removed from the bucket while its newest snapshot
+// is not there; policy and guard are applied to the union of both places.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// staleUpload is the age at which an unfinished upload of this node is aborted: no running process still works on it.
+const staleUpload = 24 * time.Hour
+
+// ErrLocalOnly marks a snapshot that must not be uploaded.
+var ErrLocalOnly = errors.New("taken with --no-mirror")
+
+// Source is where archives are uploaded from; *snapshot.Dir is one.
+type Source interface {
+	List() (snapshot.Listing, error)
+	// File opens one archive; the error for a missing one wraps snapshot.ErrNotFound.
+	File(n snapshot.Name) (*os.File, error)
+}
+
+// Bucket is where they are uploaded to; *s3.Bucket is one.
+type Bucket interface {
+	// List returns all snapshots in the bucket, of all nodes, newest first.
+	List(ctx context.Context) ([]snapshot.Entry, error)
+	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
+	// archive is never stored, and the error wraps snapshot.ErrDamaged.
+	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error
+	// Remove deletes one; the error for a missing one wraps snapshot.ErrNotFound.
+	Remove(ctx context.Context, n snapshot.Name) error
+	// Tail returns the end of an archive, which has the manifest, and the size of the archive.
+	Tail(ctx context.Context, n snapshot.Name) (tail []byte, bytes int64, err error)
+	// Sweep aborts unfinished uploads of the names for which mine is true, and returns their number.
+	Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error)
+}
+
+// Options say what the bucket must contain.
+type Options struct {
+	Node        string
+	Policy      retention.Policy // for this node's rolling snapshots in the bucket
+	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
+	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
+	Locked func(error) bool
+	// Progress, if set, is called during each upload.
+	Progress func(n snapshot.Name, done, total int64)
+	// Status records listings, pending snapshots, uploads and removals as they happen; nil: not recorded.
+	Status *status.Tracker
+}
+
+// Result is the result of one pass.
+type Result struct {
+	Listed   bool // the bucket was listed; otherwise Pending is not known
+	Uploaded []snapshot.Name
+	Pending  int // to be uploaded, and not uploaded yet
+	Removed  []snapshot.Name
+	Locked   int // to be removed, but protected by Object Lock
+	Swept    int // unfinished uploads of earlier runs that were aborted
+}
+
+// Pass uploads, newest first, the snapshots that the policy keeps and the bucket lacks. It then removes those that the policy does
+// not keep, if the newest snapshot is there. The Result is valid with an error too.
+func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Time) (Result, error) {
+	var done Result
+	local, err := src.List()
+	if err != nil {
+		return done, err
+	}
+	remote, err := bucket.List(ctx)
+	if err != nil {
+		return done, err
+	}
+	o.Status.SetInventory(status.S3, copiesOf(remote, o), nil)
+	details := detailsOf(src, local.Snapshots, bucket, o, now)
+	p, unread := makePlan(ctx, local.Snapshots, remote, o, now, details)
+	if unread == nil {
+		unread = p.learn(ctx, o.Node, now, details)
+	}
+	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
+	o.Status.SetPending(now, names(p.upload))
+	done.Listed, done.Pending = true, len(p.upload)
+	badFiles, err := p.bring(ctx, src, bucket, o, now, &done)
+	if err != nil {
+		return done, errors.Join(unread, badFiles, err)
+	}
+	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
+	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return n.Node != o.Node }), nil)
+	var sweepErr error
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	if sweepErr != nil {
+		err = errors.Join(err, fmt.Errorf("abort unfinished uploads: %w", sweepErr))
+	}
+	return done, err
+}
+
+// bring uploads what is missing. badFiles are errors of files on the disk, which do not prevent other uploads; err is the error that
+// stopped it.
+func (p *plan) bring(ctx context.Context, src Source, bucket Bucket, o Options, now time.Time, done *Result) (badFiles, err error) {
+	for _, e := range p.upload {
+		if c, known := o.Status.Known(status.Local, e); known && c.Damage != "" { // found by an earlier pass, which need not be repeated
+			badFiles = errors.Join(badFiles, fmt.Errorf("mirror %s: %w and not set aside yet: %s", e.Name, snapshot.ErrDamaged, c.Damage))
+			continue
+		}
+		began := time.Now()
+		err := Upload(ctx, src, bucket, e, o.Progress)
+		switch {
+		case err == nil:
+			uploaded, _ := o.Status.Known(status.Local, e)
+			o.Status.Uploaded(uploaded, time.Since(began))
+			done.Uploaded = append(done.Uploaded, e.Name)
+			done.Pending--
+			p.there[e.Name] = true
+		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned or set aside meanwhile, or never wanted
+			done.Pending--
+			o.Status.NotPending(e.Name)
+		case errors.Is(err, snapshot.ErrDamaged):
+			o.Status.SetDamaged(status.Local, now, e.Name, err)
+			badFiles = errors.Join(badFiles, err)
+		case IsFileError(err):
+			badFiles = errors.Join(badFiles, err)
+		default:
+			return badFiles, err
+		}
+	}
+	return badFiles, nil
+}
+
+// copiesOf returns this node's snapshots of a listing.
+func copiesOf(entries []snapshot.Entry, o Options) []status.Copy {
+	var out []status.Copy
+	for _, e := range entries {
+		if e.Name.Node == o.Node {
+			out = append(out, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified})
+		}
+	}
+	return out
+}
+
+func names(entries []snapshot.Entry) []snapshot.Name {
+	var out []snapshot.Name
+	for _, e := range entries {
+		out = append(out, e.Name)
+	}
+	return out
+}
+
+// staysHere reports whether a snapshot was taken with --no-mirror, which only its manifest says. The daemon's own never are. If the
+// manifest can't be read, it returns false, and the upload reports the error.
+func staysHere(src Source, e snapshot.Entry) bool {
+	if e.Name.Set == snapshot.RollingSet {
+		return false
+	}
+	m, err := localManifest(src, e)
+	return err == nil && m.LocalOnly
+}

@@ -1,0 +1,53 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Upload verifies and uploads one archive. It returns ErrLocalOnly for one taken with --no-mirror. [IsFileError] detects errors of
+// the file other than damage.
+func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, progress func(n snapshot.Name, done, total int64)) error {
+	f, err := src.File(e.Name)
+	if err != nil {
+		return fmt.Errorf("mirror: %w", &fileError{err})
+	}
+	defer f.Close()
+	a, err := snapshot.OpenArchive(file{f}, e.Size)
+	if err != nil {
+		return fmt.Errorf("mirror %s: %w", e.Name, &fileError{err})
+	}
+	if a.Manifest.LocalOnly {
+		return fmt.Errorf("mirror %s: %w", e.Name, ErrLocalOnly)
+	}
+	if progress == nil {
+		return bucket.PutArchive(ctx, e.Name, a, nil)
+	}
+	return bucket.PutArchive(ctx, e.Name, a, func(done, total int64) { progress(e.Name, done, total) })
+}
+
+// fileError marks an error of the file on the disk, because PutArchive returns errors of the file and of the bucket.
+type fileError struct{ error }
+
+func (e *fileError) Unwrap() error { return e.error }
+
+// IsFileError reports whether an upload failed because of the file on the disk.
+func IsFileError(err error) bool {
+	var file *fileError
+	return errors.As(err, &file)
+}
+
+// file marks read errors.
+type file struct{ io.ReaderAt }
+
+func (f file) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := f.ReaderAt.ReadAt(p, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &fileError{err}
+	}
+	return n, err
+}

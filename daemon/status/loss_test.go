@@ -1,0 +1,120 @@
+package status_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/statustest"
+)
+
+// raw is a snapshot with a database of that size.
+func raw(at time.Time, bytes, revision int64) status.Copy {
+	return status.Copy{Name: statustest.Name(at), Size: 1, RawSize: bytes, Revision: revision}
+}
+
+func TestLossIsAProblemForAnHour(t *testing.T) {
+	before := func(hours float64) time.Time { return noon.Add(-time.Duration(hours * float64(time.Hour))) }
+	newest := raw(noon, 10*mib, 100)
+	for name, c := range map[string]struct {
+		before []status.Copy
+		want   []status.Code
+		text   string
+		since  time.Time
+	}{
+		"half as large": {[]status.Copy{raw(before(1), 20*mib, 99)}, nil, "", time.Time{}},
+		"less than half as large": {
+			[]status.Copy{raw(before(1), 20*mib+1, 99)},
+			[]status.Code{status.CodeShrank},
+			"the database of the newest snapshot shrank to 10 MiB, less than half of the 20 MiB before", noon,
+		},
+		"lower revision": {
+			[]status.Copy{raw(before(1), 10*mib, 5000)},
+			[]status.Code{status.CodeRevisionFell},
+			"the revision of the newest snapshot fell to 100 from 5,000: is it the same cluster?", noon,
+		},
+		"lost half an hour ago": {[]status.Copy{raw(before(.5), 10*mib, 99), raw(before(1.5), 90*mib, 97)}, []status.Code{status.CodeShrank}, "", before(.5)},
+		"lost an hour ago":      {[]status.Copy{raw(before(1), 10*mib, 99), raw(before(2), 90*mib, 97)}, nil, "", time.Time{}},
+		"after a long stop":     {[]status.Copy{raw(before(70), 90*mib, 5000)}, []status.Code{status.CodeShrank, status.CodeRevisionFell}, "", noon},
+		"one of the future":     {[]status.Copy{raw(before(-5), 90*mib, 5000), raw(before(1), 10*mib, 99)}, nil, "", time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := noon
+			tr := status.New(local(&now))
+			tr.SetInventory(status.Local, append(c.before, newest), nil)
+			wantCodes(t, "now", tr, c.want...)
+			got := tr.Problems()
+			if len(got) == 1 && c.text != "" && got[0].Text != c.text {
+				t.Error(got[0].Text)
+			}
+			for _, p := range got {
+				if !p.Since.Equal(c.since) {
+					t.Errorf("%s since %s, want %s", p.Code, p.Since, c.since)
+				}
+			}
+		})
+	}
+}
+
+// TestLossIsSeenOnANewDisk: all that there was before lies in the bucket.
+func TestLossIsSeenOnANewDisk(t *testing.T) {
+	now := noon
+	tr := status.New(status.Options{Mirror: true, Now: func() time.Time { return now }})
+	large, small := raw(noon.Add(-time.Hour), 90*mib, 99), raw(noon, 10*mib, 7)
+	tr.SetInventory(status.Local, []status.Copy{small}, nil)
+	tr.SetInventory(status.S3, []status.Copy{{Name: large.Name, Size: large.Size}}, nil)
+	wantCodes(t, "before the manifest in the bucket was read", tr)
+	tr.SetDetails(status.S3, large.Name, large.RawSize, large.Revision)
+	wantCodes(t, "after that", tr, status.CodeShrank, status.CodeRevisionFell)
+}
+
+// TestManualSnapshotsAreComparedToo: what a manual one holds counts as well.
+func TestManualSnapshotsAreComparedToo(t *testing.T) {
+	now := noon
+	tr := status.New(local(&now))
+	manual := raw(noon.Add(-time.Minute), 90*mib, 1)
+	manual.Name.Set = "manual"
+	tr.SetInventory(status.Local, []status.Copy{raw(noon, 10*mib, 2), manual}, nil)
+	wantCodes(t, "now", tr, status.CodeShrank)
+}
+
+// TestLossEndsWhereAnotherMemberTakesTheSnapshots: there no newer one would end it.
+func TestLossEndsWhereAnotherMemberTakesTheSnapshots(t *testing.T) {
+	for _, x := range []struct {
+		after    time.Duration
+		want     []status.Code
+		compared bool
+	}{{time.Minute, []status.Code{status.CodeShrank}, true}, {time.Hour, nil, true}, {24 * time.Hour, nil, false}} {
+		now := noon
+		tr := status.New(local(&now))
+		tr.SetInventory(status.Local, []status.Copy{raw(noon.Add(-time.Minute), 10*mib, 1)}, nil)
+		statustest.Take(tr, noon, raw(noon, mib, 2))
+		now = noon.Add(x.after)
+		tr.End(status.Snapshot, now, status.Outcome{Skipped: true, Reason: status.Role})
+		wantCodes(t, x.after.String(), tr, x.want...)
+		if _, ok := tr.State().Compare(23*time.Hour+30*time.Minute, now); ok != x.compared {
+			t.Errorf("after %s it is compared with the day before: %t", x.after, ok)
+		}
+	}
+}
+
+func TestNewestIsNotOneOfTheFuture(t *testing.T) {
+	now := noon
+	tr := status.New(local(&now))
+	future, today := raw(noon.Add(3*time.Hour), 7, 7), raw(noon.Add(-time.Hour), 3, 3)
+	for _, c := range []struct {
+		copies []status.Copy
+		want   []status.Copy
+	}{{[]status.Copy{future, today}, []status.Copy{today}}, {[]status.Copy{future}, nil}} {
+		tr.SetInventory(status.Local, c.copies, nil)
+		var got []status.Copy
+		if x, ok := tr.State().Newest(now); ok {
+			got = append(got, x)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("the newest is %v, want %v", got, c.want)
+		}
+	}
+	wantCodes(t, "of the future only", tr, status.CodeNoSnapshot)
+}

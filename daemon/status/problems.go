@@ -1,0 +1,267 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// Code identifies a kind of problem. It does not depend on numbers, times or names in the text.
+type Code string
+
+// The codes of the problems that a State can have. internal/service adds three: "directory-replaced", "server" and "log".
+const (
+	CodeStarting         Code = "starting"
+	CodeDiskUnreadable   Code = "disk-unreadable"
+	CodeSnapshotLate     Code = "snapshot-late"
+	CodeSnapshotsFailing Code = "snapshots-failing"
+	CodeNoSnapshot       Code = "no-snapshot"
+	CodePruneFailed      Code = "prune-failed"
+	CodeShrank           Code = "shrank"
+	CodeRevisionFell     Code = "revision-fell"
+	CodeCrashLoop        Code = "crash-loop"
+	CodeMirrorBehind     Code = "mirror-behind"
+	CodeUnmirrored       Code = "unmirrored"
+	CodeMirrorFailing    Code = "mirror-failing"
+	CodeS3Starting       Code = "s3-starting"
+	CodeS3Unlisted       Code = "s3-unlisted"
+	CodeDamaged          Code = "damaged"
+	CodeVerifyFailed     Code = "verify-failed"
+	CodeDrillFailed      Code = "drill-failed"
+	CodeDrillLate        Code = "drill-late"
+	CodeUnsaved          Code = "unsaved"
+)
+
+// Problem is one reason why the backups are unhealthy.
+type Problem struct {
+	Code  Code
+	Text  string    // one line
+	Since time.Time // zero: not known
+}
+
+const (
+	// tolerated is how many failures in a row of snapshots or of the mirror are no problem yet: a retry may succeed.
+	tolerated = 2
+	// toleratedStarts is how often the daemon may be started within StartsWindow, because people try settings.
+	toleratedStarts = 5
+	// StartsWindow is the time after which a start is no longer counted.
+	StartsWindow = time.Hour
+	// lossShown is how long a loss is a problem. A defragmentation shrinks a database too, and should not be a problem for a day. It
+	// is a little less than an hour, so that with an hourly schedule the result does not depend on seconds.
+	lossShown = 55 * time.Minute
+)
+
+// MirrorTolerated reports whether this number of mirror failures in a row is no problem yet.
+func MirrorTolerated(failures int) bool { return failures <= tolerated }
+
+// grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
+// for the duration of runs and for retries, which for drills come after longer pauses.
+func (s State) grace(j Job) time.Duration {
+	low, high := 2*time.Minute, 30*time.Minute
+	if j == Drill {
+		low, high = 2*time.Hour, 24*time.Hour
+	}
+	return min(max(s.Jobs[j].Interval/2, low), high)
+}
+
+// maxRunTime is how long after its due time a snapshot may still be running: a large database may take longer than the grace. Once the
+// next one is due, it is late in any case.
+func (s State) maxRunTime() time.Duration { return max(s.grace(Snapshot), s.Jobs[Snapshot].Interval) }
+
+// problemList collects problems.
+type problemList []Problem
+
+func (l *problemList) add(code Code, since time.Time, format string, args ...any) {
+	*l = append(*l, Problem{code, fmt.Sprintf(format, args...), since})
+}
+
+// Problems returns the reasons why the backups are unhealthy at that time; none: they are healthy.
+func (s State) Problems(now time.Time) []Problem {
+	if !s.Ready() {
+		return []Problem{{CodeStarting, "starting: the snapshots on the disk and in the bucket are not known yet", time.Time{}}}
+	}
+	var l problemList
+	s.snapshotProblems(&l, now)
+	s.lossProblems(&l, now)
+	if n := s.StartsSince(now.Add(-StartsWindow)); n > toleratedStarts {
+		l.add(CodeCrashLoop, s.Starts[len(s.Starts)-n], "the daemon was started %d times within an hour, the last at %s", n, Absolute(s.Starts[len(s.Starts)-1]))
+	}
+	if s.Enabled[Mirror] {
+		s.mirrorProblems(&l, now)
+	}
+	s.proofProblems(&l, now)
+	return l
+}
+
+func (s State) snapshotProblems(l *problemList, now time.Time) {
+	j, disk := s.Jobs[Snapshot], s.Places[Local]
+	if disk.Error != "" {
+		l.add(CodeDiskUnreadable, time.Time{}, "the snapshots on the disk can't be read: %s", disk.Error)
+	}
+	late := now.Sub(j.Due)
+	switch {
+	case j.Due.IsZero():
+	case j.Running && late > s.maxRunTime():
+		l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s is still being taken; it began at %s", Absolute(j.Due), Absolute(j.Attempt))
+	case !j.Running && late > s.grace(Snapshot):
+		l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s has not been taken, %s overdue", Absolute(j.Due), Span(late))
+	}
+	if j.Failures > tolerated {
+		l.add(CodeSnapshotsFailing, j.Failed, "%d snapshots failed in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+	}
+	here := slices.ContainsFunc(disk.Copies, func(c Copy) bool { return !c.Name.Time.After(now) })
+	switch {
+	case disk.Error != "": // not known
+	case here || j.Settled.After(j.Success): // or left to another member
+	case j.Success.IsZero():
+		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk yet")
+	default:
+		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk any more")
+	}
+	if s.PruneError != "" {
+		l.add(CodePruneFailed, s.PruneAt, "pruning on the disk failed: %s", s.PruneError)
+	}
+}
+
+// lossProblems reports that etcd seems to have lost data.
+func (s State) lossProblems(l *problemList, now time.Time) {
+	c, ok := s.Compare(lossShown, now)
+	if !ok {
+		return
+	}
+	if c.Shrank() {
+		l.add(CodeShrank, c.LossSince, "the database of the newest snapshot shrank to %s, less than half of the %s before", Size(c.Newest.RawSize), Size(c.RawSize))
+	}
+	if c.RevisionFell() {
+		l.add(CodeRevisionFell, c.LossSince, "the revision of the newest snapshot fell to %s from %s: is it the same cluster?",
+			Grouped(c.Newest.Revision), Grouped(c.Revision))
+	}
+}
+
+// Compare compares the newest snapshot with those in the window before it. Older manual snapshots are ignored: they may stay for years
+// while all others are pruned, and then the time of a loss is not known. It returns false while another member takes the snapshots,
+// because no newer snapshot here would end a problem.
+func (s State) Compare(window time.Duration, now time.Time) (retention.Comparison, bool) {
+	var items []retention.Item
+	seen := map[string]bool{}
+	newest, _ := s.Newest(now)
+	aside := func(c Copy) bool {
+		age := newest.Name.Time.Sub(c.Name.Time)
+		return age < 0 || c.Name.Set != snapshot.RollingSet && age > window
+	}
+	for _, p := range Places() {
+		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Broken) { // what is damaged now was there all the same
+			if id := c.Name.String(); s.counts(p) && !seen[id] && !aside(c) {
+				seen[id] = true
+				c = s.Described(c)
+				items = append(items, retention.Item{ID: id, Time: c.Name.Time, RawSize: c.RawSize, Revision: c.Revision})
+			}
+		}
+	}
+	c, ok := retention.Compare(items, window, now)
+	j := s.Jobs[Snapshot]
+	over := j.Settled.After(j.Success) && now.Sub(c.Newest.Time) > window
+	return c, ok && !over
+}
+
+func (s State) mirrorProblems(l *problemList, now time.Time) {
+	j, m := s.Jobs[Mirror], s.Mirror
+	limit := s.Jobs[Snapshot].Interval + s.grace(Snapshot)
+	switch {
+	case !m.PendingSince.IsZero() && now.Sub(m.PendingSince) > limit:
+		l.add(CodeMirrorBehind, m.PendingSince, "S3 is behind since %s%s", Absolute(m.PendingSince), m.pendingText())
+	case !m.UnmirroredAt.IsZero() && now.Sub(m.UnmirroredAt) <= limit:
+		l.add(CodeUnmirrored, m.UnmirroredAt, "snapshots were pruned on the disk before they were uploaded, the last at %s: "+
+			"S3 was unreachable or is too slow, or the disk keeps too few", Absolute(m.UnmirroredAt))
+	}
+	switch listed := s.Places[S3].Listed; {
+	case j.Failures > tolerated:
+		l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+	case s.AwaitsS3():
+		l.add(CodeS3Starting, time.Time{}, "S3 has not answered since the start")
+	// Without a listing the pending snapshots are not known, so S3 would look healthy.
+	case !listed:
+		l.add(CodeS3Unlisted, j.Failed, "S3 could not be listed since the start: %s", j.Because())
+	}
+}
+
+// pendingText returns the numbers of pending snapshots and of those that were pruned while they were pending.
+func (m MirrorState) pendingText() string {
+	var parts []string
+	if n := len(m.Pending); n > 0 {
+		parts = append(parts, Count(n, "snapshot is", "snapshots are")+" not uploaded yet")
+	}
+	if n := m.LostPending; n > 0 {
+		parts = append(parts, Count(n, "snapshot was", "snapshots were")+" pruned on the disk before the upload")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// AwaitsS3 reports whether the mirror's first pass since the start has neither listed the bucket nor failed yet.
+func (s State) AwaitsS3() bool {
+	return s.Enabled[Mirror] && !s.Places[S3].Listed && s.Jobs[Mirror].Failures == 0
+}
+
+// proofProblems reports damage and failed drills.
+func (s State) proofProblems(l *problemList, now time.Time) {
+	damages := s.Damages()
+	if len(damages) > 0 {
+		l.add(CodeDamaged, damages[0].Found, "damage was found in %s", someOf(damages))
+	}
+	if !s.Enabled[Drill] {
+		return
+	}
+	if j := s.Jobs[Verify]; j.Failures > 0 && j.Reason != Damaged {
+		l.add(CodeVerifyFailed, j.Failed, "verification%s failed: %s", j.of(), j.Because())
+	}
+	j := s.Jobs[Drill]
+	if j.Failures > 0 {
+		l.add(CodeDrillFailed, j.Failed, "restore drill%s failed: %s", j.of(), j.Because())
+	}
+	if late := now.Sub(j.Due); !j.Due.IsZero() && late > s.grace(Drill) {
+		l.add(CodeDrillLate, j.Due, "the restore drill due at %s has not passed yet, %s overdue", Absolute(j.Due), Span(late))
+	}
+}
+
+// StartsSince counts the starts of the daemon after that time.
+func (s State) StartsSince(after time.Time) int {
+	n := 0
+	for _, t := range s.Starts {
+		if t.After(after) {
+			n++
+		}
+	}
+	return n
+}
+
+func (j JobState) of() string {
+	if j.Name.Set == "" {
+		return ""
+	}
+	return " of " + j.Name.String()
+}
+
+// someOf names the first snapshot with its damaged copies and counts the other snapshots.
+func someOf(damages []Damage) string {
+	first := damages[0]
+	out := first.Name.String() + " " + first.Place.In()
+	others := map[string]bool{}
+	for _, d := range damages[1:] {
+		if d.Name == first.Name {
+			out += " and " + d.Place.In()
+		} else {
+			others[d.Name.String()] = true
+		}
+	}
+	if n := len(others); n > 0 {
+		out += " and " + Count(n, "other", "others")
+	}
+	return out
+}

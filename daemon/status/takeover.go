@@ -1,0 +1,158 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Versions before the state file kept three notes next to the snapshots. They are read once and then removed.
+
+type oldRuns struct {
+	Starts   []time.Time `json:"starts"`
+	Began    time.Time   `json:"began"`   // of the run in progress
+	Due      time.Time   `json:"due"`     // of the very first snapshot, until there is one
+	Skipped  time.Time   `json:"skipped"` // when a run was last left to another member
+	Failures int         `json:"failures"`
+	At       time.Time   `json:"at"` // of the last failure
+	Reason   Reason      `json:"reason"`
+	Error    string      `json:"error"`
+}
+
+type oldDrill struct {
+	Name     snapshot.Name `json:"name"`
+	Place    Place         `json:"place"`
+	At       time.Time     `json:"at"` // when it ended
+	Took     time.Duration `json:"took"`
+	Reason   Reason        `json:"reason"`
+	Error    string        `json:"error"` // "": it passed
+	Failures int           `json:"failures"`
+	Passed   time.Time     `json:"passed"` // when the last one that passed ended
+	Due      time.Time     `json:"due"`
+	Began    time.Time     `json:"began"` // of the drill in progress
+}
+
+type oldDamage struct {
+	Name    snapshot.Name `json:"name"`
+	Place   Place         `json:"place"`
+	At      time.Time     `json:"at"`
+	Message string        `json:"message"`
+}
+
+// takeOver makes a State from the notes. A note that can't be read is skipped and named in the error.
+func takeOver(notes Notes, node string) (State, error) {
+	s := State{Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}, DrillFrom: Local}
+	var runs oldRuns
+	var drill oldDrill
+	var damages []oldDamage
+	var err error
+	for name, v := range map[string]any{snapshot.RunNote(node): &runs, snapshot.DrillNote(node): &drill, snapshot.DamageNote(node): &damages} {
+		err = errors.Join(err, notes.ReadNote(name, v))
+	}
+	s.takeRuns(runs)
+	s.takeDrill(drill)
+	s.takeDamages(damages)
+	if err != nil {
+		err = fmt.Errorf("some of what happened before this start is not known: %w", err)
+	}
+	return s, err
+}
+
+func (s *State) takeRuns(r oldRuns) {
+	s.Starts = r.Starts
+	j := JobState{Attempt: r.Began, Running: !r.Began.IsZero(), Settled: r.Skipped, Due: r.Due}
+	if r.Failures == 0 && !r.Skipped.IsZero() {
+		j.Skipped = Role
+	}
+	if r.Failures > 0 {
+		j.Failures, j.Failed, j.Reason, j.Message = r.Failures, r.At, r.Reason, r.Error
+		if !j.Running {
+			j.Attempt = r.At
+		}
+		s.remember(Failure{At: r.At, Job: Snapshot, Reason: r.Reason, Message: r.Error})
+	}
+	s.Jobs[Snapshot] = j
+}
+
+func (s *State) takeDrill(d oldDrill) {
+	if d.Place != "" {
+		s.DrillFrom = d.Place
+	}
+	j := JobState{Attempt: d.At.Add(-d.Took), Success: d.Passed, Settled: d.Passed, Name: d.Name, Due: d.Due}
+	if d.At.IsZero() {
+		j.Attempt = time.Time{}
+	}
+	if !d.Began.IsZero() {
+		j.Attempt, j.Running = d.Began, true
+	}
+	verify := JobState{Attempt: d.Passed, Success: d.Passed, Settled: d.Passed}
+	if d.Error != "" {
+		j.Failed, j.Reason, j.Message, j.Failures = d.At, d.Reason, d.Error, max(d.Failures, 1)
+		s.remember(Failure{At: d.At, Job: Drill, Name: d.Name, Reason: d.Reason, Message: d.Error})
+	}
+	switch {
+	case d.Error != "" && d.Reason == Damaged:
+		verify.Attempt, verify.Failed, verify.Failures = d.At.Add(-d.Took), d.At, 1
+		verify.Reason, verify.Message, verify.Name = d.Reason, d.Error, d.Name
+	case d.Error == "" || d.Name.Set != "" && (d.Reason == Start || d.Reason == Contents): // every byte was read
+		verify.Attempt, verify.Success, verify.Settled, verify.Name = d.At, d.At, d.At, d.Name
+	}
+	s.Jobs[Drill], s.Jobs[Verify] = j, verify
+	if d.Name.Set != "" && !d.At.IsZero() {
+		c := Copy{Name: d.Name, Drilled: d.At, BadDrill: d.Error != "", Verified: verify.Success}
+		s.add(s.DrillFrom, c)
+	}
+}
+
+func (s *State) takeDamages(damages []oldDamage) {
+	for _, d := range damages {
+		found := false
+		s.copyIn(d.Place, d.Name, func(c *Copy) { c.Damage, c.Found, found = d.Message, d.At, true })
+		if !found {
+			s.add(d.Place, Copy{Name: d.Name, Damage: d.Message, Found: d.At})
+		}
+		s.remember(Failure{At: d.At, Place: d.Place, Name: d.Name, Reason: Damaged, Message: d.Message})
+	}
+}
+
+// merge takes what the notes say where they are newer than the file, as after a downgrade.
+func (s *State) merge(taken State) {
+	if s.Jobs == nil {
+		*s = taken
+		return
+	}
+	if n, m := len(taken.Starts), len(s.Starts); n == 0 || m > 0 && !taken.Starts[n-1].After(s.Starts[m-1]) {
+		return
+	}
+	s.Starts = taken.Starts
+	for j, x := range taken.Jobs {
+		if j == Snapshot || !x.Attempt.IsZero() {
+			s.Jobs[j] = x
+		}
+	}
+	s.DrillFrom = taken.DrillFrom
+	for p, i := range taken.Places {
+		for _, c := range i.Copies {
+			if n := slices.IndexFunc(s.Places[p].Copies, func(x Copy) bool { return x.Name == c.Name }); n >= 0 {
+				known := s.Places[p].Copies[n]
+				c.Size, c.Modified, c.RawSize, c.Revision = known.Size, known.Modified, known.RawSize, known.Revision
+			}
+			s.add(p, c)
+		}
+	}
+	for _, f := range slices.Backward(taken.History) {
+		s.remember(f)
+	}
+}
+
+// dropOldNotes removes what the state file has replaced.
+func dropOldNotes(notes Notes, node string) error {
+	var err error
+	for _, name := range []string{snapshot.RunNote(node), snapshot.DrillNote(node), snapshot.DamageNote(node)} {
+		err = errors.Join(err, notes.RemoveNote(name))
+	}
+	return err
+}

@@ -1,0 +1,249 @@
+package status
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Options say which jobs are enabled besides snapshots. A disabled job is not shown and is never overdue.
+type Options struct {
+	Mirror bool
+	Drill  bool
+	// DrillFrom is the place whose copies are verified and drilled; "" is Local.
+	DrillFrom Place
+	// Now is the clock; nil: the wall clock.
+	Now func() time.Time
+}
+
+// Tracker guards a State and records events in it. Its methods may be called from any goroutine and do nothing on a nil Tracker.
+// All except [Tracker.Save] return immediately.
+type Tracker struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	state State
+
+	saving  sync.Mutex // held while the file is written
+	saveErr error      // of the last Save
+	saved   []byte     // what it says; nil: not written yet
+}
+
+// New makes a Tracker with an empty State. [Open] loads the saved one.
+func New(o Options) *Tracker {
+	t := &Tracker{now: o.Now, state: State{
+		Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}, Counters: newCounters(), DrillFrom: cmp.Or(o.DrillFrom, Local),
+		Enabled: map[Job]bool{Snapshot: true, Mirror: o.Mirror, Verify: o.Drill, Drill: o.Drill},
+	}}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	return t
+}
+
+// State returns a copy of the State.
+func (t *Tracker) State() State {
+	if t == nil {
+		return State{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.clone()
+}
+
+// Job returns the state of one job.
+func (t *Tracker) Job(j Job) JobState { return t.State().Jobs[j] }
+
+// Problems returns the reasons why the backups are unhealthy now; none: they are healthy.
+func (t *Tracker) Problems() []Problem {
+	if t == nil {
+		return nil
+	}
+	out := t.State().Problems(t.now())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.saveErr != nil {
+		out = append(out, Problem{Code: CodeUnsaved, Text: "the status can't be saved, so a restart would forget it: " + oneLine(t.saveErr.Error())})
+	}
+	return out
+}
+
+// change runs f on the State under the lock.
+func (t *Tracker) change(f func(s *State)) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.state)
+}
+
+// job changes the state of one job.
+func (s *State) job(j Job, f func(x *JobState)) {
+	x := s.Jobs[j]
+	f(&x)
+	s.Jobs[j] = x
+}
+
+// Schedule records when the next run of a job begins, which may be a retry, and the interval until the one after it.
+func (t *Tracker) Schedule(j Job, next time.Time, interval time.Duration) {
+	t.change(func(s *State) {
+		s.job(j, func(x *JobState) {
+			x.Next, x.Interval = next, interval
+			if x.Due.IsZero() || next.Before(x.Due) {
+				x.Due = next
+			}
+		})
+	})
+}
+
+// Begin records that a run begins. [Tracker.End], [Tracker.Saved], [Tracker.Mirrored] or [Tracker.Abort] must follow. If the process
+// crashes before, the next process finds the interrupted run.
+func (t *Tracker) Begin(j Job, at time.Time) {
+	t.change(func(s *State) { s.job(j, func(x *JobState) { x.Attempt, x.Running = at, true }) })
+}
+
+// Abort records that a run was interrupted by the shutdown of the daemon, which is no failure.
+func (t *Tracker) Abort(j Job) {
+	t.change(func(s *State) { s.job(j, func(x *JobState) { x.Running = false }) })
+}
+
+// Outcome is the result of a run. Without a Reason it was successful.
+type Outcome struct {
+	Name    snapshot.Name // the snapshot of the run; zero: none
+	Reason  Reason        // why it failed or was skipped
+	Skipped bool
+	Message string        // of a failure; contains no secret
+	Took    time.Duration // duration of a verification or a drill; 0: not known
+	Began   time.Time     // of a verification that found damage; if the file was replaced since, it is another one; zero: at its end
+}
+
+// End records how a run ended, except successful runs of the jobs Snapshot and Mirror: see [Tracker.Saved] and [Tracker.Mirrored].
+func (t *Tracker) End(j Job, at time.Time, o Outcome) {
+	t.change(func(s *State) {
+		o.Message = oneLine(o.Message)
+		switch {
+		case o.Skipped:
+			s.skipped(j, at, within(o.Reason, SkipReasons(j)))
+		case o.Reason != "":
+			o.Reason = within(o.Reason, FailureReasons(j))
+			s.failed(j, at, o)
+		default:
+			s.succeeded(j, at, o.Name)
+			s.Counters.observe(map[Job]Stage{Verify: StageVerify, Drill: StageDrill}[j], o.Took)
+		}
+		s.verdict(j, at, o)
+	})
+}
+
+// verdict records the result of a verification or a drill in the copy.
+func (s *State) verdict(j Job, at time.Time, o Outcome) {
+	if o.Skipped || o.Name == (snapshot.Name{}) {
+		return
+	}
+	s.copyIn(s.DrillFrom, o.Name, func(c *Copy) {
+		switch {
+		case j == Verify && o.Reason == "":
+			c.Verified, c.Damage, c.Found = at, "", time.Time{}
+		case j == Verify && o.Reason == Damaged && !c.Modified.After(cmp.Or(o.Began, at)):
+			c.Damage, c.Found = cmp.Or(o.Message, string(o.Reason)), cmp.Or(o.Began, at)
+		case j == Drill:
+			c.Drilled, c.BadDrill = at, o.Reason != ""
+		}
+	})
+}
+
+func (s *State) succeeded(j Job, at time.Time, name snapshot.Name) {
+	s.Counters.Runs[Run{j, Succeeded, ""}]++
+	s.job(j, func(x *JobState) {
+		x.began(at)
+		x.Success, x.Settled, x.Name, x.Skipped, x.Due = at, at, name, "", time.Time{}
+		x.Failures, x.Reason, x.Message = 0, "", ""
+	})
+}
+
+func (s *State) failed(j Job, at time.Time, o Outcome) {
+	s.Counters.Runs[Run{j, Failed, o.Reason}]++
+	if j == Mirror && o.Reason != Damaged && o.Reason != Disk {
+		s.Counters.S3Errors[o.Reason]++
+	}
+	s.job(j, func(x *JobState) {
+		x.began(at)
+		x.Failures++
+		x.Failed, x.Reason, x.Message, x.Name, x.Skipped = at, o.Reason, o.Message, o.Name, ""
+	})
+	s.remember(Failure{At: at, Job: j, Name: o.Name, Reason: o.Reason, Message: o.Message})
+	if j == Snapshot && o.Reason == Unreachable {
+		s.Member.away(at)
+	}
+}
+
+// skipped records a skipped run. A drill that was skipped for lack of space, memory or S3 remains due.
+func (s *State) skipped(j Job, at time.Time, r Reason) {
+	s.Counters.Runs[Run{j, Skipped, r}]++
+	if j == Drill && r != Other && slices.Contains(S3Reasons(), r) { // the bucket did not deliver the snapshot
+		s.Counters.S3Errors[r]++
+	}
+	s.job(j, func(x *JobState) {
+		x.Running, x.Skipped = false, r
+		if j != Snapshot && r != NoSnapshot {
+			return
+		}
+		x.Settled, x.Due = at, time.Time{}
+		if j == Snapshot { // a skipped drill does not end a failure
+			x.Failures, x.Reason, x.Message = 0, "", ""
+		}
+	})
+}
+
+// began sets the begin of a run without [Tracker.Begin], such as a verification.
+func (x *JobState) began(at time.Time) {
+	if !x.Running {
+		x.Attempt = at
+	}
+	x.Running = false
+}
+
+// Saved records a successful snapshot. stream is the time from opening etcd's stream to its last byte, sync the time for fsync and
+// rename.
+func (t *Tracker) Saved(at time.Time, c Copy, stream, sync time.Duration) {
+	t.change(func(s *State) {
+		s.succeeded(Snapshot, at, c.Name)
+		s.Counters.observe(StageStream, stream)
+		s.Counters.observe(StageSync, sync)
+		if s.Places[Local].Error == "" { // otherwise the other copies there would count as gone
+			s.add(Local, c)
+		}
+		if !s.Enabled[Mirror] {
+			return
+		}
+		if len(s.Mirror.Pending) == 0 && s.Mirror.PendingSince.IsZero() {
+			s.Mirror.PendingSince = at
+		}
+		s.Mirror.Pending = append(slices.Clone(s.Mirror.Pending), c.Name)
+	})
+}
+
+// SetMember records etcd's answer: the size of its database file, whether it has a leader, and the raised alarms by etcd's names.
+func (t *Tracker) SetMember(at time.Time, databaseBytes int64, hasLeader bool, raised []string) {
+	names := make([]string, len(raised))
+	for i, a := range raised {
+		names[i] = alarmName(a)
+	}
+	t.change(func(s *State) {
+		s.Member = Member{Asked: true, Seen: at, Database: databaseBytes, Leader: hasLeader, Alarms: names}
+	})
+}
+
+// MemberAway records that etcd did not answer a request. A run that fails with the reason Unreachable records it too.
+func (t *Tracker) MemberAway(at time.Time) { t.change(func(s *State) { s.Member.away(at) }) }
+
+func (m *Member) away(at time.Time) {
+	m.Asked = true
+	if m.Away.IsZero() {
+		m.Away = at
+	}
+}

@@ -1,0 +1,176 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/daemon/status"
+)
+
+// row is one snapshot with everything that is known about it.
+type row struct {
+	status.Copy                // of the first place that has it; the results of verification and drill are for the drilled place
+	in          []status.Place // where it is stored
+	damaged     []status.Place // where its copy is damaged
+	found       time.Time      // when damage was found in the copy of the drilled place
+	pending     bool           // not uploaded yet
+}
+
+// rowsOf merges the places, newest first.
+func rowsOf(s status.State) []row {
+	at := map[string]int{}
+	var out []row
+	of := func(c status.Copy) *row {
+		i, ok := at[c.Name.String()]
+		if !ok {
+			i = len(out)
+			at[c.Name.String()] = i
+			out = append(out, row{Copy: s.Described(c)})
+			out[i].Verified, out[i].Drilled, out[i].BadDrill = time.Time{}, time.Time{}, false
+		}
+		return &out[i]
+	}
+	for _, p := range status.Places() {
+		if p == status.S3 && !s.Enabled[status.Mirror] || s.Places[p].Error != "" {
+			continue // if it can't be listed, it can't be restored from either
+		}
+		for _, c := range s.Places[p].Copies {
+			r := of(c)
+			r.in = append(r.in, p)
+			if p == s.DrillFrom {
+				r.Verified, r.Drilled, r.BadDrill = c.Verified, c.Drilled, c.BadDrill
+			}
+		}
+	}
+	for _, d := range s.Damages() {
+		if s.Places[d.Place].Error != "" {
+			continue
+		}
+		r := of(d.Copy)
+		r.damaged = append(r.damaged, d.Place)
+		if d.Place == s.DrillFrom {
+			r.found = d.Found
+		}
+		if !slices.Contains(r.in, d.Place) {
+			r.in = append([]status.Place{d.Place}, r.in...)
+		}
+	}
+	for i := range out {
+		out[i].pending = slices.Contains(s.Mirror.Pending, out[i].Name)
+	}
+	slices.SortStableFunc(out, func(a, b row) int {
+		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
+	})
+	return out
+}
+
+// past returns the rows except those dated in the future, which come from a wrong clock and do not count as the newest.
+func (p *painter) past() []row {
+	i := slices.IndexFunc(p.rows, func(r row) bool { return !r.Name.Time.After(p.now) })
+	if i < 0 {
+		return nil
+	}
+	return p.rows[i:]
+}
+
+// best returns the newest snapshot that has a copy not known to be damaged, and whose drill did not fail. If all drills failed, it
+// returns the newest with such a copy.
+func (p *painter) best() (row, bool) {
+	var second row
+	for _, r := range p.past() {
+		if _, ok := r.intact(); !ok {
+			continue
+		}
+		if !r.BadDrill || len(r.damaged) > 0 { // then the drill failed with the damaged copy
+			return r, true
+		}
+		if second.Name.Set == "" {
+			second = r
+		}
+	}
+	return second, second.Name.Set != ""
+}
+
+// intact returns the first place whose copy is not known to be damaged.
+func (r row) intact() (status.Place, bool) {
+	for _, p := range r.in {
+		if !slices.Contains(r.damaged, p) {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// doubts returns a warning for a snapshot with an intact copy and a damaged one; "" for all others.
+func (r row) doubts(drilled status.Place) string {
+	p, ok := r.intact()
+	if !ok || len(r.damaged) == 0 {
+		return ""
+	}
+	out := "its copy " + r.damaged[0].In() + " is damaged"
+	if p != drilled || r.Verified.IsZero() {
+		out += ", and the copy " + p.In() + " has not been verified"
+	}
+	return out
+}
+
+// shrunk returns a warning if the database of the snapshot before was more than twice as large; "" if not.
+func (p *painter) shrunk(r row) string {
+	i := slices.IndexFunc(p.rows, func(x row) bool { return x.Name.Time.Before(r.Name.Time) })
+	if i < 0 || r.RawSize == 0 || 2*r.RawSize >= p.rows[i].RawSize {
+		return ""
+	}
+	before := p.rows[i]
+	return "its database has " + status.Size(r.RawSize) + "; the one before it, " + before.Name.String() + ", has " +
+		status.Size(before.RawSize) + ": which one do you want?"
+}
+
+// rowView returns the texts of a table row.
+func (p *painter) rowView(r row) rowView {
+	t := r.Name.Time
+	v := rowView{
+		When: moment{at(t).Machine, t.UTC().Format(time.DateTime)}, Age: status.Relative(t, p.now), Name: r.Name.String(),
+		Size: status.Size(r.Size), Revision: "not known",
+	}
+	if r.Revision > 0 {
+		v.Revision = status.Grouped(r.Revision)
+	}
+	for _, place := range r.in {
+		v.Tags = append(v.Tags, r.tag(place))
+	}
+	if r.pending && p.Enabled[status.Mirror] {
+		v.Tags = append(v.Tags, tag{Text: "not in S3 yet", Tone: "wait"})
+	}
+	if t.After(p.now) {
+		v.Tags = append(v.Tags, tag{Text: "dated in the future", Tone: "wait"})
+	}
+	v.Verified, v.Drilled = verdictView{Label: "verified", None: "not verified"}, verdictView{Label: "drill", None: "not drilled"}
+	v.Verified.set(r.Verified, false, "", p.now)
+	v.Drilled.set(r.Drilled, r.BadDrill, "failed ", p.now)
+	if slices.Contains(r.damaged, p.DrillFrom) {
+		v.Verified.set(r.found, true, "damaged, ", p.now)
+	}
+	return v
+}
+
+func (r row) tag(p status.Place) tag {
+	t := tag{Text: "disk"}
+	if p == status.S3 {
+		t.Text = "S3"
+	}
+	if slices.Contains(r.damaged, p) {
+		t.Text, t.Tone = t.Text+", damaged", bad
+	}
+	return t
+}
+
+func (v *verdictView) set(at time.Time, bad bool, word string, now time.Time) {
+	switch {
+	case at.IsZero():
+	case bad:
+		v.Text, v.Bad = "✗ "+word+status.Relative(at, now), true
+	default:
+		v.Text = "✓ " + status.Relative(at, now)
+	}
+}

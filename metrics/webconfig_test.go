@@ -1,0 +1,81 @@
+package metrics_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"etcd-rolling-backup/internal/statustest"
+	"etcd-rolling-backup/metrics"
+)
+
+func TestServerAsksForThePassword(t *testing.T) {
+	config, roots := webConfig(t)
+	addr := start(t, metrics.ServerOptions{Handler: handler(statustest.Healthy), WebConfig: config})
+	c := client()
+	c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	for password, want := range map[string]int{"": 401, "wrong": 401, "right": 200} {
+		for _, path := range []string{"/metrics", "/readyz", "/"} {
+			req, err := http.NewRequest(http.MethodGet, "https://"+addr+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if password != "" {
+				req.SetBasicAuth("prometheus", password)
+			}
+			if r := send(t, c, req); r.status != want {
+				t.Errorf("%s with password %q: %d, want %d", path, password, r.status, want)
+			}
+		}
+	}
+	if r := ask(t, "http://"+addr+"/metrics"); r.status != http.StatusBadRequest {
+		t.Errorf("plain HTTP to a TLS port: %d", r.status)
+	}
+}
+
+// TestPasswordInPlaceOfItsHashIsReported: the error names the user, and does not show the password.
+func TestPasswordInPlaceOfItsHashIsReported(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	text := "basic_auth_users:\n  alice: " + hash + "\n  prometheus: open-sesame\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: file})
+	if !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), "basic_auth_users: prometheus: ") || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWebConfigThatGoesBadIsReported: whether there is TLS is decided at the start; with a file that says otherwise later nobody gets an
+// answer.
+func TestWebConfigThatGoesBadIsReported(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("http_server_config:\n  http2: false\n")
+	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{"tls_server_config:\n  cert_file: x.pem\n", "nonsense: 1\n", "- [\n"} {
+		write(text)
+		if err := s.Check(); !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	write("")
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}
