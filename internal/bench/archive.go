@@ -11,7 +11,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// archive puts a snapshot of random bytes into a new store: what does not compress makes an archive of a known size.
+// archive puts a snapshot of random bytes into a new store: they do not compress, so the archive has a known size.
 func archive(ctx context.Context, dir, bytes string) error {
 	n, err := strconv.ParseInt(bytes, 10, 64)
 	if err != nil {
@@ -25,13 +25,13 @@ func archive(ctx context.Context, dir, bytes string) error {
 	return err
 }
 
-// noise is a member whose database is so many random bytes.
+// noise is a member whose database is this number of random bytes.
 type noise int64
 
 func (noise) Source() snapshot.Source { return snapshot.Source{} }
 
 func (n noise) Stream(_ context.Context, w io.Writer, size func(int64)) error {
-	database := int64(n) &^ 511 // bbolt's are whole sectors
+	database := int64(n) &^ 511 // a bbolt file has full sectors
 	size(database + sha256.Size)
 	sum := sha256.New()
 	if _, err := io.CopyN(io.MultiWriter(w, sum), rand.NewChaCha8([32]byte{}), database); err != nil {

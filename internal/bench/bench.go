@@ -40,7 +40,7 @@ func parseSizes(list string) ([]int64, error) {
 	return sizes, nil
 }
 
-// snapshots measures the ways from etcd to an archive, and on into a bucket.
+// snapshots measures the ways from etcd to an archive and to a bucket.
 func (b *bench) snapshots(ctx context.Context) (err error) {
 	options := etcdtest.BulkOptions(b.version, b.bytes)
 	options.Dir = filepath.Join(b.work, "etcd")
@@ -51,7 +51,7 @@ func (b *bench) snapshots(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, cluster.Stop(), os.RemoveAll(options.Dir)) }()
 	b.endpoint = cluster.Endpoints()[0]
 	fmt.Fprintf(os.Stderr, "filling etcd %s with %s\n", b.version, humanize.IBytes(uint64(b.bytes)))
-	// Not in this process: Linux counts the memory of the parent at the fork as the child's peak.
+	// Not in this process: Linux counts the parent's memory at the fork in the child's peak.
 	if _, err := measured(ctx, b.self, "fill", b.endpoint, fmt.Sprint(b.bytes)); err != nil {
 		return fmt.Errorf("fill etcd: %w", err)
 	}
@@ -65,7 +65,7 @@ func (b *bench) snapshots(ctx context.Context) (err error) {
 	return b.restores(ctx)
 }
 
-// uploads measures the ways from a large archive into a bucket, which is at.
+// uploads measures the ways from a large archive into the bucket at.
 func (b *bench) uploads(ctx context.Context, at string) (err error) {
 	dir := filepath.Join(b.work, "store")
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -84,7 +84,7 @@ func (b *bench) uploads(ctx context.Context, at string) (err error) {
 	return printTable(os.Stdout, b.uploadTable(at, all))
 }
 
-// takeTurns gives each way's median.
+// takeTurns returns the median of each way.
 func (b *bench) takeTurns(ctx context.Context, turns ...turn) (map[string]usage, error) {
 	all := map[string][]usage{}
 	// Round 0 warms the page cache and is not counted.
@@ -109,7 +109,7 @@ func (b *bench) takeTurns(ctx context.Context, turns ...turn) (map[string]usage,
 	return medians, nil
 }
 
-// take gives a turn its empty directory and an empty bucket.
+// take runs a turn with an empty directory and an empty bucket.
 func (b *bench) take(ctx context.Context, t turn) (ways map[string]usage, err error) {
 	dir := filepath.Join(b.work, "out")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -1,9 +1,9 @@
-// Command bench compares, in one run on one machine, ways to read a large etcd: the stream read and thrown away, which
-// nothing can beat; etcdctl followed by deflate, as rke-tools does; and etcd-rolling-backup save. With a MinIO beside it,
-// it compares the ways on into a bucket as well: minio-go's FPutObject and the mirror.
+// Command bench compares, in one run on one machine, ways to back up a large etcd: reading and discarding the stream, which is the
+// lower bound; etcdctl followed by deflate, as rke-tools does; and etcd-rolling-backup save. With a MinIO it also compares the ways
+// into a bucket: minio-go's FPutObject and the mirror.
 //
-// Every measured step is a process of its own, so that the kernel's figures for it, of time, memory and writing, hold
-// no other. The ways take turns within a round, for a shared machine's mood changes slowly.
+// Every measured step is a separate process, so that the kernel's figures of time, memory and writes are for this step only. In each
+// round the ways take turns, because the speed of a shared machine changes slowly.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	// The bench starts itself for the steps that are no program of their own.
+	// The bench starts itself for the steps without a program of their own.
 	if len(args) > 0 {
 		if s := steps()[args[0]]; s.run != nil && len(args) == 1+s.args {
 			return s.run(ctx, args[1:])
@@ -63,8 +63,7 @@ func run(ctx context.Context, args []string) error {
 	return runAll(ctx, bench{program: *program, self: self, work: work, version: *version, rounds: *rounds}, all)
 }
 
-// runAll goes into the bucket over TLS, as an installation does; the upload alone is measured in plain too, where
-// minio-go signs each chunk.
+// runAll uploads over TLS, like a real installation; uploads are also measured without TLS, where minio-go signs each chunk.
 func runAll(ctx context.Context, b bench, sizes []int64) error {
 	err := b.withMinIO(ctx, true, func() error {
 		for _, size := range sizes {
@@ -82,7 +81,7 @@ func runAll(ctx context.Context, b bench, sizes []int64) error {
 	return b.withMinIO(ctx, false, func() error { return b.uploads(ctx, "MinIO over http") })
 }
 
-// withMinIO calls do while a server runs.
+// withMinIO calls do while a MinIO runs.
 func (b *bench) withMinIO(ctx context.Context, tls bool, do func() error) error {
 	dir := filepath.Join(b.work, "minio")
 	server, err := s3test.Start(ctx, s3test.Options{TLS: tls, Dir: dir})

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// watchMemory follows a process's anonymous memory until the returned function is called, which gives the peak in bytes. The kernel's
-// own peak counts the pages of mapped files too, which it takes back whenever somebody needs them.
+// watchMemory samples a process's anonymous memory until the returned function is called, which returns the peak in bytes. The kernel's
+// own peak includes the pages of mapped files, which it can reclaim at any time.
 func watchMemory(pid int) func() int64 {
 	end, peak := make(chan struct{}), make(chan int64)
 	go func() {
@@ -34,7 +34,7 @@ func watchMemory(pid int) func() int64 {
 	}
 }
 
-// anonymous is 0 for a process that has just ended.
+// anonymous returns 0 for a process that has just exited.
 func anonymous(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -43,7 +43,7 @@ func anonymous(pid int) int64 {
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {
 		if value, ok := strings.CutPrefix(lines.Text(), "RssAnon:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64) // 0 as for one that has ended
+			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64) // 0, as for a process that has exited
 			return kib << 10
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	wayRestore     = "(f3) etcd-rolling-backup restore"
 )
 
-// restores measures the ways back from an archive to a data directory.
+// restores measures the ways from an archive to a data directory.
 func (b *bench) restores(ctx context.Context) (err error) {
 	dir := filepath.Join(b.work, "store")
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -34,7 +34,7 @@ func (b *bench) restores(ctx context.Context) (err error) {
 	return printTable(os.Stdout, b.restoreTable(all))
 }
 
-// etcdutl runs what (f1) and (f2) have in common once.
+// etcdutl runs the common steps of (f1) and (f2) once.
 func (b *bench) etcdutl(file string) turn {
 	return func(ctx context.Context, dir string) (map[string]usage, error) {
 		raw := filepath.Join(dir, "snapshot.db")

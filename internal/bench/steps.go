@@ -17,7 +17,7 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// step is what the bench does as a process of its own.
+// step is a step that the bench runs in a separate process.
 type step struct {
 	args int
 	run  func(ctx context.Context, args []string) error
@@ -46,7 +46,7 @@ func fill(ctx context.Context, endpoint, bytes string) error {
 	return errors.Join(err, client.Close())
 }
 
-// floor reads the stream as etcd's own client gives it and keeps nothing.
+// floor reads the stream with etcd's own client and discards it.
 func floor(ctx context.Context, endpoint string) error {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// table is what a set of ways is shown as.
+// table is the output for a set of ways.
 type table struct {
 	title string
 	ways  []string // the rows, in this order
@@ -16,13 +16,13 @@ type table struct {
 	goals []goal
 }
 
-// goal is a figure beside what it is to be.
+// goal is a figure and its target.
 type goal struct{ what, measured, wanted string }
 
 // printTable writes the figures and the goals as two Markdown tables.
 func printTable(out io.Writer, t table) error {
 	tab := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)
-	p := func(format string, args ...any) { fmt.Fprintf(tab, format, args...) } // Flush gives the error
+	p := func(format string, args ...any) { fmt.Fprintf(tab, format, args...) } // Flush returns the error
 	p("\n%s\n\n", t.title)
 	p("| way\t wall\t CPU\t peak memory\t written\t archive\t\n|---\t---\t---\t---\t---\t---\t\n")
 	for _, way := range t.ways {

@@ -21,10 +21,10 @@ const (
 	wayRollerMirror = "(e2) save with its mirror"
 )
 
-// bucket exists during a turn; node is in the name of the archive that is uploaded.
+// bucket exists during a turn; node is in the name of the uploaded archive.
 const bucket, node = "bench", "bench"
 
-// shareKeys puts the server's keys and its authority where every client of S3 that is started finds them.
+// shareKeys sets the environment variables with the server's keys and CA for all S3 clients that are started.
 func shareKeys(t s3test.Target) error {
 	return errors.Join(
 		os.Setenv("AWS_ACCESS_KEY_ID", t.AccessKey), os.Setenv("AWS_SECRET_ACCESS_KEY", t.SecretKey), os.Setenv("SSL_CERT_FILE", t.CAFile),
@@ -36,7 +36,7 @@ func (b *bench) floor(ctx context.Context, _ string) (map[string]usage, error) {
 	return only(wayFloor, u, err)
 }
 
-// tools runs what (b) and (e1) have in common once.
+// tools runs the common steps of (b) and (e1) once.
 func (b *bench) tools(ctx context.Context, dir string) (map[string]usage, error) {
 	etcdctl, err := etcdtest.Program(b.version, "etcdctl")
 	if err != nil {
@@ -108,7 +108,7 @@ func only(way string, u usage, err error) (map[string]usage, error) {
 	return map[string]usage{way: u}, nil
 }
 
-// onlyFile is the one snapshot in dir and its size.
+// onlyFile returns the single snapshot in dir and its size.
 func onlyFile(dir string) (string, int64, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
 	if err != nil || len(files) != 1 {

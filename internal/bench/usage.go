@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// usage is what the kernel says of a finished process.
+// usage has the kernel's figures for a finished process.
 type usage struct {
 	wall, cpu time.Duration
 	memory    int64 // peak resident bytes
-	own       int64 // peak resident bytes that are no mapping of a file, as looked up every few milliseconds
-	written   int64 // bytes that it made dirty on disks
-	archive   int64 // bytes of what it left
+	own       int64 // peak resident bytes without mapped files, sampled every few milliseconds
+	written   int64 // bytes written to disks
+	archive   int64 // size in bytes of its result
 }
 
-// then is the usage of two processes, one after the other.
+// then returns the usage of two processes, one after the other.
 func (u usage) then(v usage) usage {
 	return usage{wall: u.wall + v.wall, cpu: u.cpu + v.cpu, memory: max(u.memory, v.memory), own: max(u.own, v.own), written: u.written + v.written}
 }
 
-// leaving is the usage with what was left by it.
+// leaving returns the usage with the size of its result.
 func (u usage) leaving(archive int64) usage {
 	u.archive = archive
 	return u
@@ -56,7 +56,7 @@ func measured(ctx context.Context, program string, args ...string) (usage, error
 	}, nil
 }
 
-// median takes each figure's own median.
+// median returns the median of each figure.
 func median(all []usage) usage {
 	return usage{
 		wall:    middle(all, func(u usage) time.Duration { return u.wall }),

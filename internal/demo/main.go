@@ -1,6 +1,6 @@
-// Command demo shows the main job on a throwaway etcd and a throwaway S3 server: a daemon that takes snapshots every few
-// seconds while keys change and mirrors them, old ones that go, a bucket that is away for a while and catches up, and the
-// newest snapshot proven, unpacked and read by etcd's own library. It ends by itself and leaves nothing behind.
+// Command demo shows the main features with a temporary etcd and a temporary S3 server: a daemon takes snapshots every few
+// seconds while keys change, mirrors and prunes them; the bucket is unavailable for a while and then catches up; the newest
+// snapshot is verified, unpacked and read by etcd's own library. It exits by itself and leaves nothing behind.
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(ctx context.Context, program string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	d := &demo{program: program, dir: filepath.Join(work, "snapshots"), unpacked: filepath.Join(work, "snap.db")}
 
-	step("Start a throwaway etcd, filled with objects like those of Kubernetes, and a throwaway S3 server")
+	step("Start a temporary etcd, filled with objects like those of Kubernetes, and a temporary S3 server")
 	cluster, err := etcdtest.Start(ctx, etcdtest.Options{Dir: filepath.Join(work, "etcd")})
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func run(ctx context.Context, program string) (err error) {
 	return nil
 }
 
-// step announces what comes, say tells what was seen.
+// step prints the title of the next step, say prints what happened.
 func step(text string) { fmt.Printf("\n== %s\n", text) }
 
 func say(format string, args ...any) { fmt.Printf("   "+format+"\n", args...) }

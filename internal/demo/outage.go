@@ -8,7 +8,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// outage takes the bucket away and gives it back.
+// outage cuts the connection to the bucket and restores it.
 func (d *demo) outage(ctx context.Context) error {
 	w := &watcher{store: snapshot.NewDir(d.dir), s3: d.s3}
 	err := w.until(ctx, "snapshots here and in the bucket", func() bool { return w.came > keep && w.came-w.went == keep && w.mirrored() })
@@ -16,7 +16,7 @@ func (d *demo) outage(ctx context.Context) error {
 		return err
 	}
 
-	step("Cut the way to the bucket: snapshots are taken and pruned here as before")
+	step("Cut the connection to the bucket: local snapshots are taken and pruned as before")
 	if err := d.s3.proxy.Down(); err != nil {
 		return err
 	}
@@ -31,20 +31,20 @@ func (d *demo) outage(ctx context.Context) error {
 			missing++
 		}
 	}
-	say("%d snapshots were taken meanwhile; the bucket has %d old ones and misses the %d that are here", w.came-before, len(w.there), missing)
+	say("%d snapshots were taken meanwhile; the bucket has %d old ones and lacks the %d on the disk", w.came-before, len(w.there), missing)
 
-	step("Mend it: the bucket catches up by itself")
+	step("Reconnect: the bucket catches up by itself")
 	if err := d.s3.proxy.Up(); err != nil {
 		return err
 	}
 	err = w.until(ctx, "the bucket to catch up", func() bool { return w.mirrored() && len(w.there) <= keepInS3 })
 	if err == nil {
-		say("the bucket has all %d that are here, and %d older ones", len(w.here), len(w.there)-len(w.here))
+		say("the bucket has all %d from the disk, and %d older ones", len(w.here), len(w.there)-len(w.here))
 	}
 	return err
 }
 
-// sayLog shows the first line of the outage, the last of the mirror and the last of all.
+// sayLog prints the first log line of the outage, the last one of the mirror and the last one of all.
 func sayLog(log string) error {
 	var failed, mirrored, last string
 	for line := range strings.Lines(log) {

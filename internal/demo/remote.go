@@ -13,11 +13,11 @@ import (
 
 const bucket, folder = "backups", "demo-cluster"
 
-// remote is the S3 server, in this process, with a way to it that can be cut.
+// remote is the S3 server, in this process, behind a proxy that can cut the connection.
 type remote struct {
 	server *s3test.FakeServer
 	proxy  *s3test.Proxy
-	client *minio.Client // past the cut
+	client *minio.Client // not through the proxy
 }
 
 func newRemote(ctx context.Context) (*remote, error) {
@@ -40,7 +40,7 @@ func newRemote(ctx context.Context) (*remote, error) {
 
 func (r *remote) close() error { return errors.Join(r.proxy.Close(), r.server.Close()) }
 
-// flags are for a program with environ. The server has none of S3's own checksums, hence md5.
+// flags are for a program with environ. The server lacks S3's own checksums, hence md5.
 func (r *remote) flags() []string {
 	return []string{"--s3-endpoint", r.proxy.URL(), "--s3-bucket", bucket, "--s3-folder", folder, "--s3-checksum", "md5"}
 }
@@ -49,7 +49,7 @@ func (r *remote) environ() []string {
 	return append(os.Environ(), "AWS_ACCESS_KEY_ID="+r.server.AccessKey, "AWS_SECRET_ACCESS_KEY="+r.server.SecretKey)
 }
 
-// names are those of all objects in the folder.
+// names returns the names of all objects in the folder.
 func (r *remote) names(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}
 	for object := range r.client.ListObjectsIter(ctx, bucket, minio.ListObjectsOptions{Prefix: folder + "/"}) {

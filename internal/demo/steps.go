@@ -33,7 +33,7 @@ func (d *demo) roll(ctx context.Context) error {
 		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--listen", "127.0.0.1:0", "--drill-schedule", "off", "--schedule", schedule,
 		"--keep-last", fmt.Sprint(keep), "--s3-keep-last", fmt.Sprint(keepInS3),
 	}, d.s3.flags()...)
-	step(fmt.Sprintf("Run the daemon: a snapshot %s while keys change, the newest %d are kept here and %d in the bucket", schedule, keep, keepInS3))
+	step(fmt.Sprintf("Run the daemon: a snapshot %s while keys change, the newest %d are kept on the disk and %d in the bucket", schedule, keep, keepInS3))
 	say("$ etcd-rolling-backup %s", strings.Join(args, " "))
 	cmd := d.command(ctx, args...)
 	var log bytes.Buffer
@@ -49,7 +49,7 @@ func (d *demo) roll(ctx context.Context) error {
 	if err := errors.Join(watchErr, cmd.Wait()); err != nil {
 		return fmt.Errorf("daemon: %w; it logged:\n%s", err, log.String())
 	}
-	say("stopped the daemon; it ended cleanly after %s. What it logged of the outage and its end:", time.Since(asked).Round(time.Millisecond))
+	say("stopped the daemon; it exited cleanly after %s. Its log lines about the outage:", time.Since(asked).Round(time.Millisecond))
 	return sayLog(log.String())
 }
 
@@ -59,11 +59,11 @@ func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// prove verifies the newest snapshot, then reads it without any of our code.
+// prove verifies the newest snapshot, then reads it without our code.
 func (d *demo) prove(ctx context.Context) error {
 	list := append([]string{"list", "--from", "all", "--dir", d.dir}, d.s3.flags()...)
 	for _, args := range [][]string{list, {"verify", "--dir", d.dir}} {
-		step(map[string]string{"list": "List what is kept, here and in the bucket", "verify": "Verify the newest: zstd data, digests, every page of the database"}[args[0]])
+		step(map[string]string{"list": "List the snapshots on the disk and in the bucket", "verify": "Verify the newest: zstd data, digests, every page of the database"}[args[0]])
 		say("$ etcd-rolling-backup %s", strings.Join(args, " "))
 		out, err := d.command(ctx, args...).CombinedOutput()
 		for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
@@ -73,7 +73,7 @@ func (d *demo) prove(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 	}
-	step("Unpack the newest as plain zstd and let etcd's own library read it")
+	step("Unpack the newest with plain zstd and read it with etcd's own library")
 	l, err := snapshot.NewDir(d.dir).List()
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (d *demo) prove(ctx context.Context) error {
 	return nil
 }
 
-// unpack does what the command zstd does; that stands on the screen, for it need not be installed here.
+// unpack does the same as the printed zstd command, which may not be installed here.
 func unpack(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// watcher tells of each snapshot that comes or goes, here and in the bucket.
+// watcher prints each snapshot that is added or removed, on the disk and in the bucket.
 type watcher struct {
 	store       *snapshot.Dir
 	s3          *remote
 	here, there map[string]bool
-	came, went  int // here
+	came, went  int // on the disk
 }
 
-// until looks on until done, of which what says what it is.
+// until watches until done; what describes the condition for the error.
 func (w *watcher) until(ctx context.Context, what string, done func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -38,7 +38,7 @@ func (w *watcher) until(ctx context.Context, what string, done func() bool) erro
 func (w *watcher) lookHere() error {
 	l, err := w.store.List()
 	if errors.Is(err, snapshot.ErrUnusableDir) {
-		return nil // the daemon has not made it yet
+		return nil // the daemon has not made the directory yet
 	}
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (w *watcher) lookThere(ctx context.Context) error {
 	return nil
 }
 
-// mirrored tells whether all that is here is there.
+// mirrored reports whether the bucket has all snapshots from the disk.
 func (w *watcher) mirrored() bool {
 	for name := range w.here {
 		if !w.there[name] {

@@ -107,10 +107,10 @@ func TestFleets(t *testing.T) {
 		}
 		checkDashboard(t, s, addresses(fleet...), nil)
 		all, _ := fills(t, s, "")
-		s.shows(t, all, "Nodes not well", "", 0)
-		s.shows(t, all, "Well", fleet[0].address, 1)
+		s.shows(t, all, "Unhealthy nodes", "", 0)
+		s.shows(t, all, "Healthy", fleet[0].address, 1)
 		s.shows(t, all, "etcd", fleet[0].address, 1)
-		s.tells(t, all.Replace(expression(t, "Oldest last snapshot"))+" < 3600", all.Replace(expression(t, "More snapshots fit"))+" > 100")
+		s.tells(t, all.Replace(expression(t, "Oldest last snapshot"))+" < 3600", all.Replace(expression(t, "Snapshots that fit"))+" > 100")
 		for _, a := range alerts(t) {
 			s.tells(t, selectors(a.Expr)...)
 		}
@@ -127,16 +127,16 @@ func TestFleets(t *testing.T) {
 		s.become(t, "pending", "firing")
 		all, _ := fills(t, s, "")
 		s.shows(t, all, "Nodes", "", 3)
-		s.shows(t, all, "Nodes not well", "", 3)
-		for _, title := range []string{"Well", "All well"} {
+		s.shows(t, all, "Unhealthy nodes", "", 3)
+		for _, title := range []string{"Healthy", "Health"} {
 			s.shows(t, all, title, silent[0], -1)
 			s.shows(t, all, title, ill.address, 0)
 		}
 		s.shows(t, all, "etcd", ill.address, 0)
 		ill.MemberAway(time.Now())
 		s.shows(t, all, "etcd", ill.address, -1)
-		s.shows(t, all, "More snapshots fit", "", 0)
-		s.shows(t, all, "More fit", ill.address, 0)
+		s.shows(t, all, "Snapshots that fit", "", 0)
+		s.shows(t, all, "Fit", ill.address, 0)
 		never := " > 1e9" // as the mappings have it
 		s.tells(t, all.Replace(expression(t, "Oldest last snapshot"))+never, all.Replace(expression(t, "Last snapshot"))+never)
 	})
