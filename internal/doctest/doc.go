@@ -1,31 +1,31 @@
-// Package doctest runs the commands that the documentation shows, page by page, in the order in which they stand there.
+// Package doctest runs the commands in the documentation, page by page, in their order on the page.
 //
-// A fenced block of shell stands behind a mark, an HTML comment on the line before it:
+// An HTML comment on the line before a fenced block of shell says how the block is tested:
 //
-//	<!-- tested -->                            runs it here
-//	<!-- tested: fails -->                     runs it here, and it must fail
-//	<!-- tested: until the first snapshot -->  runs it here, and ends it once there is a snapshot
-//	<!-- tested: until it says TEXT -->        runs it here, and ends it once TEXT stands in its output
-//	<!-- tested: in the background -->         runs it here, and ends it at the end of the page
-//	<!-- tested elsewhere: WHERE -->           says what else runs it
-//	<!-- run by TestX: NEEDS -->               names the test beside the code that runs it, and what it needs
-//	<!-- not tested: WHY -->                   says why nothing does
+//	<!-- tested -->                            run it here
+//	<!-- tested: fails -->                     run it here; it must fail
+//	<!-- tested: until the first snapshot -->  run it here, and stop it once there is a snapshot
+//	<!-- tested: until it says TEXT -->        run it here, and stop it once TEXT is in its output
+//	<!-- tested: in the background -->         run it here, and stop it at the end of the page
+//	<!-- tested elsewhere: WHERE -->           something else runs it
+//	<!-- run by TestX: NEEDS -->               that test in this package runs it, and this is what it needs
+//	<!-- not tested: WHY -->                   nothing runs it, for this reason
 //
-// A block without a mark fails the test. Behind a block that ran, another one may show what it said:
+// A block without such a comment fails the test. After a block that ran, another one may show its output:
 //
-//	<!-- output -->                            each line stands in that output; … is anything, spaces count as one
+//	<!-- output -->                            each line must be in that output; … matches anything, several spaces match one
 //
-// The runbook, docs/RESTORE.md, is run by TestRunbook: on machines of its own, which have lost their data, with real etcd servers and
-// with stand-ins for what starts and stops them. Its marks say on which machine a block runs:
+// TestRunbook runs the runbook, docs/RESTORE.md, on simulated machines that have lost their data, with real etcd servers and
+// with stand-ins for systemd and the kubelet. Its comments say on which machine a block runs:
 //
-//	<!-- run by TestRunbook: on node-a -->                      runs it there; also "on node-b", "on the laptop"
-//	<!-- run by TestRunbook: on each node -->                   runs it on one after the other; "on each other node": but for the first
-//	<!-- run by TestRunbook: on each node, with its name -->    so too, with the node's own name behind --name
-//	<!-- run by TestRunbook: on each node at once -->           runs it on all side by side, for etcd waits for the others
-//	<!-- run by TestRunbook: on node-a, in the background until it says TEXT -->   goes on then; Ctrl-C at the next block there
-//	<!-- run by TestRunbook: on node-a, fails -->               must fail
-//	<!-- run by TestRunbook: on node-a; then CHECK -->          looks afterwards, by the name of a check
-//	<!-- run by TestRunbook: if there are several, on … -->     is passed over where the cluster has one member
+//	<!-- run by TestRunbook: on node-a -->                      on that machine; also "on node-b", "on the laptop"
+//	<!-- run by TestRunbook: on each node -->                   on one node after the other; "on each other node": not on the first
+//	<!-- run by TestRunbook: on each node, with its name -->    likewise, with the node's own name as the value of --name
+//	<!-- run by TestRunbook: on each node at once -->           on all nodes in parallel, because etcd waits for the other members
+//	<!-- run by TestRunbook: on node-a, in the background until it says TEXT -->   continue then; Ctrl-C at the next block there
+//	<!-- run by TestRunbook: on node-a, fails -->               it must fail
+//	<!-- run by TestRunbook: on node-a; then CHECK -->          run the check of that name afterwards
+//	<!-- run by TestRunbook: if there are several, on … -->     skip it if the cluster has one member
 //
-// Every fenced block has a language, so that none escapes by having none.
+// Every fenced block must have a language, so that no shell block is missed.
 package doctest

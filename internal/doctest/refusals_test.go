@@ -23,13 +23,13 @@ type refusal struct {
 func refusals() map[string]refusal {
 	const keys = " --cacert /etc/etcd/ca.crt --cert /etc/etcd/member.crt --key /etc/etcd/member.key"
 	return map[string]refusal{
-		"data is there already":                            {"etcd-rolling-backup restore --data-dir /var/tmp/three", 2},
-		"holds its database: stop it first":                {"etcd-rolling-backup restore --replace", 1},
+		"data already exists":                              {"etcd-rolling-backup restore --data-dir /var/tmp/three", 2},
+		"has its database open: stop it first":             {"etcd-rolling-backup restore --replace", 1},
 		"damaged:":                                         {"etcd-rolling-backup restore --replace --data-dir /var/tmp/x /var/tmp/damaged.db.zst", 3},
-		"say with --name which one this node is":           {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/three/rolling.db.zst", 2},
+		"use --name to say which one this node is":         {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/three/rolling.db.zst", 2},
 		"is not among the members":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-x", 2},
-		"none is there yet":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
-		"is serve running there, and the port right?":      {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer closed.port" + keys, 1},
+		"there is no snapshot yet":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
+		"is serve running there, and is the port right?":   {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer closed.port" + keys, 1},
 		"--cacert is not the CA of the peer's certificate": {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer strangers.peer" + keys, 1},
 		"--skip-hash-check":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/copy.db", 1},
 	}

@@ -33,8 +33,9 @@ type proofBed struct {
 	etcd        *etcdtest.Cluster
 	s3          *s3test.Proxy      // before
 	requests    *s3test.HTTPFaults // which counts, before MinIO
-	mirror      []string           // flags of the bucket
-	disk, store string             // a file system, and the directory of the snapshots in it
+	bucket      *bucket
+	mirror      []string // flags of the bucket
+	disk, store string   // a file system, and the directory of the snapshots in it
 	daemon      *proctest.Server
 	prometheus  *prometheus
 	browser     context.Context
@@ -51,7 +52,8 @@ func newProofBed(t *testing.T, more ...string) *proofBed {
 	server := plainServer.get(t)
 	b.requests = s3test.RunHTTPFaults(t, server.Target)
 	b.s3 = s3test.RunProxy(t, b.requests.Target)
-	b.mirror = append(newBucket(t, server.Target, s3test.BucketOptions{}).flags(b.s3.Target), impatient...)
+	b.bucket = newBucket(t, server.Target, s3test.BucketOptions{})
+	b.mirror = append(b.bucket.flags(b.s3.Target), impatient...)
 
 	log := filepath.Join(t.TempDir(), "log")
 	var address string

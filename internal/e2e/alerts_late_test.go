@@ -13,7 +13,7 @@ func TestLatenessRaisesItsAlerts(t *testing.T) {
 		"snapshot": func(b *proofBed) breakage {
 			x := b.etcdStops()
 			x.alerts["EtcdBackupMissedSchedule"] = pending
-			x.tells = append(x.tells, "no snapshot since the one due at", "late")
+			x.tells = append(x.tells, "the snapshot due at ", "has not been taken", "overdue")
 			return x
 		},
 		"mirror": func(b *proofBed) breakage {

@@ -34,12 +34,12 @@ const (
 )
 
 // One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
-// no others, /readyz, the page and the log say what it is, and after the mend all is well again.
+// no others, /readyz, the page and the log say what it is, and after the mend healthy again.
 func TestEachBreakageRaisesItsAlerts(t *testing.T) {
 	t.Parallel()
 	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s")
 	b.well(t)
-	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsAltered()} {
+	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsCutOff(), b.objectIsAltered()} {
 		if !t.Run(x.name, func(t *testing.T) { b.prove(t, x) }) {
 			return // what comes next begins with all being well
 		}
@@ -71,7 +71,7 @@ func (b *proofBed) prove(t *testing.T, x breakage) {
 func (b *proofBed) well(t *testing.T) {
 	t.Helper()
 	b.prometheus.shows(t, map[string]string{}, 0)
-	b.looks(t, http.StatusOK, "All is well")
+	b.looks(t, http.StatusOK, "Healthy")
 }
 
 func (b *proofBed) etcdStops() breakage {
@@ -81,7 +81,7 @@ func (b *proofBed) etcdStops() breakage {
 		alerts: map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
 		tells:  []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
 		log:    "snapshot failed",
-		mended: "kept snapshot",
+		mended: "snapshot saved",
 		do:     func(t *testing.T) { must(t, member.Stop()) },
 		mend:   func(t *testing.T) { must(t, member.Restart(t.Context())) },
 	}
@@ -107,7 +107,7 @@ func (b *proofBed) diskFills() breakage {
 		alerts: map[string]string{"EtcdBackupDiskWillFill": pending, "EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
 		tells:  []string{"snapshots failed in a row", "free space too low", "--min-free"},
 		log:    "snapshot failed",
-		mended: "kept snapshot",
+		mended: "snapshot saved",
 		do: func(t *testing.T) {
 			// One that is under way would fail of it, rightly; after one there are seconds until the next.
 			b.says(t, b.logged(t), "restore drill passed")
@@ -120,7 +120,8 @@ func (b *proofBed) diskFills() breakage {
 	}
 }
 
-// The daemon comes back with a schedule under which the newest snapshot stays for as long as the next breakage takes.
+// The daemon comes back with a schedule under which the newest snapshot stays for as long as the next breakages take, and with drills of
+// what the bucket holds.
 func (b *proofBed) daemonStops() breakage {
 	return breakage{
 		name:   "daemon stopped",
@@ -130,24 +131,26 @@ func (b *proofBed) daemonStops() breakage {
 		do:     func(t *testing.T) { must(t, b.daemon.Stop()) },
 		mend: func(t *testing.T) {
 			b.daemon.Args[slices.Index(b.daemon.Args, proofSchedule)] = "--schedule=@every 1h"
+			b.daemon.Args = append(b.daemon.Args, "--drill-from=s3")
 			must(t, b.daemon.Restart(t.Context()))
 			b.has(t, "waiting_snapshots", 0)
 		},
 	}
 }
 
-// The copy in S3 is the mend.
-func (b *proofBed) archiveIsAltered() breakage {
+// The daemon finds it, sets it aside and replaces it. It is unhealthy until the name has an intact file again: the copy in S3.
+func (b *proofBed) archiveIsCutOff() breakage {
 	var name string
 	return breakage{
-		name:   "archive altered",
-		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
-		tells:  []string{"damage was found in rolling_" + node, "restore drill of rolling_" + node, " failed: "},
-		log:    "restore drill failed",
+		name:   "archive cut off",
+		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupNotReady": pending},
+		tells:  []string{"damage was found in rolling_" + node, "on the disk"},
+		log:    "renamed a damaged snapshot to NAME.broken",
 		mended: "restore drill passed",
 		do: func(t *testing.T) {
-			name = listed(t, b.store)[0].Name.String()
-			alter(t, filepath.Join(b.store, name))
+			newest := listed(t, b.store)[0]
+			name = newest.Name.String()
+			must(t, os.Truncate(filepath.Join(b.store, name), newest.Size/2))
 		},
 		mend: func(t *testing.T) {
 			run(t, 0, nil, words("download", b.mirror, []string{"--to=" + b.disk, name})...)
@@ -156,13 +159,8 @@ func (b *proofBed) archiveIsAltered() breakage {
 	}
 }
 
-const (
-	scrapes     = 50
-	scrapeLimit = 5 * time.Millisecond
-)
-
-// scrapeIsCheap looks at a daemon that has been through a lot and does drills: what it tells has the right form, telling it takes next
-// to no time, and is nothing that S3 has to be asked for.
+// scrapeIsCheap looks at a daemon that has been through a lot and does drills: what it shows has the right form, and S3 is not asked
+// for it.
 func (b *proofBed) scrapeIsCheap(t *testing.T) {
 	_, body := b.get(t, "/metrics")
 	program, err := proctest.Program("promtool")
@@ -179,23 +177,35 @@ func (b *proofBed) scrapeIsCheap(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{}, Timeout: endLimit}
 	defer client.CloseIdleConnections()
-	took := make([]time.Duration, scrapes)
-	for i := range took {
-		began := time.Now()
+	for range 10 {
 		res, err := client.Get(b.base + "/metrics")
 		must(t, err)
 		_, err = io.Copy(io.Discard, res.Body)
 		must(t, err)
 		must(t, res.Body.Close())
-		took[i] = time.Since(began)
-	}
-	slices.Sort(took)
-	t.Logf("%d scrapes took %s to %s, half of them up to %s", scrapes, took[0], took[scrapes-1], took[scrapes/2])
-	// The best counts, for the machine has other things to do.
-	if took[0] > scrapeLimit {
-		t.Errorf("a scrape takes %s, more than %s", took[0], scrapeLimit)
 	}
 	if now := len(b.requests.Requests()); now != asked {
 		t.Errorf("%d requests to S3 while nothing but scrapes came", now-asked)
+	}
+}
+
+// Its drills fail until the object is as it was: the hour has had its new snapshot in the place of a damaged one.
+func (b *proofBed) objectIsAltered() breakage {
+	var key, good string
+	return breakage{
+		name:   "object altered",
+		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
+		tells:  []string{"damage was found in rolling_" + node, "in S3", "restore drill of rolling_" + node, " failed: "},
+		log:    "restore drill failed",
+		mended: "restore drill passed",
+		do: func(t *testing.T) {
+			key = listed(t, b.store)[0].Name.String()
+			data, err := os.ReadFile(filepath.Join(b.store, key))
+			must(t, err)
+			good = string(data)
+			data[100] ^= 1
+			b.bucket.put(key, string(data)) // as large as before, or the mirror would upload it again
+		},
+		mend: func(*testing.T) { b.bucket.put(key, good) },
 	}
 }

@@ -19,7 +19,7 @@ func TestSavesAndDaemonShareADirectory(t *testing.T) {
 	dir := newStore(t)
 	reach := flags(c, c.Members[0].Endpoint)
 	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1s", "--keep-last=2"})...)
-	d.says(t, "kept snapshot")
+	d.says(t, "snapshot saved")
 	var saves []*process
 	for round := range 3 {
 		for label := range 4 {
@@ -29,7 +29,7 @@ func TestSavesAndDaemonShareADirectory(t *testing.T) {
 			p.demand(t, 0, "saved ")
 		}
 	}
-	eventually(t, "the daemon had kept some more", func() bool { return strings.Count(d.stderr.String(), "kept snapshot") >= 4 })
+	eventually(t, "the daemon had kept some more", func() bool { return strings.Count(d.stderr.String(), "snapshot saved") >= 4 })
 	if strings.Contains(d.stderr.String(), "level=error") {
 		t.Errorf("the daemon met an error:\n%s", d.stderr.String())
 	}
@@ -113,7 +113,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 	}
 
 	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@hourly"})...)
-	d.says(t, "kept snapshot")
+	d.says(t, "snapshot saved")
 	run(t, 0, nil, words("save", store(dir), reach)...)
 	if !slices.Contains(files(t, dir), own) {
 		t.Errorf("%s of a living save was removed; there are %s", own, files(t, dir))

@@ -98,7 +98,7 @@ func (w *watched) ready(t *testing.T, status int, text string) {
 }
 
 // at is a time as a metric has it.
-func at(t time.Time) float64 { return float64(t.Unix()) }
+func at(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // secureTransport trusts one CA alone.
 func secureTransport(c *tls.Config) *http.Transport { return &http.Transport{TLSClientConfig: c} }
@@ -109,16 +109,15 @@ type follower struct {
 	seen int // bytes of the log that next has passed
 }
 
-func follow(t *testing.T, flags []string) (*follower, string) {
+func follow(t *testing.T, dir string, flags []string) *follower {
 	t.Helper()
-	dir := newStore(t)
 	f := &follower{process: start(t, words("daemon", store(dir), []string{"--schedule=@every 1s"}, flags)...)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(f.stderr.String())
 		}
 	})
-	return f, dir
+	return f
 }
 
 // next waits for a line with all the words that was written after the one found before.
@@ -153,7 +152,7 @@ func (p *process) rests(t *testing.T, m *etcdtest.Member) {
 // goesOn waits for so many more snapshots: what happens to the mirror is nothing to them.
 func (f *follower) goesOn(t *testing.T, more int) {
 	t.Helper()
-	kept := func() int { return strings.Count(f.stderr.String(), "kept snapshot") }
+	kept := func() int { return strings.Count(f.stderr.String(), "snapshot saved") }
 	want := kept() + more
 	eventually(t, fmt.Sprintf("the daemon had kept %d more snapshots", more), func() bool { return kept() >= want })
 }

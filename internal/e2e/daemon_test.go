@@ -19,7 +19,7 @@ func TestDaemonCatchesUpAMissedRun(t *testing.T) {
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
 
 	p := start(t, args...)
-	p.says(t, "kept snapshot")
+	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, 1)
 
@@ -32,7 +32,7 @@ func TestDaemonCatchesUpAMissedRun(t *testing.T) {
 	redate(t, dir, first, time.Now().Add(-61*time.Minute))
 	p = start(t, args...)
 	p.says(t, "a run was missed")
-	p.says(t, "kept snapshot")
+	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, 2)
 }
@@ -48,7 +48,7 @@ func TestDaemonKeepsAndPrunesOnSchedule(t *testing.T) {
 
 	p := start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--keep-last=2"})...)
 	eventually(t, "the daemon had kept five snapshots", func() bool {
-		return strings.Count(p.stderr.String(), "kept snapshot") >= 5
+		return strings.Count(p.stderr.String(), "snapshot saved") >= 5
 	})
 	p.rests(t, c.Members[0])
 	p.stop(t, syscall.SIGTERM, 0)
@@ -76,7 +76,7 @@ func TestDaemonWaitsForEtcd(t *testing.T) {
 		t.Errorf("%d snapshots of an etcd that is down", n)
 	}
 	must(t, c.Restart(t.Context()))
-	p.says(t, "kept snapshot")
+	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, len(listed(t, dir)))
 }
@@ -93,14 +93,15 @@ func TestRotatedCertificatesAreUsedWithoutRestart(t *testing.T) {
 		return pair
 	}
 	files := rotate(now.Add(-time.Minute))
-	p, dir := follow(t, pair("--endpoints="+c.Members[0].Endpoint, c, files))
+	dir := newStore(t)
+	p := follow(t, dir, pair("--endpoints="+c.Members[0].Endpoint, c, files))
 	p.next(t, "expired", "snapshot failed")
 	rotate(now.Add(time.Hour))
-	p.next(t, "kept snapshot")
+	p.next(t, "snapshot saved")
 	rotate(now.Add(-time.Minute))
 	p.next(t, "expired", "snapshot failed")
 	rotate(now.Add(time.Hour))
-	p.next(t, "kept snapshot")
+	p.next(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantWhole(t, dir, len(listed(t, dir)))
 }
@@ -111,14 +112,14 @@ func TestChangedPasswordIsUsedWithoutRestart(t *testing.T) {
 	must(t, c.EnableAuth(t.Context(), "open sesame"))
 	client := etcdtest.Dial(t, c)
 	login := login(t, c, "open sesame")
-	p, _ := follow(t, login)
-	p.next(t, "kept snapshot")
+	p := follow(t, newStore(t), login)
+	p.next(t, "snapshot saved")
 	_, err := client.UserChangePassword(t.Context(), "root", "open barley")
 	must(t, err)
 	p.next(t, "authentication failed", "snapshot failed")
 	file := strings.TrimPrefix(login[len(login)-1], "--password-file=")
 	must(t, os.WriteFile(file, []byte("open barley\n"), 0o600))
-	p.next(t, "kept snapshot")
+	p.next(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
@@ -153,7 +154,7 @@ func takenOn(t *testing.T, c *etcdtest.Cluster, role string) int {
 	took := 0
 	for dir, p := range daemons {
 		eventually(t, "the daemon had decided", func() bool {
-			return strings.Contains(p.stderr.String(), "kept snapshot") || strings.Contains(p.stderr.String(), "skipped: the member is")
+			return strings.Contains(p.stderr.String(), "snapshot saved") || strings.Contains(p.stderr.String(), "skipped: the member is")
 		})
 		p.stop(t, syscall.SIGTERM, 0)
 		took += len(listed(t, dir))

@@ -26,13 +26,13 @@ func TestKilledDownloadIsRepeated(t *testing.T) {
 		p := start(t, download(v.Endpoint())...)
 		v.holds(t)
 		partial(t, dir)
-		run(t, 1, []string{"another process is writing " + name, "wait until it has ended"}, download(s.address)...)
+		run(t, 1, []string{"another process is writing " + name, "wait until it exits"}, download(s.address)...)
 		p.signal(t, syscall.SIGKILL)
 		p.ended(t)
 		if left := files(t, dir); !slices.Contains(left, name+".part") {
 			t.Errorf("%s: it was killed too late: %q", to.flag, left)
 		}
-		run(t, 0, []string{"downloaded " + filepath.Join(dir, name), "proven"}, download(s.address)...)
+		run(t, 0, []string{"downloaded " + filepath.Join(dir, name), "verified"}, download(s.address)...)
 		if left := files(t, dir); !slices.Equal(left, append(to.extra, name)) {
 			t.Errorf("%s: there are %q", to.flag, left)
 		}

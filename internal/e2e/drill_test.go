@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
+	"etcd-rolling-backup/snapshot"
 )
 
 // verify --restore starts an etcd on the snapshot and says what that held.
@@ -18,8 +21,8 @@ func TestVerifyRestoreStartsAnEtcd(t *testing.T) {
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint))...)
-	p := run(t, 0, []string{"is whole", "restored for a test: etcd 3.7"}, "verify", "--dir="+dir, "--restore", "--min-free=0")
-	if strings.Contains(p.stdout.String(), "held all 0 keys") {
+	p := run(t, 0, []string{"is intact", "restored as a test: etcd 3.7"}, "verify", "--dir="+dir, "--restore", "--min-free=0")
+	if strings.Contains(p.stdout.String(), "has all 0 keys") {
 		t.Errorf("no key was counted:\n%s", p.stdout.String())
 	}
 	p = run(t, 0, nil, "verify", "--dir="+dir, "--restore", "--min-free=0", "--output=json")
@@ -42,7 +45,8 @@ func TestVerifyRestoreStartsAnEtcd(t *testing.T) {
 	run(t, 3, []string{"damaged"}, "verify", "--dir="+dir, "--restore", "--min-free=0")
 }
 
-// The daemon restores the first snapshot at once, remembers that over a restart, and finds a snapshot that is altered.
+// The daemon restores the first snapshot immediately, remembers that over a restart, and finds a snapshot that is altered, which it sets
+// aside and replaces.
 func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
@@ -60,14 +64,20 @@ func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
 		t.Errorf("a drill that passed is done again after a restart:\n%s", p.stderr.String())
 	}
 
-	alter(t, only(t, dir))
+	archive := only(t, dir)
+	alter(t, archive)
 	p = start(t, append(args, "--drill-schedule=@every 1s")...)
 	p.says(t, "restore drill failed")
+	p.says(t, "renamed a damaged snapshot to NAME.broken")
+	p.says(t, "restore drill passed") // of the one that replaces it
 	p.stop(t, syscall.SIGTERM, 0)
-	note, err := os.ReadFile(filepath.Join(dir, ".last-drill_"+node+".json"))
+	_, err := os.Stat(archive + snapshot.BrokenSuffix)
 	must(t, err)
-	if !strings.Contains(string(note), `"reason":"damaged"`) {
-		t.Errorf("the note says %s", note)
+	s := readStatus(t, dir)
+	if !slices.ContainsFunc(s.History, func(f status.Failure) bool {
+		return f.Reason == status.Damaged && f.Name.String() == filepath.Base(archive)
+	}) {
+		t.Errorf("the status does not have what the drill has found: %+v", s.History)
 	}
 }
 
@@ -86,14 +96,13 @@ func TestDrillFromS3FindsAnAlteredObject(t *testing.T) {
 	must(t, err)
 	data[100] ^= 1
 	b.put(b.keys()[0], string(data)) // as large as before, or the mirror would put it anew
-	must(t, os.Remove(filepath.Join(dir, ".last-drill_"+node+".json")))
 	run(t, 0, nil, "verify", "--dir="+dir)
 	p = start(t, args...)
 	p.says(t, "restore drill failed")
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-// An S3 that is away says nothing about the snapshot: the drill is left out, stays due, and is done once S3 is back and the next one due.
+// An S3 that is away says nothing about the snapshot: the drill is skipped, stays due, and is done once S3 is back and the next one due.
 func TestDrillIsSkippedWhileS3IsDown(t *testing.T) {
 	parallel(t)
 	bed := newMirrorBed(t, plainServer.get(t))
@@ -102,8 +111,8 @@ func TestDrillIsSkippedWhileS3IsDown(t *testing.T) {
 	must(t, proxy.Down())
 	w := watch(t, dir, flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(proxy.Target), impatient,
 		[]string{"--schedule=@hourly", "--drill-from=s3", "--drill-schedule=@every 1s"})
-	w.says(t, "restore drill left out")
-	eventually(t, "the drill was counted as left out", func() bool {
+	w.says(t, "restore drill skipped")
+	eventually(t, "the drill was counted as skipped", func() bool {
 		n, _ := w.value(t, `runs_total{kind="drill",reason="host",result="skipped"}`)
 		return n > 0
 	})
@@ -130,7 +139,7 @@ func TestKilledDrillLeavesNothing(t *testing.T) {
 	}
 	must(t, os.Mkdir(filepath.Join(dir, ".drill-1"), 0o700))
 	p := start(t, args...)
-	p.says(t, "removed what a restore drill that was cut off had left")
+	p.says(t, "removed the leftovers of an interrupted restore drill")
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
 	// The last child that lost its daemon may outlive all of this: it has the lowest priority of the machine.

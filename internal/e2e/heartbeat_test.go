@@ -43,7 +43,7 @@ func TestHeartbeatFollowsHealth(t *testing.T) {
 	url := "--heartbeat-url=" + watcher.URL + "/ping/" + secret + "?create=1"
 	dir := newStore(t)
 	check := words("check", store(dir), flags(c, c.Members[0].Endpoint), []string{url})
-	run(t, 0, []string{"heartbeat", "takes connections; it was not called"}, check...)
+	run(t, 0, []string{"heartbeat", "accepts connections; it was not called"}, check...)
 	if seen.last() != "" {
 		t.Errorf("check has called the watcher: %s", seen.last())
 	}

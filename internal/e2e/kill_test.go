@@ -59,7 +59,7 @@ func TestKilledDaemonLeavesOnlyValidSnapshots(t *testing.T) {
 
 	b.age()
 	p := launch(t, b.daemon())
-	p.says(t, "kept snapshot")
+	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	if left := b.partials(); len(left) > 0 {
 		t.Errorf("partials after a run that was left alone: %s", left)
@@ -119,7 +119,7 @@ func (b *killBed) calibrate() time.Duration {
 		b.age()
 		began := time.Now()
 		p := launch(b.t, b.daemon())
-		p.says(b.t, "kept snapshot")
+		p.says(b.t, "snapshot saved")
 		longest = max(longest, time.Since(began))
 		p.kill()
 	}
@@ -196,7 +196,7 @@ func (b *killBed) phase(p *process, before, after int, fresh, part bool) string 
 	switch {
 	case part:
 		return withPart
-	case strings.Contains(p.stderr.String(), "kept snapshot"), strings.Contains(p.stdout.String(), "saved"):
+	case strings.Contains(p.stderr.String(), "snapshot saved"), strings.Contains(p.stdout.String(), "saved"):
 		return afterAll
 	case fresh && after == before+1:
 		return afterRename

@@ -2,12 +2,14 @@ package e2e_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,11 +26,14 @@ type deaf struct {
 	unread, log *os.File
 }
 
-// logStuck is the reason of such a daemon.
-var logStuck = regexp.MustCompile(`(?m)^the log takes no lines since [-0-9]+ [:0-9]+ UTC, \d+ (is|are) lost: whoever reads the daemon's stderr has stopped$`)
+// logBlocked is the problem of such a daemon, with the number of lost lines.
+var logBlocked = regexp.MustCompile(`(?m)^log output blocked since [-0-9]+ [:0-9]+ UTC, (\d+) log lines lost: whoever reads the daemon's stderr has stopped reading$`)
 
-// watchDeaf starts one, and waits until it says what is wrong with it.
-func watchDeaf(t *testing.T, dir string, more ...[]string) *deaf {
+// logLost is the line that reports lost ones, with their number and since when.
+var logLost = regexp.MustCompile(`level=warning msg="log lines lost: they could not be written" lost=([1-9]\d*) since="([^"]+)"`)
+
+// watchDeaf starts one, with these variables in its environment, and waits until it says what is wrong with it.
+func watchDeaf(t *testing.T, dir string, env []string, more ...[]string) *deaf {
 	t.Helper()
 	var ends [2]int
 	must(t, unix.Pipe2(ends[:], unix.O_CLOEXEC)) // os.Pipe's do not block, and so would the daemon's end not
@@ -40,12 +45,12 @@ func watchDeaf(t *testing.T, dir string, more ...[]string) *deaf {
 	must(t, err)
 	address := freePort(t) // the daemon can't tell which it was given
 	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, program(t, "daemon"), "daemon", "--listen=" + address}, store(dir), slices.Concat(more...))...)
-	cmd.ExtraFiles = []*os.File{d.log}
+	cmd.ExtraFiles, cmd.Env = []*os.File{d.log}, env
 	d.watched = &watched{process: launch(t, cmd), base: "http://" + address}
 	must(t, d.log.Close())
-	eventually(t, "/readyz told of the log", func() bool {
+	eventually(t, "/readyz said that the log is blocked", func() bool {
 		status, body, err := ask(&http.Transport{}, d.base+"/readyz", "")
-		return err == nil && status == http.StatusServiceUnavailable && logStuck.MatchString(body)
+		return err == nil && status == http.StatusServiceUnavailable && logBlocked.MatchString(body)
 	})
 	return d
 }
@@ -70,15 +75,15 @@ func wantMore(t *testing.T, dir string) {
 	})
 }
 
-// A daemon whose log is held open and not read goes on and says so; read at last, the log tells what it lacks.
+// A daemon whose log is held open and not read goes on and says so; read at last, the log has every line.
 func TestDaemonGoesOnWhileItsLogIsNotRead(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	d := watchDeaf(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
+	d := watchDeaf(t, dir, nil, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
 	wantMore(t, dir)
-	if _, body := d.get(t, "/readyz"); !logStuck.MatchString(body) {
-		t.Errorf("/readyz tells no more of the log: %s", body)
+	if _, body := d.get(t, "/readyz"); !logBlocked.MatchString(body) {
+		t.Errorf("/readyz no longer says that the log is blocked: %s", body)
 	}
 	text, done := d.drain()
 	d.ready(t, http.StatusOK, "ok\n")
@@ -86,29 +91,77 @@ func TestDaemonGoesOnWhileItsLogIsNotRead(t *testing.T) {
 	d.stop(t, syscall.SIGTERM, 0)
 	must(t, <-done)
 
+	// The filling, and after it every line from the first one on: what nobody read waited in the queue.
 	log := text.String()
 	lines := strings.Split(strings.TrimSuffix(log, "\n"), "\n")
-	lost := regexp.MustCompile(`level=warning msg="lines of the log are lost: [^"]*" lost=[1-9]\d* since=`)
-	// The filling, the line that was stuck, and the count.
-	if len(lines) < 6 || !lost.MatchString(lines[2]) || lost.MatchString(lines[1]) || len(lost.FindAllString(log, -1)) != 1 {
-		t.Errorf("the third line of the log is not the one of those lost, or there is another:\n%s", log)
+	if len(lines) < 6 || strings.Trim(lines[0], ".") != "" || !strings.Contains(lines[1], "msg=listening") || !strings.Contains(lines[2], "msg=\"started") {
+		t.Fatalf("the log does not begin with its first lines:\n%s", log)
 	}
-	if !strings.Contains(lines[len(lines)-1], "msg=stopped") || !strings.Contains(log, "kept snapshot") || strings.Contains(log, "DATA RACE") {
+	if strings.Contains(log, "log lines lost") || strings.Contains(log, "DATA RACE") || !strings.Contains(lines[len(lines)-1], "msg=stopped") {
 		t.Errorf("the log after that:\n%s", log)
+	}
+	var saved []string
+	for _, l := range lines {
+		if m := regexp.MustCompile(`msg="snapshot saved" .* snapshot=(\S+)`).FindStringSubmatch(l); m != nil {
+			saved = append(saved, m[1])
+		}
+	}
+	if here := listed(t, dir); len(saved) < len(here) || !slices.IsSorted(saved) || saved[len(saved)-1] != here[0].Name.String() {
+		t.Errorf("the log names %q, on the disk are %v", saved, here)
 	}
 }
 
-// A daemon whose log is stuck ends by its signal in time.
+// A daemon that writes more lines than wait for a reader keeps the first ones in their order, and reports how many it has lost.
+func TestLogReportsLostLines(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	const all, queue = 400, 256
+	var env []string
+	for n := range all { // one line each
+		env = append(env, fmt.Sprintf("ETCD_BACKUP_UNKNOWN_%d=", n))
+	}
+	since := time.Now().Truncate(time.Second)
+	d := watchDeaf(t, newStore(t), env, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
+	raw, err := os.ReadFile("/proc/" + pid(d.process) + "/environ") // in the order of the lines
+	must(t, err)
+	_, body := d.get(t, "/readyz")
+	if m := logBlocked.FindStringSubmatch(body); m == nil || m[1] == "0" {
+		t.Errorf("/readyz does not say that lines are lost: %s", body)
+	}
+	text, done := d.drain()
+	d.ready(t, http.StatusOK, "ok\n")
+	d.stop(t, syscall.SIGTERM, 0)
+	must(t, <-done)
+
+	log, variable := text.String(), regexp.MustCompile(`ETCD_BACKUP_UNKNOWN_\d+`)
+	wrote, got := variable.FindAllString(string(raw), -1), variable.FindAllString(log, -1)
+	if len(wrote) != all || len(got) < queue || !slices.Equal(got, wrote[:len(got)]) {
+		t.Errorf("of the %d lines the log has %d, or not the first ones in their order:\n%s", len(wrote), len(got), log)
+	}
+	reports := logLost.FindAllStringSubmatch(log, -1)
+	if len(reports) != 1 || !strings.Contains(log, "msg=stopped") || strings.Contains(log, "DATA RACE") {
+		t.Fatalf("lost lines are not reported once, or the log does not go on after that:\n%s", log)
+	}
+	lost, err := strconv.Atoi(reports[0][1])
+	must(t, err)
+	first, err := time.Parse(time.RFC3339, reports[0][2])
+	must(t, err)
+	if lost < all-len(got) || first.Before(since) || first.After(time.Now()) {
+		t.Errorf("%d of %d lines came, and %d are reported as lost since %s", len(got), all, lost, first)
+	}
+}
+
+// A daemon whose log is blocked stops in time.
 func TestDaemonStopsWhileItsLogIsNotRead(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	d := watchDeaf(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
+	d := watchDeaf(t, dir, nil, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
 	wantMore(t, dir)
 	d.stop(t, syscall.SIGTERM, 0)
 	text, done := d.drain()
 	must(t, <-done)
 	if log := text.String(); strings.Contains(log, "stopped") || strings.Contains(log, "DATA RACE") {
-		t.Errorf("the log was not stuck to the end:\n%s", log)
+		t.Errorf("the log was not blocked to the end:\n%s", log)
 	}
 }

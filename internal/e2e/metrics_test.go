@@ -85,7 +85,7 @@ func (w *watched) wantFamilies(t *testing.T) {
 func (w *watched) wantPage(t *testing.T, dir string) {
 	t.Helper()
 	_, page := w.get(t, "/")
-	if !strings.Contains(page, "All is well") || !strings.Contains(page, node) {
+	if !strings.Contains(page, "Healthy") || !strings.Contains(page, node) {
 		t.Errorf("the page:\n%s", page)
 	}
 	line := w.restoreCommand(t)

@@ -106,7 +106,14 @@ var impatient = []string{"--s3-timeout=2s", "--s3-stall=2s"}
 // follow starts a daemon with a snapshot every second that keeps three of them here.
 func (m *mirrorBed) follow(t *testing.T, mirror ...[]string) (*follower, string) {
 	t.Helper()
-	return follow(t, slices.Concat(flags(m.etcd, m.etcd.Endpoints()[0]), impatient, []string{"--keep-last=3", "--log-level=debug"}, slices.Concat(mirror...)))
+	dir := newStore(t)
+	return m.followIn(t, dir, mirror...), dir
+}
+
+// followIn is follow with a directory that is there already.
+func (m *mirrorBed) followIn(t *testing.T, dir string, mirror ...[]string) *follower {
+	t.Helper()
+	return follow(t, dir, slices.Concat(flags(m.etcd, m.etcd.Endpoints()[0]), impatient, []string{"--keep-last=3", "--log-level=debug"}, slices.Concat(mirror...)))
 }
 
 // save takes a snapshot and returns its path.

@@ -10,25 +10,21 @@ import (
 
 	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/internal/storetest"
+	"etcd-rolling-backup/snapshot"
 )
 
-// A large archive that has rotted on the disk is sent once and then never again, while others come; mended, it comes as well.
+// A large archive that has rotted on the disk is sent once and set aside, while others are uploaded; a good one in its place is uploaded.
 func TestMirrorSendsADamagedArchiveOnce(t *testing.T) {
 	parallel(t)
 	bed := newMirrorBed(t, plainServer.get(t))
 	b, faults := bed.bucket(t), s3test.RunHTTPFaults(t, bed.server.Target)
-	p, dir := bed.follow(t, b.flags(faults.Target))
-	p.next(t, "msg=mirrored")
-	n := storetest.Name(t, "large", node, 0)
+	n, dir := storetest.Name(t, "large", node, 0), newStore(t)
 	good := storetest.Archive(t, n, 20<<20)
 	rotten := append([]byte{}, good...)
 	rotten[len(good)/2] ^= 1
-	place := func(data []byte) {
-		t.Helper()
-		file := filepath.Join(dir, n.String())
-		must(t, os.WriteFile(file+".new", data, 0o600))
-		must(t, os.Rename(file+".new", file))
-	}
+	file := filepath.Join(dir, n.String())
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.WriteFile(file, rotten, 0o600))
 	parts := func() int {
 		count := 0
 		for _, r := range faults.Requests() {
@@ -38,19 +34,22 @@ func TestMirrorSendsADamagedArchiveOnce(t *testing.T) {
 		}
 		return count
 	}
-	place(rotten)
+	p := bed.followIn(t, dir, b.flags(faults.Target))
+	p.next(t, "mirroring failed: a snapshot on the disk is damaged", n.String(), "waiting=1")
+	p.says(t, "renamed a damaged snapshot to NAME.broken")
 	for range 3 {
-		p.next(t, "mirroring failed: a snapshot on the disk is damaged", n.String(), "waiting=1")
-		if sent := parts(); sent != 2 {
-			t.Errorf("%d parts were sent, not both once", sent)
-		}
+		p.next(t, "msg=mirrored", "uploaded=1")
 	}
-	p.next(t, "kept snapshot")
-	p.next(t, "mirroring failed", n.String(), "uploaded=1")
-	place(good)
+	if sent := parts(); sent != 2 {
+		t.Errorf("%d parts were sent, not both once", sent)
+	}
+	must(t, os.WriteFile(file+".new", good, 0o600))
+	must(t, os.Rename(file+".new", file))
 	b.converges(dir)
 	if sent := parts(); sent != 4 {
 		t.Errorf("%d parts were sent, not the good ones as well", sent)
 	}
+	_, err := os.Stat(file + snapshot.BrokenSuffix)
+	must(t, err)
 	p.stop(t, syscall.SIGTERM, 0)
 }

@@ -37,9 +37,9 @@ func TestMirroredObjectsAreEncrypted(t *testing.T) {
 			if clear := x.sse == ""; holds(t, filepath.Join(bed.server.Dir, "data", b.name), archive[100:300]) != clear {
 				t.Errorf("the archive lies on the server's disk in the clear: %v, want %v", !clear, clear)
 			}
-			run(t, 0, []string{"is whole"}, words("verify", mirror, []string{"--from=s3", "--dir=" + dir, "--min-free=0"})...)
+			run(t, 0, []string{"is intact"}, words("verify", mirror, []string{"--from=s3", "--dir=" + dir, "--min-free=0"})...)
 			elsewhere := newStore(t)
-			run(t, 0, []string{"proven"}, words("download", mirror, []string{"--dir=" + elsewhere, "--min-free=0"})...)
+			run(t, 0, []string{"verified"}, words("download", mirror, []string{"--dir=" + elsewhere, "--min-free=0"})...)
 			got, err := os.ReadFile(only(t, elsewhere))
 			must(t, err)
 			if !bytes.Equal(got, archive) {
@@ -71,7 +71,7 @@ func TestEncryptionWithoutKMSIsReported(t *testing.T) {
 	for _, sse := range []string{"s3", "kms", "kms:" + s3test.KMSKey} {
 		b, dir := bed.bucket(t), newStore(t)
 		args := words("save", flags(bed.etcd, bed.etcd.Endpoints()[0]), store(dir), b.flags(bed.server.Target), []string{"--s3-sse=" + sse})
-		run(t, 1, []string{"saved", "safe here and not in the bucket", "--s3-sse needs a KMS"}, args...)
+		run(t, 1, []string{"saved", "safe here but not in the bucket", "--s3-sse requires a KMS"}, args...)
 		wantWhole(t, dir, 1)
 		b.has()
 	}

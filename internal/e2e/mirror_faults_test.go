@@ -51,10 +51,10 @@ func TestMirrorGivesUpOnASilentServer(t *testing.T) {
 	p, dir := m.follow(t, mirror)
 	p.next(t, "msg=mirrored")
 	must(t, proxy.Blackhole())
-	p.next(t, "mirroring failed", "the server is silent")
+	p.next(t, "mirroring failed", "the server does not answer")
 	p.goesOn(t, 2)
-	p.next(t, "mirroring failed", "the server is silent")
-	p.next(t, "kept snapshot") // which begins the next pass
+	p.next(t, "mirroring failed", "the server does not answer")
+	p.next(t, "snapshot saved") // which begins the next pass
 	p.stop(t, syscall.SIGTERM, 0)
 	must(t, proxy.Clear())
 	run(t, 0, []string{"uploaded", "0 waiting"}, words("mirror", mirror, []string{"--dir=" + dir, "--node=" + node})...)
@@ -129,7 +129,7 @@ func TestMirrorConvergesAfterTheBucketIsMadeAgain(t *testing.T) {
 	p.next(t, "msg=mirrored")
 	p.next(t, "msg=mirrored")
 	must(t, m.server.RemoveBucket(t.Context(), b.name, true))
-	p.next(t, "mirroring failed", "NoSuchBucket", "make the bucket")
+	p.next(t, "mirroring failed", "NoSuchBucket", "create the bucket")
 	p.goesOn(t, 2)
 	must(t, m.server.MakeBucket(t.Context(), b.name, s3test.BucketOptions{}))
 	p.next(t, "msg=mirrored")

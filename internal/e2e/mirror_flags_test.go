@@ -80,7 +80,7 @@ func TestS3KeysStaySecret(t *testing.T) {
 		{1, []string{"--s3-secret-key-file"}, bad, nil},
 		{0, []string{"mirrored to"}, keyless, []string{"AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + secret}},
 		{1, []string{"SignatureDoesNotMatch"}, keyless, []string{"AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + wrong}},
-		{2, []string{"does not hold one word"}, slices.Concat(right, []string{"--s3-secret-key-file=" + both}), nil},
+		{2, []string{"must contain one word"}, slices.Concat(right, []string{"--s3-secret-key-file=" + both}), nil},
 		{2, []string{"--s3-ca"}, slices.Concat(right, []string{"--s3-ca=" + both}), nil},
 		{2, []string{"--s3-endpoint"}, slices.Concat(right, []string{"--s3-endpoint=https://" + access + ":" + secret + "@127.0.0.1"}), nil},
 		{1, []string{"HTTP_PROXY"}, proxied, []string{"HTTP_PROXY=http://" + access + ":" + secret + "@127.0.0.1:1"}},

@@ -33,7 +33,7 @@ func TestFullBucketKeepsNoParts(t *testing.T) {
 		"OutOfSpace":                     http.StatusInsufficientStorage,
 	} {
 		faults.Set(s3test.When(later, s3test.Refuse(status, code)))
-		run(t, 1, []string{code, "put " + first, "raise the quota, free space there"}, pass...)
+		run(t, 1, []string{code, "put " + first, "raise the quota, free some space there"}, pass...)
 		b.has()
 		if n := b.uploads(first); n != 0 {
 			t.Errorf("%s: %d unfinished uploads are left", code, n)
@@ -41,9 +41,9 @@ func TestFullBucketKeepsNoParts(t *testing.T) {
 	}
 	// A daemon goes on, and so does who saves by hand.
 	d := &follower{process: start(t, words("daemon", at, mirror, []string{"--schedule=@every 1h", "--log-level=debug"})...)}
-	d.next(t, "kept snapshot")
+	d.next(t, "snapshot saved")
 	d.next(t, "mirroring failed", "raise the quota", "waiting=2", "uploaded=0")
-	run(t, 1, []string{"saved", "safe here and not in the bucket", "raise the quota"}, words("save", at, mirror, []string{"--name=by-hand"})...)
+	run(t, 1, []string{"saved", "safe here but not in the bucket", "raise the quota"}, words("save", at, mirror, []string{"--name=by-hand"})...)
 	b.has()
 	wantWhole(t, dir, 3)
 	faults.Set(nil)
@@ -55,7 +55,7 @@ func TestFullBucketKeepsNoParts(t *testing.T) {
 		if n := b.uploads(name); n != 0 {
 			t.Errorf("%d unfinished uploads of %s are left", n, name)
 		}
-		run(t, 0, []string{"is whole"}, words("verify", mirror, []string{"--from=s3", "--dir=" + dir, "--min-free=0", name})...)
+		run(t, 0, []string{"is intact"}, words("verify", mirror, []string{"--from=s3", "--dir=" + dir, "--min-free=0", name})...)
 	}
 	if log := d.stderr.String(); strings.Contains(log, "snapshot failed") {
 		t.Errorf("a full bucket costs a snapshot here:\n%s", log)

@@ -52,7 +52,7 @@ func (m *mirrorBed) keepsLocked(t *testing.T, archive string, mode minio.Retenti
 	// A bucket without Object Lock can't do it, and costs no local snapshot.
 	plain := m.bucket(t)
 	p, _ = m.follow(t, plain.flags(m.server.Target), lock)
-	p.next(t, "mirroring failed", "--s3-object-lock needs a bucket that was made with Object Lock")
+	p.next(t, "mirroring failed", "--s3-object-lock requires a bucket that was created with Object Lock")
 	p.goesOn(t, 1)
 	p.stop(t, syscall.SIGTERM, 0)
 }

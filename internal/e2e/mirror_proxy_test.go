@@ -73,11 +73,11 @@ func (b *bucket) everything(archive, variable string, mirror []string) {
 	do("2 uploaded", "mirror", "--node="+node, "--dir="+dir)
 	b.has(names...)
 	do(names[1], "list", "--from=s3")
-	do("is whole", "verify", "--from=s3", "--min-free=0", "--dir="+dir)
+	do("is intact", "verify", "--from=s3", "--min-free=0", "--dir="+dir)
 	do("deleted", "delete", "--from=s3", names[1])
 	b.has(names[0])
 	elsewhere := newStore(b.t)
-	do("proven", "download", "--min-free=0", "--dir="+elsewhere)
+	do("verified", "download", "--min-free=0", "--dir="+elsewhere)
 	wantWhole(b.t, elsewhere, 1)
 }
 

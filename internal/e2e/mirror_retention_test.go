@@ -93,7 +93,7 @@ func TestOrphansGoOnlyOnRequest(t *testing.T) {
 	args := append(b.flags(m.server.Target), "--dir="+dir, "--node="+node)
 	run(t, 0, []string{"0 removed"}, words("mirror", args)...)
 	run(t, 0, []string{"0 removed"}, words("mirror", args, []string{"--s3-orphan-after=10y"})...)
-	run(t, 0, []string{"would remove", gone[1], gone[2], "its node has had no new one", "would remove 2 of"},
+	run(t, 0, []string{"would remove", gone[1], gone[2], "node gone has had no new snapshot since", "would remove 2 of"},
 		words("prune", args, []string{"--from=s3", "--s3-orphan-after=7d", "--dry-run"})...)
 	b.has(append(stay, gone[1:]...)...)
 	run(t, 0, []string{"removed " + gone[1], "removed " + gone[2], "2 removed"}, words("mirror", args, []string{"--s3-orphan-after=7d"})...)

@@ -137,8 +137,8 @@ func TestAlteredObjectIsFound(t *testing.T) {
 		t.Errorf("the local copy changed: %v", err)
 	}
 	faults.Set(nil)
-	run(t, 0, []string{"is whole"}, words("verify", []string{"--from=s3", "--dir=" + dir, "--min-free=0"}, mirror)...)
-	run(t, 0, []string{"proven"}, words("download", []string{"--to=" + elsewhere + "/", "--min-free=0"}, mirror)...)
+	run(t, 0, []string{"is intact"}, words("verify", []string{"--from=s3", "--dir=" + dir, "--min-free=0"}, mirror)...)
+	run(t, 0, []string{"verified"}, words("download", []string{"--to=" + elsewhere + "/", "--min-free=0"}, mirror)...)
 	wantWhole(t, elsewhere, 1)
 }
 
@@ -186,7 +186,7 @@ func TestKilledUploadIsFinishedByTheNextStart(t *testing.T) {
 	if n := b.uploads(name); n != 0 {
 		t.Errorf("%d unfinished uploads are left", n)
 	}
-	run(t, 0, []string{"is whole"}, words("verify", []string{"--from=s3", "--dir=" + dir, "--min-free=0"}, b.flags(server.Target))...)
+	run(t, 0, []string{"is intact"}, words("verify", []string{"--from=s3", "--dir=" + dir, "--min-free=0"}, b.flags(server.Target))...)
 }
 
 // What is wrong with the mirror is one line that says what to look at, and costs no local snapshot.
@@ -208,7 +208,7 @@ func TestSaveReportsWhatIsWrongWithTheBucket(t *testing.T) {
 	}{
 		"wrong CA":       {b.flags(strange), []string{"--s3-ca"}},
 		"wrong secret":   {b.flags(server.As(server.AccessKey, "wrong-secret-1")), []string{"--s3-secret-key-file"}},
-		"no bucket":      {nobody.flags(server.Target), []string{"NoSuchBucket", "make the bucket"}},
+		"no bucket":      {nobody.flags(server.Target), []string{"NoSuchBucket", "create the bucket"}},
 		"may not put":    {b.flags(server.As("reader", "reader-secret")), []string{"s3:PutObject"}},
 		"nobody listens": {append(b.flags(server.Target), "--s3-endpoint=https://127.0.0.1:1"), []string{"--s3-endpoint"}},
 	} {

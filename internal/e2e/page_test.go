@@ -53,7 +53,7 @@ func TestCommandOfThePageRestoresACluster(t *testing.T) {
 	c := small(t, etcdtest.Options{Members: 3})
 	mine, here := c.Members[2], t.TempDir()
 	w := watchIn(t, here, nil, flags(c, mine.Endpoint))
-	w.says(t, "kept snapshot")
+	w.says(t, "snapshot saved")
 	client := etcdtest.Dial(t, c)
 	want := stateOf(t, client)
 	_, err := client.Put(t.Context(), "/registry/later", "lost with the restore")

@@ -48,7 +48,7 @@ func TestRestoreRefusesADiskThatIsTooSmall(t *testing.T) {
 		words          []string
 	}{
 		{"twice", archive, twice + slack, 0, []string{"restored"}},
-		{"not twice", archive, twice - slack, 1, []string{"not enough free space", "make room there"}},
+		{"not twice", archive, twice - slack, 1, []string{"not enough free space", "free some space there"}},
 		{"not twice, and no size", unknown, twice - slack, 1, []string{"not enough free space"}},
 		{"no room for what comes", endless, walSpace + slack, 1, []string{"no space left on device"}},
 	} {
@@ -92,13 +92,15 @@ exec "$@"
 func TestRestoreNeedsLessWhereBlocksAreShared(t *testing.T) {
 	parallel(t)
 	archive := saved(t, solid(t))
+	info, err := os.Stat(unpack(t, archive)) // how much a database has grown depends on the pace of the writes, too
+	must(t, err)
 	for _, x := range []struct {
 		free   int64
 		status int
 		word   string
 	}{
-		{solidBytes*3/2 + walSpace, 0, "restored"},
-		{solidBytes/2 + walSpace, 1, "not enough free space"},
+		{info.Size()*3/2 + walSpace, 0, "restored"},
+		{info.Size()/2 + walSpace, 1, "not enough free space"},
 	} {
 		dir := filepath.Join(t.TempDir(), "mount")
 		must(t, os.Mkdir(dir, 0o700))

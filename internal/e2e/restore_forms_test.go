@@ -121,7 +121,7 @@ func TestRestoreTakesForeignForms(t *testing.T) {
 	// A copy of a member's own file has no digest.
 	dir, bare := target(t), filepath.Join(b.c.Members[0].DataDir, "member/snap/db")
 	run(t, 1, []string{"--skip-hash-check"}, "restore", bare, "--data-dir="+dir)
-	run(t, 0, []string{"proof            none"}, "restore", bare, "--data-dir="+dir, "--skip-hash-check")
+	run(t, 0, []string{"digest           not checked"}, "restore", bare, "--data-dir="+dir, "--skip-hash-check")
 	wantState(t, etcdtest.Default, "node1", dir, b.want)
 }
 
@@ -156,7 +156,7 @@ func TestRestoreRefusesWhatIsNoSnapshot(t *testing.T) {
 		{"a database with a bit changed", b.file(change(b.raw, len(b.raw)/2)), 3, []string{"digest"}},
 		{"a database cut off", b.file(b.raw[:len(b.raw)-4096]), 3, []string{"digest"}},
 		{"other bytes of a valid zstd", b.file(zstded(t, change(b.raw, len(b.raw)/2))), 3, []string{"digest"}},
-		{"zeros", b.file(make([]byte, 1<<20)), 1, []string{"nothing but zeros"}},
+		{"zeros", b.file(make([]byte, 1<<20)), 1, []string{"only zeros"}},
 		{"nothing", b.file(nil), 1, []string{"the file is empty"}},
 		{"two databases", b.zip(b.db("a"), b.db("b")), 1, []string{"two"}},
 		{"a terabyte in a zip", b.claim(1 << 40), 1, []string{"not enough free space", "TiB"}},

@@ -77,7 +77,7 @@ func TestPeersGetTheSameBytes(t *testing.T) {
 	}
 
 	there := newStore(t)
-	run(t, 0, []string{"downloaded " + there, "proven"}, words("download", from, []string{"--dir=" + there, "--min-free=0"})...)
+	run(t, 0, []string{"downloaded " + there, "verified"}, words("download", from, []string{"--dir=" + there, "--min-free=0"})...)
 	want, err := os.ReadFile(l.archive)
 	must(t, err)
 	got, err := os.ReadFile(only(t, there))
@@ -103,7 +103,7 @@ func (s *serving) refuse(t *testing.T, pki *etcdtest.Authority) {
 	for _, r := range []refusal{
 		{"a server of another CA", 1, []string{"--cacert"}, certificates(stranger, pki.Client)},
 		{"a client of another CA", 1, []string{"--cert"}, certificates(pki, other)},
-		{"no certificate", 2, []string{"give --cacert, --cert and --key"}, []string{"--cacert=" + pki.CACert}},
+		{"no certificate", 2, []string{"set --cacert, --cert and --key"}, []string{"--cacert=" + pki.CACert}},
 	} {
 		p := run(t, r.status, r.words, words("restore", to, r.flags)...)
 		t.Log(strings.TrimSpace(p.stderr.String()))
@@ -217,11 +217,11 @@ func TestServeEndsAndRefusesWhatIsNotValid(t *testing.T) {
 	own := certificates(pki, pki.Server)
 	for _, r := range []refusal{
 		{"a damaged archive", 3, []string{"damaged"}, append([]string{bad}, own...)},
-		{"a bare database", 2, []string{"is no archive of this program but a database", "copy it"}, append([]string{unpack(t, archive)}, own...)},
+		{"a bare database", 2, []string{"not an archive of this program but a database", "copy it"}, append([]string{unpack(t, archive)}, own...)},
 		{"a port that is taken", 1, []string{"address already in use", "--serve-on"}, append([]string{archive, "--serve-on=" + taken.Addr().String()}, own...)},
 		{"a certificate for clients only", 1, []string{"is for clients only"}, append([]string{archive, "--serve-on=127.0.0.1:0"}, certificates(pki, pki.Client)...)},
 		{"no time", 2, []string{"--for"}, append([]string{archive, "--for=0s"}, own...)},
-		{"no certificates", 2, []string{"give --cacert, --cert and --key"}, []string{archive}},
+		{"no certificates", 2, []string{"set --cacert, --cert and --key"}, []string{archive}},
 	} {
 		p := run(t, r.status, r.words, words("serve", r.flags)...)
 		t.Log(r.name, strings.TrimSpace(p.stderr.String()))

@@ -20,7 +20,7 @@ func TestRestoreRefusesTheDataOfARunningEtcd(t *testing.T) {
 	m := c.Members[0]
 	archive := saved(t, c)
 	names := files(t, filepath.Dir(m.DataDir))
-	holder := fmt.Sprintf("process %d (etcd) holds its database: stop it first", m.PID())
+	holder := fmt.Sprintf("process %d (etcd) has its database open: stop it first", m.PID())
 	for _, more := range [][]string{nil, {"--replace"}, {"--replace", "--dry-run"}} {
 		run(t, 1, []string{holder}, words("restore", []string{archive, "--data-dir=" + m.DataDir}, more)...)
 	}
@@ -59,23 +59,23 @@ func TestRefusedRestoreChangesNothing(t *testing.T) {
 	for _, r := range []refusal{
 		{"full", 2, []string{old + " is not empty", "--replace"}, []string{in(old)}},
 		{"a link to a full one", 2, []string{old + " is not empty"}, []string{in(link)}},
-		{"a link to nowhere", 2, []string{"leads nowhere"}, []string{in(nowhere), "--replace"}},
-		{"a file", 2, []string{"is no directory"}, []string{in(file), "--replace"}},
+		{"a link to nowhere", 2, []string{"that does not exist"}, []string{in(nowhere), "--replace"}},
+		{"a file", 2, []string{"is not a directory"}, []string{in(file), "--replace"}},
 		{"in nothing", 2, []string{"there is no directory " + dir + "/missing"}, []string{in(dir + "/missing/data")}},
 		{"in a file", 2, []string{"not a directory"}, []string{in(file + "/data")}},
-		{"the root", 2, []string{"give a directory of etcd's own"}, []string{in("/"), "--replace"}},
+		{"the root", 2, []string{"use a directory that contains only etcd's data"}, []string{in("/"), "--replace"}},
 		{"no name", 2, []string{"--data-dir is empty"}, []string{in("")}},
-		{"wal in data", 2, []string{"lies in --data-dir"}, []string{fresh, "--wal-dir=" + dir + "/fresh/wal"}},
-		{"data in wal", 2, []string{"lies in --wal-dir"}, []string{fresh, "--wal-dir=" + dir}},
+		{"wal in data", 2, []string{"is inside --data-dir"}, []string{fresh, "--wal-dir=" + dir + "/fresh/wal"}},
+		{"data in wal", 2, []string{"is inside --wal-dir"}, []string{fresh, "--wal-dir=" + dir}},
 		{"a full wal", 2, []string{"--wal-dir " + old + " is not empty"}, []string{fresh, "--wal-dir=" + old}},
 		{"empty --name", 2, []string{"--name is empty"}, []string{fresh, "--name="}},
 		{"unknown --name", 2, []string{"--name node9 is not among the members node1"}, []string{fresh, "--name=node9"}},
 		{"not in the list", 2, []string{"--name node1 is not among the members a, b"}, []string{fresh, "--name=node1", "--initial-cluster=a=http://h:1,b=http://h:2"}},
-		{"no name for a list", 2, []string{"the members are a: say with --name"}, []string{fresh, "--initial-cluster=a=http://h:1"}},
-		{"twice the same URL", 2, []string{"http://h:1 stands there twice, for a and for b"}, []string{fresh, "--name=a", "--initial-cluster=a=http://h:1,b=http://h:1"}},
+		{"no name for a list", 2, []string{"the members are a: use --name to say"}, []string{fresh, "--initial-cluster=a=http://h:1"}},
+		{"twice the same URL", 2, []string{"two members have the peer URL http://h:1: a and b"}, []string{fresh, "--name=a", "--initial-cluster=a=http://h:1,b=http://h:1"}},
 		{"an empty name in the list", 2, []string{"a member has no name"}, []string{fresh, "--name=a", "--initial-cluster==http://h:1"}},
 		{"no URL", 2, []string{"--initial-cluster"}, []string{fresh, "--name=a", "--initial-cluster=a=h"}},
-		{"another URL", 2, []string{"differs from what the member list gives"}, []string{fresh, "--name=a", "--initial-cluster=a=http://h:1", "--initial-advertise-peer-urls=http://h:2"}},
+		{"another URL", 2, []string{"differs from the member list"}, []string{fresh, "--name=a", "--initial-cluster=a=http://h:1", "--initial-advertise-peer-urls=http://h:2"}},
 		{"unknown user", 2, []string{`no user "nobody-here"`}, []string{fresh, "--chown=nobody-here"}},
 		{"unknown group", 2, []string{`no group "nobody-here"`}, []string{fresh, "--chown=0:nobody-here"}},
 	} {
@@ -108,9 +108,9 @@ func TestRestoreReportsMissingPermissions(t *testing.T) {
 	}
 	before := tree(t, dir)
 	for _, r := range []refusal{
-		{"beside", 2, []string{"this user may not write in " + dir}, []string{"--data-dir=" + dir + "/new"}},
+		{"beside", 2, []string{"this user may not write to " + dir}, []string{"--data-dir=" + dir + "/new"}},
 		{"old data of another", 2, []string{"permission denied"}, []string{"--data-dir=" + dir + "/root", "--replace"}},
-		{"for another", 2, []string{"--chown root:root: only root may"}, []string{"--data-dir=" + mine + "/data", "--chown=0:0"}},
+		{"for another", 2, []string{"--chown root:root: only root can do this"}, []string{"--data-dir=" + mine + "/data", "--chown=0:0"}},
 	} {
 		p := asNobody(t, words("restore", []string{archive}, r.flags)...)
 		p.demand(t, r.status, r.words...)

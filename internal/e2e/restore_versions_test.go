@@ -33,7 +33,7 @@ func TestRestoredDataStartsOnItsVersionAndTheNext(t *testing.T) {
 				dir = target(t)
 				bumped := want
 				bumped.revision += kubernetesBump
-				run(t, 0, []string{"all before counts as compacted", "node1=" + c.Members[0].PeerURL}, "restore", raw, "--data-dir="+dir, "--kubernetes")
+				run(t, 0, []string{"all earlier revisions are compacted", "node1=" + c.Members[0].PeerURL}, "restore", raw, "--data-dir="+dir, "--kubernetes")
 				r := wantState(t, next, "node1", dir, bumped)
 				wantCompacted(t, r.client, want.revision)
 				r.kill()

@@ -45,9 +45,9 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 		{"wrong CA", []string{at, "--cacert=" + stranger.CACert}, []string{"--cacert is not the CA"}},
 		{"expired certificate", pair(at, secure, expired), []string{"--cert has expired"}},
 		{"foreign certificate", pair(at, secure, stranger.Client), []string{"does not trust the CA of --cert"}},
-		{"no certificate", []string{at, "--cacert=" + secure.PKI.CACert}, []string{"give --cert and --key"}},
+		{"no certificate", []string{at, "--cacert=" + secure.PKI.CACert}, []string{"set --cert and --key"}},
 		{"learner", flags(plain, learner.Endpoint), []string{"learner", "voting member"}},
-		{"too little space before", append(flags(plain, plain.Members[0].Endpoint), "--min-free=1EiB"), []string{"free space too low", "--min-free", "make room"}},
+		{"too little space before", append(flags(plain, plain.Members[0].Endpoint), "--min-free=1EiB"), []string{"free space too low", "--min-free", "free some space"}},
 	} {
 		f.demand(t)
 	}
@@ -63,7 +63,7 @@ func TestSaveReportsAWrongPassword(t *testing.T) {
 	must(t, c.EnableAuth(t.Context(), "open sesame"))
 	for _, f := range []failure{
 		{"wrong password", login(t, c, "open barley"), []string{"wrong --user or password"}},
-		{"no user", flags(c, c.Members[0].Endpoint), []string{"give --user and --password-file"}},
+		{"no user", flags(c, c.Members[0].Endpoint), []string{"set --user and --password-file"}},
 	} {
 		f.demand(t)
 	}

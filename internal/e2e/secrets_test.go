@@ -54,8 +54,8 @@ func TestEtcdSecretsStaySecret(t *testing.T) {
 	}
 
 	for _, file := range []string{right, wrong} {
-		p, _ := follow(t, append(user(file), debug...))
-		p.next(t, map[string]string{right: "kept snapshot", wrong: "snapshot failed"}[file])
+		p := follow(t, newStore(t), append(user(file), debug...))
+		p.next(t, map[string]string{right: "snapshot saved", wrong: "snapshot failed"}[file])
 		// What it was started with shows in the process list of every user.
 		for _, name := range []string{"cmdline", "environ"} {
 			text, err := os.ReadFile(filepath.Join("/proc", pid(p.process), name))

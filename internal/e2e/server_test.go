@@ -27,7 +27,7 @@ func TestDaemonRefusesAPortInUse(t *testing.T) {
 	wantNothing(t, dir)
 
 	check := words("check", store(dir), flags(c, c.Members[0].Endpoint), []string{"--listen=" + taken})
-	run(t, 0, []string{taken + " is in use, by a daemon of this program"}, check...)
+	run(t, 0, []string{taken + " is in use by a daemon of this program"}, check...)
 	w.stop(t, syscall.SIGTERM, 0)
 	run(t, 0, []string{taken + " is free"}, check...)
 	stranger := http.Server{Addr: taken, Handler: http.NotFoundHandler()}
@@ -46,7 +46,7 @@ func TestListenOffOpensNoPort(t *testing.T) {
 	c := small(t, etcdtest.Options{})
 	args := words("daemon", store(newStore(t)), flags(c, c.Members[0].Endpoint))
 	p := start(t, append(args, "--listen=off")...)
-	p.says(t, "kept snapshot")
+	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	if strings.Contains(p.stderr.String(), "listening") {
 		t.Errorf("it listens:\n%s", p.stderr.String())
@@ -85,12 +85,12 @@ func TestWebConfigDemandsTLSAndPassword(t *testing.T) {
 		t.Errorf("plain HTTP: %d", status)
 	}
 	check := words("check", store(newStore(t)), flags(c, c.Members[0].Endpoint), []string{"--web-config=" + file})
-	run(t, 0, []string{"is in use: if not by this daemon, it will not start"}, append(check, "--listen="+strings.TrimPrefix(w.base, "http://"))...)
+	run(t, 0, []string{"is in use: if another program uses it, the daemon will not start"}, append(check, "--listen="+strings.TrimPrefix(w.base, "http://"))...)
 	// A file that goes bad under it leaves who asks without an answer, so the log tells.
 	must(t, os.Rename(file, file+".gone"))
-	w.says(t, "nobody can ask how it is: web configuration")
+	w.says(t, "metrics and status page do not answer: web configuration")
 	must(t, os.Rename(file+".gone", file))
-	w.says(t, "all is well again")
+	w.says(t, "healthy again")
 	w.stop(t, syscall.SIGTERM, 0)
 
 	must(t, os.WriteFile(file, []byte("tls_server_config:\n  cert_file: none\n  key_file: none\n"), 0o600))

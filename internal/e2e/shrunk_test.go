@@ -16,9 +16,9 @@ import (
 	"etcd-rolling-backup/internal/s3test"
 )
 
-// An etcd that lost its data and goes on empty is told, though the policy keeps one snapshot, and by the next process too; and the last
-// snapshot from before is spared on the disk and in the bucket.
-func TestEmptyEtcdIsReportedAndTheLastSnapshotSpared(t *testing.T) {
+// An etcd that lost its data and goes on empty is reported, though the policy keeps one snapshot, and by the next process too. The last
+// snapshot from before the loss and the first one after it are kept, on the disk and in the bucket.
+func TestEmptyEtcdIsReportedAndTheLastSnapshotKept(t *testing.T) {
 	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
 	m := c.Members[0]
@@ -32,24 +32,32 @@ func TestEmptyEtcdIsReportedAndTheLastSnapshotSpared(t *testing.T) {
 	good := listed(t, dir)[0].Name.String()
 	must(t, os.RemoveAll(m.DataDir))
 	must(t, m.Restart(t.Context()))
+	var first string
+	eventually(t, "there was a first snapshot after the loss", func() bool {
+		l := listed(t, dir)
+		if len(l) >= 2 {
+			first = l[len(l)-2].Name.String()
+		}
+		return first != ""
+	})
 	for range 2 {
 		w.ready(t, http.StatusServiceUnavailable, "less than half of the ")
 		w.ready(t, http.StatusServiceUnavailable, "is it the same cluster?")
-		eventually(t, "the log tells of the one spared", func() bool { return strings.Count(w.stderr.String(), "spared=1") >= 3 })
-		eventually(t, "the directory holds the newest and the one spared", func() bool { // a cycle adds one before it removes another
+		eventually(t, "the log counted those that the guard keeps", func() bool { return strings.Count(w.stderr.String(), "guarded=2") >= 3 })
+		eventually(t, "the directory held the newest and the two guarded", func() bool { // a cycle adds one before it removes another
 			l := listed(t, dir)
-			return len(l) == 2 && l[1].Name.String() == good
+			return len(l) == 3 && l[1].Name.String() == first && l[2].Name.String() == good
 		})
-		eventually(t, "the bucket holds one more", func() bool { // a pass brings one before it removes another
+		eventually(t, "the bucket held the same two and another", func() bool { // a pass uploads one before it removes another
 			keys := b.keys()
-			return len(keys) == 2 && slices.ContainsFunc(keys, func(k string) bool { return strings.HasSuffix(k, good) })
+			return len(keys) == 3 && keys[0] == good && keys[1] == first // names in the order of time
 		})
 		w.kill()
 		w = watch(t, dir, args...)
 	}
 }
 
-// A disk that is new, with an etcd as new beside it, is told by what lies in the bucket, where the last good one is spared.
+// A new disk, with an etcd as new next to it, is reported: the bucket has larger snapshots, and the last good one is kept there.
 func TestEmptyEtcdWithANewDiskIsReported(t *testing.T) {
 	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
@@ -86,9 +94,9 @@ func TestUnmountedDiskIsReported(t *testing.T) {
 	must(t, unix.Mount(disk, mounted, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(mounted, unix.MNT_DETACH)) })
 	w := watch(t, disk, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--min-free=1MiB"})
-	w.says(t, "kept snapshot")
+	w.says(t, "snapshot saved")
 	must(t, unix.Unmount(disk, unix.MNT_DETACH))
-	w.ready(t, http.StatusServiceUnavailable, disk+" is another directory than at the start")
+	w.ready(t, http.StatusServiceUnavailable, disk+" is not the same directory as at the start")
 	eventually(t, "snapshots go on", func() bool { return len(listed(t, disk)) > 0 })
 	must(t, unix.Mount(mounted, disk, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })

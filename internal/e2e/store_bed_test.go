@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
 )
@@ -90,8 +92,21 @@ func files(t testing.TB, dir string) []string {
 	return names
 }
 
-// theStores tells the files that the store has for itself: the lock and the notes for the next process.
-func theStores(name string) bool { return name == ".lock" || strings.HasPrefix(name, ".last-") }
+// theStores tells the files that the store has for itself: the lock, and the status for the next process.
+func theStores(name string) bool { return name == ".lock" || strings.HasPrefix(name, ".status_") }
+
+// statusFile is where the daemon keeps its status for the next process.
+func statusFile(dir string) string { return filepath.Join(dir, snapshot.StatusFile(node)) }
+
+// readStatus is what the daemon has kept there.
+func readStatus(t testing.TB, dir string) status.State {
+	t.Helper()
+	text, err := os.ReadFile(statusFile(dir))
+	must(t, err)
+	var s status.State
+	must(t, json.Unmarshal(text, &s))
+	return s
+}
 
 func wantMode(t testing.TB, path string, want fs.FileMode) {
 	t.Helper()

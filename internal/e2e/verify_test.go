@@ -55,7 +55,7 @@ func TestVerifyFindsEveryDamage(t *testing.T) {
 	}
 
 	must(t, os.WriteFile(path, good, 0o600))
-	run(t, 0, []string{"is whole"}, "verify", path, "--min-free=0")
+	run(t, 0, []string{"is intact"}, "verify", path, "--min-free=0")
 	// The daemon's directory is no other thing: the damaged one is named by list and by verify alike.
 	must(t, os.WriteFile(only(t, dir), damaged[1], 0o600))
 	run(t, 3, nil, "verify", "--dir="+dir, "--min-free=0")

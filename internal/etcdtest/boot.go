@@ -13,7 +13,7 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// errOtherFailed ends the start of members whose cluster can no longer come up.
+// errOtherFailed aborts the start of the other members if one fails.
 var errOtherFailed = errors.New("another member failed")
 
 // boot makes the members on newly chosen ports, starts them and waits until all are healthy.
@@ -36,12 +36,12 @@ func (c *Cluster) boot(ctx context.Context) error {
 	return c.each(ctx, (*Member).Run)
 }
 
-// Restart runs every voter again that is down, all at once, and returns when they report to be healthy: the way back
-// after the quorum was lost. A member that runs, paused or not, is left alone.
+// Restart starts all voters that are down, in parallel, and returns once they report that they are healthy: use it after the quorum was
+// lost. Running and paused members are not changed.
 func (c *Cluster) Restart(ctx context.Context) error { return c.each(ctx, (*Member).Restart) }
 
-// each starts the voters that are down side by side, for a member alone is not healthy before it has a quorum.
-// The first that fails ends the wait for the others.
+// each starts the voters that are down in parallel, because a single member is not healthy without a quorum.
+// The first failure aborts the wait for the others.
 func (c *Cluster) each(ctx context.Context, start func(*Member, context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -58,11 +58,11 @@ func (c *Cluster) each(ctx context.Context, start func(*Member, context.Context)
 		})
 	}
 	group.Wait()
-	// Only what went wrong by itself explains anything.
+	// Only errors other than errOtherFailed show the cause.
 	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errOtherFailed) })...)
 }
 
-// clear ends the members and removes their files, so that boot can begin again.
+// clear kills the members and removes their files, so that boot can start again.
 func (c *Cluster) clear() error {
 	var errs []error
 	for _, m := range c.Members {
@@ -90,7 +90,7 @@ func (c *Cluster) newMember(name, client, peer string) *Member {
 }
 
 // arguments is the command line of a member; members are the initial cluster with itself, state is "new" or "existing".
-// Every flag in it has the same name and meaning from 3.4 to 3.7; the logger is named because 3.4 has another default.
+// All flags have the same name and meaning from 3.4 to 3.7; the logger is set because 3.4 has another default.
 func (c *Cluster) arguments(m *Member, members []*Member, state string) []string {
 	var initial []string
 	for _, p := range members {

@@ -8,13 +8,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// churnKeys is how many keys Churn keeps alive at most, so that only the history of a long run grows.
+// churnKeys is the maximum number of keys of Churn, so that in a long run only the history grows.
 const churnKeys = 500
 
 // Churn changes keys like those of Fill, one change at each tick of every, until the context ends, and then returns nil.
-// Another failure, such as a server that is down, ends it with an error.
+// It returns an error if a request fails, for example because the server is down.
 func Churn(ctx context.Context, client *clientv3.Client, seed uint64, every time.Duration) error {
-	f := newFiller(client, kinds(), seed, fillWorkers) // a stream of numbers that no worker of Fill uses
+	f := newFiller(client, kinds(), seed, fillWorkers) // random numbers that no worker of Fill uses
 	if err := f.grant(ctx, 1); err != nil {
 		return churnError(ctx, err)
 	}

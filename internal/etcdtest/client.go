@@ -27,7 +27,7 @@ func (c *Cluster) Endpoints() []string {
 }
 
 // Client connects to all voters, with the cluster's client certificate and, after EnableAuth, as root.
-// Everything done with it ends with the context; the caller closes it.
+// Its requests end with the context; the caller closes it.
 func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	return c.dial(ctx, c.Endpoints())
 }
@@ -60,8 +60,8 @@ func (c *Cluster) dial(ctx context.Context, endpoints []string) (*clientv3.Clien
 	return client, nil
 }
 
-// EnableAuth makes a user root with the password and the role root, and turns authentication on. Clients made before are
-// refused from then on; Client, Etcdctl and AddLearner use the new credentials.
+// EnableAuth makes a user root with the password and the role root, and enables authentication. Existing clients are refused from
+// then on; Client, Etcdctl and AddLearner use the new credentials.
 func (c *Cluster) EnableAuth(ctx context.Context, rootPassword string) error {
 	client, err := c.Client(ctx)
 	if err != nil {
@@ -97,7 +97,7 @@ func (c *Cluster) Etcdctl(ctx context.Context, args ...string) ([]byte, error) {
 	return c.etcdctl(ctx, c.Endpoints(), args)
 }
 
-// Etcdctl runs etcdctl against this member alone, as `snapshot save` demands; otherwise as [Cluster.Etcdctl].
+// Etcdctl is like [Cluster.Etcdctl], but uses only this member, as `snapshot save` requires.
 func (m *Member) Etcdctl(ctx context.Context, args ...string) ([]byte, error) {
 	return m.cluster.etcdctl(ctx, []string{m.ClientURL}, args)
 }
@@ -114,7 +114,7 @@ func (c *Cluster) etcdctl(ctx context.Context, endpoints, args []string) ([]byte
 }
 
 // Etcdutl runs the etcdutl of a version, one of Versions, and returns what it printed to stdout. Version 3.4 has none:
-// there the same subcommands, `snapshot status` and `snapshot restore`, are etcdctl's.
+// there, etcdctl has the subcommands `snapshot status` and `snapshot restore`.
 func Etcdutl(ctx context.Context, version string, args ...string) ([]byte, error) {
 	if version == "3.4" {
 		return runTool(ctx, version, "etcdctl", args)
@@ -122,8 +122,8 @@ func Etcdutl(ctx context.Context, version string, args ...string) ([]byte, error
 	return runTool(ctx, version, "etcdutl", args)
 }
 
-// SnapshotStatus is what etcd says of a database file. The hash is over the keys and values, so that files of different
-// layout with the same content agree.
+// SnapshotStatus is etcd's status of a database file. The hash is over the keys and values, so files with the same content and
+// a different layout have the same hash.
 type SnapshotStatus struct {
 	Hash      uint32 `json:"hash"`
 	Revision  int64  `json:"revision"`
@@ -153,7 +153,7 @@ func runTool(ctx context.Context, version, name string, args []string) ([]byte, 
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = cleanEnv()
-	if version == "3.4" { // later ones know no other interface and warn of the variable
+	if version == "3.4" { // later versions have only this API and warn about the variable
 		cmd.Env = append(cmd.Env, "ETCDCTL_API=3")
 	}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -2,7 +2,7 @@ package etcdtest
 
 import "strings"
 
-// Renderers of configuration: text, certificates, and the resources that the API server stores as JSON.
+// Generators for configuration objects: text, certificates, and the resources that the API server stores as JSON.
 
 func renderConfigMap(e *encoder, id identity, gen uint64) {
 	size := e.size(100, 30<<10)
@@ -49,7 +49,7 @@ func renderSecret(e *encoder, id identity, gen uint64) {
 	})
 }
 
-// renderRelease is a release of Helm: a gzip in base64 inside of a secret, which hardly compresses.
+// renderRelease writes a Helm release: gzip in base64 in a secret, which hardly compresses.
 func renderRelease(e *encoder, id identity, gen uint64) {
 	size := e.size(8<<10, 500<<10)
 	e.envelope("v1", "Secret", func() {
@@ -75,7 +75,7 @@ func renderCertificate(e *encoder, id identity, gen uint64) {
 	e.text(`}}`)
 }
 
-// renderDefinition is a custom resource definition: one huge schema of descriptions. The API server still stores it as v1beta1.
+// renderDefinition writes a custom resource definition: one large schema with descriptions. The API server still stores it as v1beta1.
 func renderDefinition(e *encoder, id identity, gen uint64) {
 	end := e.size(20<<10, 300<<10)
 	plural := strings.TrimSuffix(id.name, "."+definitionGroup)
@@ -95,7 +95,7 @@ func renderDefinition(e *encoder, id identity, gen uint64) {
 	e.text(`"kind":{"type":"string"}},"type":"object"}}}}`)
 }
 
-// jsonHead opens a JSON object and leaves it open after the metadata.
+// jsonHead writes the beginning of a JSON object up to the end of its metadata.
 func (e *encoder) jsonHead(version, kind string, id identity, gen uint64) {
 	e.text(`{"apiVersion":"`, version, `","kind":"`, kind, `","metadata":{"creationTimestamp":"`)
 	e.rfc3339(id.created)

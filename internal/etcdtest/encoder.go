@@ -11,31 +11,31 @@ import (
 const (
 	hexDigits    = "0123456789abcdef"
 	base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-	nameLetters  = "bcdfghjklmnpqrstvwxz2456789x4bcd" // 32 of those that Kubernetes puts into generated names
+	nameLetters  = "bcdfghjklmnpqrstvwxz2456789x4bcd" // 32 of the letters that Kubernetes uses in generated names
 )
 
-// epoch is the day at which generated objects begin, fixed so that equal seeds give equal bytes.
+// epoch is the earliest time in generated objects, fixed so that equal seeds give equal bytes.
 const epoch = 1_767_225_600 // 2026-01-01T00:00:00Z
 
-// encoder appends protobuf fields and random content to a buffer. The random parts have the alphabet, and so the entropy per
-// byte, that the real ones have: hex for digests, base64 for keys, words for prose.
+// encoder appends protobuf fields and random content to a buffer. The random parts have the same alphabet, and so the same entropy
+// per byte, as real ones: hex for digests, base64 for keys, words for prose.
 type encoder struct {
 	buf []byte
 	rng *rand.Rand
 }
 
-// reset empties the buffer and starts the random numbers of one object over.
+// reset clears the buffer and restarts the random numbers for one object.
 func (e *encoder) reset(seed uint64) {
 	e.buf = e.buf[:0]
 	e.rng = rand.New(rand.NewPCG(seed, 0))
 }
 
-// field appends a length-delimited field: a message, a string or bytes, whatever content appends.
+// field appends a length-delimited field with the bytes that content appends.
 func (e *encoder) field(number uint64, content func()) {
 	e.buf = binary.AppendUvarint(e.buf, number<<3|2)
 	start := len(e.buf)
 	content()
-	// The length stands before the content and has as many bytes as it needs, so the content moves up.
+	// The length is before the content and has a variable number of bytes, so the content is moved.
 	var prefix [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(prefix[:], uint64(len(e.buf)-start))
 	e.buf = append(e.buf, prefix[:n]...)
@@ -64,7 +64,7 @@ func (e *encoder) amount(number uint64, key, quantity string) {
 	e.field(number, func() { e.string(1, key); e.field(2, func() { e.string(1, quantity) }) })
 }
 
-// time appends a field with a moment, seconds after epoch, as Kubernetes' Time message.
+// time appends a field with a time, in seconds after epoch, as Kubernetes' Time message.
 func (e *encoder) time(number, seconds uint64) {
 	e.field(number, func() { e.number(1, epoch+seconds) })
 }
@@ -85,7 +85,7 @@ func (e *encoder) hex(n int)    { e.digits(n, 4, hexDigits) }
 func (e *encoder) base64(n int) { e.digits(n, 6, base64Digits) }
 func (e *encoder) suffix(n int) { e.digits(n, 5, nameLetters) }
 
-// digits appends n random digits of an alphabet of 1<<bits letters, taking as many from each random number as it holds.
+// digits appends n random letters of an alphabet with 1<<bits letters, as many from each random number as possible.
 func (e *encoder) digits(n int, bits uint, alphabet string) {
 	mask := uint64(1)<<bits - 1
 	for n > 0 {
@@ -125,13 +125,12 @@ func (e *encoder) prose(n int) {
 	}
 }
 
-// size returns a random size between low and high, small ones as much more frequent as sizes of real objects are:
-// the logarithm is even.
+// size returns a random size between low and high with a uniform logarithm: as for real objects, small sizes are more frequent.
 func (e *encoder) size(low, high float64) int {
 	return int(low * math.Pow(high/low, e.rng.Float64()))
 }
 
-// vocabulary is an array: a caller's copy cannot change another's.
+// vocabulary returns an array, so that no caller can change the words of another.
 func vocabulary() [48]string {
 	return [...]string{
 		"the", "server", "timeout", "client", "request", "of", "certificate", "when", "cache", "enabled", "database", "address",

@@ -3,8 +3,7 @@
 // Its invariant: every process it starts listens on 127.0.0.1 only, is known by its own PID, and is gone after
 // [Cluster.Stop], paused or not, or when the program that started it dies.
 //
-// The core returns errors and knows nothing of tests; [Run] and [Dial] are the wrappers for a [testing.TB].
-// It needs Linux, as the servers of `make tools` do.
+// [Run] and [Dial] are for tests and take a [testing.TB]; the rest returns errors. It needs Linux, like the servers of `make tools`.
 package etcdtest
 
 import (
@@ -20,10 +19,10 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// Default is the version that a cluster gets when its Options name none: the newest.
+// Default is the version of a cluster whose Options set none: the newest.
 const Default = "3.7"
 
-// startAttempts bounds how often Start picks new ports after another process took one of the first choice.
+// startAttempts bounds how often Start picks new ports because another process took one of those before.
 const startAttempts = 5
 
 // Versions returns the etcd release lines that `make tools` provides, oldest first.
@@ -36,16 +35,16 @@ type Options struct {
 	TLS           bool     // mutual TLS for clients and peers, with certificates made for this cluster
 	Dir           string   // missing or empty directory for all files, kept by Stop; empty means a temporary one that Stop removes
 	QuotaBytes    int64    // size of the database that raises NOSPACE; 0 leaves etcd's own 2 GiB
-	UnsafeNoFsync bool     // trades safety against power loss for speed; a killed process still loses nothing
+	UnsafeNoFsync bool     // faster, but not safe against power loss; a killed process still loses nothing
 	Flags         []string // further flags of etcd for every member, last and so with precedence
 }
 
-// BulkOptions returns options for a single member that takes in bytes of data fast: no fsync, room in the quota, and few raft
-// entries held in memory, of which etcd otherwise keeps thousands, here of up to 1 MiB each.
+// BulkOptions returns options for a single member that stores this many bytes fast: no fsync, a large quota, and few raft entries in
+// memory; by default etcd keeps thousands, here of up to 1 MiB each.
 func BulkOptions(version string, bytes int64) Options {
 	o := Options{Version: version, QuotaBytes: 2*bytes + 1<<30, UnsafeNoFsync: true, Flags: []string{"--snapshot-count=200"}}
 	switch version {
-	case "3.4": // keeps 5000 entries, always
+	case "3.4": // always keeps 5000 entries
 	case "3.5":
 		o.Flags = append(o.Flags, "--experimental-snapshot-catchup-entries=50")
 	default:
@@ -58,8 +57,8 @@ func BulkOptions(version string, bytes int64) Options {
 type Cluster struct {
 	Version  string     // of all members, as in Options
 	Members  []*Member  // the voters, in the order node1, node2, node3
-	Learners []*Member  // what AddLearner started
-	Dir      string     // holds one directory a member and the certificates
+	Learners []*Member  // started by AddLearner
+	Dir      string     // with one directory per member and the certificates
 	PKI      *Authority // nil without TLS
 
 	options Options
@@ -71,8 +70,8 @@ type Cluster struct {
 	user, password string // set by EnableAuth
 }
 
-// Start runs a cluster and returns when every member reports to be healthy. The context bounds the start only; the servers run
-// until Stop. An error holds the end of the log of the member at fault, and leaves no process and no temporary directory.
+// Start runs a cluster and returns once every member reports that it is healthy. The context bounds only the start; the servers run
+// until Stop. An error contains the end of the failed member's log; then no process and no temporary directory remain.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	c, err := prepare(options)
 	if err != nil {
@@ -123,8 +122,8 @@ func prepare(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Stop kills every member, also a paused one, waits for the processes and removes the temporary directory.
-// It may be called again. For an orderly shutdown call Stop on the members first.
+// Stop kills every member, even if it is paused, waits for the processes and removes the temporary directory.
+// It may be called again. For a graceful shutdown call Stop on the members first.
 func (c *Cluster) Stop() error {
 	var errs []error
 	for _, m := range slices.Concat(c.Learners, c.Members) {

@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// fillWorkers is fixed, for each has its own random numbers and equal seeds shall give equal data on every machine.
+	// fillWorkers is fixed: each worker has its own random numbers, and equal seeds must give equal data on every machine.
 	fillWorkers = 4
-	// overhead is the size of the database over that of the keys and values put into it, measured with 1 GiB: values larger
-	// than a page of bbolt take whole pages, and the others leave pages partly empty.
+	// overhead is the size of the database relative to that of the keys and values put into it, measured with 1 GiB: values larger
+	// than a page of bbolt take full pages, and others leave pages partly empty.
 	overhead = 1.33
 )
 
 // FillOptions say how much to write.
 type FillOptions struct {
-	Bytes int64  // by how much the database grows, about; all of it stays in the file after the compaction
-	Seed  uint64 // equal seeds give equal keys and values; leases and the order of revisions are etcd's
+	Bytes int64  // approximate growth of the database; the file does not shrink with the compaction
+	Seed  uint64 // equal seeds give equal keys and values, but not equal leases and order of revisions
 }
 
-// Filled is what a fill has written.
+// Filled is the result of Fill.
 type Filled struct {
-	Keys      int   // that are alive
-	Puts      int   // those of new keys and of changed ones
+	Keys      int   // existing keys
+	Puts      int   // of new and of changed keys
 	Deletes   int   // of keys
-	Leases    int   // with an hour and more to live
+	Leases    int   // with a TTL of at least an hour
 	Bytes     int64 // of the keys and values of all puts
 	Revision  int64 // of the store after the last change
 	Compacted int64 // the revision at which the store was compacted
 }
 
-// Fill writes data shaped like the objects of Kubernetes below /registry/: of 300 bytes to 30 KiB, some up to 500 KiB,
-// protobuf with the API server's prefix and JSON, of which zstd makes a third to a fifth. Some keys belong to leases, a quarter of the changes
-// are updates, some keys are deleted, and at the end the store is compacted, so that an eighth of the history remains.
+// Fill writes data like the objects of Kubernetes below /registry/: of 300 bytes to 30 KiB, some up to 500 KiB, protobuf with the API
+// server's prefix and JSON, which zstd compresses to a third or a fifth. Some keys have leases, a quarter of the changes are updates,
+// some keys are deleted, and at the end the store is compacted, so that an eighth of the history remains.
 // It writes with several goroutines in large transactions, each of which is one revision.
 func Fill(ctx context.Context, client *clientv3.Client, options FillOptions) (Filled, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,7 +72,7 @@ func (f *Filled) add(w *filler) {
 	f.Bytes += w.bytes
 }
 
-// compact drops the history but for its last eighth, and returns when the backend has removed it.
+// compact removes the history except its last eighth, and returns once the backend has removed it.
 func (f *Filled) compact(ctx context.Context, client *clientv3.Client) error {
 	response, err := client.Get(ctx, "/registry", clientv3.WithCountOnly())
 	if err != nil {
@@ -86,7 +86,7 @@ func (f *Filled) compact(ctx context.Context, client *clientv3.Client) error {
 	return nil
 }
 
-// firstCause prefers the error that made the workers stop over those of the workers that were stopped by it.
+// firstCause returns the error that stopped the workers rather than those of the workers that it stopped.
 func firstCause(errs []error) error {
 	var stopped error
 	for _, err := range errs {

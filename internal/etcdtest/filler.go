@@ -13,7 +13,7 @@ const (
 	// also when the largest object comes last.
 	batchOps   = 128
 	batchBytes = 768 << 10
-	// leaseCount and leaseTTL (seconds): Kubernetes, too, lets the events of a time share a lease, and keeps them for an hour.
+	// leaseCount and leaseTTL (seconds): in Kubernetes too, events of the same time share a lease, and are kept for an hour.
 	leaseCount = 4
 	leaseTTL   = 3600
 )
@@ -22,7 +22,7 @@ const (
 type filler struct {
 	client *clientv3.Client
 	kinds  []kind
-	weight int // the sum of the kinds'
+	weight int // the sum over all kinds
 	rng    *rand.Rand
 	enc    encoder
 	leases []clientv3.LeaseID
@@ -44,7 +44,7 @@ func newFiller(client *clientv3.Client, kinds []kind, seed, stream uint64) *fill
 	return f
 }
 
-// fill makes changes until their keys and values amount to limit bytes.
+// fill makes changes until their keys and values have limit bytes in total.
 func (f *filler) fill(ctx context.Context, limit int64) error {
 	if err := f.grant(ctx, leaseCount); err != nil {
 		return err
@@ -80,13 +80,13 @@ func (f *filler) change() {
 		f.put(&f.alive[len(f.alive)-1])
 		return
 	}
-	// Young objects change most, so the choice leans toward the end.
+	// New objects change most often, so those at the end are preferred.
 	u := f.rng.Float64()
 	i := int(float64(len(f.alive)) * (1 - u*u*u))
 	i = min(i, len(f.alive)-1)
 	o := &f.alive[i]
 	if o.batch == f.batch {
-		return // in this transaction already; another roll of the dice will do
+		return // already in this transaction; the next change picks another one
 	}
 	if dice == 0 {
 		f.remove(i)
@@ -96,7 +96,7 @@ func (f *filler) change() {
 	f.put(o)
 }
 
-// remove prepares the deletion of an object that this transaction has not touched.
+// remove prepares the deletion of an object, unless this transaction already changes it.
 func (f *filler) remove(i int) {
 	key, _ := f.alive[i].content(&f.enc)
 	f.add(clientv3.OpDelete(key), len(key))

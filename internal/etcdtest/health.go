@@ -10,8 +10,8 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// healthy asks for /health, which needs no etcd user: whether the member serves a linearizable read, that is, knows a leader and
-// has caught up with it. Alarms do not count: a full database still has to start.
+// healthy requests /health, which needs no etcd user. It checks that the member serves a linearizable read: it has a leader and has
+// caught up with it. Alarms do not count, because a member with a full database must start too.
 func (m *Member) healthy(ctx context.Context) error {
 	url := m.ClientURL + "/health?exclude=NOSPACE&exclude=CORRUPT"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -33,7 +33,7 @@ func (m *Member) healthy(ctx context.Context) error {
 	return nil
 }
 
-// probeClient keeps no connection: a member that is killed and started again must not be judged by an old one.
+// probeClient keeps no connection, because after a restart of the member an old one would fail.
 func probeClient(pki *Authority) (*http.Client, error) {
 	var config *tls.Config
 	if pki != nil {

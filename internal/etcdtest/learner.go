@@ -15,8 +15,8 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// AddLearner adds a learner to the cluster, starts its server and returns when it has caught up. It joins Learners, and stays out
-// of Endpoints, for a learner refuses most requests, also the login that [Member.Client] needs after EnableAuth.
+// AddLearner adds a learner to the cluster, starts its server and returns once it has caught up. It is in Learners but not in
+// Endpoints, because a learner refuses most requests, also the login that [Member.Client] needs after EnableAuth.
 // etcd allows one learner at a time; from 3.6 on the flag --max-learners allows more.
 func (c *Cluster) AddLearner(ctx context.Context) (*Member, error) {
 	addresses, err := proctest.ReservePorts(2)
@@ -38,8 +38,8 @@ func (c *Cluster) AddLearner(ctx context.Context) (*Member, error) {
 	return m, nil
 }
 
-// announce tells the cluster of the learner. A cluster of three refuses for the first seconds, until its members have been
-// connected for a while (rpctypes.ErrUnhealthy), so it asks again until the context ends.
+// announce adds the learner to the cluster's members. For the first seconds, until its members have been connected for a while, a
+// cluster of three refuses that (rpctypes.ErrUnhealthy), so announce retries until the context ends.
 func (c *Cluster) announce(ctx context.Context, m *Member) error {
 	ctx, cancel := context.WithTimeout(ctx, proctest.ReadyLimit)
 	defer cancel()

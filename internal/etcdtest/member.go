@@ -8,7 +8,7 @@ import (
 
 // Member is one etcd server. Its fields are for reading; its methods may be called from several goroutines.
 // The name in the embedded Server is node1, node2, node3; learner1, ... Its log is in JSON lines. Pause, Resume, Kill, Stop and
-// Restart act on the process alone. To restart one takes a quorum: members that are down together come back with [Cluster.Restart].
+// Restart act on this process only. Restart of one member needs a quorum: if several members are down, use [Cluster.Restart].
 type Member struct {
 	proctest.Server
 	ClientURL string // http://127.0.0.1:port, or https
@@ -19,10 +19,10 @@ type Member struct {
 	cluster *Cluster
 }
 
-// cleanEnv is the environment without the variables from which etcd and etcdctl take flags.
+// cleanEnv is the environment without the variables that set flags of etcd and etcdctl.
 func cleanEnv() []string {
 	env := proctest.Environ("ETCD_", "ETCDCTL_")
-	if runtime.GOARCH != "amd64" { // etcd 3.4 starts on other processors only when told so
+	if runtime.GOARCH != "amd64" { // etcd 3.4 starts on other architectures only with this variable
 		env = append(env, "ETCD_UNSUPPORTED_ARCH="+runtime.GOARCH)
 	}
 	return env

@@ -1,38 +1,38 @@
 package etcdtest
 
-// definitionGroup is the API group of the custom resources that are defined; the name of a definition ends with it.
+// definitionGroup is the API group of the custom resources; the name of a definition ends with it.
 const definitionGroup = "example.net"
 
-// object is what is remembered of a generated object: its content follows from these alone, so that an update, which is the
-// same object with the next generation, differs from the last as little as in a real cluster.
+// object identifies a generated object. Its content is computed from these fields only, so that an update, which is the same object
+// with the next generation, changes as little as in a real cluster.
 type object struct {
 	kind  *kind
 	seed  uint64
 	gen   uint64
-	batch int // the transaction that touched it last; a transaction must not touch a key twice
+	batch int // the transaction that changed it last; a transaction must not change a key twice
 }
 
-// scope says where the objects of a kind live.
+// scope says whether the objects of a kind have a namespace and a lease.
 type scope int
 
 const (
 	namespaced scope = iota
-	leased           // in a namespace and attached to a lease of etcd, as events are
+	leased           // in a namespace and with a lease of etcd, like events
 	clustered        // in no namespace
 )
 
-// reference is what an owner reference says of the kind of the owner.
+// reference is the owner's kind in an owner reference.
 type reference struct{ version, kind string }
 
 // kind is a resource of Kubernetes.
 type kind struct {
 	resource string // the key after /registry/
-	weight   int    // how often it is created, of the sum of all
+	weight   int    // how often it is created, relative to the sum of all
 	scope    scope
 	render   func(e *encoder, id identity, gen uint64)
 }
 
-// identity is what the parts of an object repeat.
+// identity has the values that several parts of an object contain.
 type identity struct {
 	namespace, app, name string
 	node                 string
@@ -69,7 +69,7 @@ func (o object) content(e *encoder) (key, value string) {
 	return "/registry/" + o.kind.resource + "/" + path, string(e.buf)
 }
 
-// identity draws the names of an object; it uses the buffer.
+// identity generates the names of an object; it uses the buffer.
 func (e *encoder) identity() identity {
 	teams := [...]string{"payments", "search", "checkout", "platform", "monitoring", "identity", "media", "logistics"}
 	stages := [...]string{"prod", "staging", "dev", "canary"}
@@ -92,7 +92,7 @@ func (e *encoder) identity() identity {
 	return id
 }
 
-// envelope writes what the API server stores for built-in resources: a magic number and a message with the type and the object.
+// envelope writes the API server's format for built-in resources: a magic number and a message with the type and the object.
 // See k8s.io/apimachinery/pkg/runtime/serializer/protobuf.
 func (e *encoder) envelope(version, kind string, body func()) {
 	e.text("k8s\x00")
@@ -128,13 +128,13 @@ func (e *encoder) metadata(id identity, owner reference, gen uint64, managers ..
 	})
 }
 
-// labels writes a map with the labels that an application's objects share, and by which its owner selects them.
+// labels writes a map with the labels that an application's objects share, and with which their owner selects them.
 func (e *encoder) labels(number uint64, id identity) {
 	e.entry(number, "app.kubernetes.io/name", id.app)
 	e.entry(number, "app.kubernetes.io/part-of", id.namespace)
 }
 
-// managed writes a ManagedFieldsEntry: JSON inside of the protobuf, the most repetitive part of real objects.
+// managed writes a ManagedFieldsEntry: JSON in the protobuf message, the most repetitive part of real objects.
 func (e *encoder) managed(id identity, manager string, gen uint64) {
 	e.field(17, func() {
 		e.string(1, manager)

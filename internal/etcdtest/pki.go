@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// backdate lets a certificate be valid already on a machine whose clock is a little behind.
+// backdate makes a certificate valid also on a machine whose clock is a little slow.
 const backdate = time.Hour
 
 // KeyPair names two PEM files, the key with mode 0600.
@@ -27,11 +27,11 @@ type KeyPair struct {
 }
 
 // Authority is a certificate authority with the certificates of one cluster, in files below one directory.
-// Every key is ECDSA P-256, made anew; nothing is valid for longer than a day.
+// Every key is a new ECDSA P-256 key; no certificate is valid for more than a day.
 type Authority struct {
 	Dir    string
 	CACert string  // path of the authority's own certificate, PEM
-	Server KeyPair // for 127.0.0.1, ::1 and localhost, as server and as client, which etcd's gateway is to itself
+	Server KeyPair // for 127.0.0.1, ::1 and localhost, as server and client, because etcd's gateway is a client of itself
 	Peer   KeyPair // likewise
 	Client KeyPair // for clients only, common name "client"
 
@@ -39,9 +39,9 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority and its certificates in dir, which it creates. A second one in another directory serves as the
-// stranger whose CA and client certificates the cluster must refuse. Its name is the directory's last part: a client keeps back
-// certificates of CAs whose names the server does not know.
+// NewAuthority makes an authority and its certificates in dir, which it creates. A second one in another directory is a foreign CA,
+// whose client certificates the cluster must refuse. Its name is the directory's last part: a client does not send certificates of
+// CAs whose names the server does not know.
 func NewAuthority(dir string) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
@@ -50,7 +50,7 @@ func NewAuthority(dir string) (*Authority, error) {
 	now := time.Now()
 	ca := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "etcdtest CA " + filepath.Base(dir)},
-		NotBefore:             now.Add(-2 * backdate), // before all that it signs, the expired ones too
+		NotBefore:             now.Add(-2 * backdate), // before all certificates that it signs, including expired ones
 		NotAfter:              now.Add(24 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:                  true,
@@ -72,7 +72,7 @@ func NewAuthority(dir string) (*Authority, error) {
 }
 
 // IssueClient makes one more client certificate, in files <commonName>.crt and <commonName>.key of Dir, replacing those of an
-// earlier call. An end in the past, less than an hour ago, makes an expired one.
+// earlier call. With an end in the past, less than an hour ago, it is expired.
 func (a *Authority) IssueClient(commonName string, from, until time.Time) (KeyPair, error) {
 	return a.issue(commonName, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: commonName},
@@ -83,13 +83,13 @@ func (a *Authority) IssueClient(commonName string, from, until time.Time) (KeyPa
 	})
 }
 
-// IssueExpired makes a client certificate that ended a minute ago.
+// IssueExpired makes a client certificate that expired a minute ago.
 func (a *Authority) IssueExpired() (KeyPair, error) {
 	now := time.Now()
 	return a.IssueClient("expired", now.Add(-backdate), now.Add(-time.Minute))
 }
 
-// TLSConfig returns the configuration of a client that trusts this authority and shows the certificate Client.
+// TLSConfig returns the configuration of a client that trusts this authority and uses the certificate Client.
 func (a *Authority) TLSConfig() (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(a.Client.Cert, a.Client.Key)
 	if err != nil {
@@ -113,8 +113,8 @@ func (a *Authority) serverTemplate(commonName string) *x509.Certificate {
 	}
 }
 
-// issue signs the template with the authority's key and writes both files. The first call, for the authority itself, signs with
-// the key it makes and keeps it.
+// issue signs the template with the authority's key and writes both files. The first call, for the authority itself, makes that key
+// and signs with it.
 func (a *Authority) issue(name string, template *x509.Certificate) (KeyPair, error) {
 	pair := KeyPair{Cert: filepath.Join(a.Dir, name+".crt"), Key: filepath.Join(a.Dir, name+".key")}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

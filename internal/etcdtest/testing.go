@@ -12,7 +12,7 @@ import (
 // startLimit bounds the start of a cluster for a test.
 const startLimit = 2 * time.Minute
 
-// Run starts a cluster for a test and stops it at the end. A test that fails gets the end of every member's log.
+// Run starts a cluster for a test and stops it at the end. If the test fails, it logs the end of every member's log.
 func Run(t testing.TB, options Options) *Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)

@@ -1,7 +1,7 @@
 package etcdtest
 
-// Renderers of what makes up most of a cluster: pods and the objects around them. The field numbers are those of k8s.io/api, as
-// testdata/kubernetes.proto lists them; the objects are as large and as repetitive as real ones.
+// Generators for most objects of a cluster: pods and related objects. The field numbers are those of k8s.io/api, as listed in
+// testdata/kubernetes.proto; the objects are as large and as repetitive as real ones.
 
 func renderEvent(e *encoder, id identity, gen uint64) {
 	reasons := [...]string{"Pulled", "Created", "Started", "Unhealthy", "BackOff", "Scheduled", "FailedMount", "Killing"}
@@ -113,7 +113,7 @@ func (e *encoder) podSpec(id identity, containers int) {
 	}
 }
 
-// apiAccess writes the VolumeSource that every pod gets: a token, the cluster's CA and the namespace, projected into one volume.
+// apiAccess writes the VolumeSource that every pod has: a projected volume with a token, the cluster's CA and the namespace.
 func (e *encoder) apiAccess() {
 	e.field(26, func() {
 		e.field(1, func() { e.field(4, func() { e.number(2, 3607); e.string(3, "token") }) })

@@ -12,7 +12,7 @@ import (
 // module is the first line of the go.mod that marks the root of the repository.
 const module = "module etcd-rolling-backup\n"
 
-// BinEnv names the variable that overrides the directory of the built programs.
+// BinEnv is the environment variable that overrides the directory of the built programs.
 const BinEnv = "ETCD_BACKUP_TEST_BIN"
 
 // Program returns the path of a program that `make tools` built, named by its path below `.cache/bin` of the repository, or below
@@ -40,8 +40,8 @@ func binDir() (string, error) {
 	return filepath.Join(root, ".cache", "bin"), nil
 }
 
-// repositoryRoot walks up from this source file, which a test in a foreign directory still knows, and then from the working
-// directory, for a binary built with -trimpath no longer knows its source.
+// repositoryRoot searches upward from this source file, which works from any working directory, and then from the working directory,
+// because a binary built with -trimpath does not know the path of its source.
 func repositoryRoot() (string, error) {
 	var starts []string
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {

@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// exitLimit bounds the wait for a process that was sent SIGKILL; longer means that the kernel holds it.
+// exitLimit bounds the wait for a process after SIGKILL; if it takes longer, the process is blocked in the kernel.
 const exitLimit = 20 * time.Second
 
 // process is one child. The fields after done may be read once done is closed.
 type process struct {
 	child *os.Process
-	done  chan struct{} // closed when the process is gone and was waited for
-	exit  string        // how it ended, such as "exit status 1"
+	done  chan struct{} // closed once the process has exited and was waited for
+	exit  string        // how it exited, such as "exit status 1"
 }
 
-// startProcess runs a program with its output appended to the log. It outlives its caller, yet not this program:
-// the kernel sends a parent-death signal when the *thread* that forked ends. So one goroutine keeps that thread for itself
-// from the fork until the child is gone; no other goroutine can end the thread, and the signal comes only with the end of all.
+// startProcess runs a program with its output appended to the log. The process must survive its caller but not this program. The
+// kernel sends the parent-death signal when the *thread* that forked exits. So one goroutine locks that thread from the fork until
+// the child has exited; then the signal comes only when this program exits.
 func startProcess(program string, args, env []string, log *os.File) (*process, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own: Ctrl-C in a terminal must not reach the servers before the program that owns them.
+	// A process group of its own: Ctrl-C in a terminal must not reach the servers before the program that owns them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 
 	p := &process{done: make(chan struct{})}
@@ -44,7 +44,7 @@ func startProcess(program string, args, env []string, log *os.File) (*process, e
 		if err != nil {
 			return
 		}
-		_ = cmd.Wait() // says nothing that the state does not
+		_ = cmd.Wait() // the process state has the same information
 		p.exit = cmd.ProcessState.String()
 		close(p.done)
 	}()
@@ -54,8 +54,8 @@ func startProcess(program string, args, env []string, log *os.File) (*process, e
 	return p, nil
 }
 
-// Environ is the environment of this program without the variables whose names begin with one of the prefixes, from which a server
-// would take settings that contradict ours, and without the socket on which it would tell systemd that its parent is ready.
+// Environ returns the environment of this program without the variables whose names begin with one of the prefixes, because a server
+// would read settings from them, and without systemd's notification socket.
 func Environ(prefixes ...string) []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "NOTIFY_SOCKET=") ||
@@ -72,7 +72,7 @@ func (p *process) running() bool {
 	}
 }
 
-// wait returns nil when the process has ended, whatever its exit status, or the context's error.
+// wait returns nil once the process has exited with any status, or the context's error.
 func (p *process) wait(ctx context.Context) error {
 	select {
 	case <-p.done:
@@ -94,7 +94,7 @@ func (p *process) kill() error {
 	return p.wait(ctx)
 }
 
-// pause sends SIGSTOP and returns when the kernel reports the process stopped: from then on it answers nothing.
+// pause sends SIGSTOP and returns once the kernel reports the process as stopped.
 func (p *process) pause(ctx context.Context) error {
 	if err := p.child.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop process %d: %w", p.child.Pid, err)
@@ -104,7 +104,7 @@ func (p *process) pause(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		// The state is the field after the name, which stands in parentheses and may hold anything: proc_pid_stat(5).
+		// The state is the field after the name, which is in parentheses and may contain any character: proc_pid_stat(5).
 		state := text[bytes.LastIndexByte(text, ')')+1:]
 		return bytes.HasPrefix(state, []byte(" T")), nil
 	})

@@ -1,7 +1,7 @@
 // Package proctest runs the programs of `make tools` as servers for tests: it finds them, gives them ports and directories,
-// starts, pauses and ends them. What a program means is the business of the packages on top, etcdtest and s3test.
+// starts, pauses and stops them. The packages etcdtest and s3test add what is specific to a program.
 //
-// Its invariant: a process that it starts is known by its own PID, and is gone after [Server.Kill], paused or not, or when the
+// Its invariant: each process is identified by its PID, and is gone after [Server.Kill], even if it was paused, or when the
 // program that started it dies. It needs Linux.
 package proctest
 
@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// Poll calls condition, at once and then at each tick of every, until it holds, fails or the context ends, whose cause it returns.
+// Poll calls condition, immediately and then at each tick of every, until it is true or fails. If the context ends, it returns the
+// context's cause.
 func Poll(ctx context.Context, every time.Duration, condition func() (bool, error)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -31,9 +32,9 @@ func Poll(ctx context.Context, every time.Duration, condition func() (bool, erro
 	}
 }
 
-// ReservePorts returns n different addresses of 127.0.0.1 where nothing listens. For about a minute the kernel gives their ports to
-// nobody who asks for any port, and to whoever names one and sets SO_REUSEADDR, as Go's net does. Afterwards another process may
-// take one, of which a start tells with [ErrPortTaken].
+// ReservePorts returns n different addresses of 127.0.0.1 where nothing listens. For about a minute the kernel does not assign these
+// ports to a process that requests any free port, but a process can still listen on one explicitly with SO_REUSEADDR, as Go's net
+// does. Afterwards another process may take one; then a start fails with [ErrPortTaken].
 func ReservePorts(n int) ([]string, error) {
 	var addresses []string
 	for range n {
@@ -46,7 +47,7 @@ func ReservePorts(n int) ([]string, error) {
 	return addresses, nil
 }
 
-// reservePort leaves a connection of the port in TIME_WAIT, where the side that closes first has it.
+// reservePort leaves a connection of the port in TIME_WAIT, by closing the server's side first.
 func reservePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,14 +66,14 @@ func reservePort() (string, error) {
 	if err := server.Close(); err != nil {
 		return "", err
 	}
-	if _, err := client.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // a Reader's end is this very value
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // a Reader returns exactly this value
 		return "", fmt.Errorf("wait for the end of a connection: %w", err)
 	}
 	return l.Addr().String(), nil
 }
 
 // MakeDir returns an absolute empty directory: dir, which it creates, or a temporary one named after prefix when dir is empty.
-// A directory with something in it is an error.
+// A directory that is not empty is an error.
 func MakeDir(dir, prefix string) (string, error) {
 	if dir == "" {
 		return os.MkdirTemp("", prefix)

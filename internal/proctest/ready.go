@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// ReadyLimit bounds a start when the caller's context does not; three servers on a busy machine take a few seconds.
+	// ReadyLimit bounds a start if the caller's context does not; three servers on a busy machine take a few seconds.
 	ReadyLimit = 90 * time.Second
 
 	probeEvery = 50 * time.Millisecond
 	probeLimit = 3 * time.Second
 
-	// TailSize is how much of a log or of a program's output goes into an error, in bytes.
+	// TailSize is how many bytes of a log or of a program's output an error contains.
 	TailSize = 4 << 10
 )
 
@@ -49,17 +49,17 @@ func (s *Server) probe(ctx context.Context) error {
 	return s.Probe(ctx)
 }
 
-// exited explains the end of a process that ought to run.
+// exited returns the error for a process that exited unexpectedly.
 func (s *Server) exited(p *process, offset int64) error {
 	tail := s.Tail(offset)
 	err := fmt.Errorf("%s ended: %s; end of its log:\n%s", s.Name, p.exit, tail)
-	if bytes.Contains(tail, []byte("already in use")) { // the words of EADDRINUSE in Go's net, and of MinIO
+	if bytes.Contains(tail, []byte("already in use")) { // the text of EADDRINUSE in Go's net and in MinIO
 		return errors.Join(ErrPortTaken, err)
 	}
 	return err
 }
 
-// Tail returns the end of the log, what was written from offset on, at most [TailSize] bytes; or why it cannot be read.
+// Tail returns the end of the log from offset on, at most [TailSize] bytes; or why it cannot be read.
 func (s *Server) Tail(offset int64) []byte {
 	f, err := os.Open(s.LogPath)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// stopLimit bounds an orderly shutdown, for which a server may have to hand something over first.
+	// stopLimit bounds a graceful shutdown.
 	stopLimit = 20 * time.Second
 	// pauseLimit bounds the wait for the kernel to stop every thread.
 	pauseLimit = 5 * time.Second
@@ -20,23 +20,23 @@ const (
 	restartPause    = 250 * time.Millisecond
 )
 
-// Server is one program that runs until it is told to end. Its fields are set before the first start and changed only while
+// Server is one program that runs until it is stopped. Its fields are set before the first start and changed only while
 // it is down; its methods may be called from several goroutines.
 type Server struct {
 	Name    string   // for errors
 	Program string   // path of the executable
 	Args    []string // its arguments, without the program's name
-	Env     []string // its whole environment
-	LogPath string   // where its output goes, appended to by every start; the directory exists
+	Env     []string // its complete environment
+	LogPath string   // every start appends the output; the directory must exist
 
-	// Probe asks the server once whether it is ready and returns nil when it is. It is called until then.
+	// Probe checks once whether the server is ready, and returns nil if it is. It is called until then.
 	Probe func(ctx context.Context) error
 
 	mu   sync.Mutex
 	proc *process // the last process started; nil before the first
 }
 
-// PID returns the process ID, 0 when the server does not run.
+// PID returns the process ID, 0 if the server is not running.
 func (s *Server) PID() int {
 	if p := s.process(); p != nil && p.running() {
 		return p.child.Pid
@@ -44,7 +44,7 @@ func (s *Server) PID() int {
 	return 0
 }
 
-// Pause stops the process with SIGSTOP: its sockets stay open and nothing answers. It returns once the process stands still.
+// Pause suspends the process with SIGSTOP: its sockets stay open, but it does not answer. It returns once the process is stopped.
 func (s *Server) Pause() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pauseLimit)
 	defer cancel()
@@ -57,7 +57,7 @@ func (s *Server) Pause() error {
 	return nil
 }
 
-// Resume lets a paused process go on, with SIGCONT.
+// Resume continues a paused process with SIGCONT.
 func (s *Server) Resume() error {
 	if s.PID() == 0 {
 		return fmt.Errorf("resume %s: not running", s.Name)
@@ -68,7 +68,7 @@ func (s *Server) Resume() error {
 	return nil
 }
 
-// Kill ends the process with SIGKILL, paused or not, and waits for it. It is no error when the server does not run.
+// Kill kills the process with SIGKILL, even if it is paused, and waits for it. If the server is not running, it returns nil.
 func (s *Server) Kill() error {
 	p := s.process()
 	if p == nil {
@@ -80,8 +80,8 @@ func (s *Server) Kill() error {
 	return nil
 }
 
-// Stop ends the process in the server's own orderly way, with SIGTERM, resuming it first when it is paused, and waits for it.
-// A process that does not end within 20 seconds is killed, and that is an error.
+// Stop shuts the server down with SIGTERM, after Resume if it is paused, and waits for it. If it does not exit within 20 seconds,
+// it is killed, and Stop returns an error.
 func (s *Server) Stop() error {
 	if s.PID() == 0 {
 		return nil
@@ -99,7 +99,7 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Restart starts the server again with its arguments, after Stop if it runs, and returns when it is ready.
+// Restart starts the server again with its arguments, after Stop if it is running, and returns once it is ready.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
 		return err
@@ -119,8 +119,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Run starts the process and waits until it is ready, for which the server must be down. The context bounds the wait only.
-// An error holds the end of the log and leaves no process; it is [ErrPortTaken] when another program has the port.
+// Run starts the process and waits until it is ready; the server must be down. The context bounds only the wait. After an error,
+// no process remains; the error contains the end of the log, and is [ErrPortTaken] if another program uses the port.
 func (s *Server) Run(ctx context.Context) error {
 	offset, err := s.spawn()
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Server) spawn() (offset int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer log.Close() // the child holds its own
+	defer log.Close() // the child has its own descriptor
 	info, err := log.Stat()
 	if err != nil {
 		return 0, err

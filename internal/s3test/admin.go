@@ -23,8 +23,8 @@ import (
 // adminLimit bounds one request to the admin API.
 const adminLimit = 20 * time.Second
 
-// admin calls MinIO's admin API, version 3, as root. MinIO's own library for it is not used: it is under the AGPL, and brings along
-// some forty packages for the handful of calls needed here.
+// admin calls MinIO's admin API, version 3, as root. MinIO's own library is not used: it is under the AGPL, and adds about forty
+// packages for the few calls needed here.
 func (s *Server) admin(ctx context.Context, method, call string, query url.Values, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -51,7 +51,7 @@ func (s *Server) admin(ctx context.Context, method, call string, query url.Value
 	return nil
 }
 
-// The form in which the admin API takes secrets: salt, a byte for the algorithms, nonce, ciphertext.
+// The format in which the admin API takes secrets: salt, a byte for the algorithms, nonce, ciphertext.
 // The key is derived from the caller's own secret key.
 const (
 	sealSaltSize   = 32
@@ -63,8 +63,8 @@ const (
 )
 
 // seal encrypts data for the admin API. The ciphertext is a stream of the github.com/secure-io/sio-go format with one fragment:
-// the nonce of GCM ends in the fragment's number, from 1 on, little endian. What is authenticated besides is the tag of nothing
-// under number 0, after a byte that marks the last fragment.
+// the nonce of GCM ends with the fragment's number, from 1 on, little endian. The additional authenticated data is a byte that marks
+// the last fragment, and then the tag of an empty message with number 0.
 func seal(password string, data []byte) ([]byte, error) {
 	if len(data) > sealMaxSize {
 		return nil, fmt.Errorf("encrypt %d bytes: at most %d fit in one fragment", len(data), sealMaxSize)

@@ -5,12 +5,12 @@ import (
 	"net/http"
 )
 
-// Truncate announces the whole body of the answer, sends its first n bytes and breaks off.
+// Truncate announces the full length of the response body, sends its first n bytes and closes the connection.
 func Truncate(n int64) Fault {
 	return cut(n, func(*http.Request) { panic(http.ErrAbortHandler) })
 }
 
-// Stall announces the whole body of the answer, sends its first n bytes, and then nothing until the client goes away.
+// Stall announces the full length of the response body, sends its first n bytes, and then nothing until the client disconnects.
 func Stall(n int64) Fault {
 	return cut(n, func(r *http.Request) {
 		<-r.Context().Done()
@@ -18,13 +18,13 @@ func Stall(n int64) Fault {
 	})
 }
 
-// Flip inverts the lowest bit of the byte at the offset in the body of the answer.
+// Flip inverts the lowest bit of the byte at the offset in the response body.
 func Flip(offset int64) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		at := offset
 		next.ServeHTTP(&answer{ResponseWriter: w, body: func(p []byte) (int, error) {
 			if at >= 0 && at < int64(len(p)) {
-				p = bytes.Clone(p) // it is the writer's
+				p = bytes.Clone(p) // the buffer belongs to the caller
 				p[at] ^= 1
 			}
 			at -= int64(len(p))
@@ -33,7 +33,7 @@ func Flip(offset int64) Fault {
 	}
 }
 
-// cut sends the first n bytes of a body that is longer, and then calls end, which does not return.
+// cut sends the first n bytes of a longer body, and then calls end, which does not return.
 func cut(n int64, end func(*http.Request)) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		left := n
@@ -45,14 +45,14 @@ func cut(n int64, end func(*http.Request)) Fault {
 			if n, err := w.Write(p[:left]); err != nil {
 				return n, err
 			}
-			_ = http.NewResponseController(w).Flush() // a client that is gone needs nothing
+			_ = http.NewResponseController(w).Flush() // an error means that the client has disconnected
 			end(r)
 			return 0, http.ErrAbortHandler
 		}}, r)
 	}
 }
 
-// answer changes what the server writes. Either function may be nil.
+// answer changes the server's response. Either function may be nil.
 type answer struct {
 	http.ResponseWriter
 	head func(http.Header)           // called before the status is written

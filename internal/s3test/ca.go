@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// backdate lets a certificate be valid already on a machine whose clock is a little behind.
+// backdate makes a certificate valid also on a machine whose clock is a little slow.
 const backdate = time.Hour
 
 // Certificate names the PEM files of a server's certificate.
@@ -27,8 +27,8 @@ type Certificate struct {
 	CA   string // path of the certificate of the authority that signed it
 }
 
-// CA is a certificate authority of its own, in files of one directory. Every key is ECDSA P-256, made anew; nothing is valid for
-// longer than a day. It is not for several goroutines.
+// CA is a certificate authority, with its files in one directory. Every key is a new ECDSA P-256 key; no certificate is valid for
+// more than a day. It must not be used by several goroutines.
 type CA struct {
 	File string // path of the authority's certificate, PEM
 
@@ -38,7 +38,7 @@ type CA struct {
 	key    *ecdsa.PrivateKey
 }
 
-// NewCA makes an authority in dir, which it creates. A second one in another directory is the stranger whose certificates clients
+// NewCA makes an authority in dir, which it creates. A second one in another directory is a foreign CA, whose certificates clients
 // of the first must refuse.
 func NewCA(dir string) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -47,7 +47,7 @@ func NewCA(dir string) (*CA, error) {
 	now := time.Now()
 	a := &CA{File: filepath.Join(dir, "ca.crt"), dir: dir}
 	template := &x509.Certificate{
-		// The serial number tells two authorities apart, which otherwise bear one name, as a clumsy installation's do.
+		// Two authorities have the same name, as in a careless installation, and differ in the serial number only.
 		Subject:               pkix.Name{CommonName: "s3test CA"},
 		NotBefore:             now.Add(-2 * backdate), // before all that it signs
 		NotAfter:              now.Add(24 * time.Hour),
@@ -66,12 +66,12 @@ func (a *CA) Issue() (Certificate, error) {
 	})
 }
 
-// IssueFor makes a certificate for one host name only, which is not where the servers of this package listen.
+// IssueFor makes a certificate for one host name only, which is not that of the servers in this package.
 func (a *CA) IssueFor(host string) (Certificate, error) {
 	return a.issue(&x509.Certificate{DNSNames: []string{host}})
 }
 
-// IssueExpired makes a certificate like that of Issue that ended a minute ago.
+// IssueExpired makes a certificate like that of Issue that expired a minute ago.
 func (a *CA) IssueExpired() (Certificate, error) {
 	return a.issue(&x509.Certificate{
 		DNSNames:    []string{"localhost"},
@@ -94,8 +94,8 @@ func (a *CA) issue(template *x509.Certificate) (Certificate, error) {
 	return c, a.sign(template, c.Cert, c.Key)
 }
 
-// sign signs the template with the authority's key and writes both files. The first call, for the authority itself, signs with
-// the key that it makes, and keeps it.
+// sign signs the template with the authority's key and writes both files. The first call, for the authority itself, makes that key
+// and signs with it.
 func (a *CA) sign(template *x509.Certificate, certPath, keyPath string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

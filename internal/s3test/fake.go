@@ -16,15 +16,15 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// headerLimit bounds how long a server in this process waits for the head of a request; bodies may take any time.
+// headerLimit bounds how long a server in this process waits for the header of a request; bodies may take any time.
 const headerLimit = 10 * time.Second
 
-// FakeServer is gofakes3 in this process, with everything in memory: another reading of the S3 protocol than MinIO's, for the suite
-// that must pass on both.
+// FakeServer is gofakes3 in this process, with everything in memory: a second implementation of the S3 protocol, for the tests that
+// must pass on both.
 //
-// It lacks much, as Target.Has tells: it takes any keys, has no object lock, no storage class and no encryption. It compares
-// Content-MD5, yet not x-amz-checksum-*: of an object put in one piece it gives back whatever the client claimed, and the trailer
-// of a stream is lost. Objects in parts have no checksum.
+// It lacks many features, see Target.Has: it accepts any keys, has no object lock, no storage class and no encryption. It verifies
+// Content-MD5 but not x-amz-checksum-*: for an object put in one request it returns the value that the client sent, and it ignores
+// the trailer of a stream. Multipart objects have no checksum.
 type FakeServer struct {
 	Target
 	http *http.Server
@@ -43,8 +43,8 @@ func Fake(ctx context.Context) (*FakeServer, error) {
 	}, nil
 }
 
-// unframe takes a body out of the chunks in which S3 clients sign or checksum a stream. Without it gofakes3 would store the
-// framing of a multipart upload as content. The chunks are those of HTTP with the signature as an extension, which is not verified:
+// unframe decodes the chunks in which S3 clients sign or checksum a stream. Without it gofakes3 would store the framing of a
+// multipart upload as content. The chunks are HTTP chunks with the signature as an extension, which is not verified:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html.
 func unframe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,14 +61,14 @@ func unframe(next http.Handler) http.Handler {
 			r.ContentLength = size
 			r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
 		}
-		if r.ContentLength >= 0 { // gofakes3 asks the header, which net/http leaves out for nothing
+		if r.ContentLength >= 0 { // gofakes3 reads the header, which net/http does not set
 			r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// Close ends every connection and forgets all objects.
+// Close closes all connections and drops all objects.
 func (f *FakeServer) Close() error { return f.http.Close() }
 
 // serve starts an HTTP server on a free port of 127.0.0.1 and returns its address.

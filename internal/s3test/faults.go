@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// skewLimit is how far S3 lets a client's clock be from its own.
+// skewLimit is the maximum difference between the clocks of client and server that S3 accepts.
 const skewLimit = 15 * time.Minute
 
-// When runs the fault on the requests that match and leaves the others alone.
+// When applies the fault to the requests that match, and passes the others.
 func When(match func(*http.Request) bool, fault Fault) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if match(r) {
@@ -24,7 +24,7 @@ func When(match func(*http.Request) bool, fault Fault) Fault {
 	}
 }
 
-// First runs the fault on the first n requests that reach it, and leaves the later ones alone.
+// First applies the fault to the first n requests that reach it, and passes later ones.
 func First(n int64, fault Fault) Fault {
 	var count atomic.Int64
 	return When(func(*http.Request) bool { return count.Add(1) <= n }, fault)
@@ -35,22 +35,22 @@ func Method(method string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Method == method }
 }
 
-// Download matches the requests that get an object, whole or in part, unlike those that get a list.
+// Download matches requests for an object or a part of it, but not for a listing.
 func Download(r *http.Request) bool {
 	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	query := r.URL.Query()
 	return r.Method == http.MethodGet && key != "" && !query.Has("uploadId") && !query.Has("retention") && !query.Has("legal-hold")
 }
 
-// Refuse answers with an HTTP status and an error of S3, such as 403 and AccessDenied, after it has read the request's body.
+// Refuse answers with an HTTP status and an S3 error code, such as 403 and AccessDenied, after it has read the request's body.
 func Refuse(status int, code string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { refuse(w, r, status, code) }
 }
 
-// SlowDown answers 503 SlowDown, which asks the client to come again later.
+// SlowDown answers 503 SlowDown, which asks the client to retry later.
 func SlowDown() Fault { return Refuse(http.StatusServiceUnavailable, "SlowDown") }
 
-// Skew acts as a server whose clock is ahead of the client's by d, or behind for a negative one: Date headers tell so, and
+// Skew simulates a server whose clock is ahead of the client's by d, or behind if d is negative: Date headers show its time, and
 // beyond 15 minutes each request gets 403 RequestTimeTooSkewed.
 func Skew(d time.Duration) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -64,7 +64,7 @@ func Skew(d time.Duration) Fault {
 	}
 }
 
-// refuse reads the body first: a server that closes before can make the client see a reset in place of the answer.
+// refuse reads the body first: if a server closes the connection earlier, the client may see a reset instead of the response.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
 	_, _ = io.Copy(io.Discard, r.Body) // a client that breaks off needs no answer
 	w.Header().Set("Content-Type", "application/xml")

@@ -12,21 +12,22 @@ import (
 	"sync"
 )
 
-// Fault answers a request in the server's place, or spoils the request or the answer and leaves the rest to next, the server.
-// It is called from many goroutines at once. To break off the connection in the middle it panics with [http.ErrAbortHandler].
+// Fault answers a request instead of the server, or changes the request or the response and passes it to next, the server.
+// It is called concurrently. To abort the connection it panics with [http.ErrAbortHandler].
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // Request is one request that has passed the proxy.
 type Request struct {
 	Method string
-	Host   string // the server that the client asked for, with the bucket before it where that is no part of the path
+	Host   string // the server in the request, with the bucket in front of it if that is not in the path
 	Path   string // /bucket/key, unescaped
 	Query  string // as sent, without the question mark
 }
 
-// HTTPFaults is a reverse proxy that runs a Fault on each request. It speaks plain HTTP to the client, whatever the server does.
-// Signatures survive: the server gets the Host header that the client signed. So it is the proxy of HTTP_PROXY as well, which
-// leads to the upstream whatever host is asked for. A server that cannot be reached shows as a broken connection. The embedded Target is the upstream's, reached through the proxy.
+// HTTPFaults is a reverse proxy that applies a Fault to each request. The client uses plain HTTP, also if the server uses TLS.
+// Signatures stay valid, because the server gets the Host header that the client signed. It also works as HTTP_PROXY, and then sends
+// every request to the upstream. If the server is unreachable, the client sees a broken connection. The embedded Target is the
+// upstream's, through the proxy.
 type HTTPFaults struct {
 	Target
 	http      *http.Server
@@ -50,7 +51,7 @@ func NewHTTPFaults(ctx context.Context, upstream Target) (*HTTPFaults, error) {
 			r.Out.Host = r.In.Host // it is part of the signature
 		},
 		Transport:     f.transport,
-		FlushInterval: -1, // what the server has sent arrives, also before a fault ends the answer
+		FlushInterval: -1, // pass on what the server has sent before a fault aborts the response
 		ErrorLog:      discardLog(),
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
@@ -68,21 +69,21 @@ func NewHTTPFaults(ctx context.Context, upstream Target) (*HTTPFaults, error) {
 	return f, nil
 }
 
-// Set replaces the fault for the requests that come from now on; nil is none.
+// Set replaces the fault for future requests; nil: no fault.
 func (f *HTTPFaults) Set(fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
 }
 
-// Requests returns the requests since the start in the order in which they came.
+// Requests returns the requests since the start, in order.
 func (f *HTTPFaults) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.requests)
 }
 
-// Close ends the proxy and every connection through it.
+// Close stops the proxy and closes its connections.
 func (f *HTTPFaults) Close() error { return f.http.Close() }
 
 func (f *HTTPFaults) record(r *http.Request) Fault {
@@ -92,5 +93,5 @@ func (f *HTTPFaults) record(r *http.Request) Fault {
 	return f.fault
 }
 
-// discardLog is for servers whose clients break off on purpose.
+// discardLog is for servers whose clients disconnect on purpose.
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -25,7 +25,7 @@ func Program() (string, error) {
 	return path, nil
 }
 
-// environ is the environment of the server: its keys, no console, no look for updates, and nothing of the caller's own MinIO.
+// environ is the environment of the server: its keys, no console, no check for updates, and no settings of the caller's own MinIO.
 func environ(root Target, o Options) []string {
 	env := append(
 		proctest.Environ("MINIO_", "_MINIO_"),
@@ -42,7 +42,7 @@ func environ(root Target, o Options) []string {
 	return append(env, o.Env...)
 }
 
-// ready asks for the list of buckets. MinIO's own /minio/health/ready answers before the users are loaded.
+// ready lists the buckets. MinIO's own /minio/health/ready succeeds before the users are loaded.
 func (s *Server) ready(ctx context.Context) error {
 	client, err := s.client(insecureTransport())
 	if err != nil {
@@ -52,8 +52,8 @@ func (s *Server) ready(ctx context.Context) error {
 	return err
 }
 
-// RestartWith restarts the server on the same port and data with another certificate, such as one of an authority that no client
-// knows, and sets CAFile to that authority's. It is not to be called while another goroutine reads the Target.
+// RestartWith restarts the server on the same port and data with another certificate, such as one of a foreign CA, and sets CAFile
+// to that CA's. It must not be called while another goroutine reads the Target.
 func (s *Server) RestartWith(ctx context.Context, certificate Certificate) error {
 	if !s.secure {
 		return errors.New("restart minio with another certificate: it was started without TLS, to which its clients would stick")
@@ -69,7 +69,7 @@ func (s *Server) RestartWith(ctx context.Context, certificate Certificate) error
 
 func (s *Server) certsDir() string { return filepath.Join(s.Dir, "certs") }
 
-// install copies the certificate to where MinIO looks for it, under the only names that it takes.
+// install copies the certificate to the directory and names that MinIO requires.
 func (s *Server) install(certificate Certificate) error {
 	for name, from := range map[string]string{"public.crt": certificate.Cert, "private.key": certificate.Key} {
 		text, err := os.ReadFile(from)

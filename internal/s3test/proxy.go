@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// rebindLimit and rebindPause bound the wait for the proxy's port, which an outgoing connection may hold for a moment.
+	// rebindLimit and rebindPause bound the wait for the proxy's port, which an outgoing connection may use for a moment.
 	rebindLimit = 10 * time.Second
 	rebindPause = 20 * time.Millisecond
 )
 
-// Proxy relays TCP to a server and spoils it on demand. It does not look into TLS: the client still speaks with the server itself.
-// The embedded Target is the upstream's, reached through the proxy. Its methods may be called from several goroutines.
+// Proxy relays TCP to a server and injects faults. It does not terminate TLS. The embedded Target is the upstream's, through the
+// proxy. Its methods may be called from several goroutines.
 type Proxy struct {
 	Target
 	upstream string
@@ -33,7 +33,7 @@ type Proxy struct {
 	live *toxiproxy.Proxy // nil while down
 }
 
-// NewProxy starts a proxy that passes everything. The context bounds the start only; the proxy runs until Close.
+// NewProxy starts a proxy without faults. The context bounds only the start; the proxy runs until Close.
 func NewProxy(ctx context.Context, upstream Target) (*Proxy, error) {
 	p := &Proxy{
 		Target:   upstream,
@@ -48,10 +48,10 @@ func NewProxy(ctx context.Context, upstream Target) (*Proxy, error) {
 	return p, nil
 }
 
-// Close ends the proxy and every connection through it. It may be called again.
+// Close stops the proxy and closes its connections. It may be called again.
 func (p *Proxy) Close() error { return p.Down() }
 
-// Down refuses connections, as a server does that is down, and cuts those there are.
+// Down refuses connections, as a server that is down, and cuts existing ones.
 func (p *Proxy) Down() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *Proxy) Down() error {
 	return nil
 }
 
-// Up ends Down, without the faults from before.
+// Up ends Down; earlier faults are not restored.
 func (p *Proxy) Up() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,20 +69,20 @@ func (p *Proxy) Up() error {
 	return p.reopen("up")
 }
 
-// Clear ends every fault, Down too. The connections there are, which a fault may have spoiled, are cut.
+// Clear ends all faults, including Down, and cuts existing connections, which a fault may have affected.
 func (p *Proxy) Clear() error { return p.replace("clear") }
 
-// ResetAfter cuts every connection with a TCP reset, to both sides, once the client has sent so many bytes through it: an
-// upload that breaks off. With TLS the bytes are those of the ciphertext and the handshake, over 400.
+// ResetAfter cuts every connection with a TCP reset, to both sides, once the client has sent this many bytes through it: an
+// interrupted upload. With TLS the bytes are those of the ciphertext and the handshake, over 400.
 // Existing connections are cut first.
 func (p *Proxy) ResetAfter(bytes int64) error { return p.resetAfter("upstream", bytes) }
 
-// ResetAnswerAfter is ResetAfter for the bytes that the server has sent: a download that breaks off.
+// ResetAnswerAfter is ResetAfter for the bytes that the server has sent: an interrupted download.
 func (p *Proxy) ResetAnswerAfter(bytes int64) error { return p.resetAfter("downstream", bytes) }
 
 func (p *Proxy) resetAfter(direction string, bytes int64) error {
-	// limit_data alone says goodbye with a FIN. The mere presence of reset_peer makes every close a reset; it has no chance of
-	// acting itself, for that would be at the first byte.
+	// limit_data alone closes with a FIN. With reset_peer present, every close is a reset. Its toxicity is 0, because it would
+	// otherwise act at the first byte.
 	return p.replace(
 		fmt.Sprintf("reset %s after %d bytes", direction, bytes),
 		fmt.Sprintf(`{"type": "limit_data", "stream": %q, "attributes": {"bytes": %d}}`, direction, bytes),
@@ -90,12 +90,12 @@ func (p *Proxy) resetAfter(direction string, bytes int64) error {
 	)
 }
 
-// Latency delays each answer of the server by d, rounded to milliseconds. Existing connections are cut first.
+// Latency delays each response of the server by d, rounded to milliseconds. Existing connections are cut first.
 func (p *Proxy) Latency(d time.Duration) error {
 	return p.replace("latency", fmt.Sprintf(`{"type": "latency", "stream": "downstream", "attributes": {"latency": %d}}`, d.Milliseconds()))
 }
 
-// Blackhole swallows everything from now on in both directions: connections can be made and stay open, and nothing comes back.
+// Blackhole drops all data in both directions: connections can be made and stay open, but no data arrives.
 // Existing connections are cut first.
 func (p *Proxy) Blackhole() error {
 	return p.replace("black hole",
@@ -104,8 +104,8 @@ func (p *Proxy) Blackhole() error {
 	)
 }
 
-// replace cuts all connections and goes on with these toxics alone. Putting toxics into living connections, or
-// taking them out, can block toxiproxy for good when one is just breaking.
+// replace cuts all connections and continues with only these toxics. Adding toxics to open connections, or removing them, can block
+// toxiproxy forever if a connection is closing at that moment.
 func (p *Proxy) replace(fault string, toxics ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +120,7 @@ func (p *Proxy) close() {
 	}
 }
 
-// reopen listens on the port of before.
+// reopen listens on the same port again.
 func (p *Proxy) reopen(fault string, toxics ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), rebindLimit)
 	defer cancel()

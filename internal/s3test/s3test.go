@@ -1,11 +1,9 @@
 // Package s3test runs S3 servers for tests, the demo and the benchmark: a real MinIO with users, policies, TLS and object lock, a
-// second server of another make in this process, and two proxies that spoil the way to either, one on TCP and one on HTTP.
+// second implementation in this process, and two proxies that inject faults, one for TCP and one for HTTP.
 //
-// Its invariant: everything listens on loopback addresses only, reached at 127.0.0.1, and is gone after Close, or when the program
-// that started it dies.
+// Its invariant: everything listens on 127.0.0.1 only, and is gone after Close, or when the program that started it dies.
 //
-// The core returns errors and knows nothing of tests; [Run], [RunFake], [RunProxy], [RunHTTPFaults], [Dial] and [Bucket] are the
-// wrappers for a [testing.TB].
+// [Run], [RunFake], [RunProxy], [RunHTTPFaults], [Dial] and [Bucket] are for tests and take a [testing.TB]; the rest returns errors.
 package s3test
 
 import (
@@ -19,30 +17,30 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// startAttempts bounds how often Start picks a new port after another process took the first choice.
+// startAttempts bounds how often Start picks a new port because another process took the one before.
 const startAttempts = 5
 
 // Options describe a MinIO server. The zero value is one without TLS.
 type Options struct {
-	TLS         bool         // with a certificate of an authority made for this server
-	Certificate *Certificate // this one instead, which implies TLS
+	TLS         bool         // with a certificate of a CA made for this server
+	Certificate *Certificate // use this one instead; implies TLS
 	KMS         bool         // a key for server-side encryption, [KMSKey]; without it SSE-S3 and SSE-KMS are refused
 	Dir         string       // missing or empty directory for all files, kept by Close; empty means a temporary one that Close removes
 	Env         []string     // further variables of MinIO as NAME=value, last and so with precedence
 }
 
-// Server is a running MinIO with one drive. Pause, Resume, Kill, Stop, Restart and PID act on its process; the port, the data and
-// the users outlast them. The embedded Target reaches it as root.
+// Server is a running MinIO with one drive. Pause, Resume, Kill, Stop, Restart and PID act on its process; port, data and users stay
+// the same. The embedded Target connects as root.
 type Server struct {
 	Target
 	proctest.Server
-	Dir string // holds the data, the certificates and the log
+	Dir string // with the data, the certificates and the log
 
 	removes bool // whether Close removes Dir
 }
 
-// Start runs a server and returns when it answers requests. The context bounds the start only; the server runs until Close.
-// An error holds the end of the server's log, and leaves no process and no temporary directory.
+// Start runs a server and returns once it answers requests. The context bounds only the start; the server runs until Close.
+// An error contains the end of the server's log; then no process and no temporary directory remain.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	s, err := prepare(options)
 	if err != nil {
@@ -90,8 +88,8 @@ func prepare(o Options) (*Server, error) {
 	return s, nil
 }
 
-// makeCertificate makes MinIO's directory of certificates, which stays empty without TLS: MinIO would otherwise look for one in
-// the home directory.
+// makeCertificate makes MinIO's certificate directory. Without TLS it stays empty: MinIO would otherwise use the one in the home
+// directory.
 func (s *Server) makeCertificate(o Options) error {
 	if err := os.Mkdir(s.certsDir(), 0o700); err != nil {
 		return err
@@ -124,8 +122,8 @@ func (s *Server) choosePort() error {
 	return nil
 }
 
-// Close kills the process, also a paused one, waits for it and removes the temporary directory. It may be called again.
-// For an orderly shutdown call Stop first.
+// Close kills the process, even if it is paused, waits for it and removes the temporary directory. It may be called again.
+// For a graceful shutdown call Stop first.
 func (s *Server) Close() error {
 	err := s.Kill()
 	if s.removes {

@@ -16,8 +16,8 @@ import (
 // Region is the region of every server here.
 const Region = "us-east-1"
 
-// Target is what a client has to know of an S3 server, itself or through a proxy, and all that a suite needs that runs on servers
-// of several makes. It is a plain value: a copy with other keys is another user's.
+// Target is what a client needs to connect to an S3 server, directly or through a proxy, and what tests need that run on several
+// implementations. It is a plain value: a copy with other keys is for another user.
 type Target struct {
 	CAFile    string // PEM file of the authority that signed the server's certificate; empty without TLS
 	AccessKey string
@@ -28,10 +28,10 @@ type Target struct {
 	secure   bool
 }
 
-// Features tells what a server does of what S3 promises, so that a suite knows what not to ask for.
+// Features says which features of S3 a server has, so that tests skip the others.
 type Features struct {
-	Checksums   bool // refuses an object that does not have its x-amz-checksum-*; one without may still tell what it was told
-	Credentials bool // refuses wrong keys and knows policies
+	Checksums   bool // verifies x-amz-checksum-*; a server without it may still return the value that the client sent
+	Credentials bool // refuses wrong keys and has policies
 	ObjectLock  bool // has buckets with object lock
 }
 
@@ -46,14 +46,14 @@ func (t Target) URL() string {
 	return "http://" + t.endpoint
 }
 
-// As returns the same way to the server with another user's keys.
+// As returns the Target with another user's keys.
 func (t Target) As(accessKey, secretKey string) Target {
 	t.AccessKey, t.SecretKey = accessKey, secretKey
 	return t
 }
 
-// Client returns a client that trusts CAFile only, asks for buckets in the path, and tries each request once, so that a test
-// sees what happened to it. It keeps no connection, which would tell of a server that is gone.
+// Client returns a client that trusts CAFile only, uses path-style URLs, and tries each request once, so that a test sees each
+// failure. It keeps no idle connections, which may belong to a server that has exited.
 func (t Target) Client() (*minio.Client, error) {
 	transport := insecureTransport()
 	if t.CAFile != "" {
@@ -75,7 +75,7 @@ func (t Target) client(transport http.RoundTripper) (*minio.Client, error) {
 		Creds:        credentials.NewStaticV4(t.AccessKey, t.SecretKey, ""),
 		Secure:       t.secure,
 		Transport:    transport,
-		Region:       Region, // spares the question, which takes a permission
+		Region:       Region, // otherwise the client requests it, which needs a permission
 		BucketLookup: minio.BucketLookupPath,
 		MaxRetries:   1,
 	})
@@ -85,14 +85,14 @@ func (t Target) client(transport http.RoundTripper) (*minio.Client, error) {
 	return client, nil
 }
 
-// insecureTransport trusts anyone, for what must work with an expired certificate too.
+// insecureTransport trusts every certificate, for requests that must also work with an expired one.
 func insecureTransport() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, DisableCompression: true}
 }
 
-// BucketOptions describe a bucket. The zero value keeps the newest version of an object only.
+// BucketOptions describe a bucket. The zero value keeps only the newest version of an object.
 type BucketOptions struct {
-	Versioning bool // a removed or replaced object lives on as a version
+	Versioning bool // a removed or replaced object remains as a version
 	ObjectLock bool // versions can be locked, which implies Versioning
 }
 
@@ -114,7 +114,7 @@ func (t Target) MakeBucket(ctx context.Context, name string, o BucketOptions) er
 }
 
 // RemoveBucket removes a bucket; with force also everything in it: versions, locks in mode governance, unfinished uploads.
-// A lock in mode compliance nobody can remove, and that is an error.
+// A lock in mode compliance can't be removed, and gives an error.
 func (t Target) RemoveBucket(ctx context.Context, name string, force bool) error {
 	client, err := t.Client()
 	if err != nil {

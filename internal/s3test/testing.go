@@ -13,7 +13,7 @@ import (
 // startLimit bounds the start of a server for a test.
 const startLimit = 2 * time.Minute
 
-// Run starts a MinIO for a test and closes it at the end. A test that fails gets the end of its log.
+// Run starts a MinIO for a test and closes it at the end. If the test fails, it logs the end of MinIO's log.
 func Run(t testing.TB, options Options) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
@@ -33,7 +33,7 @@ func Run(t testing.TB, options Options) *Server {
 	return s
 }
 
-// RunFake starts a server of the other make for a test and closes it at the end.
+// RunFake starts a [FakeServer] for a test and closes it at the end.
 func RunFake(t testing.TB) *FakeServer {
 	t.Helper()
 	f, err := Fake(t.Context())
@@ -64,7 +64,7 @@ func Dial(t testing.TB, target Target) *minio.Client {
 	return client
 }
 
-// Bucket makes a bucket with a new name and returns the name. It stays: the server goes anyway.
+// Bucket makes a bucket with a new name and returns the name. It is not removed, because the server does not outlive the test.
 func Bucket(t testing.TB, target Target, options BucketOptions) string {
 	t.Helper()
 	name := "bucket-" + strings.ToLower(rand.Text()[:8])

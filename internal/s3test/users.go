@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// MinimalPolicy is all that a backup needs in a bucket, as a policy of S3: to list what begins with prefix, "" for everything,
-// and to put, get and delete objects there. Nothing else: no question after the bucket itself or the other buckets.
+// MinimalPolicy is the S3 policy with the minimum rights of a backup in a bucket: to list the keys that begin with prefix ("": all),
+// and to put, get and delete these objects. It does not allow requests about the bucket itself or other buckets.
 func MinimalPolicy(bucket, prefix string) string {
 	list := map[string]any{"Effect": "Allow", "Action": []string{"s3:ListBucket"}, "Resource": []string{"arn:aws:s3:::" + bucket}}
 	if prefix != "" {
@@ -25,8 +25,8 @@ func MinimalPolicy(bucket, prefix string) string {
 	return string(text)
 }
 
-// AddUser makes a user with a policy of their own, as JSON, and returns when both hold. A user that exists gets the new secret,
-// at once: the old one is refused from then on, which rotates it. The access key has 3 to 20 characters, the secret 8 to 40.
+// AddUser makes a user with its own policy, as JSON, and returns once both are in effect. For an existing user it rotates the secret:
+// the old one is refused immediately. The access key has 3 to 20 characters, the secret 8 to 40.
 func (s *Server) AddUser(ctx context.Context, accessKey, secretKey, policyJSON string) error {
 	if err := s.SetSecret(ctx, accessKey, secretKey); err != nil {
 		return err
@@ -34,8 +34,8 @@ func (s *Server) AddUser(ctx context.Context, accessKey, secretKey, policyJSON s
 	return s.SetPolicy(ctx, accessKey, policyJSON)
 }
 
-// SetSecret gives a user a new secret key; the old one is refused from then on. A user that does not exist is made, without a
-// policy and so without any right.
+// SetSecret gives a user a new secret key; the old one is refused from then on. If the user does not exist, it is made without a
+// policy, and so without rights.
 func (s *Server) SetSecret(ctx context.Context, accessKey, secretKey string) error {
 	text, err := json.Marshal(map[string]string{"secretKey": secretKey, "status": "enabled"})
 	if err != nil {
@@ -72,9 +72,8 @@ func (s *Server) RemoveUser(ctx context.Context, accessKey string) error {
 	return nil
 }
 
-// SetQuota limits a bucket to a size in bytes; 0 removes the limit. MinIO refuses at once an object that alone reaches the limit,
-// and one that fills the bucket up only after its scanner has counted the objects before, which takes about a minute.
-// So a limit of 1 is a full bucket.
+// SetQuota limits a bucket to a size in bytes; 0 removes the limit. MinIO immediately refuses an object that alone reaches the limit.
+// It counts the existing objects only after its scanner has seen them, which takes about a minute. So a limit of 1 makes a full bucket.
 func (s *Server) SetQuota(ctx context.Context, bucket string, bytes uint64) error {
 	quota := map[string]any{"size": bytes, "quota": bytes, "quotatype": "hard"}
 	if bytes == 0 {

@@ -11,10 +11,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// room is left to the manifest, whose length depends on numbers in it.
+// room is the space for the manifest, whose length depends on the numbers in it.
 const room = 8 << 10
 
-// Name gives the i-th snapshot of a node, one an hour.
+// Name returns the name of a node's i-th snapshot, one per hour.
 func Name(t testing.TB, set, node string, i int) snapshot.Name {
 	t.Helper()
 	n, err := snapshot.NewName(set, node, time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC).Add(time.Duration(i)*time.Hour))
@@ -24,7 +24,7 @@ func Name(t testing.TB, set, node string, i int) snapshot.Name {
 	return n
 }
 
-// Samples gives an archive of each size, for several stores: large ones take time to make.
+// Samples makes an archive of each size, to be used for several stores, because large ones take long to make.
 func Samples(t testing.TB, sizes ...int) []Sample {
 	t.Helper()
 	var samples []Sample
@@ -35,14 +35,14 @@ func Samples(t testing.TB, sizes ...int) []Sample {
 	return samples
 }
 
-// Archive gives a whole archive of exactly so many bytes, 16 KiB at least. Its data does not compress; the manifest is made
-// longer until the size is right.
+// Archive makes an intact archive of exactly size bytes, at least 16 KiB. Its data does not compress; the manifest is padded
+// until the size is right.
 func Archive(t testing.TB, n snapshot.Name, size int) []byte {
 	t.Helper()
 	if size < 2*room {
 		t.Fatalf("an archive of %d bytes is too small to be made to measure", size)
 	}
-	// Blocks of zstd that are stored as they are have headers of 3 bytes.
+	// zstd blocks that are stored uncompressed have headers of 3 bytes.
 	raw := make([]byte, (size-room)&^511)
 	seed := sha256.Sum256([]byte(n.String()))
 	_, _ = rand.NewChaCha8(seed).Read(raw) // never fails

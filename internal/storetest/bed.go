@@ -34,7 +34,7 @@ func (b bed) put(n snapshot.Name) []byte {
 	return data
 }
 
-// wantWhole demands that the bytes come back, all at once and their end.
+// wantWhole checks that Get and Tail return the bytes that were put.
 func (b bed) wantWhole(n snapshot.Name, data []byte) {
 	b.Helper()
 	r, size, err := b.Get(b.Context(), n)
@@ -55,7 +55,7 @@ func (b bed) wantWhole(n snapshot.Name, data []byte) {
 	}
 }
 
-// wantList demands these names in this order.
+// wantList checks that List returns these names in this order.
 func (b bed) wantList(want ...snapshot.Name) []snapshot.Entry {
 	b.Helper()
 	entries, err := b.List(b.Context())
@@ -66,7 +66,7 @@ func (b bed) wantList(want ...snapshot.Name) []snapshot.Entry {
 	return entries
 }
 
-// wantKeys demands that nothing else lies there, no half of a snapshot either.
+// wantKeys checks that there are no other files or objects, such as a partial snapshot.
 func (b bed) wantKeys(want ...string) {
 	b.Helper()
 	got, err := b.Keys(b.Context())
@@ -93,7 +93,7 @@ func (b bed) wantMissing(n snapshot.Name) {
 	}
 }
 
-// allOrNothing demands that a put which failed with one of the errors left nothing, and one that did not, all of it.
+// allOrNothing checks that a failed put left nothing and returned one of the errors, and that a successful one stored everything.
 func (b bed) allOrNothing(what string, n snapshot.Name, data []byte, err error, want ...error) {
 	b.Helper()
 	if err == nil {

@@ -16,7 +16,7 @@ func empty(b bed) {
 	b.wantKeys()
 }
 
-// allSizes puts archives around the size of a tail, and those that the caller knows to matter.
+// allSizes puts archives with sizes around that of a tail, and the caller's samples.
 func (b bed) allSizes(more []Sample) {
 	for _, s := range append(Samples(b, snapshot.TailSize-1, snapshot.TailSize, snapshot.TailSize+1, 3*snapshot.TailSize), more...) {
 		size := int64(len(s.Data))
@@ -30,7 +30,7 @@ func (b bed) allSizes(more []Sample) {
 	}
 }
 
-// order: newest first, then by name, whatever the order in which they came; nodes whose names begin alike are told apart.
+// order: newest first, then by name, independent of the order of the puts; nodes with a common prefix in their names are not confused.
 func order(b bed) {
 	want := []snapshot.Name{
 		Name(b, snapshot.RollingSet, "b", 30),
@@ -45,7 +45,7 @@ func order(b bed) {
 	b.wantList(slices.Delete(want, 3, 4)...)
 }
 
-// foreign: what does not have a snapshot's name is passed over and stays.
+// foreign: files and objects without a valid snapshot name are skipped and remain.
 func foreign(b bed) {
 	mine, other := Name(b, snapshot.RollingSet, "a", 0), Name(b, snapshot.RollingSet, "a", 1)
 	planted := []string{
@@ -78,7 +78,7 @@ func remove(b bed) {
 	b.wantList(stays, n)
 }
 
-// putAgain: a store may refuse a name that is taken, or take the same bytes once more.
+// putAgain: a store may refuse a name that exists, or store the same bytes again.
 func putAgain(b bed) {
 	n := Name(b, snapshot.RollingSet, "a", 0)
 	data := b.put(n)
@@ -89,7 +89,7 @@ func putAgain(b bed) {
 	b.wantKeys(n.String())
 }
 
-// atOnce puts several from as many goroutines, while what is already listed has to be whole.
+// atOnce puts several archives from several goroutines; meanwhile every listed one must be complete.
 func atOnce(b bed) {
 	const many = 6
 	var names []snapshot.Name

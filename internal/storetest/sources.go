@@ -11,7 +11,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// wrongSize: a size that is not the archive's. Of a source that goes on behind its end a store may take what was announced.
+// wrongSize: the announced size is not the archive's. If the source has further bytes, a store may store those that were announced.
 func wrongSize(b bed) {
 	n := Name(b, snapshot.RollingSet, "a", 0)
 	data := Archive(b, n, 2*snapshot.TailSize)
@@ -39,7 +39,7 @@ func wrongSize(b bed) {
 	}
 }
 
-// damaged: one altered bit anywhere, and nothing is taken.
+// damaged: with one changed bit anywhere, nothing is stored.
 func damaged(b bed) {
 	n := Name(b, snapshot.RollingSet, "a", 0)
 	data := Archive(b, n, 2*snapshot.TailSize)
@@ -54,12 +54,12 @@ func damaged(b bed) {
 	}
 }
 
-// A store reads an archive at most so often from beginning to end: to prove it, for a checksum, and to send it.
+// A store reads an archive at most this often from beginning to end: to verify it, for a checksum, and to send it.
 const passes = 3
 
 var errDisk = errors.New("input/output error")
 
-// brokenSource: whenever the source fails, its own error comes back.
+// brokenSource: whenever the source fails, Put returns the source's error.
 func brokenSource(b bed) {
 	n := Name(b, snapshot.RollingSet, "a", 0)
 	data := Archive(b, n, 5*snapshot.TailSize)
@@ -74,7 +74,7 @@ func brokenSource(b bed) {
 	}
 }
 
-// canceled: who ends the context before or under way gets that for an answer, and finds all as it was.
+// canceled: if the context is canceled before or during a call, the call returns that error and changes nothing.
 func canceled(b bed) {
 	n, there := Name(b, snapshot.RollingSet, "a", 0), Name(b, snapshot.RollingSet, "a", 1)
 	data := Archive(b, n, 5*snapshot.TailSize)
@@ -101,7 +101,7 @@ func canceled(b bed) {
 	b.wantWhole(there, stays)
 }
 
-// limited gives so many bytes in all, however often and in however many goroutines it is read, and then calls then.
+// limited returns a limited number of bytes in total, over all reads and goroutines, and then calls then.
 type limited struct {
 	r    io.ReaderAt
 	left atomic.Int64

@@ -1,5 +1,5 @@
-// Package storetest is what every store of snapshots has in common, as tests: the directory and the bucket run the same ones, so
-// that what is brought from one to the other means the same in both.
+// Package storetest has the tests that every store of snapshots must pass. The directory and the buckets run the same tests, so that
+// a snapshot means the same in each of them.
 package storetest
 
 import (
@@ -10,32 +10,32 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Store keeps archives under their names. Errors of one that is not there wrap snapshot.ErrNotFound.
+// Store stores archives under their names. The error for a missing one wraps snapshot.ErrNotFound.
 type Store interface {
-	// Put stores the first size bytes of r. It returns nil only when they are a whole archive and all of it has arrived;
-	// otherwise nothing of it is left. r is read by several goroutines, and from its beginning more than once.
+	// Put stores the first size bytes of r. It returns nil only if they are an intact archive and all of it is stored; otherwise
+	// nothing of it remains. r is read by several goroutines, and from its beginning more than once.
 	Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64) error
-	// List gives all snapshots, newest first.
+	// List returns all snapshots, newest first.
 	List(ctx context.Context) ([]snapshot.Entry, error)
-	// Get gives one from its first byte to its last, and their number.
+	// Get returns a reader of one snapshot and its size.
 	Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error)
-	// Tail gives the last snapshot.TailSize bytes of one, or all when there are fewer, and the number of all.
+	// Tail returns the last snapshot.TailSize bytes of one snapshot, or all if there are fewer, and its size.
 	Tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error)
 	Remove(ctx context.Context, n snapshot.Name) error
 
-	// Plant puts a file or an object where the snapshots lie, past the store.
+	// Plant puts a file or an object directly into the place of the snapshots, not through the store.
 	Plant(ctx context.Context, key string, data []byte) error
-	// Keys names all that lies there, also what is no snapshot, sorted.
+	// Keys returns the names of all files or objects there, also foreign ones, sorted.
 	Keys(ctx context.Context) ([]string, error)
 }
 
-// Sample is a whole archive with its name.
+// Sample is an intact archive with its name.
 type Sample struct {
 	Name snapshot.Name
 	Data []byte
 }
 
-// Run tests a store; open gives a new and empty one. The samples are put beside those whose size matters everywhere.
+// Run tests a store; open returns a new, empty one. The samples are tested in addition to the sizes that matter for every store.
 func Run(t *testing.T, open func(*testing.T) Store, more ...Sample) {
 	t.Helper()
 	for _, c := range []struct {
