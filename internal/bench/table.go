@@ -74,7 +74,7 @@ func (b *bench) restoreTable(all map[string]usage) table {
 	return table{b.title("data back from an archive, etcd " + b.version), []string{wayEtcdutl, wayZstdEtcdutl, wayRestore}, all, []goal{
 		{"wall, (f3) to (f1)", ratio(ours.wall, etcdutl.wall, 2), "at most 1.5"},
 		{"wall, (f3) to (f2)", ratio(ours.wall, both.wall, 2), "under 1"},
-		{"peak memory beside mapped files, (f3)", ibytes(ours.own), "under 128 MiB"},
+		{"peak memory without mapped files, (f3)", ibytes(ours.own), "under 128 MiB"},
 	}}
 }
 

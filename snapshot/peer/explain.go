@@ -24,7 +24,7 @@ func (e *callError) Error() string   { return e.text }
 func (e *callError) Unwrap() []error { return []error{e.kind, e.err} }
 
 // hint is what to check for a part of a message.
-type hint struct{ piece, mend string }
+type hint struct{ piece, fix string }
 
 // clientHints are for errors of a Client.
 func clientHints() []hint {
@@ -66,7 +66,7 @@ func serverHints() []hint {
 func withHint(text string, hints []hint) string {
 	for _, h := range hints {
 		if strings.Contains(text, h.piece) {
-			return fmt.Sprintf("%s (%s)", text, h.mend)
+			return fmt.Sprintf("%s (%s)", text, h.fix)
 		}
 	}
 	return text
