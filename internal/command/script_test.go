@@ -15,7 +15,7 @@ import (
 )
 
 // The program is tested from outside: as a process, by its output and exit status. Each file of testdata is one such session;
-// commands_test.go has the commands that they use in addition to testscript's own.
+// commands_bed_test.go has the commands that they use in addition to testscript's own.
 
 // secret is part of every password in the tests, so no output may contain it.
 const secret = "hunter2"
