@@ -110,6 +110,17 @@ func New(o Options) *Daemon {
 	}
 }
 
+// await returns true once wake has a value or is closed; false once the limit has passed or ctx has ended.
+func await(ctx context.Context, limit time.Duration, wake <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+	case <-wake:
+		return true
+	case <-time.After(limit):
+	}
+	return false
+}
+
 // notifyOne wakes the receiver of c, unless a wake-up is already pending.
 func notifyOne(c chan struct{}) {
 	select {
@@ -145,22 +156,20 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // startBackground starts the loops that run alongside the cycles. A cycle never waits for them.
 func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup) {
-	background.Go(func() { d.damageLoop(ctx) })
-	background.Go(func() { d.healthLoop(ctx) })
-	if d.Mirror != nil {
-		background.Go(func() { d.mirrorLoop(ctx) })
+	serve := func(ctx context.Context) {
+		d.awaitMirror(ctx)
+		d.Serve(ctx)
 	}
-	if d.Drill != nil {
-		background.Go(func() { d.drillLoop(ctx) })
-	}
-	if d.Heartbeat != nil {
-		background.Go(func() { d.beatLoop(ctx) })
-	}
-	if d.Serve != nil {
-		background.Go(func() {
-			d.awaitMirror(ctx)
-			d.Serve(ctx)
-		})
+	for _, x := range []struct {
+		enabled bool
+		loop    func(context.Context)
+	}{
+		{true, d.damageLoop}, {true, d.healthLoop}, {d.Mirror != nil, d.mirrorLoop}, {d.Drill != nil, d.drillLoop},
+		{d.Heartbeat != nil, d.beatLoop}, {d.Serve != nil, serve},
+	} {
+		if x.enabled {
+			background.Go(func() { x.loop(ctx) })
+		}
 	}
 }
 
@@ -188,8 +197,8 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	due, regular := now, d.Schedule.Next(now)
 	if found {
 		last := newest.Name.Time
-		if j := d.Status.Job(status.Snapshot); j.Skipped != "" {
-			last = later(last, j.Settled)
+		if j := d.Status.Job(status.Snapshot); j.Skipped != "" && j.Settled.After(last) {
+			last = j.Settled
 		}
 		due = d.Schedule.Next(last)
 		regular = due
@@ -242,11 +251,9 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 			d.Log.Warn("taking a snapshot now: the newest one is damaged or failed its restore drill")
 			return true
 		}
-		select {
-		case <-ctx.Done():
-		case <-d.replace:
+		if await(ctx, min(left, step), d.replace) {
 			d.owed = true
-		case <-time.After(min(left, step)):
+		} else if ctx.Err() == nil {
 			d.list()
 			d.save()
 		}
@@ -278,13 +285,6 @@ func (d *Daemon) schedule(due, regular time.Time) {
 
 // wallClock is the time of day without Go's monotonic reading, which does not advance while a machine is suspended.
 func wallClock() time.Time { return time.Now().Round(0) }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
 
 // stamp formats a time for log fields, in the time zone of the log's own timestamps.
 func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }

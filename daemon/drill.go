@@ -73,7 +73,7 @@ func (d *Daemon) resumeDrills(haveSnapshot, cutOff bool) {
 // drillLoop runs a drill whenever one is due; the first one immediately after the very first snapshot.
 func (d *Daemon) drillLoop(ctx context.Context) {
 	if d.drills.first {
-		d.awaitSnapshot(ctx, maxPause)
+		await(ctx, maxPause, d.taken)
 	}
 	empty := 0
 	for d.waitDrill(ctx) {
@@ -89,7 +89,8 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 		if errors.Is(err, snapshot.ErrNotFound) {
 			d.Status.End(status.Drill, now, status.Outcome{Skipped: true, Reason: status.NoSnapshot})
 			d.save()
-			if empty++; d.awaitSnapshot(ctx, min(firstPause<<min(empty-1, 16), firstDrillPause)) {
+			// A snapshot arrives in the bucket later than on the disk.
+			if empty++; await(ctx, min(firstPause<<min(empty-1, 16), firstDrillPause), d.taken) {
 				empty = 0
 			}
 			d.drills.next = d.clock()
@@ -185,10 +186,7 @@ func (d *Daemon) waitDrill(ctx context.Context) bool {
 		if left <= 0 || d.failedIsGone(d.Status.Job(status.Drill).Attempt) {
 			return true
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(min(left, lookInterval)):
-		}
+		await(ctx, min(left, lookInterval), nil)
 	}
 	return false
 }
@@ -209,15 +207,4 @@ func (d *Daemon) failedIsGone(began time.Time) bool {
 	}
 	d.drills.failed = snapshot.Name{}
 	return true
-}
-
-// awaitSnapshot returns true once a snapshot was taken, and false after the limit: a snapshot arrives in the bucket later than on the disk.
-func (d *Daemon) awaitSnapshot(ctx context.Context, limit time.Duration) bool {
-	select {
-	case <-ctx.Done():
-	case <-d.taken:
-		return true
-	case <-time.After(limit):
-	}
-	return false
 }

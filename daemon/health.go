@@ -14,13 +14,8 @@ const mirrorWait = 5 * time.Second
 
 // awaitMirror returns once the first mirror pass has ended, or after mirrorWait.
 func (d *Daemon) awaitMirror(ctx context.Context) {
-	if d.Mirror == nil {
-		return
-	}
-	select {
-	case <-d.mirrored:
-	case <-time.After(mirrorWait):
-	case <-ctx.Done():
+	if d.Mirror != nil {
+		await(ctx, mirrorWait, d.mirrored)
 	}
 }
 
@@ -32,24 +27,23 @@ func (d *Daemon) healthLoop(ctx context.Context) {
 	for ctx.Err() == nil {
 		problems := d.Problems()
 		now, fresh := map[status.Code]bool{}, false
+		var texts list
 		for _, p := range problems {
+			texts = append(texts, p.Text)
 			now[p.Code] = true
 			fresh = fresh || before[p.Code] && !logged[p.Code]
 		}
 		maps.DeleteFunc(logged, func(c status.Code, _ bool) bool { return !now[c] })
 		switch {
 		case fresh:
-			d.Log.WithField("reasons", textsOf(problems)).Error("unhealthy")
+			d.Log.WithField("reasons", texts).Error("unhealthy")
 			logged, unhealthy = now, true
 		case len(problems) == 0 && unhealthy:
 			d.Log.Info("healthy again")
 			unhealthy = false
 		}
 		before = now
-		select {
-		case <-ctx.Done():
-		case <-time.After(lookInterval):
-		}
+		await(ctx, lookInterval, nil)
 	}
 }
 
@@ -58,11 +52,3 @@ type list []string
 
 // String implements fmt.Stringer.
 func (l list) String() string { return strings.Join(l, "; ") }
-
-func textsOf(problems []status.Problem) list {
-	out := make(list, len(problems))
-	for i, p := range problems {
-		out[i] = p.Text
-	}
-	return out
-}

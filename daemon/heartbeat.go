@@ -119,10 +119,8 @@ func (d *Daemon) send(ctx context.Context, healthy bool) error {
 		if err == nil || try == beatTries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if await(ctx, pause, nil); ctx.Err() != nil {
 			return ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 }

@@ -86,11 +86,7 @@ func (d *Daemon) damageLoop(ctx context.Context) {
 				unread[x.Name] = d.clock()
 			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-d.damageFound:
-		case <-time.After(lookInterval):
-		}
+		await(ctx, lookInterval, d.damageFound)
 	}
 }
 

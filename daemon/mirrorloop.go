@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // cycles, so a failure of S3 does not affect snapshots and pruning on the disk.
 func (d *Daemon) mirrorLoop(ctx context.Context) {
 	var first sync.Once
-	for failures := 0; ; {
+	for failures := 0; ctx.Err() == nil; {
 		began := d.clock()
 		d.Status.Begin(status.Mirror, began)
 		done, err := d.Mirror(ctx)
@@ -34,21 +35,14 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 		}
 		d.save()
 		first.Do(func() { close(d.mirrored) })
-		var again <-chan time.Time
-		pause := time.Duration(0)
+		pause := time.Duration(math.MaxInt64)
 		if failures++; err == nil {
 			failures = 0
 		} else {
 			pause = backoff(failures)
-			again = time.After(pause)
 		}
 		d.logMirror(done, now.Sub(began), pause, err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.mirrorDue:
-		case <-again:
-		}
+		await(ctx, pause, d.mirrorDue)
 	}
 }
 
@@ -60,11 +54,10 @@ func (d *Daemon) logMirror(done mirror.Result, took, pause time.Duration, err er
 	if done.Listed {
 		log = log.WithField("waiting", done.Pending)
 	}
-	if done.Locked > 0 {
-		log = log.WithField("locked", done.Locked)
-	}
-	if done.Swept > 0 {
-		log = log.WithField("swept", done.Swept)
+	for name, n := range map[string]int{"locked": done.Locked, "swept": done.Swept} {
+		if n > 0 {
+			log = log.WithField(name, n)
+		}
 	}
 	switch {
 	case err != nil:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,9 @@ func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, er
 	if zoned := strings.HasPrefix(fields[0], "CRON_TZ=") || strings.HasPrefix(fields[0], "TZ="); zoned && len(fields) < 2 {
 		return Schedule{}, fmt.Errorf("%w: %q has a time zone but no cron fields", ErrSchedule, spec)
 	}
-	if err := checkEvery(fields); err != nil {
-		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
+	// The library would round it up to a second.
+	if d, err := time.ParseDuration(fields[len(fields)-1]); err == nil && d < time.Second && slices.Contains(fields, "@every") {
+		return Schedule{}, fmt.Errorf("%w: %q: %s is shorter than a second", ErrSchedule, spec, d)
 	}
 	if jitter < 0 {
 		return Schedule{}, fmt.Errorf("%w: a jitter of %s is negative", ErrSchedule, jitter)
@@ -62,18 +64,6 @@ func (s Schedule) Next(t time.Time) time.Time {
 
 // String is the expression, with single spaces.
 func (s Schedule) String() string { return s.spec }
-
-// checkEvery refuses intervals that the library would round up to a second.
-func checkEvery(fields []string) error {
-	last := len(fields) - 1
-	if last == 0 || fields[last-1] != "@every" {
-		return nil
-	}
-	if d, err := time.ParseDuration(fields[last]); err == nil && d < time.Second {
-		return fmt.Errorf("%s is shorter than a second", d)
-	}
-	return nil
-}
 
 func offset(jitter time.Duration, node string) time.Duration {
 	if jitter < time.Second {
