@@ -63,10 +63,7 @@ func (c Counters) observe(stage Stage, took time.Duration) {
 	}
 	d := c.Stages[stage]
 	bounds := DurationBounds()
-	if d.Buckets == nil {
-		d.Buckets = make([]uint64, len(bounds))
-	}
-	d.Buckets = slices.Clone(d.Buckets)
+	d.Buckets = slices.Concat(d.Buckets, make([]uint64, len(bounds)))[:len(bounds)] // a copy; the first is all zeros
 	for i, bound := range bounds {
 		if took.Seconds() <= bound {
 			d.Buckets[i]++

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,9 +36,8 @@ func Open(notes Notes, node string, o Options) (*Tracker, error) {
 	}
 	taken, takenErr := takeOver(notes, node)
 	s.merge(taken)
-	err = errors.Join(err, takenErr)
 	t.load(s)
-	return t, err
+	return t, errors.Join(err, takenErr)
 }
 
 // load takes over a saved State, except times in the future, which come from a wrong clock, and what is valid for one process only.
@@ -60,16 +60,12 @@ func (t *Tracker) load(s State) {
 		}
 		t.state.Jobs[j] = x
 	}
-	for p, i := range s.Places {
-		t.state.Places[p] = i
+	maps.Copy(t.state.Places, s.Places)
+	if t.state.Enabled[Mirror] && !s.Mirror.PendingSince.After(now) && !s.Mirror.UnmirroredAt.After(now) {
+		t.state.Mirror = s.Mirror
 	}
-	past := func(at time.Time) bool { return !at.After(now) }
-	t.state.Mirror = s.Mirror
-	if !t.state.Enabled[Mirror] || !past(s.Mirror.PendingSince) || !past(s.Mirror.UnmirroredAt) {
-		t.state.Mirror = MirrorState{}
-	}
-	t.state.Starts = slices.DeleteFunc(slices.Clone(s.Starts), func(at time.Time) bool { return !past(at) || now.Sub(at) >= StartsWindow })
-	t.state.History = slices.DeleteFunc(slices.Clone(s.History), func(f Failure) bool { return !past(f.At) })
+	t.state.Starts = slices.DeleteFunc(s.Starts, func(at time.Time) bool { return at.After(now) || now.Sub(at) >= StartsWindow })
+	t.state.History = slices.DeleteFunc(s.History, func(f Failure) bool { return f.At.After(now) })
 	t.state.PruneError, t.state.PruneAt = s.PruneError, s.PruneAt
 }
 
@@ -141,10 +137,9 @@ func (t *Tracker) Save(notes Notes, node string) error {
 	if err != nil {
 		return err
 	}
-	first := t.saved == nil
-	t.saved = data
-	if first {
-		return dropOldNotes(notes, node)
+	if t.saved == nil {
+		err = dropOldNotes(notes, node)
 	}
-	return nil
+	t.saved = data
+	return err
 }

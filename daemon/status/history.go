@@ -15,11 +15,10 @@ func (s *State) remember(f Failure) {
 	f.Since, f.Times = f.At, 1
 	list := slices.Clone(s.History)
 	last := slices.IndexFunc(list, func(q Failure) bool { return q.Job == f.Job && q.Place == f.Place })
-	switch {
-	case last >= 0 && list[last].same(f):
+	if last >= 0 && list[last].Name == f.Name && list[last].Reason == f.Reason && list[last].Message == f.Message {
 		list[last].Times++
 		list[last].At = f.At
-	default:
+	} else {
 		var known bool
 		if list, known = mergeDamage(list, f); known {
 			return
@@ -28,10 +27,6 @@ func (s *State) remember(f Failure) {
 	}
 	slices.SortStableFunc(list, func(a, b Failure) int { return b.At.Compare(a.At) })
 	s.History = list[:min(len(list), maxHistory)]
-}
-
-func (f Failure) same(q Failure) bool {
-	return f.Name == q.Name && f.Reason == q.Reason && f.Message == q.Message
 }
 
 // mergeDamage finds an entry for the same damage from another job: a drill begins with a verification, and the mirror reports a

@@ -63,19 +63,19 @@ func (s *State) seenInS3(copies []Copy) {
 func (t *Tracker) SetBroken(broken []Copy) {
 	t.change(func(s *State) {
 		i := s.Places[Local]
-		next := make([]Copy, len(broken))
 		known := slices.Concat(i.Copies, i.Broken)
-		for n, c := range broken {
-			if at := slices.IndexFunc(known, func(x Copy) bool { return x.Name == c.Name && x.Damage != "" }); at >= 0 {
-				c.Damage, c.Found = known[at].Damage, known[at].Found
+		i.Broken = slices.SortedFunc(slices.Values(broken), byTime)
+		for n := range i.Broken {
+			c := &i.Broken[n]
+			for _, x := range slices.Backward(known) { // the first counts
+				if x.Name == c.Name && x.Damage != "" {
+					c.Damage, c.Found = x.Damage, x.Found
+				}
+				if x.Name == c.Name {
+					c.RawSize, c.Revision = x.RawSize, x.Revision
+				}
 			}
-			if at := slices.IndexFunc(known, func(x Copy) bool { return x.Name == c.Name }); at >= 0 {
-				c.RawSize, c.Revision = known[at].RawSize, known[at].Revision
-			}
-			next[n] = c
 		}
-		slices.SortFunc(next, byTime)
-		i.Broken = next
 		s.Places[Local] = i
 	})
 }
@@ -138,23 +138,17 @@ func (t *Tracker) SetDetails(p Place, n snapshot.Name, rawSize, revision int64) 
 // verification reports damage with [Tracker.End] instead. It counts no run.
 func (t *Tracker) SetDamaged(p Place, at time.Time, n snapshot.Name, found error) {
 	t.change(func(s *State) {
-		message := oneLine(found.Error())
-		fresh := false
 		s.copyIn(p, n, func(c *Copy) {
 			if c.Damage == "" {
-				c.Damage, c.Found, fresh = message, at, true
+				c.Damage, c.Found = oneLine(found.Error()), at
+				s.remember(Failure{At: at, Place: p, Name: n, Reason: Damaged, Message: c.Damage})
 			}
 		})
-		if fresh {
-			s.remember(Failure{At: at, Place: p, Name: n, Reason: Damaged, Message: message})
-		}
 	})
 }
 
 // SetIntact records that a copy that was found damaged is intact on the second read. It counts no run.
-func (t *Tracker) SetIntact(p Place, n snapshot.Name) {
-	t.change(func(s *State) { s.intact(p, n) })
-}
+func (t *Tracker) SetIntact(p Place, n snapshot.Name) { t.change(func(s *State) { s.intact(p, n) }) }
 
 func (s *State) intact(p Place, n snapshot.Name) {
 	s.copyIn(p, n, func(c *Copy) { c.Damage, c.Found = "", time.Time{} })
@@ -208,11 +202,8 @@ func (t *Tracker) SetPending(at time.Time, names []snapshot.Name) {
 // pending, such as those from before a bucket was configured.
 func (s *State) firstAfterS3(at time.Time) time.Time {
 	there := s.Places[S3].Copies
-	if len(there) == 0 {
-		return at
-	}
 	for _, n := range s.Mirror.Pending {
-		if n.Time.After(there[0].Name.Time) && n.Time.Before(at) {
+		if len(there) > 0 && n.Time.After(there[0].Name.Time) && n.Time.Before(at) {
 			at = n.Time
 		}
 	}

@@ -3,7 +3,6 @@ package status
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"etcd-rolling-backup/retention"
@@ -178,30 +177,27 @@ func (s State) mirrorProblems(l *problemList, now time.Time) {
 		l.add(CodeUnmirrored, m.UnmirroredAt, "snapshots were pruned on the disk before they were uploaded, the last at %s: "+
 			"S3 was unreachable or is too slow, or the disk keeps too few", Absolute(m.UnmirroredAt))
 	}
-	switch listed := s.Places[S3].Listed; {
+	switch {
 	case j.Failures > tolerated:
 		l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
 	case s.AwaitsS3():
 		l.add(CodeS3Starting, time.Time{}, "S3 has not answered since the start")
 	// Without a listing the pending snapshots are not known, so S3 would look healthy.
-	case !listed:
+	case !s.Places[S3].Listed:
 		l.add(CodeS3Unlisted, j.Failed, "S3 could not be listed since the start: %s", j.Because())
 	}
 }
 
 // pendingText returns the numbers of pending snapshots and of those that were pruned while they were pending.
 func (m MirrorState) pendingText() string {
-	var parts []string
+	out, before := "", ": "
 	if n := len(m.Pending); n > 0 {
-		parts = append(parts, Count(n, "snapshot is", "snapshots are")+" not uploaded yet")
+		out, before = before+Count(n, "snapshot is", "snapshots are")+" not uploaded yet", ", "
 	}
 	if n := m.LostPending; n > 0 {
-		parts = append(parts, Count(n, "snapshot was", "snapshots were")+" pruned on the disk before the upload")
+		out += before + Count(n, "snapshot was", "snapshots were") + " pruned on the disk before the upload"
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return ": " + strings.Join(parts, ", ")
+	return out
 }
 
 // AwaitsS3 reports whether the mirror's first pass since the start has neither listed the bucket nor failed yet.

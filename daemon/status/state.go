@@ -9,6 +9,7 @@
 package status
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -53,10 +54,7 @@ type JobState struct {
 
 // Because returns the message of the last failure, or its reason if there is no message.
 func (j JobState) Because() string {
-	if j.Message == "" {
-		return string(j.Reason)
-	}
-	return j.Message
+	return cmp.Or(j.Message, string(j.Reason))
 }
 
 // Inventory is the list of this node's snapshots in one place.
@@ -153,7 +151,6 @@ func (s State) Described(c Copy) Copy {
 		for _, x := range i.Copies {
 			if x.Name == c.Name && x.Size == c.Size && (x.RawSize != 0 || x.Revision != 0) {
 				c.RawSize, c.Revision = x.RawSize, x.Revision
-				return c
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,17 +45,21 @@ type oldDamage struct {
 
 // takeOver makes a State from the notes. A note that can't be read is skipped and named in the error.
 func takeOver(notes Notes, node string) (State, error) {
-	s := State{Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}, DrillFrom: Local}
+	s := State{Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}}
 	var runs oldRuns
 	var drill oldDrill
 	var damages []oldDamage
-	var err error
-	for name, v := range map[string]any{snapshot.RunNote(node): &runs, snapshot.DrillNote(node): &drill, snapshot.DamageNote(node): &damages} {
-		err = errors.Join(err, notes.ReadNote(name, v))
-	}
+	err := errors.Join(notes.ReadNote(snapshot.RunNote(node), &runs), notes.ReadNote(snapshot.DrillNote(node), &drill),
+		notes.ReadNote(snapshot.DamageNote(node), &damages))
 	s.takeRuns(runs)
 	s.takeDrill(drill)
-	s.takeDamages(damages)
+	for _, d := range damages {
+		c := Copy{Name: d.Name}
+		s.copyIn(d.Place, d.Name, func(x *Copy) { c = *x })
+		c.Damage, c.Found = d.Message, d.At
+		s.add(d.Place, c)
+		s.remember(Failure{At: d.At, Place: d.Place, Name: d.Name, Reason: Damaged, Message: d.Message})
+	}
 	if err != nil {
 		err = fmt.Errorf("some of what happened before this start is not known: %w", err)
 	}
@@ -78,15 +83,10 @@ func (s *State) takeRuns(r oldRuns) {
 }
 
 func (s *State) takeDrill(d oldDrill) {
-	if d.Place != "" {
-		s.DrillFrom = d.Place
-	}
-	j := JobState{Attempt: d.At.Add(-d.Took), Success: d.Passed, Settled: d.Passed, Name: d.Name, Due: d.Due}
-	if d.At.IsZero() {
-		j.Attempt = time.Time{}
-	}
-	if !d.Began.IsZero() {
-		j.Attempt, j.Running = d.Began, true
+	s.DrillFrom = cmp.Or(d.Place, Local)
+	j := JobState{Success: d.Passed, Settled: d.Passed, Name: d.Name, Due: d.Due, Attempt: d.Began, Running: !d.Began.IsZero()}
+	if !j.Running && !d.At.IsZero() {
+		j.Attempt = d.At.Add(-d.Took)
 	}
 	verify := JobState{Attempt: d.Passed, Success: d.Passed, Settled: d.Passed}
 	if d.Error != "" {
@@ -104,17 +104,6 @@ func (s *State) takeDrill(d oldDrill) {
 	if d.Name.Set != "" && !d.At.IsZero() {
 		c := Copy{Name: d.Name, Drilled: d.At, BadDrill: d.Error != "", Verified: verify.Success}
 		s.add(s.DrillFrom, c)
-	}
-}
-
-func (s *State) takeDamages(damages []oldDamage) {
-	for _, d := range damages {
-		found := false
-		s.copyIn(d.Place, d.Name, func(c *Copy) { c.Damage, c.Found, found = d.Message, d.At, true })
-		if !found {
-			s.add(d.Place, Copy{Name: d.Name, Damage: d.Message, Found: d.At})
-		}
-		s.remember(Failure{At: d.At, Place: d.Place, Name: d.Name, Reason: Damaged, Message: d.Message})
 	}
 }
 
@@ -136,10 +125,7 @@ func (s *State) merge(taken State) {
 	s.DrillFrom = taken.DrillFrom
 	for p, i := range taken.Places {
 		for _, c := range i.Copies {
-			if n := slices.IndexFunc(s.Places[p].Copies, func(x Copy) bool { return x.Name == c.Name }); n >= 0 {
-				known := s.Places[p].Copies[n]
-				c.Size, c.Modified, c.RawSize, c.Revision = known.Size, known.Modified, known.RawSize, known.Revision
-			}
+			s.copyIn(p, c.Name, func(x *Copy) { c.Size, c.Modified, c.RawSize, c.Revision = x.Size, x.Modified, x.RawSize, x.Revision })
 			s.add(p, c)
 		}
 	}
@@ -150,9 +136,5 @@ func (s *State) merge(taken State) {
 
 // dropOldNotes removes what the state file has replaced.
 func dropOldNotes(notes Notes, node string) error {
-	var err error
-	for _, name := range []string{snapshot.RunNote(node), snapshot.DrillNote(node), snapshot.DamageNote(node)} {
-		err = errors.Join(err, notes.RemoveNote(name))
-	}
-	return err
+	return errors.Join(notes.RemoveNote(snapshot.RunNote(node)), notes.RemoveNote(snapshot.DrillNote(node)), notes.RemoveNote(snapshot.DamageNote(node)))
 }
