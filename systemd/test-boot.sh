@@ -83,7 +83,7 @@ host() {
   boot
   until_true 60 "Debian is up" booted
   if ! inside /src/systemd/test-boot.sh inside; then
-    inside journalctl --no-pager -u $name -u etcd | grep -E 'systemd\[1\]|level' | tail -n 60
+    inside journalctl --no-pager -u $name -u etcd | grep -E 'systemd\[1\]|level|etcd-rolling-backup' | tail -n 60
     exit 1
   fi
 }
@@ -107,6 +107,7 @@ settings() {
 	keep-last: 3
 	min-free: 1MiB
 	stall-timeout: 2s
+	etcd-timeout: 2s
 	END
   chown nobody $etc/config.yaml
   chmod 0600 $etc/config.yaml
