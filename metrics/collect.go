@@ -61,11 +61,7 @@ func (s *scrape) counter(name string, n int, labels ...string) {
 }
 
 func (s *scrape) truth(name string, yes bool, labels ...string) {
-	v := 0.0
-	if yes {
-		v = 1
-	}
-	s.gauge(name, v, labels...)
+	s.gauge(name, map[bool]float64{true: 1}[yes], labels...)
 }
 
 // jobsOn returns the enabled jobs.
@@ -143,12 +139,9 @@ func (s *scrape) mirror() {
 	if !s.state.Places[status.S3].Listed {
 		return // 0 would look healthy
 	}
-	age := time.Duration(0)
-	if !m.PendingSince.IsZero() {
-		age = max(s.now.Sub(m.PendingSince), 0)
-	}
+	since := cmp.Or(m.PendingSince, s.now)
 	s.gauge("waiting_snapshots", float64(len(m.Pending)))
-	s.gauge("waiting_oldest_age_seconds", age.Seconds())
+	s.gauge("waiting_oldest_age_seconds", max(s.now.Sub(since), 0).Seconds())
 }
 
 func (s *scrape) etcd() {
@@ -205,12 +198,9 @@ func (s *scrape) runs(j status.Job, result status.Result, reasons []status.Reaso
 }
 
 func (s *scrape) histogram(d status.Durations, stage string) {
-	buckets := map[float64]uint64{}
+	buckets, counts := map[float64]uint64{}, slices.Concat(d.Buckets, make([]uint64, len(status.DurationBounds()))) // at least zeros
 	for i, bound := range status.DurationBounds() {
-		buckets[bound] = 0
-		if d.Buckets != nil {
-			buckets[bound] = d.Buckets[i]
-		}
+		buckets[bound] = counts[i]
 	}
 	s.out = append(s.out, prometheus.MustNewConstHistogram(s.descs["stage_duration_seconds"], d.Count, d.Sum, buckets, stage))
 }

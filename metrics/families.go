@@ -1,6 +1,10 @@
 package metrics
 
-import "etcd-rolling-backup/daemon/status"
+import (
+	"slices"
+
+	"etcd-rolling-backup/daemon/status"
+)
 
 // prefix is the beginning of each family's name.
 const prefix = "etcd_rolling_backup_"
@@ -91,11 +95,10 @@ func families() []family {
 
 // allReasons returns the reasons of all kinds, each once.
 func allReasons() []string {
-	out, seen := []string{none}, map[status.Reason]bool{}
+	out := []string{none}
 	for _, j := range status.Jobs() {
 		for _, r := range append(status.FailureReasons(j), status.SkipReasons(j)...) {
-			if !seen[r] {
-				seen[r] = true
+			if !slices.Contains(out, string(r)) {
 				out = append(out, string(r))
 			}
 		}

@@ -37,7 +37,10 @@ type Decision struct {
 // Plan can be repeated at any time. Applied to what it kept, it decides the same again, for the same reasons. Pruning
 // after each new snapshot keeps the same ones as pruning once at the end.
 func Plan(items []Item, p Policy, now time.Time) []Decision {
-	plan := newestFirst(items)
+	plan := make([]Decision, len(items))
+	for i, x := range slices.SortedFunc(slices.Values(items), newerFirst) {
+		plan[i].Item = x
+	}
 	if p.Validate() != nil {
 		for i := range plan {
 			plan[i].keep("the policy is not valid")
@@ -50,8 +53,12 @@ func Plan(items []Item, p Policy, now time.Time) []Decision {
 		plan[future].keep("dated in the future")
 		future++
 	}
-	p.apply(plan[future:])
-
+	if future < len(plan) {
+		plan[future].keep("newest") // every rule keeps it anyway; this holds also if a rule changes
+		for _, r := range p.rules() {
+			r.apply(plan[future:])
+		}
+	}
 	for i := range plan {
 		if !plan[i].Keep {
 			plan[i].Reasons = []string{"no rule keeps it"}
@@ -60,30 +67,9 @@ func Plan(items []Item, p Policy, now time.Time) []Decision {
 	return plan
 }
 
-// apply marks what the policy keeps. The plan is ordered newest first, without items dated in the future.
-func (p Policy) apply(plan []Decision) {
-	if len(plan) == 0 {
-		return
-	}
-	// Every rule keeps the newest anyway. This line holds also if a rule changes.
-	plan[0].keep("newest")
-	for _, r := range p.rules() {
-		r.apply(plan)
-	}
-}
-
 func (d *Decision) keep(reason string) {
 	d.Keep = true
 	d.Reasons = append(d.Reasons, reason)
-}
-
-func newestFirst(items []Item) []Decision {
-	plan := make([]Decision, len(items))
-	for i, item := range items {
-		plan[i].Item = item
-	}
-	slices.SortFunc(plan, func(a, b Decision) int { return newerFirst(a.Item, b.Item) })
-	return plan
 }
 
 func newerFirst(a, b Item) int { return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.ID, a.ID)) }

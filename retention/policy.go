@@ -74,9 +74,9 @@ func (p Policy) rules() []rule {
 	all := []rule{
 		count{"last", p.Last, nil},
 		within(p.Within),
-		count{"hourly", p.Hourly, startOfHour},
-		count{"daily", p.Daily, startOfDay},
-		count{"weekly", p.Weekly, startOfWeek},
+		count{"hourly", p.Hourly, startOf(time.Hour)},
+		count{"daily", p.Daily, startOf(24 * time.Hour)},
+		count{"weekly", p.Weekly, startOf(7 * 24 * time.Hour)},
 		count{"monthly", p.Monthly, startOfMonth},
 	}
 	return slices.DeleteFunc(all, rule.off)

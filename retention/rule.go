@@ -67,14 +67,11 @@ func (c count) limitText() string {
 	return strconv.Itoa(c.limit)
 }
 
-// Truncate counts from the zero time, which is a Monday at 00:00 UTC (1 January of year 1). So hours, days and ISO weeks in
-// UTC all begin at its multiples, for times in any zone and across years.
-
-func startOfHour(t time.Time) time.Time { return t.Truncate(time.Hour) }
-
-func startOfDay(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
-
-func startOfWeek(t time.Time) time.Time { return t.Truncate(7 * 24 * time.Hour) }
+// startOf returns the start of an hour, day or ISO week in UTC, for times in any zone and across years: Truncate counts from the zero
+// time, which is a Monday at 00:00 UTC (1 January of year 1).
+func startOf(period time.Duration) func(time.Time) time.Time {
+	return func(t time.Time) time.Time { return t.Truncate(period) }
+}
 
 func startOfMonth(t time.Time) time.Time {
 	year, month, _ := t.UTC().Date()

@@ -9,8 +9,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// byTime orders copies newest first; those of the same time by name.
-func byTime(a, b Copy) int {
+// NewestFirst orders copies newest first; those of the same time by name.
+func NewestFirst(a, b Copy) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 }
 
@@ -29,7 +29,7 @@ func (t *Tracker) SetInventory(p Place, copies []Copy, err error) {
 		for n, c := range copies {
 			next[n], _ = c.withKnown(i.Copies)
 		}
-		slices.SortFunc(next, byTime)
+		slices.SortFunc(next, NewestFirst)
 		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Listed: true}
 		if p == S3 {
 			s.seenInS3(next)
@@ -64,7 +64,7 @@ func (t *Tracker) SetBroken(broken []Copy) {
 	t.change(func(s *State) {
 		i := s.Places[Local]
 		known := slices.Concat(i.Copies, i.Broken)
-		i.Broken = slices.SortedFunc(slices.Values(broken), byTime)
+		i.Broken = slices.SortedFunc(slices.Values(broken), NewestFirst)
 		for n := range i.Broken {
 			c := &i.Broken[n]
 			for _, x := range slices.Backward(known) { // the first counts
@@ -125,7 +125,7 @@ func (s *State) copyIn(p Place, n snapshot.Name, f func(c *Copy)) {
 func (s *State) add(p Place, c Copy) {
 	i := s.Places[p]
 	i.Copies = append(slices.DeleteFunc(slices.Clone(i.Copies), func(x Copy) bool { return x.Name == c.Name }), c)
-	slices.SortFunc(i.Copies, byTime)
+	slices.SortFunc(i.Copies, NewestFirst)
 	s.Places[p] = i
 }
 

@@ -179,6 +179,6 @@ func (s State) Damages() []Damage {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Damage) int { return byTime(a.Copy, b.Copy) })
+	slices.SortStableFunc(out, func(a, b Damage) int { return NewestFirst(a.Copy, b.Copy) })
 	return out
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,17 +14,15 @@ const notKnown = "not known yet"
 
 // facts returns the boxes at the top of the page. free below 0: not known.
 func (p *painter) facts(free int64) []fact {
-	out := []fact{p.lastFact(), p.nextFact(), p.diskFact(free)}
+	s3 := []fact{{Label: "In S3", Value: "off", More: []string{"no bucket is configured"}}}
 	if p.Enabled[status.Mirror] {
-		out = append(out, p.mirrorFact())
-	} else {
-		out = append(out, off("In S3", "no bucket is configured"))
+		s3 = []fact{p.mirrorFact()}
 	}
+	proofs := []fact{{Label: "Last restore drill", Value: "off", More: []string{"nothing tests that a snapshot can be restored"}}}
 	if p.Enabled[status.Drill] {
-		out = append(out, p.verifyFact(), p.drillFact())
-	} else {
-		out = append(out, off("Last restore drill", "nothing tests that a snapshot can be restored"))
+		proofs = []fact{p.verifyFact(), p.drillFact()}
 	}
+	out := slices.Concat([]fact{p.lastFact(), p.nextFact(), p.diskFact(free)}, s3, proofs)
 	if p.Member.Asked {
 		out = append(out, etcdFact(p.Member, p.now))
 	}
@@ -147,8 +146,7 @@ func (p *painter) mirrorFact() fact {
 }
 
 func (p *painter) verifyFact() fact {
-	j := p.Jobs[status.Verify]
-	f := p.proofFact("Last verification", "", j)
+	f := p.proofFact("Last verification", "", p.Jobs[status.Verify])
 	verified := 0
 	for _, r := range p.rows {
 		if !r.Verified.IsZero() && !slices.Contains(r.damaged, p.DrillFrom) {
@@ -188,12 +186,9 @@ func (p *painter) proofFact(label, passed string, j status.JobState) fact {
 }
 
 func failureView(f status.Failure, now time.Time) problemView {
-	v := problemView{What: failureTitle(f), Ago: status.Relative(f.At, now), When: at(f.At), Message: f.Message}
+	v := problemView{What: failureTitle(f), Ago: status.Relative(f.At, now), When: at(f.At), Message: cmp.Or(f.Message, string(f.Reason))}
 	if f.Name.Set != "" {
 		v.Name = f.Name.String()
-	}
-	if v.Message == "" {
-		v.Message = string(f.Reason)
 	}
 	if f.Times > 1 {
 		first := f.Since.UTC().Format(time.TimeOnly)
@@ -208,18 +203,12 @@ func failureView(f status.Failure, now time.Time) problemView {
 func failureTitle(f status.Failure) string {
 	titles := map[status.Job]string{
 		status.Snapshot: "Snapshot failed", status.Mirror: "Mirroring failed", status.Verify: "Verification failed", status.Drill: "Restore drill failed",
+		"": "Damage found " + f.Place.In(),
 	}
-	switch {
-	case f.Job != "":
-		return titles[f.Job]
-	case f.Reason == status.Disk:
+	if f.Job == "" && f.Reason == status.Disk {
 		return "Pruning failed"
 	}
-	return "Damage found " + f.Place.In()
-}
-
-func off(label, meaning string) fact {
-	return fact{Label: label, Value: "off", More: []string{meaning}}
+	return titles[f.Job]
 }
 
 // never returns the text for something that has not happened, or is not known yet.

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"html/template"
 	"slices"
+	"strings"
 	"time"
 
 	"etcd-rolling-backup/daemon/status"
@@ -120,11 +121,8 @@ func (p *painter) restore() *restoreView {
 	if !ok || p.o.RestoreCommand == nil {
 		return nil
 	}
-	from, _ := r.intact()
-	words := "the disk"
-	if from == status.S3 {
-		words = "S3"
-	}
+	from := r.intact()
+	_, words, _ := strings.Cut(from.In(), " ")
 	return &restoreView{
 		Command: p.o.RestoreCommand(r.Name, from), Name: r.Name.String(), Ago: status.Relative(r.Name.Time, p.now), From: words,
 		Newest: r.Name == p.past()[0].Name, Doubts: sentences(r.doubts(p.DrillFrom), p.shrunk(r)), Notes: p.o.RestoreNotes,

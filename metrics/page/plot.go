@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -67,12 +68,9 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 		p.Stroke, p.Dot = "1.25", "3"
 	}
 	latest, oldest := rows[0], rows[len(rows)-1]
-	p.from, p.to = oldest.Name.Time, now
-	if latest.Name.Time.After(p.to) {
-		p.to = latest.Name.Time
-	}
+	p.to = slices.MaxFunc([]time.Time{now, latest.Name.Time}, time.Time.Compare)
 	// A margin on the left, so that the oldest snapshot is not on the edge.
-	p.from = p.from.Add(-max(p.to.Sub(p.from)/40, 30*time.Second))
+	p.from = oldest.Name.Time.Add(-max(p.to.Sub(oldest.Name.Time)/40, 30*time.Second))
 	y := p.Top
 	p.Panels = append(p.Panels, p.sizes(rows, y))
 	y += panelHeight
@@ -81,10 +79,10 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 		y += panelGap + panelHeight
 	}
 	y += stripHeight + 4
-	p.Strips = append(p.Strips, p.strip("Disk", y, rows, func(r row) bool { return slices.Contains(r.in, status.Local) }))
+	p.Strips = append(p.Strips, p.strip("Disk", y, rows, status.Local))
 	if withS3 {
 		y += stripHeight
-		p.Strips = append(p.Strips, p.strip("S3", y, rows, func(r row) bool { return slices.Contains(r.in, status.S3) }))
+		p.Strips = append(p.Strips, p.strip("S3", y, rows, status.S3))
 	}
 	p.Axis = y + 12
 	p.TickY = p.Axis + 15
@@ -99,16 +97,11 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 
 // x returns the horizontal position of t.
 func (p *plot) x(t time.Time) float64 {
-	share := float64(t.Sub(p.from)) / float64(p.to.Sub(p.from))
-	return float64(p.Left) + share*float64(p.Right-p.Left)
+	return float64(p.Left) + float64(t.Sub(p.from))/float64(p.to.Sub(p.from))*float64(p.Right-p.Left)
 }
 
 func (p *plot) sizes(rows []row, top int) panel {
-	highest := int64(1)
-	for _, r := range rows {
-		highest = max(highest, r.Size)
-	}
-	full := roundUp(highest)
+	full := roundUp(max(slices.MaxFunc(rows, func(a, b row) int { return cmp.Compare(a.Size, b.Size) }).Size, 1))
 	base := top + panelHeight
 	var stems, crosses strings.Builder
 	for _, r := range rows {
@@ -126,25 +119,16 @@ func (p *plot) sizes(rows []row, top int) panel {
 
 // revisions returns false if no revision is known.
 func (p *plot) revisions(rows []row, top int) (out panel, ok bool) {
-	var low, high int64
-	for _, r := range rows {
-		if r.Revision > 0 {
-			high = max(high, r.Revision)
-			if low == 0 || r.Revision < low {
-				low = r.Revision
-			}
-		}
-	}
-	if high == 0 {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.Revision <= 0 })
+	if len(rows) == 0 {
 		return out, false
 	}
+	byRevision := func(a, b row) int { return cmp.Compare(a.Revision, b.Revision) }
+	low, high := slices.MinFunc(rows, byRevision).Revision, slices.MaxFunc(rows, byRevision).Revision
 	base := top + panelHeight
 	var curve, dots strings.Builder
 	step := "M"
 	for _, r := range rows {
-		if r.Revision <= 0 {
-			continue
-		}
 		y := float64(top + panelHeight/2)
 		if high > low {
 			y = float64(base) - float64(r.Revision-low)/float64(high-low)*panelHeight
@@ -153,19 +137,17 @@ func (p *plot) revisions(rows []row, top int) (out panel, ok bool) {
 		fmt.Fprintf(&dots, "M%.1f %.1fh0", p.x(r.Name.Time), y)
 		step = "L"
 	}
-	out = panel{Label: "Revision", LabelY: top - 15, Curve: curve.String(), Dots: dots.String()}
+	marks := []valueMark{{top, top + 4, short(high)}, {base, base + 4, short(low)}}
 	if high == low {
-		out.Marks = []valueMark{{top + panelHeight/2, top + panelHeight/2 + 4, short(high)}}
-		return out, true
+		marks = []valueMark{{top + panelHeight/2, top + panelHeight/2 + 4, short(high)}}
 	}
-	out.Marks = []valueMark{{top, top + 4, short(high)}, {base, base + 4, short(low)}}
-	return out, true
+	return panel{Label: "Revision", LabelY: top - 15, Curve: curve.String(), Dots: dots.String(), Marks: marks}, true
 }
 
-func (p *plot) strip(label string, y int, rows []row, in func(row) bool) strip {
+func (p *plot) strip(label string, y int, rows []row, in status.Place) strip {
 	var b strings.Builder
 	for _, r := range rows {
-		if in(r) {
+		if slices.Contains(r.in, in) {
 			fmt.Fprintf(&b, "M%.1f %dv8", p.x(r.Name.Time), y-4)
 		}
 	}
@@ -234,11 +216,5 @@ func short(n int64) string {
 	for v >= 999.5 && i < 5 {
 		v, i = v/1000, i+1
 	}
-	digits := 2
-	if v >= 100 {
-		digits = 0
-	} else if v >= 10 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %c", digits, v, "kMGTPE"[i])
+	return fmt.Sprintf("%s %c", strings.TrimSuffix(fmt.Sprintf("%#.3g", v), "."), "kMGTPE"[i])
 }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -59,19 +58,13 @@ func rowsOf(s status.State) []row {
 	for i := range out {
 		out[i].pending = slices.Contains(s.Mirror.Pending, out[i].Name)
 	}
-	slices.SortStableFunc(out, func(a, b row) int {
-		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
-	})
+	slices.SortStableFunc(out, func(a, b row) int { return status.NewestFirst(a.Copy, b.Copy) })
 	return out
 }
 
 // past returns the rows except those dated in the future, which come from a wrong clock and do not count as the newest.
 func (p *painter) past() []row {
-	i := slices.IndexFunc(p.rows, func(r row) bool { return !r.Name.Time.After(p.now) })
-	if i < 0 {
-		return nil
-	}
-	return p.rows[i:]
+	return slices.DeleteFunc(slices.Clone(p.rows), func(r row) bool { return r.Name.Time.After(p.now) })
 }
 
 // best returns the newest snapshot that has a copy not known to be damaged, and whose drill did not fail. If all drills failed, it
@@ -79,33 +72,31 @@ func (p *painter) past() []row {
 func (p *painter) best() (row, bool) {
 	var second row
 	for _, r := range p.past() {
-		if _, ok := r.intact(); !ok {
-			continue
-		}
-		if !r.BadDrill || len(r.damaged) > 0 { // then the drill failed with the damaged copy
+		switch {
+		case r.intact() == "":
+		case !r.BadDrill || len(r.damaged) > 0: // then the drill failed with the damaged copy
 			return r, true
-		}
-		if second.Name.Set == "" {
+		case second.Name.Set == "":
 			second = r
 		}
 	}
 	return second, second.Name.Set != ""
 }
 
-// intact returns the first place whose copy is not known to be damaged.
-func (r row) intact() (status.Place, bool) {
+// intact returns the first place whose copy is not known to be damaged; "": none.
+func (r row) intact() status.Place {
 	for _, p := range r.in {
 		if !slices.Contains(r.damaged, p) {
-			return p, true
+			return p
 		}
 	}
-	return "", false
+	return ""
 }
 
 // doubts returns a warning for a snapshot with an intact copy and a damaged one; "" for all others.
 func (r row) doubts(drilled status.Place) string {
-	p, ok := r.intact()
-	if !ok || len(r.damaged) == 0 {
+	p := r.intact()
+	if p == "" || len(r.damaged) == 0 {
 		return ""
 	}
 	out := "its copy " + r.damaged[0].In() + " is damaged"
