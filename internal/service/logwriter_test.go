@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -194,11 +195,11 @@ func TestLogWriterClosesWhileBlocked(t *testing.T) {
 // broken is a log that can't be written to until it is repaired.
 type broken struct {
 	bytes.Buffer
-	repaired bool
+	repaired atomic.Bool
 }
 
 func (b *broken) Write(p []byte) (int, error) {
-	if !b.repaired {
+	if !b.repaired.Load() {
 		return 0, syscall.ENOSPC
 	}
 	return b.Buffer.Write(p)
@@ -219,7 +220,7 @@ func TestLogWriterBroken(t *testing.T) {
 			says(t, l, "b")
 			synctest.Wait()
 			wantProblem(t, l, "log output failing since "+since.UTC().Format(time.DateTime)+" UTC, 2 log lines lost: no space left on device")
-			out.repaired = true // nobody writes at the moment
+			out.repaired.Store(true)
 			want := "2 lost since " + since.Format(time.TimeOnly) + "\n"
 			if next != "" {
 				says(t, l, next)
