@@ -122,13 +122,12 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 		o.Skipped = true
 		log.Warn("restore drill skipped")
 	case err != nil:
-		d.noteVerification(r, began, now, o)
 		log.Error("restore drill failed: this snapshot may not be restorable")
 	default:
-		d.noteVerification(r, began, now, o)
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
 	if !o.Skipped {
+		d.noteVerification(r, began, now, o)
 		d.drills.failed = snapshot.Name{}
 		if err != nil {
 			d.drills.failed = r.Name
@@ -198,11 +197,8 @@ func (d *Daemon) failedIsGone(began time.Time) bool {
 	if d.Drill.From != status.Local || name.Set == "" {
 		return false
 	}
-	l, err := d.Store.List()
-	if err != nil {
-		return false // the next run reports it
-	}
-	if slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == name && !e.Modified.After(began) }) {
+	l, err := d.Store.List() // the next run reports the error
+	if err != nil || slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == name && !e.Modified.After(began) }) {
 		return false
 	}
 	d.drills.failed = snapshot.Name{}

@@ -115,10 +115,7 @@ func (d *Daemon) quarantine(ctx context.Context, x status.Copy) bool {
 
 // hasNewer reports whether the disk has a newer rolling snapshot.
 func (d *Daemon) hasNewer(n snapshot.Name) bool {
-	l, err := d.Store.List()
-	if err != nil {
-		return false // the next run reports the error
-	}
+	l, err := d.Store.List() // the next run reports the error
 	e, ok := l.Newest(d.Node, d.clock())
-	return ok && e.Name.Time.After(n.Time)
+	return err == nil && ok && e.Name.Time.After(n.Time)
 }

@@ -43,24 +43,19 @@ func (m *Metrics) statusPage(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusInternalServerError, "the status page failed; /readyz and /metrics show the same\n")
 		return
 	}
-	common(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", page.SecurityPolicy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	write(w, html)
+	answer(w, http.StatusOK, "text/html", html)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
-	common(w)
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	write(w, []byte(text))
+	answer(w, status, "text/plain", []byte(text))
 }
 
-func common(w http.ResponseWriter) {
+func answer(w http.ResponseWriter, status int, kind string, body []byte) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", kind+"; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // an error means that the client has disconnected
 }
-
-// write ignores errors: the client has disconnected.
-func write(w http.ResponseWriter, b []byte) { _, _ = w.Write(b) }

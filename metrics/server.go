@@ -23,15 +23,6 @@ var (
 	ErrListen = errors.New("listen")
 )
 
-const (
-	headerTimeout = 5 * time.Second
-	readTimeout   = 10 * time.Second
-	writeTimeout  = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-	headerBytes   = 16 << 10
-	stopTimeout   = 5 * time.Second
-)
-
 // ServerOptions say where and how to listen. All but Log are required.
 type ServerOptions struct {
 	Addr string // host:port, as in :9979
@@ -70,11 +61,11 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("%w on %s: %w", ErrListen, o.Addr, err)
 	}
 	return &Server{
-		listener: l, config: o.WebConfig, secure: secure, stop: stopTimeout,
+		listener: l, config: o.WebConfig, secure: secure, stop: 5 * time.Second,
 		http: &http.Server{
 			Handler:           o.Handler,
-			ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-			MaxHeaderBytes: headerBytes,
+			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 16 << 10,
 			// Port scanners and probes abort handshakes all day.
 			ErrorLog: log.New(cmp.Or(o.Log, io.Discard), "", 0),
 		},

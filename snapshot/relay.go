@@ -64,10 +64,7 @@ func (r *relay) Write(p []byte) (int, error) {
 
 // Close passes on the remaining bytes, waits for dst and returns its error. Nothing may be written after it.
 func (r *relay) Close() error {
-	select {
-	case r.full <- r.cur:
-	case <-r.done:
-	}
+	r.full <- r.cur // never blocks, as in Write
 	close(r.full)
 	<-r.done
 	return r.err

@@ -8,6 +8,11 @@ import (
 func TestFormat(t *testing.T) {
 	const day = 24 * time.Hour
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	alarm := func(raised string) string {
+		tracker := New(Options{})
+		tracker.SetMember(now, 0, true, []string{raised})
+		return tracker.State().Member.Alarms[0]
+	}
 	for got, want := range map[string]string{
 		Relative(time.Time{}, now):                          "never",
 		Relative(now, now):                                  "just now",
@@ -23,14 +28,14 @@ func TestFormat(t *testing.T) {
 		Span(time.Millisecond):                              "less than 1 s",
 		Absolute(time.Time{}):                               "never",
 		Absolute(now.In(time.FixedZone("", 3600))):          "2026-11-22 12:00:00 UTC",
-		Size(0):                          "0 B",
-		Size(123 << 20):                  "123 MiB",
-		Grouped(-1234567):                "-1,234,567",
-		Count(1, "other", "others"):      "1 other",
-		Count(1000, "other", "others"):   "1,000 others",
-		oneLine("one:\ntwo\r\nthree"):    "one: two; three",
-		alarmName("nospace"):             "NOSPACE",
-		alarmName("invented\nyesterday"): "other",
+		Size(0):                        "0 B",
+		Size(123 << 20):                "123 MiB",
+		Grouped(-1234567):              "-1,234,567",
+		Count(1, "other", "others"):    "1 other",
+		Count(1000, "other", "others"): "1,000 others",
+		oneLine("one:\ntwo\r\nthree"):  "one: two; three",
+		alarm("nospace"):               "NOSPACE",
+		alarm("invented\nyesterday"):   "other",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -3,7 +3,6 @@ package status
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -247,12 +246,4 @@ func (t *Tracker) Mirrored(at time.Time, locked int) {
 			s.Mirror.PendingSince = s.Jobs[Snapshot].Success
 		}
 	})
-}
-
-// alarmName maps etcd's name of an alarm to one of Alarms.
-func alarmName(s string) string {
-	if s = strings.ToUpper(s); slices.Contains(Alarms(), s) {
-		return s
-	}
-	return string(Other)
 }

@@ -134,9 +134,9 @@ func SkipReasons(j Job) []Reason {
 }
 
 // within returns r if it is in the set, and Other if not.
-func within(r Reason, set []Reason) Reason {
+func within[T ~string](r T, set []T) T {
 	if slices.Contains(set, r) {
 		return r
 	}
-	return Other
+	return T(Other)
 }

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -231,7 +232,7 @@ func (t *Tracker) Saved(at time.Time, c Copy, stream, sync time.Duration) {
 func (t *Tracker) SetMember(at time.Time, databaseBytes int64, hasLeader bool, raised []string) {
 	names := make([]string, len(raised))
 	for i, a := range raised {
-		names[i] = alarmName(a)
+		names[i] = within(strings.ToUpper(a), Alarms())
 	}
 	t.change(func(s *State) {
 		s.Member = Member{Asked: true, Seen: at, Database: databaseBytes, Leader: hasLeader, Alarms: names}
