@@ -164,8 +164,12 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 		enabled bool
 		loop    func(context.Context)
 	}{
-		{true, d.damageLoop}, {true, d.healthLoop}, {d.Mirror != nil, d.mirrorLoop}, {d.Drill != nil, d.drillLoop},
-		{d.Heartbeat != nil, d.beatLoop}, {d.Serve != nil, serve},
+		{true, d.damageLoop},
+		{true, d.healthLoop},
+		{d.Mirror != nil, d.mirrorLoop},
+		{d.Drill != nil, d.drillLoop},
+		{d.Heartbeat != nil, d.beatLoop},
+		{d.Serve != nil, serve},
 	} {
 		if x.enabled {
 			background.Go(func() { x.loop(ctx) })
