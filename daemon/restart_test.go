@@ -143,7 +143,7 @@ func TestFirstSnapshotStaysDueAfterARestart(t *testing.T) {
 	})
 }
 
-// What a wrong clock has dated in the future is left out, and delays no run.
+// What a wrong clock has dated in the future is ignored, and delays no run.
 func TestStatusOfTheFutureIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "@hourly")

@@ -16,16 +16,16 @@ import (
 	"etcd-rolling-backup/internal/proctest"
 )
 
-// breakage is one thing that goes wrong and is mended again.
+// breakage is one thing that goes wrong and is repaired again.
 type breakage struct {
 	name   string
 	alerts map[string]string // all that are to be raised, and how far they get at once
 	need   time.Duration     // that passes before all of them are
 	tells  []string          // words of /readyz and of the page; none: nobody answers
 	log    string            // of the line about it
-	mended string            // of the line after the mend
+	repaired string            // of the line after the repair
 
-	do, mend func(t *testing.T)
+	do, repair func(t *testing.T)
 }
 
 const (
@@ -34,7 +34,7 @@ const (
 )
 
 // One thing after another breaks beside the real program, etcd, MinIO and Prometheus: each time the alerts that stand for it come and
-// no others, /readyz, the page and the log say what it is, and after the mend healthy again.
+// no others, /readyz, the page and the log say what it is, and after the repair the backups are healthy again.
 func TestEachBreakageRaisesItsAlerts(t *testing.T) {
 	t.Parallel()
 	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s")
@@ -62,8 +62,8 @@ func (b *proofBed) prove(t *testing.T, x breakage) {
 		b.looks(t, http.StatusServiceUnavailable, "Needs attention", x.tells...)
 	}
 	seen = b.logged(t)
-	x.mend(t)
-	b.says(t, seen, x.mended)
+	x.repair(t)
+	b.says(t, seen, x.repaired)
 	b.well(t)
 }
 
@@ -81,9 +81,9 @@ func (b *proofBed) etcdStops() breakage {
 		alerts: map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
 		tells:  []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
 		log:    "snapshot failed",
-		mended: "snapshot saved",
+		repaired: "snapshot saved",
 		do:     func(t *testing.T) { must(t, member.Stop()) },
-		mend:   func(t *testing.T) { must(t, member.Restart(t.Context())) },
+		repair:   func(t *testing.T) { must(t, member.Restart(t.Context())) },
 	}
 }
 
@@ -93,9 +93,9 @@ func (b *proofBed) s3IsCut() breakage {
 		alerts: map[string]string{"EtcdBackupMirrorFailing": pending, "EtcdBackupNotReady": pending},
 		tells:  []string{"mirroring failed", "times in a row", "connection refused"},
 		log:    "mirroring failed",
-		mended: "msg=mirrored",
+		repaired: "msg=mirrored",
 		do:     func(t *testing.T) { must(t, b.s3.Down()) },
-		mend:   func(t *testing.T) { must(t, b.s3.Up()) },
+		repair:   func(t *testing.T) { must(t, b.s3.Up()) },
 	}
 }
 
@@ -107,7 +107,7 @@ func (b *proofBed) diskFills() breakage {
 		alerts: map[string]string{"EtcdBackupDiskWillFill": pending, "EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
 		tells:  []string{"snapshots failed in a row", "free space too low", "--min-free"},
 		log:    "snapshot failed",
-		mended: "snapshot saved",
+		repaired: "snapshot saved",
 		do: func(t *testing.T) {
 			// One that is under way would fail of it, rightly; after one there are seconds until the next.
 			b.says(t, b.logged(t), "restore drill passed")
@@ -116,7 +116,7 @@ func (b *proofBed) diskFills() breakage {
 			defer f.Close()
 			must(t, unix.Fallocate(int(f.Fd()), 0, 0, proofFiller))
 		},
-		mend: func(t *testing.T) { must(t, os.Remove(filler)) },
+		repair: func(t *testing.T) { must(t, os.Remove(filler)) },
 	}
 }
 
@@ -127,9 +127,9 @@ func (b *proofBed) daemonStops() breakage {
 		name:   "daemon stopped",
 		alerts: map[string]string{"EtcdBackupAbsent": pending},
 		log:    "msg=stopped",
-		mended: "msg=started",
+		repaired: "msg=started",
 		do:     func(t *testing.T) { must(t, b.daemon.Stop()) },
-		mend: func(t *testing.T) {
+		repair: func(t *testing.T) {
 			b.daemon.Args[slices.Index(b.daemon.Args, proofSchedule)] = "--schedule=@every 1h"
 			b.daemon.Args = append(b.daemon.Args, "--drill-from=s3")
 			must(t, b.daemon.Restart(t.Context()))
@@ -146,13 +146,13 @@ func (b *proofBed) archiveIsCutOff() breakage {
 		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupNotReady": pending},
 		tells:  []string{"damage was found in rolling_" + node, "on the disk"},
 		log:    "renamed a damaged snapshot to NAME.broken",
-		mended: "restore drill passed",
+		repaired: "restore drill passed",
 		do: func(t *testing.T) {
 			newest := listed(t, b.store)[0]
 			name = newest.Name.String()
 			must(t, os.Truncate(filepath.Join(b.store, name), newest.Size/2))
 		},
-		mend: func(t *testing.T) {
+		repair: func(t *testing.T) {
 			run(t, 0, nil, words("download", b.mirror, []string{"--to=" + b.disk, name})...)
 			must(t, os.Rename(filepath.Join(b.disk, name), filepath.Join(b.store, name)))
 		},
@@ -197,7 +197,7 @@ func (b *proofBed) objectIsAltered() breakage {
 		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
 		tells:  []string{"damage was found in rolling_" + node, "in S3", "restore drill of rolling_" + node, " failed: "},
 		log:    "restore drill failed",
-		mended: "restore drill passed",
+		repaired: "restore drill passed",
 		do: func(t *testing.T) {
 			key = listed(t, b.store)[0].Name.String()
 			data, err := os.ReadFile(filepath.Join(b.store, key))
@@ -206,6 +206,6 @@ func (b *proofBed) objectIsAltered() breakage {
 			data[100] ^= 1
 			b.bucket.put(key, string(data)) // as large as before, or the mirror would upload it again
 		},
-		mend: func(*testing.T) { b.bucket.put(key, good) },
+		repair: func(*testing.T) { b.bucket.put(key, good) },
 	}
 }

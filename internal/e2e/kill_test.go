@@ -20,7 +20,7 @@ const (
 	kills = 300
 	// enoughKills is when a phase into which no kill has fallen can't be a matter of luck.
 	enoughKills = 10 * kills
-	// recalibrate is after how many kills the length of a run is measured anew, for the machine gets busier and quieter.
+	// recalibrate is after how many kills the length of a run is measured again, because the machine gets busier and quieter.
 	recalibrate = 50
 	keepLast    = 3
 	// surplus is how many snapshots above keepLast stand ready for each run, so that pruning takes a while.

@@ -34,7 +34,7 @@ const atOnce = 4
 // slots are taken by tests that are run side by side.
 var slots = make(chan struct{}, atOnce*runtime.GOMAXPROCS(0))
 
-// parallel lets a test run beside others, as many as the machine can bear. One that takes minutes and next to no time of the processor
+// parallel lets a test run alongside others, as many as the machine can bear. One that takes minutes and next to no time of the processor
 // calls t.Parallel itself: it waits for no slot, and so is not what all wait for in the end.
 func parallel(t *testing.T) {
 	t.Helper()
