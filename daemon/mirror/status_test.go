@@ -68,3 +68,24 @@ func TestStatusFollowsAPassThatFails(t *testing.T) {
 		t.Errorf("%+v, counted %+v", i, s.Counters)
 	}
 }
+
+// A snapshot that is set aside or removed after the pass has listed it does not keep S3 behind.
+func TestSnapshotThatIsGoneIsNotPending(t *testing.T) {
+	names := hourly(t, node, 1, 2)
+	dir := directory(t, names...)
+	o := options(2)
+	o.Status = tracker()
+	b := newBucket()
+	b.before = func(n snapshot.Name) error { // of which the newest comes first
+		if n == names[1] {
+			return dir.Remove(t.Context(), names[0])
+		}
+		return nil
+	}
+	if done, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil || done.Pending != 0 || len(done.Uploaded) != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if m := o.Status.State().Mirror; len(m.Pending) != 0 || !m.PendingSince.IsZero() {
+		t.Errorf("%+v", m)
+	}
+}

@@ -95,8 +95,10 @@ func TestSaveThatFailedIsRepeated(t *testing.T) {
 	if err := tr.Save(n, statustest.Node); !errors.Is(err, n.broken) {
 		t.Errorf("error %v", err)
 	}
+	wantCodes(t, "not saved", tr, status.CodeUnsaved)
 	n.broken = nil
 	save(t, tr, n)
+	wantCodes(t, "saved", tr)
 	if n.writes != 1 {
 		t.Errorf("wrote %d times", n.writes)
 	}

@@ -118,3 +118,17 @@ func TestNewestIsNotOneOfTheFuture(t *testing.T) {
 	}
 	wantCodes(t, "of the future only", tr, status.CodeNoSnapshot)
 }
+
+// TestLossIsSeenWhenWhatCameBeforeIsDamaged: the large snapshot was renamed, and its manifest can't be read any more.
+func TestLossIsSeenWhenWhatCameBeforeIsDamaged(t *testing.T) {
+	now := noon
+	tr := status.New(local(&now))
+	large, small := raw(noon.Add(-time.Hour), 90*mib, 5000), raw(noon, 10*mib, 100)
+	tr.SetInventory(status.Local, []status.Copy{large, small}, nil)
+	broken := status.Copy{Name: large.Name, Size: large.Size, Damage: "its end is missing", Found: noon}
+	tr.SetBroken([]status.Copy{broken})
+	tr.SetInventory(status.Local, []status.Copy{small}, nil)
+	wantCodes(t, "set aside", tr, status.CodeShrank, status.CodeRevisionFell, status.CodeDamaged)
+	tr.SetBroken(nil)
+	wantCodes(t, "removed", tr)
+}
