@@ -18,11 +18,11 @@ import (
 
 // breakage is one thing that goes wrong and is repaired again.
 type breakage struct {
-	name   string
-	alerts map[string]string // all that are to be raised, and how far they get at once
-	need   time.Duration     // that passes before all of them are
-	tells  []string          // words of /readyz and of the page; none: nobody answers
-	log    string            // of the line about it
+	name     string
+	alerts   map[string]string // all that are to be raised, and how far they get at once
+	need     time.Duration     // that passes before all of them are
+	tells    []string          // words of /readyz and of the page; none: nobody answers
+	log      string            // of the line about it
 	repaired string            // of the line after the repair
 
 	do, repair func(t *testing.T)
@@ -77,24 +77,24 @@ func (b *proofBed) well(t *testing.T) {
 func (b *proofBed) etcdStops() breakage {
 	member := b.etcd.Members[0]
 	return breakage{
-		name:   "etcd stopped",
-		alerts: map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
-		tells:  []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
-		log:    "snapshot failed",
+		name:     "etcd stopped",
+		alerts:   map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
+		tells:    []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
+		log:      "snapshot failed",
 		repaired: "snapshot saved",
-		do:     func(t *testing.T) { must(t, member.Stop()) },
+		do:       func(t *testing.T) { must(t, member.Stop()) },
 		repair:   func(t *testing.T) { must(t, member.Restart(t.Context())) },
 	}
 }
 
 func (b *proofBed) s3IsCut() breakage {
 	return breakage{
-		name:   "S3 cut",
-		alerts: map[string]string{"EtcdBackupMirrorFailing": pending, "EtcdBackupNotReady": pending},
-		tells:  []string{"mirroring failed", "times in a row", "connection refused"},
-		log:    "mirroring failed",
+		name:     "S3 cut",
+		alerts:   map[string]string{"EtcdBackupMirrorFailing": pending, "EtcdBackupNotReady": pending},
+		tells:    []string{"mirroring failed", "times in a row", "connection refused"},
+		log:      "mirroring failed",
 		repaired: "msg=mirrored",
-		do:     func(t *testing.T) { must(t, b.s3.Down()) },
+		do:       func(t *testing.T) { must(t, b.s3.Down()) },
 		repair:   func(t *testing.T) { must(t, b.s3.Up()) },
 	}
 }
@@ -103,10 +103,10 @@ func (b *proofBed) s3IsCut() breakage {
 func (b *proofBed) diskFills() breakage {
 	filler := filepath.Join(b.disk, "filler")
 	return breakage{
-		name:   "disk full",
-		alerts: map[string]string{"EtcdBackupDiskWillFill": pending, "EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
-		tells:  []string{"snapshots failed in a row", "free space too low", "--min-free"},
-		log:    "snapshot failed",
+		name:     "disk full",
+		alerts:   map[string]string{"EtcdBackupDiskWillFill": pending, "EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
+		tells:    []string{"snapshots failed in a row", "free space too low", "--min-free"},
+		log:      "snapshot failed",
 		repaired: "snapshot saved",
 		do: func(t *testing.T) {
 			// One that is under way would fail of it, rightly; after one there are seconds until the next.
@@ -124,11 +124,11 @@ func (b *proofBed) diskFills() breakage {
 // what the bucket holds.
 func (b *proofBed) daemonStops() breakage {
 	return breakage{
-		name:   "daemon stopped",
-		alerts: map[string]string{"EtcdBackupAbsent": pending},
-		log:    "msg=stopped",
+		name:     "daemon stopped",
+		alerts:   map[string]string{"EtcdBackupAbsent": pending},
+		log:      "msg=stopped",
 		repaired: "msg=started",
-		do:     func(t *testing.T) { must(t, b.daemon.Stop()) },
+		do:       func(t *testing.T) { must(t, b.daemon.Stop()) },
 		repair: func(t *testing.T) {
 			b.daemon.Args[slices.Index(b.daemon.Args, proofSchedule)] = "--schedule=@every 1h"
 			b.daemon.Args = append(b.daemon.Args, "--drill-from=s3")
@@ -142,10 +142,10 @@ func (b *proofBed) daemonStops() breakage {
 func (b *proofBed) archiveIsCutOff() breakage {
 	var name string
 	return breakage{
-		name:   "archive cut off",
-		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupNotReady": pending},
-		tells:  []string{"damage was found in rolling_" + node, "on the disk"},
-		log:    "renamed a damaged snapshot to NAME.broken",
+		name:     "archive cut off",
+		alerts:   map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupNotReady": pending},
+		tells:    []string{"damage was found in rolling_" + node, "on the disk"},
+		log:      "renamed a damaged snapshot to NAME.broken",
 		repaired: "restore drill passed",
 		do: func(t *testing.T) {
 			newest := listed(t, b.store)[0]
@@ -193,10 +193,10 @@ func (b *proofBed) scrapeIsCheap(t *testing.T) {
 func (b *proofBed) objectIsAltered() breakage {
 	var key, good string
 	return breakage{
-		name:   "object altered",
-		alerts: map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
-		tells:  []string{"damage was found in rolling_" + node, "in S3", "restore drill of rolling_" + node, " failed: "},
-		log:    "restore drill failed",
+		name:     "object altered",
+		alerts:   map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
+		tells:    []string{"damage was found in rolling_" + node, "in S3", "restore drill of rolling_" + node, " failed: "},
+		log:      "restore drill failed",
 		repaired: "restore drill passed",
 		do: func(t *testing.T) {
 			key = listed(t, b.store)[0].Name.String()
