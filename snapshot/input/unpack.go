@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"sync"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -20,8 +19,6 @@ const (
 	// sectorSize divides the length of every database. etcd uses this to detect a digest (etcdutl, snapshot/v3_snapshot.go,
 	// hasChecksum).
 	sectorSize = 512
-	// pieceSize is how many bytes are written at a time.
-	pieceSize = 1 << 20
 )
 
 // Options configure Unpack.
@@ -58,56 +55,13 @@ func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, 
 	if in.Manifest == nil { // an archive computes its own hash
 		u.sum = sha256.New()
 	}
-	ahead, stop := readAhead(r)
-	defer stop()
-	buf := make([]byte, digestSize+pieceSize)
-	for held := 0; ; held = copy(buf, buf[pieceSize:]) { // the last bytes are held back: they may be the digest
-		n, readErr := fill(ahead, buf[held:])
-		if ctx.Err() != nil {
-			return Unpacked{}, context.Cause(ctx)
-		}
-		if readErr != nil {
-			return u.finish(buf[:held+n], readErr)
-		}
-		u.done += pieceSize
-		if err := u.write(buf[:pieceSize]); err != nil {
-			return Unpacked{}, err
-		}
+	p := startPump(r)
+	defer p.stop()
+	rest, readErr, err := u.copy(ctx, p)
+	if err != nil {
+		return Unpacked{}, err
 	}
-}
-
-// readAhead reads in a goroutine of its own, so that decompression continues while earlier bytes are hashed and written. After
-// stop, r may be closed.
-func readAhead(r io.Reader) (_ io.Reader, stop func()) {
-	out, in := io.Pipe()
-	var group sync.WaitGroup
-	group.Go(func() {
-		buf := make([]byte, pieceSize)
-		for {
-			n, err := fill(r, buf)
-			if _, stopped := in.Write(buf[:n]); err == nil {
-				err = stopped
-			}
-			if err != nil {
-				_ = in.CloseWithError(err) // never fails
-				return
-			}
-		}
-	})
-	return out, func() {
-		_ = out.Close() // never fails
-		group.Wait()
-	}
-}
-
-// fill is io.ReadFull, but returns r's own error, which is more precise than io.ErrUnexpectedEOF.
-func fill(r io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var m int
-		m, err = r.Read(buf[n:])
-		n += m
-	}
-	return n, err
+	return u.finish(rest, readErr)
 }
 
 // unpacking is one call of Unpack.
@@ -116,7 +70,40 @@ type unpacking struct {
 	w    io.Writer
 	o    Options
 	sum  hash.Hash // of the written bytes; nil for an archive
-	done int64     // processed bytes, with the digest
+	done int64     // received bytes, with the digest
+}
+
+// copy writes all pieces except the last one. It returns that piece, which may contain the digest, and the error that ended the
+// reading. err comes from w or ctx.
+func (u *unpacking) copy(ctx context.Context, p *pump) (rest []byte, readErr, err error) {
+	var held []byte // it may contain the beginning of the digest
+	for {
+		piece := p.next()
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		u.done += int64(len(piece.data))
+		u.progress()
+		switch {
+		case piece.err != nil && len(piece.data) < digestSize:
+			return append(held, piece.data...), piece.err, nil
+		case held != nil:
+			if err := u.write(held); err != nil {
+				return nil, nil, err
+			}
+			p.free(held)
+		}
+		if piece.err != nil {
+			return piece.data, piece.err, nil
+		}
+		held = piece.data
+	}
+}
+
+func (u *unpacking) progress() {
+	if u.o.Progress != nil {
+		u.o.Progress(u.done, max(u.in.Size, 0))
+	}
 }
 
 func (u *unpacking) write(b []byte) error {
@@ -126,15 +113,11 @@ func (u *unpacking) write(b []byte) error {
 	if _, err := u.w.Write(b); err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	if u.o.Progress != nil {
-		u.o.Progress(u.done, max(u.in.Size, 0))
-	}
 	return nil
 }
 
-// finish verifies, then writes the end of the database. readErr is the error that ended the reading.
+// finish verifies, then writes the end of the database. readErr is nil or the error that ended the reading.
 func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
-	u.done += int64(len(rest))
 	if errors.Is(readErr, io.EOF) {
 		readErr = nil
 	}
