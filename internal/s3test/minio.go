@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/minio/minio-go/v7"
+
 	"etcd-rolling-backup/internal/proctest"
 )
 
@@ -48,8 +50,18 @@ func (s *Server) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = client.ListBuckets(ctx)
-	return err
+	if _, err = client.ListBuckets(ctx); err != nil {
+		return err
+	}
+	// The root user is known from the start. Others are known once a stranger is refused as one.
+	stranger, err := s.As("stranger", "stranger-secret").client(insecureTransport())
+	if err != nil {
+		return err
+	}
+	if _, err = stranger.ListBuckets(ctx); minio.ToErrorResponse(err).Code != "InvalidAccessKeyId" {
+		return fmt.Errorf("its users are not loaded yet: %w", err)
+	}
+	return nil
 }
 
 // RestartWith restarts the server on the same port and data with another certificate, such as one of a foreign CA, and sets CAFile
