@@ -159,17 +159,7 @@ func (d *Dir) Free() (int64, error) {
 func (d *Dir) file(n Name) string { return filepath.Join(d.path, n.String()) }
 
 // sync makes added or removed names survive a power loss.
-func (d *Dir) sync() error {
-	f, err := os.Open(d.path)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync directory %s: %w", d.path, err)
-	}
-	return nil
-}
+func (d *Dir) sync() error { return SyncDir(d.path) }
 
 // locked runs change while no other process changes names here. A process that holds the lock for too long is ErrInUse.
 func (d *Dir) locked(ctx context.Context, change func() error) (err error) {

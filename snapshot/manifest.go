@@ -39,6 +39,7 @@ type Manifest struct {
 // Source describes the member that a snapshot was taken from, as it was just before the snapshot.
 type Source struct {
 	ClusterID      ID       `json:"cluster_id"`
+	Predecessors   []ID     `json:"predecessors,omitempty"` // clusters that this one was restored from, the latest first
 	MemberID       ID       `json:"member_id"`
 	Members        []Member `json:"members"`
 	Revision       int64    `json:"revision"` // the database contains this revision, or a later one if keys changed meanwhile

@@ -34,7 +34,7 @@ func DamageNote(node string) string { return notePrefix + "damage_" + node + ".j
 
 // isNote reports whether a file is a note, or a note that is being written.
 func isNote(name string) bool {
-	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix)
+	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix) || strings.TrimSuffix(name, partSuffix) == restoredNote
 }
 
 // ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.

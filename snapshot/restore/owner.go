@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 // ErrOwner marks a user or group that does not exist, or to which this process may not give files.
@@ -95,12 +97,15 @@ func giveAndSync(tree string, o Owner) error {
 		if o.may() {
 			err = os.Lchown(path, o.UID, o.GID)
 		}
-		return errors.Join(err, os.Chmod(path, mode), syncPath(path))
+		return errors.Join(err, os.Chmod(path, mode), syncPath(path, d))
 	})
 }
 
 // syncPath writes a file's content or a directory's names to the disk.
-func syncPath(path string) error {
+func syncPath(path string, d fs.DirEntry) error {
+	if d.IsDir() {
+		return snapshot.SyncDir(path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err

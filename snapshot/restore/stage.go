@@ -148,7 +148,7 @@ func install(changes []change) error {
 	}
 	var err error
 	for _, c := range changes {
-		err = errors.Join(err, syncPath(filepath.Dir(c.target)))
+		err = errors.Join(err, snapshot.SyncDir(filepath.Dir(c.target)))
 	}
 	if err != nil {
 		return fmt.Errorf("the data is in its place, but a power loss could undo that: %w", err)
