@@ -163,7 +163,7 @@ func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
 		return fmt.Errorf("%w: not a tree page: flags %#x, %d elements in %d bytes", ErrDamaged, flags, count, len(page))
 	}
 	var before element
-	end := uint64(pageHeader + count*elementSize) //nolint:gosec // both fit in 2 bytes
+	end := uint64(pageHeader + count*elementSize)
 	for i := range count {
 		e, err := elementAt(page, i, leaf)
 		if err != nil {
