@@ -79,9 +79,11 @@ const (
 
 // Monitor says how others learn about the state of the daemon.
 type Monitor struct {
-	Listen    string            // HOST:PORT of metrics, health and status page; "": no server
-	WebConfig string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
-	Heartbeat *daemon.Heartbeat // nil: none
+	Listen string // HOST:PORT of metrics, health and status page; "": no server
+	// PageForNetwork: everybody may read the status page, not only this machine and clients that have authenticated.
+	PageForNetwork bool
+	WebConfig      string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
+	Heartbeat      *daemon.Heartbeat // nil: none
 }
 
 // Log is the form of the log.

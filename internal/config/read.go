@@ -233,6 +233,7 @@ func (r *reader) drill(node string) Drill {
 
 func (r *reader) monitor() Monitor {
 	m := Monitor{Listen: r.String("listen"), WebConfig: r.String("web-config")}
+	m.PageForNetwork = r.choice("status-page", "local", "network") == "network"
 	if m.Listen == "" && r.has("listen") {
 		where := "--listen"
 		if variable := envVars("listen")[0]; slices.Contains(os.Environ(), variable+"=") {

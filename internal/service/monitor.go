@@ -35,6 +35,7 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 	}
 	shown := metrics.New(metrics.Options{
 		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: cfg.Store.MinFree,
+		Audience: metrics.Audience{WebConfig: cfg.Monitor.WebConfig, Network: cfg.Monitor.PageForNetwork},
 		Page: page.Options{
 			Version: p.Version, Node: cfg.Store.Node, RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
 		},
