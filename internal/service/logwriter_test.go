@@ -243,7 +243,9 @@ func TestMetricsReportTheLog(t *testing.T) {
 		out := newGate()
 		l := NewLogWriter(out, reportLost)
 		defer l.Close()
-		m := metrics.New(metrics.Options{State: status.New(status.Options{}).State, Problems: l.problems})
+		m := metrics.New(metrics.Options{
+			State: status.New(status.Options{}).State, Problems: l.problems, Audience: metrics.Audience{Network: true},
+		})
 		tells := func(path string) string {
 			r := httptest.NewRecorder()
 			m.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
