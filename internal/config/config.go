@@ -107,7 +107,7 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 	case has("node") && node != nil:
 		return Usagef("--node: %w", node)
 	case has("schedule") && c.Schedule.String() == "":
-		return Usagef("--schedule is empty: %s", cronForm)
+		return Usagef(`--schedule is empty: use five cron fields such as "0 * * * *"`)
 	case has("schedule") && role != nil:
 		return Usagef("--only-on: %w", role)
 	case has("keep-last") && policy != nil:
