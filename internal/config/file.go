@@ -67,6 +67,8 @@ func applyFile(c *cli.Context, known []string) error {
 		switch {
 		case slices.Contains(seen, key.Value):
 			return Usagef("%s: %q is given twice", where, key.Value)
+		case key.Value == "name": // it would still set the flag of restore in a file that was written for save
+			return Usagef("%s: \"name\" set the label of save and the member of restore: write \"label\" for save, and use restore --name on the command line", where)
 		case !slices.Contains(known, key.Value):
 			return Usagef("%s: unknown key %q: keys are flag names without the leading hyphens", where, key.Value)
 		}

@@ -24,6 +24,11 @@ func Bool(group, name, usage string) *cli.BoolFlag {
 	return &cli.BoolFlag{Name: name, Category: group, Usage: usage, EnvVars: envVars(name)}
 }
 
+// Deprecated makes a flag for one release that works as before and that help and documentation do not show.
+func Deprecated(name, instead string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Usage: "the former --" + instead, EnvVars: envVars(name), Hidden: true}
+}
+
 func count(group, name string, value int, usage string) *cli.IntFlag {
 	return &cli.IntFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name)}
 }
