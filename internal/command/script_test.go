@@ -81,6 +81,10 @@ func startServers(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	locked, err := filepath.Abs("../../snapshot/keyfile/testdata/pkcs8.key")
+	if err != nil {
+		t.Fatal(err)
+	}
 	passwords := t.TempDir()
 	right, wrong := filepath.Join(passwords, "right"), filepath.Join(passwords, "wrong")
 	for file, text := range map[string]string{right: password + "\n", wrong: secret + "-guessed"} {
@@ -101,6 +105,7 @@ func startServers(t *testing.T) []string {
 		"STRANGE_CACERT=" + stranger.CACert,
 		"STRANGE_CERT=" + stranger.Client.Cert,
 		"STRANGE_KEY=" + stranger.Client.Key,
+		"PASSPHRASE_KEY=" + locked,
 		"RIGHT_PASSWORD=" + right,
 		"WRONG_PASSWORD=" + wrong,
 	}

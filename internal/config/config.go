@@ -9,7 +9,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/keyfile"
 	"etcd-rolling-backup/snapshot/member"
 	"etcd-rolling-backup/snapshot/peer"
 )
@@ -170,7 +170,7 @@ func (e Etcd) Member() (member.Config, error) {
 	}
 	password := string(e.Password)
 	if e.PasswordFile != "" {
-		text, err := os.ReadFile(e.PasswordFile)
+		text, err := keyfile.Text(e.PasswordFile)
 		if err != nil {
 			return cfg, Usagef("read --password-file: %w", err)
 		}

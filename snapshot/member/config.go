@@ -12,9 +12,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 	"time"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // ErrConfig marks settings that cannot work, whatever etcd does.
@@ -94,7 +95,7 @@ func (c Config) endpointURL(endpoint string) (string, error) {
 func (c Config) tlsConfig() (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CACert != "" {
-		pem, err := os.ReadFile(c.CACert)
+		pem, err := keyfile.PEM(c.CACert)
 		if err != nil {
 			return nil, certificateErrorf("read --cacert: %w", err)
 		}
@@ -104,7 +105,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		pair, err := keyfile.Pair(c.Cert, c.Key)
 		if err != nil {
 			return nil, certificateErrorf("read --cert %s and --key %s: %w", c.Cert, c.Key, err)
 		}
@@ -126,7 +127,7 @@ func (c Config) Certificates() ([]Certificate, error) {
 		if f.File == "" {
 			continue
 		}
-		rest, err := os.ReadFile(f.File)
+		rest, err := keyfile.PEM(f.File)
 		if err != nil {
 			return nil, certificateErrorf("read --%s: %w", f.Flag, err)
 		}

@@ -79,6 +79,7 @@ func TestCertificateFiles(t *testing.T) {
 		{"missing certificate", withPair(good, etcdtest.KeyPair{Cert: missing, Key: pki.Client.Key}), []string{"--cert " + missing}},
 		{"certificate that is none", withPair(good, etcdtest.KeyPair{Cert: rubbish, Key: pki.Client.Key}), []string{"--cert " + rubbish}},
 		{"key that is none", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: rubbish}), []string{"--key " + rubbish}},
+		{"key with a passphrase", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: "../keyfile/testdata/pkcs8.key"}), []string{"pkcs8.key has a passphrase", "openssl pkey"}},
 		{"key of another certificate", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: pki.Peer.Key}), []string{"--key " + pki.Peer.Key, "does not match"}},
 	} {
 		r.demand(t)
