@@ -67,9 +67,10 @@ func TestPrecedenceOfEveryFlag(t *testing.T) {
 				if own := "ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); vars[0] != own {
 					t.Errorf("the variable is %s, want %s", vars[0], own)
 				}
-				if len(vars) > 1 {
-					t.Setenv(vars[1], values[1])
-					want(vars[1], values[1], "--config", file)
+				for i := len(vars) - 1; i > 0; i-- { // the last one gives way to all before it
+					value := values[1] + strings.Repeat("x", i-1)
+					t.Setenv(vars[i], value)
+					want(vars[i], value, "--config", file)
 				}
 				t.Setenv(vars[0], values[2])
 				want(vars[0], values[2], "--config", file)

@@ -130,7 +130,7 @@ func S3Flags() []cli.Flag {
 	const g = "s3"
 	return []cli.Flag{
 		Text(g, "s3-bucket", "", "`BUCKET` to mirror the snapshots to; without one nothing is mirrored"),
-		Text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless it begins with http:// (default: Amazon)"),
+		Text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless it begins with http:// (default: Amazon)", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
 		Text(g, "s3-region", "", "`REGION` of the bucket (default: us-east-1)", "AWS_REGION", "AWS_DEFAULT_REGION"),
 		Text(g, "s3-folder", "", "`FOLDER` in the bucket, one for each cluster"),
 		Text(g, "s3-access-key-file", "", "`FILE` with the access key; without it AWS variables, profile, web identity, IAM role"),

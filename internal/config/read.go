@@ -192,11 +192,16 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
 		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags()) {
-			if name := f.Names()[0]; r.has("s3-bucket") && r.IsSet(name) && name != "s3-region" && name != "s3-bucket" { // the region may be AWS's own variable
+			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
 		}
 		return nil
+	}
+	if variable := r.foreign("s3-endpoint"); variable != "" { // the error would name a flag that was not given
+		if err := (s3.Config{Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint")}).Check(); err != nil {
+			r.fail(Usagef("%s", strings.ReplaceAll(err.Error(), "--s3-endpoint", "$"+variable)))
+		}
 	}
 	return &s3.Config{
 		Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint"), Region: r.String("s3-region"), Folder: r.String("s3-folder"),
