@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 // second cluster, and one with TLS and authentication.
 func startServers(t *testing.T) []string {
 	t.Helper()
-	plain := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	plain := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true, Sockets: true})
 	if _, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, plain), etcdtest.FillOptions{Bytes: 1 << 20, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +94,7 @@ func startServers(t *testing.T) []string {
 	}
 	return []string{
 		"ENDPOINT=" + plain.Members[0].Endpoint,
+		"SOCKET=" + plain.Members[0].Socket,
 		"LEARNER=" + learner.Endpoint,
 		"OTHER=" + other.Members[0].Endpoint,
 		"SECURE=" + secure.Members[0].Endpoint,

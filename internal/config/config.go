@@ -37,7 +37,7 @@ type Config struct {
 
 // Etcd says how the member is reached.
 type Etcd struct {
-	Endpoints         []string // with or without http:// or https://
+	Endpoints         []string // as those of member.Config
 	CACert, Cert, Key string   // PEM files
 	User              string
 	PasswordFile      string        // takes precedence over Password
@@ -164,7 +164,7 @@ func (e Etcd) Member() (member.Config, error) {
 		Endpoints: e.Endpoints, CACert: e.CACert, Cert: e.Cert, Key: e.Key, User: e.User, Timeout: e.Timeout,
 	}
 	for _, endpoint := range e.Endpoints {
-		if strings.Contains(endpoint, "@") { // endpoints are logged, and the password would be too
+		if strings.Contains(endpoint, "@") && !strings.HasPrefix(endpoint, "unix:") && !strings.HasPrefix(endpoint, "unixs:") { // endpoints are logged, and the password would be too
 			return cfg, Usagef("--endpoints: use --user and --password-file, not a URL with user and password")
 		}
 	}

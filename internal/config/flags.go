@@ -46,7 +46,7 @@ func EtcdFlags() []cli.Flag {
 	const g = "etcd"
 	endpoints := &cli.StringSliceFlag{
 		Name: "endpoints", Category: g, Value: cli.NewStringSlice("127.0.0.1:2379"), EnvVars: envVars("endpoints", "ETCDCTL_ENDPOINTS"),
-		Usage: "`HOST:PORT` of the etcd member on this node; of several, the first that answers (https if a CA or certificate is given)",
+		Usage: "`HOST:PORT` of the etcd member on this node, or unix:///PATH; of several, the first that answers (https if a CA or certificate is given)",
 	}
 	return slices.Concat([]cli.Flag{endpoints}, CertificateFlags(), []cli.Flag{
 		Text(g, "user", "", "`NAME` of an etcd user with the role root", "ETCDCTL_USER"),

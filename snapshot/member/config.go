@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 	"time"
 
 	"etcd-rolling-backup/snapshot/keyfile"
@@ -46,7 +44,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // Config says how to reach a member. Connect reads the files each time, so rotated certificates need no restart.
 type Config struct {
-	Endpoints []string // with or without http:// or https://
+	Endpoints []string // HOST:PORT, with or without http:// or https://, or unix:// or unixs:// and the path of a socket
 	CACert    string   // PEM files
 	Cert, Key string
 	User      string
@@ -63,32 +61,11 @@ func (c Config) Check() error {
 		return fmt.Errorf("%w: --cert and --key go together: set both or neither", ErrConfig)
 	}
 	for _, e := range c.Endpoints {
-		if _, err := c.endpointURL(e); err != nil {
+		if _, err := c.parseEndpoint(e); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (c Config) secure() bool { return c.CACert != "" || c.Cert != "" }
-
-// endpointURL completes an endpoint: https if a CA or certificate is set, because etcd's TLS port accepts nothing else.
-func (c Config) endpointURL(endpoint string) (string, error) {
-	full := endpoint
-	if !strings.Contains(endpoint, "://") {
-		full = "http://" + endpoint
-		if c.secure() {
-			full = "https://" + endpoint
-		}
-	}
-	u, err := url.Parse(full)
-	if err != nil || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT or https://HOST:PORT", ErrConfig, endpoint)
-	}
-	if u.Scheme == "http" && c.secure() {
-		return "", fmt.Errorf("%w: --endpoints: %s is plain http, but a CA or certificate is set: write https:// or remove them", ErrConfig, endpoint)
-	}
-	return u.Scheme + "://" + u.Host, nil
 }
 
 // tlsConfig reads the certificate files. Errors wrap ErrCertificate.

@@ -32,6 +32,12 @@ func TestCheck(t *testing.T) {
 		{at(member.Config{}, "ftp://127.0.0.1:2379"), "is not HOST:PORT"},
 		{at(member.Config{}, "127.0.0.1:2379", ""), "is not HOST:PORT"},
 		{at(member.Config{}, "http://a b:2379"), "is not HOST:PORT"},
+		{at(member.Config{}, "unix:///run/etcd.sock", "unix:etcd.sock", "unix://localhost:2379", "unixs:///run/etcd@1.sock"), ""},
+		{at(secure, "unix:///run/etcd.sock"), ""},
+		{at(member.Config{}, "unix://"), "has no path of a socket: write unix:///PATH"},
+		{at(member.Config{}, "unixs:"), "has no path of a socket: write unixs:///PATH"},
+		{at(member.Config{}, "unix:///run/"), "has no path of a socket"},
+		{at(member.Config{}, "unixx:///run/etcd.sock"), "is not HOST:PORT"},
 		{at(member.Config{Cert: "a.crt"}, "127.0.0.1:2379"), "--cert and --key go together"},
 		{at(member.Config{Key: "a.key"}, "127.0.0.1:2379"), "--cert and --key go together"},
 	} {
