@@ -217,7 +217,7 @@ func (to *takeover) wantReported() {
 		to.t.Errorf("the last drill began at %s, want %s", got, want)
 	}
 	if got := to.codes(); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(to.old.codes))) {
-		to.t.Errorf("problems %q, the old version reported %q", to.status.Problems(), to.old.codes)
+		to.t.Errorf("problems %+v, the old version reported %q", to.status.Problems(), to.old.codes)
 	}
 }
 
