@@ -52,7 +52,7 @@ func (p *painter) summary() string {
 	return sentences(last, x.doubts(p.DrillFrom))
 }
 
-// upcoming returns when the next snapshot begins, "" if that is not known.
+// upcoming returns when the next snapshot begins, and that the last one failed if it did; "" if that is not known.
 func (p *painter) upcoming() string {
 	j := p.Jobs[status.Snapshot]
 	switch {
@@ -61,7 +61,11 @@ func (p *painter) upcoming() string {
 	case j.Next.IsZero():
 		return ""
 	}
-	return "next " + coming(j.Next, p.now, "is due now")
+	next := coming(j.Next, p.now, "is due now")
+	if j.Failures > 0 {
+		return "but the last try failed " + status.Relative(j.Failed, p.now) + ", the next one " + next
+	}
+	return "next " + next
 }
 
 func (p *painter) lastFact() fact {
@@ -100,6 +104,10 @@ func (p *painter) nextFact() fact {
 	default:
 		f.Value = coming(j.Next, p.now, "due now")
 		f.More = append(f.More, status.Absolute(j.Next))
+	}
+	if j.Failures > 0 {
+		f.Label, f.Tone = "Next try", bad
+		f.More = append(f.More, "the last "+status.Count(j.Failures, "try", "tries")+" failed")
 	}
 	if j.Interval > 0 {
 		f.More = append(f.More, "every "+status.Span(j.Interval))
@@ -145,23 +153,20 @@ func (p *painter) mirrorFact() fact {
 	return f
 }
 
+// verifyFact does not count the verified snapshots: drills verify the newest one, and a low number would look like a fault.
 func (p *painter) verifyFact() fact {
 	f := p.proofFact("Last verification", "", p.Jobs[status.Verify])
-	verified := 0
-	for _, r := range p.rows {
-		if !r.Verified.IsZero() && !slices.Contains(r.damaged, p.DrillFrom) {
-			verified++
-		}
-	}
-	if len(p.rows) > 0 {
-		f.More = append(f.More, status.Grouped(int64(verified))+" of "+status.Grouped(int64(len(p.rows)))+" verified")
-	}
+	f.More = append(f.More, "each snapshot is verified when it is taken, and the newest again in each restore drill")
 	return f
 }
 
 func (p *painter) drillFact() fact {
 	j := p.Jobs[status.Drill]
-	f := p.proofFact("Last restore drill", "passed ", j)
+	shown := j
+	if !p.DrillFailed() {
+		shown.Failures = 0
+	}
+	f := p.proofFact("Last restore drill", "passed ", shown)
 	if j.Skipped != "" { // or else it would look as if its hour had not come yet
 		f.More = append(f.More, "the last one was skipped ("+string(j.Skipped)+")")
 	}

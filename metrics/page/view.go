@@ -13,7 +13,6 @@ type view struct {
 	Style                   template.CSS
 	Now                     moment
 	Mood, Headline, Summary string
-	Trouble                 string // etcd's, in the headline
 	Reasons                 []string
 	Facts                   []fact
 	Restore                 *restoreView
@@ -21,7 +20,7 @@ type view struct {
 	Crosses                 bool // the plots show damaged copies
 	Problems                []problemView
 	Rows                    []rowView
-	More, Nothing           string
+	More, Nothing, NoErrors string
 	Verify, Drill           bool
 }
 

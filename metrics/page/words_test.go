@@ -58,6 +58,7 @@ func TestLastErrorsSayHowOftenAndWhen(t *testing.T) {
 			for _, f := range c.story {
 				f(tr)
 			}
+			recovered(tr, x)
 			if got := errorsOf(show(t, tr)); !slices.EqualFunc(got, c.want, strings.HasPrefix) {
 				t.Errorf("has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
@@ -65,61 +66,170 @@ func TestLastErrorsSayHowOftenAndWhen(t *testing.T) {
 	}
 }
 
-// TestHeadlineTellsEtcdsTroubleApart: the backups are healthy, and nobody must read that everything is.
-func TestHeadlineTellsEtcdsTroubleApart(t *testing.T) {
+// recovered is after all jobs worked again: then errors are in the list of the last errors only.
+func recovered(tr *status.Tracker, x snapshot.Name) {
+	statustest.Take(tr, noon, status.Copy{Name: x, Size: 1})
+	tr.Schedule(status.Snapshot, noon.Add(time.Hour), time.Hour)
+	tr.Mirrored(noon, 0)
+	tr.SetPending(noon, nil)
+	tr.SetIntact(status.S3, x)
+	tr.End(status.Verify, noon, status.Outcome{Name: x})
+	tr.End(status.Drill, noon, status.Outcome{Name: x})
+	tr.Pruned(status.Local, noon, nil, nil)
+}
+
+// TestFaultIsOneErrorOnThePage: what the headline shows is not repeated in the list of the last errors.
+func TestFaultIsOneErrorOnThePage(t *testing.T) {
+	list := statustest.History(noon)
+	const refused = "connect to etcd at 127.0.0.1:2379: connection refused"
+	for name, c := range map[string]struct {
+		story   func(tr *status.Tracker)
+		message string
+		reasons int
+		below   []string
+	}{
+		"snapshots fail": {func(tr *status.Tracker) {
+			for range 3 {
+				statustest.Fail(tr, status.Snapshot, noon, status.Unreachable, refused)
+			}
+		}, refused, 1, nil},
+		"a snapshot failed": {func(tr *status.Tracker) { statustest.Fail(tr, status.Snapshot, noon, status.Unreachable, refused) }, refused, 1, nil},
+		"S3 is down": {func(tr *status.Tracker) {
+			tr.SetPending(noon.Add(-3*time.Hour), statustest.Names(list[:2]))
+			for range 3 {
+				statustest.Fail(tr, status.Mirror, noon, status.Host, "no such host")
+			}
+		}, "no such host", 1, nil},
+		"a file is damaged": {func(tr *status.Tracker) {
+			tr.SetDamaged(status.Local, noon, list[0].Name, errors.New("page 17"))
+			tr.End(status.Verify, noon, status.Outcome{Name: list[0].Name, Reason: status.Damaged, Message: "page 17"})
+			tr.End(status.Drill, noon, status.Outcome{Name: list[0].Name, Reason: status.Damaged, Message: "drill: page 17"})
+		}, "page 17", 1, nil},
+		"a drill failed, and pruning before": {func(tr *status.Tracker) {
+			tr.Pruned(status.Local, noon, nil, errors.New("read-only"))
+			tr.Pruned(status.Local, noon, nil, nil)
+			tr.End(status.Drill, noon, status.Outcome{Name: list[0].Name, Reason: status.Start, Message: "exit status 1"})
+		}, "exit status 1", 1, []string{"Pruning failed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := noon
+			tr := statustest.Healthy(&now)
+			c.story(tr)
+			body := show(t, tr)
+			if n := strings.Count(body, "<li>") - len(errorsOf(body)); n != c.reasons {
+				t.Errorf("%d reasons", n)
+			}
+			if n := strings.Count(body, c.message); n != 1 {
+				t.Errorf("shows %q %d times", c.message, n)
+			}
+			if got := errorsOf(body); !slices.EqualFunc(got, c.below, strings.HasPrefix) {
+				t.Errorf("below: %q, want %q", got, c.below)
+			}
+			if c.below == nil {
+				wantTexts(t, body, "None but those above.")
+			}
+		})
+	}
+}
+
+// TestColorAndHeadlineOfEachState: green only if nothing needs a person.
+func TestColorAndHeadlineOfEachState(t *testing.T) {
 	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+	member := func(since int, leader bool, alarms ...string) func(*status.Tracker) {
+		return func(tr *status.Tracker) {
+			tr.SetMember(at(since), mib, leader, alarms)
+			tr.SetMember(at(-9), mib, leader, alarms)
+		}
+	}
+	away := func(leader bool, since int, alarms ...string) func(*status.Tracker) {
+		return func(tr *status.Tracker) {
+			tr.SetMember(at(-900), mib, leader, alarms)
+			tr.MemberAway(at(since))
+		}
+	}
+	failing := func(j status.Job, n int, r status.Reason) func(*status.Tracker) {
+		return func(tr *status.Tracker) {
+			for range n {
+				statustest.Fail(tr, j, noon, r, "m")
+			}
+		}
+	}
 	for name, c := range map[string]struct {
 		story          func(tr *status.Tracker)
-		headline, fact string
+		mood, headline string
+		fact           string // about etcd
 	}{
-		"not asked yet": {func(*status.Tracker) {}, "Healthy", ""},
-		"healthy":       {func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, nil) }, "Healthy", "has a leader; database 1.0 MiB; as of 9 s ago"},
-		"no leader": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, nil) },
-			"Backups are healthy, etcd knows no leader", "knows no leader; database 1.0 MiB; as of 9 s ago",
-		},
-		"alarms": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, []string{"NOSPACE", "corrupt"}) },
-			"Backups are healthy, etcd raises NOSPACE, CORRUPT", "raises NOSPACE, CORRUPT; database 1.0 MiB; as of 9 s ago",
-		},
-		"away": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, nil); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it had a leader",
+		"etcd not asked yet": {func(*status.Tracker) {}, "well", "Healthy", ""},
+		"healthy":            {member(-9, true), "well", "Healthy", "has a leader; database 1.0 MiB; as of 9 s ago"},
+		"no leader":          {member(-9, false), "wait", "Backups work, etcd has no leader", "has no leader; database 1.0 MiB; as of 9 s ago"},
+		"no quorum":          {member(-99, false), "ill", "Backups work, etcd needs attention", "has no leader; database 1.0 MiB; as of 9 s ago"},
+		"NOSPACE":            {member(-9, true, "NOSPACE"), "ill", "Backups work, etcd needs attention", "raises NOSPACE; database 1.0 MiB; as of 9 s ago"},
+		"CORRUPT":            {member(-9, true, "CORRUPT"), "ill", "Needs attention", "raises CORRUPT; database 1.0 MiB; as of 9 s ago"},
+		"away":               {away(true, -6), "wait", "etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it had a leader"},
+		"away for long":      {away(true, -300), "ill", "Needs attention", "does not answer; since 2026-11-22 12:07:30 UTC; before that it had a leader"},
+		"away without a leader": {
+			away(false, -6), "wait", "etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it had no leader",
 		},
 		"away with an alarm": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, []string{"NOSPACE"}); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it raised NOSPACE",
+			away(true, -6, "NOSPACE"), "ill", "Backups work, etcd needs attention", "does not answer; since 2026-11-22 12:12:24 UTC; before that it raised NOSPACE",
 		},
-		"away without a leader": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, nil); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it knew no leader",
-		},
-		"never seen": {
-			func(tr *status.Tracker) { tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; has not answered since the start",
-		},
+		"never seen":      {func(tr *status.Tracker) { tr.MemberAway(at(-6)) }, "wait", "etcd does not answer", "does not answer; has not answered since the start"},
+		"snapshot failed": {failing(status.Snapshot, 2, status.Stalled), "wait", "The snapshot failed, trying again", ""},
+		"snapshots fail":  {failing(status.Snapshot, 3, status.Stalled), "ill", "Needs attention", ""},
+		"mirror failed":   {failing(status.Mirror, 1, status.Host), "wait", "The upload to S3 failed, trying again", ""},
+		"mirror fails":    {failing(status.Mirror, 3, status.Host), "ill", "Needs attention", ""},
+		"drill skipped": {func(tr *status.Tracker) {
+			tr.End(status.Drill, noon, status.Outcome{Skipped: true, Reason: status.LowSpace})
+		}, "wait", "Backups work, the restore drill was skipped", ""},
+		"drill failed": {func(tr *status.Tracker) {
+			tr.End(status.Drill, noon, status.Outcome{Name: statustest.Name(noon), Reason: status.Start})
+		}, "ill", "Needs attention", ""},
 		"trouble of both": {
-			func(tr *status.Tracker) { tr.MemberAway(at(-6)); tr.SetInventory(status.Local, nil, nil) },
-			"Needs attention", "does not answer; has not answered since the start",
+			func(tr *status.Tracker) { member(-9, true, "NOSPACE")(tr); tr.SetInventory(status.Local, nil, nil) },
+			"ill", "Needs attention", "raises NOSPACE; database 1.0 MiB; as of 9 s ago",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := tracker(status.Options{}, statustest.History(noon)[:1])
+			tr := tracker(everything(), statustest.History(noon)[:1])
 			c.story(tr)
 			body := show(t, tr)
-			title, _, _ := strings.Cut(body[strings.Index(body, "<title>")+len("<title>"):], " – ")
-			if title != c.headline {
-				t.Errorf("title %q, want %q", title, c.headline)
-			}
-			first, trouble, both := strings.Cut(c.headline, ", ")
-			if both {
-				first += `, <span class="trouble">` + trouble + `</span>`
-			}
-			wantTexts(t, body, "<h1>"+first+"</h1>")
+			wantState(t, body, c.mood, c.headline)
 			if got := factOf(body, "etcd"); got != c.fact {
 				t.Errorf("the figure of etcd is %q, want %q", got, c.fact)
 			}
+			s := tr.State()
+			if ready := len(s.Problems(noon)) == 0; ready != (c.mood != "ill") {
+				t.Errorf("/readyz is ready: %t", ready)
+			}
 		})
+	}
+}
+
+// TestFreshDaemonIsNotRed: before the first snapshot, /readyz is not ready, but nothing is wrong yet.
+func TestFreshDaemonIsNotRed(t *testing.T) {
+	tr := tracker(status.Options{}, nil)
+	tr.Begin(status.Snapshot, noon)
+	wantState(t, show(t, tr), "wait", "Starting")
+	tr.End(status.Snapshot, noon, status.Outcome{Reason: status.Unreachable, Message: "connection refused"})
+	body := show(t, tr)
+	wantState(t, body, "ill", "Needs attention")
+	wantTexts(t, body, "<li>there is no snapshot on the disk yet: connection refused</li>")
+	tr.Begin(status.Snapshot, noon)
+	wantState(t, show(t, tr), "ill", "Needs attention")
+	statustest.Take(tr, noon, statustest.Taken(noon, mib, 1))
+	wantState(t, show(t, tr), "well", "Healthy")
+}
+
+// TestFailingSnapshotIsSaidNextToTheLastGoodOne: its age alone would look healthy.
+func TestFailingSnapshotIsSaidNextToTheLastGoodOne(t *testing.T) {
+	now := noon
+	tr := statustest.Healthy(&now)
+	statustest.Fail(tr, status.Snapshot, noon.Add(-3*time.Second), status.Stalled, "m")
+	tr.Schedule(status.Snapshot, noon.Add(14*time.Second), time.Hour)
+	body := show(t, tr)
+	wantTexts(t, body, "Last good snapshot 12 min ago, but the last try failed 3 s ago, the next one in 14 s.")
+	if got := factOf(body, "Next try"); got != "in 14 s; 2026-11-22 12:12:44 UTC; the last 1 try failed; every 1 h" {
+		t.Error(got)
 	}
 }
 
@@ -137,6 +247,8 @@ func TestHeadlineDuringTheFirstPass(t *testing.T) {
 	wantTexts(t, show(t, tr), "<h1>Needs attention</h1>")
 }
 
+const whenVerified = "each snapshot is verified when it is taken, and the newest again in each restore drill"
+
 func TestFigures(t *testing.T) {
 	now := noon
 	list := statustest.History(noon)
@@ -149,19 +261,19 @@ func TestFigures(t *testing.T) {
 			"Next snapshot":      "in 47 min; 2026-11-22 13:00:00 UTC; every 1 h",
 			"On the disk":        "34 snapshots; 1.4 GiB; 41 GiB free",
 			"In S3":              "34 snapshots; of this node, 1.4 GiB; in sync as of 12 min ago",
-			"Last verification":  "10 min ago; 2026-11-22 12:02:00 UTC; 9 of 34 verified",
+			"Last verification":  "10 min ago; 2026-11-22 12:02:00 UTC; " + whenVerified,
 			"Last restore drill": "passed 3 h ago; 2026-11-22 08:14:00 UTC; next in 8 h",
 		}},
 		"unhealthy": {statustest.Unhealthy(&now), map[string]string{
 			"In S3":              "29 snapshots; of this node, 1.2 GiB; 5 not uploaded yet, behind for 4 h; last pass failed 50 s ago",
-			"Last verification":  "failed; 2026-11-22 12:11:50 UTC; 8 of 34 verified",
+			"Last verification":  "failed; 2026-11-22 12:11:50 UTC; " + whenVerified,
 			"Last restore drill": "failed; 2026-11-22 12:12:00 UTC; next in 8 h",
 		}},
 		"jobs that are off": {tracker(status.Options{}, list[:1]), map[string]string{
 			"In S3": "off; no bucket is configured", "Last restore drill": "off; nothing tests that a snapshot can be restored", "Last verification": "",
 		}},
 		"nothing yet": {tracker(everything(), nil), map[string]string{
-			"Last good snapshot": "none yet", "On the disk": "0 snapshots; 0 B; 41 GiB free", "Last restore drill": "none yet", "Last verification": "none yet",
+			"Last good snapshot": "none yet", "On the disk": "0 snapshots; 0 B; 41 GiB free", "Last restore drill": "none yet", "Last verification": "none yet; " + whenVerified,
 		}},
 		"before the first listing": {status.New(everything()), map[string]string{
 			"Last good snapshot": "not known yet", "Next snapshot": "not known yet", "On the disk": "not known yet; 41 GiB free",
