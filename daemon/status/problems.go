@@ -20,8 +20,8 @@ const (
 	lossShown = 55 * time.Minute
 )
 
-// MirrorTolerated reports whether this number of mirror failures in a row is no problem yet.
-func MirrorTolerated(failures int) bool { return failures <= tolerated }
+// Tolerated reports whether this number of failures in a row, of snapshots or of the mirror, is no problem yet.
+func Tolerated(failures int) bool { return failures <= tolerated }
 
 // grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
 // for the duration of runs and for retries, which for drills come after longer pauses.

@@ -106,7 +106,7 @@ func (p *painter) nextFact() fact {
 		f.More = append(f.More, status.Absolute(j.Next))
 	}
 	if j.Failures > 0 {
-		f.Label, f.Tone = "Next try", bad
+		f.Label, f.Tone = "Next try", retryTone(j)
 		f.More = append(f.More, "the last "+status.Count(j.Failures, "try", "tries")+" failed")
 	}
 	if j.Interval > 0 {
@@ -132,9 +132,7 @@ func (p *painter) diskFact(free int64) fact {
 func (p *painter) mirrorFact() fact {
 	j, m := p.Jobs[status.Mirror], p.Mirror
 	f := fact{Label: "In S3", Value: notKnown}
-	if !status.MirrorTolerated(j.Failures) {
-		f.Tone = bad
-	}
+	f.Tone = retryTone(j)
 	if i := p.Places[status.S3]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
 		f.More = append(f.More, "of this node, "+total(i.Copies)) // other nodes may share the folder
@@ -182,12 +180,25 @@ func (p *painter) drillFact() fact {
 // proofFact is how the last verification or drill ended, and when.
 func (p *painter) proofFact(label, passed string, j status.JobState) fact {
 	switch {
+	case j.Failures > 0 && j.Reason == status.Damaged: // the damage is a problem for as long as it exists, and shown once
+		return fact{Label: label, Value: "found damage", More: []string{status.Absolute(j.Failed)}}
 	case j.Failures > 0:
 		return fact{Label: label, Value: "failed", Tone: bad, More: []string{status.Absolute(j.Failed)}}
 	case j.Success.IsZero():
 		return fact{Label: label, Value: p.never()}
 	}
 	return fact{Label: label, Value: passed + status.Relative(j.Success, p.now), More: []string{status.Absolute(j.Success)}}
+}
+
+// retryTone is the tone of a job that may have failed; after the first failures it is tried again soon.
+func retryTone(j status.JobState) string {
+	switch {
+	case j.Failures == 0:
+		return ""
+	case status.Tolerated(j.Failures):
+		return warn
+	}
+	return bad
 }
 
 func failureView(f status.Failure, now time.Time) problemView {

@@ -266,7 +266,7 @@ func TestFigures(t *testing.T) {
 		}},
 		"unhealthy": {statustest.Unhealthy(&now), map[string]string{
 			"In S3":              "29 snapshots; of this node, 1.2 GiB; 5 not uploaded yet, behind for 4 h; last pass failed 50 s ago",
-			"Last verification":  "failed; 2026-11-22 12:11:50 UTC; " + whenVerified,
+			"Last verification":  "found damage; 2026-11-22 12:11:50 UTC; " + whenVerified,
 			"Last restore drill": "failed; 2026-11-22 12:12:00 UTC; next in 8 h",
 		}},
 		"jobs that are off": {tracker(status.Options{}, list[:1]), map[string]string{
