@@ -68,25 +68,25 @@ func (s State) etcdProblems(l *problemList, now time.Time) {
 	for _, a := range slices.Compact(slices.Sorted(slices.Values(m.Alarms))) {
 		switch a {
 		case "CORRUPT":
-			l.add(CodeEtcdCorrupt, m.Alarmed, "etcd raises the alarm CORRUPT: the members have different data, and this one's may be wrong. "+
+			l.add(CodeEtcdCorrupt, m.Alarmed, "alarm CORRUPT in etcd: the members have different data, and this one's may be wrong. "+
 				"Do not trust the snapshots taken since %s; what to do: %s", Absolute(m.Alarmed), alarmSection)
 		case "NOSPACE":
-			l.add(CodeEtcdNoSpace, m.Alarmed, "etcd raises the alarm NOSPACE: its database is full and it rejects writes; backups go on. "+
+			l.add(CodeEtcdNoSpace, m.Alarmed, "alarm NOSPACE in etcd: its database is full and it rejects writes; backups go on. "+
 				"Compact, defragment, disarm the alarm: %s", alarmSection)
 		default:
-			l.add(CodeEtcdAlarm, m.Alarmed, "etcd raises an alarm; \"etcdctl alarm list\" shows which")
+			l.add(CodeEtcdAlarm, m.Alarmed, "alarm in etcd; \"etcdctl alarm list\" shows which")
 		}
 	}
 	switch {
 	case !m.Away.IsZero():
-		p := l.add(CodeEtcdAway, m.Away, "etcd does not answer since %s", Absolute(m.Away))
+		p := l.add(CodeEtcdAway, m.Away, "no answer from etcd since %s", Absolute(m.Away))
 		p.Passing = now.Sub(m.Away) < awayTolerated
 		if j := s.Jobs[Snapshot]; j.Failures > 0 { // their text says more
 			p.under(CodeSnapshotsFailing, CodeSnapshotRetried, CodeSnapshotLate, CodeNoSnapshot)
 		}
 	case !m.Leaderless.IsZero():
-		p := l.add(CodeEtcdNoLeader, m.Leaderless, "etcd has no leader since %s: the cluster has lost its quorum and serves no writes; backups go on. "+
-			"Start the other members; if they are lost: docs/RESTORE.md", Absolute(m.Leaderless))
+		p := l.add(CodeEtcdNoLeader, m.Leaderless, "this etcd member has no leader since %s: it is cut off from the others, or the cluster has lost its quorum "+
+			"and serves no writes; backups go on. Start the other members; if they are lost: docs/RESTORE.md", Absolute(m.Leaderless))
 		p.Passing = now.Sub(m.Leaderless) < leaderTolerated
 	}
 }

@@ -24,16 +24,16 @@ func TestEtcdNeedsAPerson(t *testing.T) {
 		"NOSPACE": {
 			[]func(*status.Tracker, time.Time){is(true), is(true, "NOSPACE")},
 			[]status.Code{status.CodeEtcdNoSpace},
-			nil, "etcd raises the alarm NOSPACE: its database is full and it rejects writes; backups go on.",
+			nil, "alarm NOSPACE in etcd: its database is full and it rejects writes; backups go on.",
 		},
 		"CORRUPT": {
 			[]func(*status.Tracker, time.Time){is(true, "CORRUPT"), is(true, "CORRUPT")},
 			[]status.Code{status.CodeEtcdCorrupt},
-			nil, "etcd raises the alarm CORRUPT: the members have different data, and this one's may be wrong. " +
+			nil, "alarm CORRUPT in etcd: the members have different data, and this one's may be wrong. " +
 				"Do not trust the snapshots taken since 2026-11-22 12:12:00 UTC; what to do: docs/ALERTS.md, EtcdBackupEtcdAlarm",
 		},
 		"an alarm of a later etcd": {
-			[]func(*status.Tracker, time.Time){is(true, "NEWS")}, []status.Code{status.CodeEtcdAlarm}, nil, "etcd raises an alarm; \"etcdctl alarm list\"",
+			[]func(*status.Tracker, time.Time){is(true, "NEWS")}, []status.Code{status.CodeEtcdAlarm}, nil, "alarm in etcd; \"etcdctl alarm list\"",
 		},
 		"two alarms, reported for two members": {
 			[]func(*status.Tracker, time.Time){is(true, "NOSPACE", "CORRUPT", "NOSPACE")},
@@ -44,10 +44,10 @@ func TestEtcdNeedsAPerson(t *testing.T) {
 		"alarm, then no answer":     {[]func(*status.Tracker, time.Time){is(true, "CORRUPT"), away}, []status.Code{status.CodeEtcdCorrupt}, []status.Code{status.CodeEtcdAway}, ""},
 		"an election":               {story: []func(*status.Tracker, time.Time){is(false), is(true)}},
 		"no leader":                 {story: []func(*status.Tracker, time.Time){is(false), is(false)}, passing: []status.Code{status.CodeEtcdNoLeader}},
-		"no leader for 90 seconds":  {[]func(*status.Tracker, time.Time){is(false), is(false), is(false), is(false)}, []status.Code{status.CodeEtcdNoLeader}, nil, "etcd has no leader since 2026-11-22 12:11:00 UTC: the cluster has lost its quorum and serves no writes; backups go on."},
+		"no leader for 90 seconds":  {[]func(*status.Tracker, time.Time){is(false), is(false), is(false), is(false)}, []status.Code{status.CodeEtcdNoLeader}, nil, "this etcd member has no leader since 2026-11-22 12:11:00 UTC: it is cut off from the others, or the cluster has lost its quorum"},
 		"a restart":                 {story: []func(*status.Tracker, time.Time){away, is(true)}},
 		"no answer":                 {story: []func(*status.Tracker, time.Time){is(true), away, away}, passing: []status.Code{status.CodeEtcdAway}},
-		"no answer for 5 minutes":   {[]func(*status.Tracker, time.Time){away, away, away, away, away, away, away, away, away, away, away}, []status.Code{status.CodeEtcdAway}, nil, "etcd does not answer since 2026-11-22 12:07:30 UTC"},
+		"no answer for 5 minutes":   {[]func(*status.Tracker, time.Time){away, away, away, away, away, away, away, away, away, away, away}, []status.Code{status.CodeEtcdAway}, nil, "no answer from etcd since 2026-11-22 12:07:30 UTC"},
 		"no leader, then no answer": {story: []func(*status.Tracker, time.Time){is(false), is(false), is(false), is(false), away}, passing: []status.Code{status.CodeEtcdAway}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,8 +19,10 @@ import (
 const (
 	// probeTimeout is how long the start waits for etcd. Until then /readyz does not answer either.
 	probeTimeout = 2 * time.Second
-	// lookInterval is how often etcd is asked for its status between two snapshots.
-	lookInterval = time.Minute
+	// lookInterval is how often etcd is asked for its status between two snapshots, and loginInterval how often if that needs a login,
+	// which costs etcd more: a bcrypt hash and a write through raft.
+	lookInterval  = time.Minute
+	loginInterval = 10 * time.Minute
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
@@ -94,13 +96,11 @@ func (t *taker) probe(ctx context.Context, log logrus.FieldLogger) error {
 
 // lookLoop asks etcd for its status again and again. That it does not answer is only logged for debugging: the metrics show when it last did.
 func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
-	tick := time.NewTicker(lookInterval)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(t.lookPause()):
 		}
 		if err := t.look(ctx); err != nil && ctx.Err() == nil {
 			log.WithField("error", ErrorLine(err)).Debug("etcd does not answer")
@@ -108,11 +108,16 @@ func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
 	}
 }
 
-// look reads the member's status. With a user each connection is a login, which costs etcd more than the answer is worth.
-func (t *taker) look(ctx context.Context) error {
-	if cfg, err := t.member(); err != nil || cfg.User != "" {
-		return err
+// lookPause returns the time until the next look.
+func (t *taker) lookPause() time.Duration {
+	if cfg, err := t.member(); err == nil && cfg.User != "" {
+		return loginInterval
 	}
+	return lookInterval
+}
+
+// look reads the member's status.
+func (t *taker) look(ctx context.Context) error {
 	m, err := t.connect(ctx)
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func pageCases(t *testing.T) map[string]pageCase {
 		"damaged": {show(t, damaged()), []string{
 			"Needs attention", "The newest, 12 min old, is damaged. Next in 59 min.", "the newest, of 2026-11-22 12:00:00 UTC, is damaged",
 		}},
-		"alarm":   {show(t, alarmed), []string{"Backups work, etcd needs attention", "Etcd raises the alarm NOSPACE"}},
+		"alarm":   {show(t, alarmed), []string{"Backups work, etcd needs attention", "Alarm NOSPACE in etcd"}},
 		"corrupt": {show(t, corrupt), []string{"Needs attention", "Do not trust the snapshots taken since 2026-11-22 12:07:30 UTC"}},
 		"quorum":  {show(t, quorum), []string{"Backups work, etcd needs attention", "the cluster has lost its quorum", "has no leader"}},
 		"retried": {show(t, retried), []string{

@@ -107,7 +107,7 @@ func (p *painter) nextFact() fact {
 	}
 	if j.Failures > 0 {
 		f.Label, f.Tone = "Next try", retryTone(j)
-		f.More = append(f.More, "the last "+status.Count(j.Failures, "try", "tries")+" failed")
+		f.More = append(f.More, "failed "+status.Count(j.Failures, "time", "times")+" in a row")
 	}
 	if j.Interval > 0 {
 		f.More = append(f.More, "every "+status.Span(j.Interval))

@@ -228,7 +228,7 @@ func TestFailingSnapshotIsSaidNextToTheLastGoodOne(t *testing.T) {
 	tr.Schedule(status.Snapshot, noon.Add(14*time.Second), time.Hour)
 	body := show(t, tr)
 	wantTexts(t, body, "Last good snapshot 12 min ago, but the last try failed 3 s ago, the next one in 14 s.")
-	if got := factOf(body, "Next try"); got != "in 14 s; 2026-11-22 12:12:44 UTC; the last 1 try failed; every 1 h" {
+	if got := factOf(body, "Next try"); got != "in 14 s; 2026-11-22 12:12:44 UTC; failed 1 time in a row; every 1 h" {
 		t.Error(got)
 	}
 }
