@@ -20,9 +20,6 @@ const (
 	lossShown = 55 * time.Minute
 )
 
-// Tolerated reports whether this number of failures in a row, of snapshots or of the mirror, is no problem yet.
-func Tolerated(failures int) bool { return failures <= tolerated }
-
 // grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
 // for the duration of runs and for retries, which for drills come after longer pauses.
 func (s State) grace(j Job) time.Duration {

@@ -99,8 +99,8 @@ func wantCounted(t *testing.T, result status.Result, err error, want status.Reas
 	}
 }
 
-// The report has the name even if the archive could not be opened, so that the reason names it.
-func TestDrillOfAnUnreadableArchiveNamesIt(t *testing.T) {
+// The report has the name of an archive of which nothing can be read, so that the reason names it.
+func TestDrillOfADamagedArchiveNamesIt(t *testing.T) {
 	dir := snapshot.NewDir(filepath.Join(t.TempDir(), "store"))
 	must(t, dir.Prepare())
 	name := snapshot.Name{Set: snapshot.RollingSet, Node: "n1", Time: time.Now().UTC().Truncate(time.Second)}

@@ -9,11 +9,11 @@ import (
 
 // etcdFact is the page's fact about etcd, once a request was sent to it.
 func etcdFact(m status.Member, now time.Time) fact {
-	f := fact{Label: "etcd", Value: etcdTrouble(m), Tone: warn}
+	f := fact{Label: "etcd", Value: etcdTrouble(m)}
 	switch {
 	case m.Away.IsZero():
 		if f.Value == "" {
-			f.Value, f.Tone = "has a leader", ""
+			f.Value = "has a leader"
 		}
 		f.More = []string{"database " + status.Size(m.Database), "as of " + status.Relative(m.Seen, now)}
 	case m.Seen.IsZero():

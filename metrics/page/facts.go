@@ -24,7 +24,9 @@ func (p *painter) facts(free int64) []fact {
 	}
 	out := slices.Concat([]fact{p.lastFact(), p.nextFact(), p.diskFact(free)}, s3, proofs)
 	if p.Member.Asked {
-		out = append(out, etcdFact(p.Member, p.now))
+		etcd := etcdFact(p.Member, p.now)
+		etcd.Tone = p.tone(etcdTrouble(p.Member) != "", status.CodeEtcdAlarm, status.CodeEtcdAway, status.CodeEtcdCorrupt, status.CodeEtcdNoLeader, status.CodeEtcdNoSpace)
+		out = append(out, etcd)
 	}
 	return out
 }
@@ -106,7 +108,7 @@ func (p *painter) nextFact() fact {
 		f.More = append(f.More, status.Absolute(j.Next))
 	}
 	if j.Failures > 0 {
-		f.Label, f.Tone = "Next try", retryTone(j)
+		f.Label, f.Tone = "Next try", p.tone(true, status.CodeSnapshotsFailing, status.CodeSnapshotLate, status.CodeNoSnapshot)
 		f.More = append(f.More, "failed "+status.Count(j.Failures, "time", "times")+" in a row")
 	}
 	if j.Interval > 0 {
@@ -132,7 +134,7 @@ func (p *painter) diskFact(free int64) fact {
 func (p *painter) mirrorFact() fact {
 	j, m := p.Jobs[status.Mirror], p.Mirror
 	f := fact{Label: "In S3", Value: notKnown}
-	f.Tone = retryTone(j)
+	f.Tone = p.tone(j.Failures > 0, status.CodeMirrorFailing, status.CodeMirrorBehind, status.CodeUnmirrored, status.CodeS3Unlisted)
 	if i := p.Places[status.S3]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
 		f.More = append(f.More, "of this node, "+total(i.Copies)) // other nodes may share the folder
@@ -188,17 +190,6 @@ func (p *painter) proofFact(label, passed string, j status.JobState) fact {
 		return fact{Label: label, Value: p.never()}
 	}
 	return fact{Label: label, Value: passed + status.Relative(j.Success, p.now), More: []string{status.Absolute(j.Success)}}
-}
-
-// retryTone is the tone of a job that may have failed; after the first failures it is tried again soon.
-func retryTone(j status.JobState) string {
-	switch {
-	case j.Failures == 0:
-		return ""
-	case status.Tolerated(j.Failures):
-		return warn
-	}
-	return bad
 }
 
 func failureView(f status.Failure, now time.Time) problemView {

@@ -16,8 +16,8 @@ const (
 
 // headline is the one place that decides the color of the page and its headline. Green: nothing needs a person. Amber: something is
 // wrong or not known yet, and may pass without a person; the reasons say what. Red: a person is needed; /readyz has the same reasons.
-func (p *painter) headline(v *view, problems []status.Problem) {
-	passing := p.Passing(p.now)
+func (p *painter) headline(v *view) {
+	problems, passing := p.problems, p.Passing(p.now)
 	switch {
 	case !p.Ready():
 		v.Mood, v.Headline, v.Nothing = moodWait, "Starting", "Not known yet."
@@ -37,6 +37,17 @@ func (p *painter) headline(v *view, problems []status.Problem) {
 	for _, x := range problems {
 		v.Reasons = append(v.Reasons, x.Text)
 	}
+}
+
+// tone is the color of a figure: that of a problem with one of the codes, or of something of its kind that may pass.
+func (p *painter) tone(passes bool, codes ...status.Code) string {
+	switch {
+	case slices.ContainsFunc(p.problems, func(x status.Problem) bool { return slices.Contains(codes, x.Code) }):
+		return bad
+	case passes:
+		return warn
+	}
+	return ""
 }
 
 // startsWith reports whether a problem is what every start begins with: nothing is wrong until a first run has failed.

@@ -45,8 +45,8 @@ func Render(s status.State, problems []status.Problem, free int64, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	p := &painter{State: s, rows: rowsOf(s), now: now, o: o}
-	v := p.view(problems, free)
+	p := &painter{State: s, rows: rowsOf(s), now: now, o: o, problems: problems}
+	v := p.view(free)
 	v.Style = template.CSS(css)
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "page.html", v); err != nil {
@@ -61,14 +61,16 @@ type painter struct {
 	rows []row // newest first
 	now  time.Time
 	o    Options
+
+	problems []status.Problem
 }
 
-func (p *painter) view(problems []status.Problem, free int64) view {
+func (p *painter) view(free int64) view {
 	v := view{
 		Version: p.o.Version, Node: p.o.Node, Now: at(p.now), Facts: p.facts(free), Summary: p.summary(), NoErrors: "None.",
 		Nothing: "None yet. The first one is taken as soon as etcd answers.", Verify: p.Enabled[status.Verify], Drill: p.Enabled[status.Drill],
 	}
-	p.headline(&v, problems)
+	p.headline(&v)
 	for _, f := range p.History {
 		if p.isAbove(f, v.Reasons) {
 			v.NoErrors = "None but those above."

@@ -31,7 +31,7 @@ func at(t time.Time) moment { return moment{t.UTC().Format(time.RFC3339), status
 type fact struct {
 	Label, Value string
 	More         []string
-	Tone         string // "", bad: a problem of the backups, warn: of etcd, or one that may pass
+	Tone         string // "", bad: a problem, warn: it may pass
 }
 
 const (

@@ -205,6 +205,23 @@ func TestColorAndHeadlineOfEachState(t *testing.T) {
 	}
 }
 
+// TestFigureHasTheColorOfItsProblem: red if it is a reason, amber while it may pass.
+func TestFigureHasTheColorOfItsProblem(t *testing.T) {
+	now := noon
+	tr := statustest.Healthy(&now)
+	tr.Schedule(status.Snapshot, noon.Add(14*time.Second), time.Hour)
+	tr.SetMember(noon.Add(-time.Minute), mib, false, nil)
+	statustest.Fail(tr, status.Snapshot, noon, status.Stalled, "m")
+	statustest.Fail(tr, status.Mirror, noon, status.Host, "m")
+	wantTexts(t, show(t, tr), `<dd class="value warn">in 14 s</dd>`, `<dd class="value warn">34 snapshots</dd>`, `<dd class="value warn">has no leader</dd>`)
+	for range 2 {
+		statustest.Fail(tr, status.Snapshot, noon, status.Stalled, "m")
+	}
+	tr.SetPending(noon.Add(-3*time.Hour), statustest.Names(statustest.History(noon)[:1]))
+	tr.SetMember(noon, mib, true, []string{"NOSPACE"})
+	wantTexts(t, show(t, tr), `<dd class="value bad">in 14 s</dd>`, `<dd class="value bad">34 snapshots</dd>`, `<dd class="value bad">raises NOSPACE</dd>`)
+}
+
 // TestFreshDaemonIsNotRed: before the first snapshot, /readyz is not ready, but nothing is wrong yet.
 func TestFreshDaemonIsNotRed(t *testing.T) {
 	tr := tracker(status.Options{}, nil)
