@@ -19,10 +19,8 @@ import (
 const (
 	// probeTimeout is how long the start waits for etcd. Until then /readyz does not answer either.
 	probeTimeout = 2 * time.Second
-	// lookInterval is how often etcd is asked for its status between two snapshots, and loginInterval how often if that needs a login,
-	// which costs etcd more: a bcrypt hash and a write through raft.
-	lookInterval  = time.Minute
-	loginInterval = 10 * time.Minute
+	// lookInterval is how often etcd is asked for its status between two snapshots.
+	lookInterval = time.Minute
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
@@ -107,6 +105,9 @@ func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
 		}
 	}
 }
+
+// loginInterval is the time between two looks that need a login, which costs etcd more: a bcrypt hash and a write through raft.
+const loginInterval = 10 * time.Minute
 
 // lookPause returns the time until the next look.
 func (t *taker) lookPause() time.Duration {
