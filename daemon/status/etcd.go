@@ -86,7 +86,7 @@ func (s State) etcdProblems(l *problemList, now time.Time) {
 		}
 	case !m.Leaderless.IsZero():
 		p := l.add(CodeEtcdNoLeader, m.Leaderless, "this etcd member has no leader since %s: it is cut off from the others, or the cluster has lost its quorum "+
-			"and serves no writes; backups go on. Start the other members; if they are lost: docs/RESTORE.md", Absolute(m.Leaderless))
+			"and serves no writes; backups go on. Start the other members; if they are lost: docs/RESTORE.md, The quorum is lost", Absolute(m.Leaderless))
 		p.Passing = now.Sub(m.Leaderless) < leaderTolerated
 	}
 }
