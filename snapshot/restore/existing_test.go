@@ -20,7 +20,9 @@ func TestLineagesAreComparedByIDOrElseByMembers(t *testing.T) {
 	moved := snapshot.Member{ID: 1, Name: "a", PeerURLs: []string{"https://a:1"}}
 	again := snapshot.Member{ID: 9, Name: "other", PeerURLs: []string{"https://a:2380"}}
 	b := snapshot.Member{ID: 2, Name: "a", PeerURLs: []string{"https://b:2380"}}
-	of := func(id snapshot.ID, earlier ...snapshot.ID) Lineage { return Lineage{ClusterID: id, Predecessors: earlier} }
+	of := func(id snapshot.ID, earlier ...snapshot.ID) Lineage {
+		return Lineage{ClusterID: id, Predecessors: earlier}
+	}
 	with := func(members ...snapshot.Member) Lineage { return Lineage{Members: members} }
 	for name, x := range map[string]struct {
 		a, b Lineage
