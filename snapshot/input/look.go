@@ -43,6 +43,14 @@ const (
 	lookZstd = "zstd"
 )
 
+// What a file is that lost its content: a copy that stopped at once, a disk that lost the blocks.
+const (
+	lookEmpty = "empty"
+	lookZeros = "only zeros at the beginning"
+)
+
+func isLost(looks string) bool { return looks == lookEmpty || looks == lookZeros }
+
 // describe tells the user what a file is, by its first bytes, if it is not a database.
 func describe(head []byte) string {
 	for _, l := range []struct {
@@ -82,9 +90,9 @@ func describeContent(head []byte) string {
 	text := bytes.ToLower(bytes.TrimLeft(head[:min(len(head), 512)], "\xef\xbb\xbf \t\r\n"))
 	switch {
 	case len(head) == 0:
-		return "empty"
+		return lookEmpty
 	case len(bytes.Trim(head, "\x00")) == 0:
-		return "only zeros at the beginning"
+		return lookZeros
 	case bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html")):
 		return "a web page: did the download require a login?"
 	case bytes.HasPrefix(text, []byte("<?xml")):
