@@ -14,6 +14,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/peer"
@@ -49,7 +50,7 @@ func serve(ctx context.Context, c *call) error {
 	defer p.File.Close()
 	a, err := verifiedArchive(ctx, p.File)
 	if err != nil {
-		return fmt.Errorf("serve %s: %w", p.Name, err)
+		return c.orInstead(ctx, fmt.Errorf("serve %s: %w", p.Name, err), source.Request{}, p.Snapshot, p.From)
 	}
 	if err := id.CheckServer(); err != nil { // before serving is announced
 		return err
@@ -79,7 +80,10 @@ func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, err
 		return nil, err
 	}
 	in, err := input.Open(file, info.Size())
-	if err == nil && in.Form != input.FormArchive && in.Form != input.FormZstd { // the latter may be an archive that is cut off
+	switch {
+	case err != nil:
+		return nil, err
+	case in.Form != input.FormArchive && in.Form != input.FormZstd: // the latter may be an archive that is cut off
 		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
 	}
 	a, err := snapshot.OpenArchive(file, info.Size())

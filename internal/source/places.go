@@ -186,7 +186,7 @@ func (l Listing) open(n snapshot.Name) (*Opened, error) {
 // remote makes a snapshot of the listed bucket ready to be fetched. Closing it closes the listing.
 func (l Listing) remote(e snapshot.Entry) *Remote {
 	return &Remote{
-		Entry: e, Place: l.Where, Close: l.Close,
+		Entry: e, Place: l.Where, From: l.Place, Close: l.Close,
 		get: func(ctx context.Context) (io.ReadCloser, int64, error) { return l.get(ctx, e.Name) },
 	}
 }

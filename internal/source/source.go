@@ -69,7 +69,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.fetch(ctx, at, config.Peer)
+		return r.fetch(ctx, at)
 	}
 	all, failed, err := r.list(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		at = r.mend(ctx, all, entry, at)
 	}
 	if at.Place == config.S3 {
-		return r.fetch(ctx, at.remote(entry), config.S3)
+		return r.fetch(ctx, at.remote(entry))
 	}
 	return at.open(entry.Name)
 }
