@@ -20,7 +20,7 @@ func (c *call) orInstead(ctx context.Context, err error, r source.Request, n sna
 	r.Reference, r.Dir, r.Bucket = c.ref, c.cfg.Store.Dir, c.cfg.S3
 	a, ok := r.Instead(ctx, n, in)
 	if !ok {
-		return fmt.Errorf("%w (no copy and no older snapshot was found to use instead)", err)
+		return fmt.Errorf("%w; no copy and no older snapshot was found to use instead", err)
 	}
 	command, what := c.Command.Name, fmt.Sprintf("the next older one is in %s, %s", a.Where, a.Age)
 	if a.Copy {
@@ -30,5 +30,5 @@ func (c *call) orInstead(ctx context.Context, err error, r source.Request, n sna
 		command = "verify"
 	}
 	words := slices.Concat([]string{program, command}, a.Arguments, config.Again(c.Context, slices.Concat(config.DirFlags(), config.S3Flags())))
-	return fmt.Errorf("%w (%s: %s)", err, what, strings.Join(words, " "))
+	return fmt.Errorf("%w; %s: %s", err, what, strings.Join(words, " "))
 }
