@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -214,14 +213,4 @@ func wheres(all []Listing) string {
 		names = append(names, l.Where)
 	}
 	return strings.Join(names, " and ")
-}
-
-// describe adds why there is nothing, if a bucket has nothing at all.
-func describe(ctx context.Context, err error, all []Listing) error {
-	for _, l := range all {
-		if l.folders != nil && len(l.Snapshots) == 0 {
-			return fmt.Errorf("%w (%s)", err, l.Empty(ctx))
-		}
-	}
-	return err
 }
