@@ -54,7 +54,7 @@ func download(ctx context.Context, c *call) error {
 	})
 	bar.done()
 	if err != nil {
-		return c.orInstead(ctx, err, r, from.Entry.Name, from.From)
+		return c.orInstead(ctx, err, from.Entry.Name, from.From, from.From)
 	}
 	return c.show(out, func(p *printer) {
 		p.line("downloaded %s\n  revision %d, %s, verified", out.File, out.Manifest.Revision, size(out.Size))

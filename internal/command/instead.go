@@ -5,30 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
 
-// orInstead adds to the error about a damaged snapshot what can be used instead, with its command. in is the place of the damaged one.
-func (c *call) orInstead(ctx context.Context, err error, r source.Request, n snapshot.Name, in config.Place) error {
-	if !errors.Is(err, snapshot.ErrDamaged) || n == (snapshot.Name{}) || ctx.Err() != nil {
+// orInstead adds to the error about a damaged snapshot which other one to use, with the command for it at the end. in is the place of the
+// damaged one, from what --from says; more are further flags of the command.
+func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, in, from config.Place, more ...string) error {
+	// A peer serves the one snapshot that all members are restored from: another one is no substitute.
+	if !errors.Is(err, snapshot.ErrDamaged) || in == config.Peer || ctx.Err() != nil {
 		return err
 	}
-	r.Reference, r.Dir, r.Bucket = c.ref, c.cfg.Store.Dir, c.cfg.S3
-	a, ok := r.Instead(ctx, n, in)
+	command := c.Command.Name
+	if damaged == (snapshot.Name{}) { // a renamed file may be of any time
+		return fmt.Errorf("%w: %s another snapshot; %s list shows them", err, command, program)
+	}
+	ask := source.Request{Reference: c.ref, From: from, Dir: c.cfg.Store.Dir, Bucket: c.cfg.S3}
+	other, ok := ask.Instead(ctx, damaged, in)
 	if !ok {
-		return fmt.Errorf("%w; no copy and no older snapshot was found to use instead", err)
+		return fmt.Errorf("%w: no older intact snapshot was found on the disk or in the bucket; %s list shows all", err, program)
 	}
-	command, what := c.Command.Name, fmt.Sprintf("the next older one is in %s, %s", a.Where, a.Age)
-	if a.Copy {
-		what = "there is a copy in " + a.Where
-	}
-	if command == "download" && a.Place == config.Local {
+	if command == "download" && other.Place == config.Local {
 		command = "verify"
 	}
-	words := slices.Concat([]string{program, command}, a.Arguments, config.Again(c.Context, slices.Concat(config.DirFlags(), config.S3Flags())))
-	return fmt.Errorf("%w; %s: %s", err, what, strings.Join(words, " "))
+	what := "the next older snapshot, " + other.Age
+	if other.Copy {
+		what = "the copy in " + other.Where
+	}
+	words := slices.Concat([]string{program, command}, other.Arguments)
+	if c.cfg.Store.Dir != config.DefaultDir && other.Place == config.Local {
+		words = append(words, "--dir", absolutePath(c.cfg.Store.Dir))
+	}
+	if other.Place == config.S3 {
+		words = append(words, service.BucketFlags(c.cfg.S3)...)
+	}
+	return fmt.Errorf("%w: %s %s: %s", err, command, what, service.CommandLine(append(words, more...)...))
 }

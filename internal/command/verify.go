@@ -54,7 +54,7 @@ func verify(ctx context.Context, c *call) error {
 	defer p.File.Close()
 	r, err := verifyOpened(ctx, c, p)
 	if err != nil {
-		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), source.Request{}, p.Snapshot, p.From)
+		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	v := verified{
 		File: p.Name, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
@@ -73,13 +73,17 @@ func verify(ctx context.Context, c *call) error {
 	return c.show(v, v.print)
 }
 
-// verifyOpened gives the verdict of all commands on a file, and with the name of an archive it must be one.
+// verifyOpened gives the verdict of all commands on a file.
 func verifyOpened(ctx context.Context, c *call, p *source.Opened) (input.Report, error) {
+	in, err := openInput(p)
+	if err != nil {
+		return input.Report{}, err
+	}
 	bar := newProgress(c.stderr, "unpacking")
 	defer bar.done()
 	r, err := input.Verify(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, bar.update)
-	if err == nil && r.Form == input.FormZstd && p.Snapshot != (snapshot.Name{}) {
-		return r, snapshot.IntactDatabase(fmt.Errorf("%w: the end of the archive, with its manifest, is missing", snapshot.ErrDamaged))
+	if err == nil && in.Damage != nil {
+		err = snapshot.IntactDatabase(in.Damage)
 	}
 	return r, err
 }

@@ -81,7 +81,6 @@ func applyFile(c *cli.Context, known []string) error {
 		if err := c.Set(key.Value, text); err != nil {
 			return Usagef("%s: %s: %w", where, key.Value, notAccepted(flag, text, err))
 		}
-		c.App.Metadata[fileKeysName] = append(fileKeys(c), key.Value)
 	}
 	return nil
 }

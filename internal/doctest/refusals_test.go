@@ -25,6 +25,8 @@ func refusals() map[string]refusal {
 	return map[string]refusal{
 		"data already exists":                              {"etcd-rolling-backup restore --data-dir /var/tmp/three", 2},
 		"has its database open: stop it first":             {"etcd-rolling-backup restore --replace", 1},
+		"the cluster still runs":                           {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-a /var/tmp/three/rolling.db.zst", 2},
+		"another cluster":                                  {"etcd-rolling-backup restore --replace --ignore-running-members --data-dir /var/tmp/stopped --name node-a /var/tmp/three/rolling.db.zst", 2},
 		"damaged:":                                         {"etcd-rolling-backup restore --replace --data-dir /var/tmp/x /var/tmp/damaged.db.zst", 3},
 		"use --name to say which one this node is":         {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/three/rolling.db.zst", 2},
 		"is not among the members":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-x", 2},
@@ -94,6 +96,9 @@ func prepareRefusals(t *testing.T, b *bed) {
 	}
 	m.write(t, "/var/tmp/copy.db", string(database))
 	m.write(t, "/var/tmp/three/empty/nothing", "")
+	if err := os.CopyFS(m.has("/var/tmp/stopped/member/wal"), os.DirFS(m.has("/var/lib/etcd/member/wal"))); err != nil {
+		t.Fatal(err)
+	}
 
 	others := three(t, b.p)
 	others.backup(t, "", nil)

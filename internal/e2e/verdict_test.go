@@ -127,7 +127,7 @@ func TestVerifyWantsTheManifestOfAnArchive(t *testing.T) {
 	b := newFormBed(t)
 	path := filepath.Join(t.TempDir(), rolling(t, node, 1)[0])
 	must(t, os.WriteFile(path, zstded(t, b.raw), 0o600))
-	run(t, 3, []string{"damaged", "its manifest, is missing", "its database is intact"}, "verify", path, "--min-free=0")
+	run(t, 3, []string{"damaged", "it has no manifest", "its database is intact"}, "verify", path, "--min-free=0")
 }
 
 // A damaged snapshot is no dead end: the error has the command for the copy in the bucket, or for the next older one, and it works.
@@ -143,10 +143,10 @@ func TestDamagedSnapshotNamesWhatToUseInstead(t *testing.T) {
 	plant(t, dir, good, names[1])
 	mirror := append(b.flags(m.server.Target), "--dir="+dir, "--min-free=0")
 
-	p := run(t, 3, []string{"damaged", "the next older one is in " + dir + ", ", "etcd-rolling-backup verify " + names[1]}, words("verify", mirror)...)
+	p := run(t, 3, []string{"damaged", "verify the next older snapshot, ", " old: etcd-rolling-backup verify " + names[1] + " --dir " + dir}, words("verify", mirror)...)
 	pasted(t, advised(t, p)).demand(t, 0, names[1]+" is intact")
 	b.plant(good, names[0])
-	p = run(t, 3, []string{"damaged", "there is a copy in s3://" + b.name + ": etcd-rolling-backup verify " + names[0] + " --from s3"}, words("verify", mirror)...)
+	p = run(t, 3, []string{"damaged", "verify the copy in s3://" + b.name + ": etcd-rolling-backup verify " + names[0] + " --from s3"}, words("verify", mirror)...)
 	pasted(t, advised(t, p)).demand(t, 0, names[0]+" is intact")
 
 	// A restore wants the data: it takes the copy, and says so. It never takes an older snapshot on its own.
