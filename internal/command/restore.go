@@ -49,7 +49,11 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	defer p.File.Close()
 	r := &restoring{call: c, o: o, from: p}
 	if err := r.run(ctx, now); err != nil {
-		return fmt.Errorf("restore %s: %w", p.Name, r.orInstead(ctx, err))
+		more := o.SameFlags
+		if o.Name != "" {
+			more = append([]string{"--name", o.Name}, more...)
+		}
+		return c.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, o.From, more...)
 	}
 	return nil
 }

@@ -1,9 +1,7 @@
 package command
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,8 +9,6 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/internal/service"
-	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/restore"
 )
@@ -55,35 +51,4 @@ func (r *restoring) record(p *restore.Plan, earlier []snapshot.ID) {
 		r.warn("the restore is not recorded in %s, so the daemon there takes the earlier snapshots for those of another cluster: %s",
 			dir.Path(), config.OneLine(err.Error()))
 	}
-}
-
-// orInstead adds to the error of a damaged snapshot which other one to restore.
-func (r *restoring) orInstead(ctx context.Context, err error) error {
-	if !errors.Is(err, snapshot.ErrDamaged) || r.from.From == config.Peer {
-		return err
-	}
-	name := r.from.Snapshot
-	if name == (snapshot.Name{}) { // a renamed file may be of any time
-		return fmt.Errorf("%w: restore another snapshot; %s list shows them", err, program)
-	}
-	ask := source.Request{Reference: r.ref, From: r.o.From, Dir: r.cfg.Store.Dir, Bucket: r.cfg.S3}
-	other, ok := ask.Instead(ctx, name, r.from.From)
-	if !ok {
-		return fmt.Errorf("%w: no older intact snapshot was found on the disk or in the bucket; %s list shows all", err, program)
-	}
-	what := "the next older snapshot, " + other.Age
-	if other.Copy {
-		what = "the copy in " + other.Where
-	}
-	words := slices.Concat([]string{program, "restore"}, other.Arguments)
-	if r.cfg.Store.Dir != config.DefaultDir && other.Place != config.S3 {
-		words = append(words, "--dir", absolutePath(r.cfg.Store.Dir))
-	}
-	if other.Place == config.S3 {
-		words = append(words, service.BucketFlags(r.cfg.S3)...)
-	}
-	if r.o.Name != "" {
-		words = append(words, "--name", r.o.Name)
-	}
-	return fmt.Errorf("%w: restore %s: %s", err, what, service.CommandLine(append(words, r.o.SameFlags...)...))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/peer"
@@ -47,9 +47,9 @@ func serve(ctx context.Context, c *call) error {
 		return err
 	}
 	defer p.File.Close()
-	a, err := verifiedArchive(ctx, p.File)
+	a, err := verifiedArchive(ctx, p)
 	if err != nil {
-		return fmt.Errorf("serve %s: %w", p.Name, err)
+		return c.orInstead(ctx, fmt.Errorf("serve %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	if err := id.CheckServer(); err != nil { // before serving is announced
 		return err
@@ -73,16 +73,21 @@ func serve(ctx context.Context, c *call) error {
 }
 
 // verifiedArchive refuses what the other members could not verify: they need the digests in it.
-func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, error) {
-	info, err := file.Stat()
+func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, error) {
+	in, err := openInput(p)
+	switch {
+	case err != nil:
+		return nil, err
+	case in.Damage != nil:
+		return nil, in.Damage
+	case in.Form != input.FormArchive && in.Form != input.FormZstd: // the latter may be an archive that is cut off
+		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
+	}
+	info, err := p.File.Stat()
 	if err != nil {
 		return nil, err
 	}
-	in, err := input.Open(file, info.Size())
-	if err == nil && in.Form != input.FormArchive && in.Form != input.FormZstd { // the latter may be an archive that is cut off
-		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
-	}
-	a, err := snapshot.OpenArchive(file, info.Size())
+	a, err := snapshot.OpenArchive(p.File, info.Size())
 	if err != nil {
 		return nil, err
 	}

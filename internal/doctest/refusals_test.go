@@ -33,6 +33,7 @@ func refusals() map[string]refusal {
 		"there is no snapshot yet":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
 		"is serve running there, and is the port right?":   {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer closed.port" + keys, 1},
 		"--cacert is not the CA of the peer's certificate": {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer strangers.peer" + keys, 1},
+		"has snapshots of 2 clusters":                      {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/mixed", 2},
 		"--skip-hash-check":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/copy.db", 1},
 	}
 }
@@ -88,6 +89,7 @@ func prepareRefusals(t *testing.T, b *bed) {
 	damaged := []byte(string(archive))
 	damaged[len(damaged)/4] ^= 1
 	m.write(t, "/var/tmp/damaged.db.zst", string(damaged))
+	m.write(t, "/var/tmp/mixed/"+onlySnapshot(t, m), string(archive))
 	database, err := os.ReadFile(m.has("/var/lib/etcd/member/snap/db"))
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +108,7 @@ func prepareRefusals(t *testing.T, b *bed) {
 		t.Fatal(err)
 	}
 	m.write(t, "/var/tmp/three/rolling.db.zst", string(archive))
+	m.write(t, "/var/tmp/mixed/other_node-b_20261121T000000Z.db.zst", string(archive))
 	ports, err := proctest.ReservePorts(1)
 	if err != nil {
 		t.Fatal(err)

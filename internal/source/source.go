@@ -69,7 +69,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.fetch(ctx, at, config.Peer)
+		return r.fetch(ctx, at)
 	}
 	all, failed, err := r.list(ctx)
 	if err != nil {
@@ -80,12 +80,14 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
-	if r.From == config.Anywhere {
+	if r.Newest == nil && r.mayMean(entry.Name) { // not a full name
 		r.compare(all, entry, at)
+	}
+	if r.From == config.Anywhere {
 		at = r.mend(ctx, all, entry, at)
 	}
 	if at.Place == config.S3 {
-		return r.fetch(ctx, at.remote(entry), config.S3)
+		return r.fetch(ctx, at.remote(entry))
 	}
 	return at.open(entry.Name)
 }
@@ -125,6 +127,6 @@ func openFile(path string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, _ := snapshot.ParseName(filepath.Base(path)) // any file may be one
+	name, _ := snapshot.ParseName(strings.TrimSuffix(filepath.Base(path), snapshot.BrokenSuffix)) // any file may be one
 	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
 }

@@ -111,9 +111,9 @@ func formError(format string, args ...any) error {
 		"and such a database in gzip, zip or zstd)", ErrForm, fmt.Sprintf(format, args...))
 }
 
-// orLost calls it damage if there is nothing but zeros, or nothing at all: nobody makes such a file on purpose.
+// orLost calls it damage if nothing shows that the file ever was a snapshot: whoever takes it for one has lost it.
 func orLost(looks string, err error) error {
-	if isLost(looks) {
+	if isAnything(looks) {
 		return fmt.Errorf("%w: %w", snapshot.ErrDamaged, err)
 	}
 	return err

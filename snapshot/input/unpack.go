@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	// SkipHashCheck accepts a database without a digest, or with a digest that does not match, as etcdutl's --skip-hash-check
 	// does. It skips nothing for our own archives.
 	SkipHashCheck bool
+	// Undigested accepts a database without a digest only.
+	Undigested bool
 	// Progress, if set, receives the decompressed bytes so far and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
@@ -39,11 +42,11 @@ type Unpacked struct {
 }
 
 // Unpack writes the database, without its digest, to w, and compares the digest. After an error the written bytes are useless.
-// The caller's goroutine writes to w, in pieces of 1 MiB except for the last; an error of w stops Unpack. Errors wrap
+// The caller's goroutine writes to w, in pieces of snapshot.PageCachePiece; an error of w stops Unpack. Errors wrap
 // snapshot.ErrDamaged, ErrNoDigest or ErrForm, or come from w or the file.
 func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, error) {
-	if in.Size >= 0 && !o.SkipHashCheck {
-		if err := in.needDigest(in.Size); err != nil {
+	if in.Size >= 0 {
+		if err := in.needDigest(in.Size); err != nil && !o.accepts(err) {
 			return Unpacked{}, err // before a byte is written
 		}
 	}
@@ -111,8 +114,10 @@ func (u *unpacking) write(b []byte) error {
 	if u.sum != nil {
 		u.sum.Write(b)
 	}
-	if _, err := u.w.Write(b); err != nil {
-		return fmt.Errorf("unpack: %w", err)
+	for piece := range slices.Chunk(b, snapshot.PageCachePiece) {
+		if _, err := u.w.Write(piece); err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
 	}
 	return nil
 }
@@ -143,11 +148,18 @@ func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 		return Unpacked{}, u.explain(damage)
 	case damage != nil && !errors.Is(damage, snapshot.ErrDatabaseIntact):
 		damage = snapshot.IntactDatabase(damage)
-	case damage == nil && !result.Verified && !u.o.SkipHashCheck:
-		return Unpacked{}, u.explain(u.mismatch(result, digest))
+	case damage == nil && !result.Verified:
+		if err := u.mismatch(result, digest); !u.o.accepts(err) {
+			return Unpacked{}, u.explain(err)
+		}
 	}
 	result.Damage = damage
 	return result, nil
+}
+
+// accepts reports whether a database is good enough of which err says why its digest proves nothing.
+func (o Options) accepts(err error) bool {
+	return o.SkipHashCheck || o.Undigested && errors.Is(err, ErrNoDigest)
 }
 
 // damage is what is wrong with the file or its disk, apart from the digest; nil: nothing.
