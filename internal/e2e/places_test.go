@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
@@ -50,7 +51,7 @@ func TestLatestIsTheNewestOfDiskAndBucket(t *testing.T) {
 				want = append(want, dir+" has no such snapshot: using "+place)
 			}
 			for _, ref := range []string{"latest", "rolling"} {
-				p := run(t, 0, want, words("restore", flags, []string{"--data-dir=" + target(t), "--dry-run", ref})...)
+				p := run(t, 0, want, words("restore", flags, []string{"--data-dir=" + target(t), "--dry-run", "--kubernetes", ref})...)
 				if x.notice == "" && p.stderr.String() != "" {
 					t.Errorf("the same is in both places, and yet: %s", p.stderr.String())
 				}
@@ -211,4 +212,35 @@ func clusterOf(t *testing.T, archive string) string {
 	plant(t, dir, archive, rolling(t, node, 1)...)
 	r := rows(t, "list", "--dir="+dir)
 	return r[0].Manifest.ClusterID.String()
+}
+
+// A restored cluster has a new ID, and still continues the old one: nothing is to be chosen. The old one living on is another matter.
+func TestRestoredClusterContinuesItsPredecessor(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	dir, data := newStore(t), target(t)
+	save := func(endpoint, label string, age time.Duration) {
+		t.Helper()
+		run(t, 0, nil, words("save", []string{"--endpoints=" + endpoint, "--name=" + label}, store(dir))...)
+		for _, e := range listed(t, dir) {
+			if e.Name.Set == label {
+				redate(t, dir, e.Name, time.Now().Add(-age))
+			}
+		}
+	}
+	latest := func(status int, want ...string) {
+		t.Helper()
+		run(t, status, want, "restore", "--dir="+dir, "--data-dir="+target(t), "--dry-run")
+	}
+	save(c.Members[0].Endpoint, "before", 3*time.Hour)
+	must(t, c.Members[0].Stop())
+	run(t, 0, nil, "restore", "--dir="+dir, "--data-dir="+data)
+	r := reviveAlone(t, etcdtest.Default, "node1", data)
+	stateOf(t, r.client) // it answers
+	save(r.client.Endpoints()[0], "after", 2*time.Hour)
+	latest(0, "after_"+node+"_")
+	r.kill()
+	must(t, c.Members[0].Restart(t.Context()))
+	save(c.Members[0].Endpoint, "alive", time.Hour)
+	latest(2, "has snapshots of 2 clusters", "newest alive_", "newest after_")
 }

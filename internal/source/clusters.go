@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"golang.org/x/sync/errgroup"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
@@ -43,20 +42,10 @@ func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool
 				wanted = append(wanted, e)
 			}
 		}
-		found := make([]snapshot.Manifest, len(wanted))
-		var group errgroup.Group
-		group.SetLimit(manifestReads)
-		for i, e := range wanted {
-			group.Go(func() error {
-				found[i], _ = l.Manifest(limited, e.Name) // a damaged one says nothing
-				return nil
-			})
-		}
-		_ = group.Wait() // none returns an error
-		for i, e := range wanted {
+		for _, r := range l.Manifests(limited, wanted) {
 			switch {
-			case found[i].Format != "":
-				read[of(e)] = found[i]
+			case r.Err == nil:
+				read[of(r.Entry)] = r.Manifest
 			case limited.Err() != nil:
 				late++
 			}
