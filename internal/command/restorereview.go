@@ -86,7 +86,7 @@ func seen(running []member.Sighting) string {
 		case !s.Answered:
 			what = "a server answers there"
 		case s.Leader:
-			what = "knows a leader"
+			what = "knows a leader: most members run"
 		}
 		parts = append(parts, fmt.Sprintf("%s (%s, %s)", s.Member.Name, s.URL, what))
 	}
@@ -123,7 +123,7 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 // taken is the lineage of the snapshot.
 func (r *restoring) taken(p *restore.Plan) restore.Lineage {
 	l := restore.Lineage{Members: p.Members}
-	if m := r.in.Manifest; m != nil {
+	if m := r.manifest; m != nil {
 		l.ClusterID = m.ClusterID
 		l.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
 	}

@@ -2,13 +2,16 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -47,6 +50,37 @@ func TestRestoreIsRefusedWhileMostMembersRun(t *testing.T) {
 		return strings.Contains(p.stderr.String(), "warning: 1 of 3 members run: node1 ("+c.Members[0].ClientURL+", knows no leader); before you go on, take a last snapshot there")
 	})
 	run(t, 0, []string{"restored "}, "restore", archive, "--name=node2", "--data-dir="+c.Members[1].DataDir, "--replace")
+}
+
+// A snapshot in the bucket is not downloaded for a restore that is refused.
+func TestRestoreIsRefusedBeforeTheDownload(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
+	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
+	m := newMirrorBed(t, server)
+	b := m.bucket(t)
+	archive := saved(t, c)
+	b.plant(archive, filepath.Base(archive))
+	must(t, c.Members[2].Kill())
+	proxy, err := s3test.NewHTTPFaults(t.Context(), server.Target)
+	must(t, err)
+	defer proxy.Close()
+	var downloads atomic.Int32
+	proxy.Set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".zst") && r.Header.Get("Range") == "" {
+			downloads.Add(1)
+		}
+		next.ServeHTTP(w, r)
+	})
+	restore := words("restore", b.flags(proxy.Target), []string{"--from=s3", "--name=node3", "--data-dir=" + target(t)})
+	run(t, 2, []string{filepath.Base(archive) + ": restore: the cluster still runs"}, restore...)
+	if n := downloads.Load(); n != 0 {
+		t.Errorf("%d downloads before the refusal", n)
+	}
+	p := run(t, 0, []string{"restored "}, append(restore, "--ignore-running-members")...)
+	if n := strings.Count(p.stderr.String(), "warning: the cluster still runs"); n != 1 || downloads.Load() == 0 {
+		t.Errorf("%d warnings and %d downloads:\n%s", n, downloads.Load(), p.stderr.String())
+	}
 }
 
 // Without certificates a member that demands one is seen all the same; with them, its state is.
