@@ -67,7 +67,7 @@ func save(ctx context.Context, c *call) error {
 		out.line("saved %s", filepath.Join(cfg.Store.Dir, taken.Name.String()))
 		out.line("  revision %d, database %s, archive %s, took %s", m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
 		if failed == nil && b != nil {
-			out.line("  mirrored to s3://%s", cfg.S3.Bucket)
+			out.line("  mirrored to %s", cfg.S3.Place())
 		}
 	}), failed)
 }

@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"refused": refused, "fails": fails, "json": jsonValue, "glob": glob, "await": await, "damage": damage, "cut": cut,
+			"refused": refused, "fails": fails, "json": jsonValue, "glob": glob, "await": await, "damage": damage, "cut": cut, "pasteable": pasteable,
 		},
 		RequireUniqueNames: true,
 	})
