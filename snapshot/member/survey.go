@@ -92,7 +92,7 @@ func see(ctx context.Context, u *url.URL, cfg *tls.Config) Sighting {
 	case codes.OK:
 		return Sighting{URL: u.String(), Answered: true, Leader: r.Leader != 0, ClusterID: snapshot.ID(r.Header.GetClusterId())}
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-		if !handshake.SpeaksTLS(ctx, u.Host) {
+		if !handshake.SpeaksTLS(ctx, "tcp", u.Host) {
 			return Sighting{}
 		}
 	default: // a refusal, for example without a login
