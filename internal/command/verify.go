@@ -33,6 +33,7 @@ func verifyCommand(e env) *cli.Command {
 // verified is what --output json shows of a snapshot that is intact.
 type verified struct {
 	File     string             `json:"file"`
+	Place    string             `json:"place"`
 	Form     input.Form         `json:"form"`
 	Proven   bool               `json:"proven"` // it has a digest, which matches
 	Size     int64              `json:"size"`
@@ -57,7 +58,7 @@ func verify(ctx context.Context, c *call) error {
 		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	v := verified{
-		File: p.Name, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
+		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
 		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member,
 	}
 	if c.Bool("restore") {

@@ -87,9 +87,23 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		at = r.mend(ctx, all, entry, at)
 	}
 	if at.Place == config.S3 {
-		return r.fetch(ctx, at.remote(entry))
+		o, err := r.fetch(ctx, at.remote(entry))
+		return o, r.orLocal(err, all)
 	}
 	return at.open(entry.Name)
+}
+
+// orLocal adds to the error of a fetch what the directory has.
+func (r Request) orLocal(err error, all []Listing) error {
+	if err == nil || r.From != config.Anywhere {
+		return err
+	}
+	for _, l := range all {
+		if e, none := r.find(l.Listing); l.Place == config.Local && none == nil {
+			return fmt.Errorf("%w; %s has %s (%s): --from local uses it", err, l.Where, e.Name, old(e.Name.Time, time.Now()))
+		}
+	}
+	return err
 }
 
 func (r Request) isPath() bool { return strings.ContainsRune(r.Reference, filepath.Separator) }
