@@ -48,7 +48,7 @@ type verified struct {
 }
 
 func verify(ctx context.Context, c *call) error {
-	p, err := openStored(ctx, c)
+	p, err := openStored(ctx, c, true)
 	if err != nil {
 		return err
 	}
@@ -113,12 +113,13 @@ func (v verified) print(out *printer) {
 }
 
 // openStored opens the snapshot in the place that --from names, the newer one of both without --from, or the file if it is a path.
-func openStored(ctx context.Context, c *call) (*source.Opened, error) {
+// anyCluster opens the newest of all clusters instead of refusing to choose.
+func openStored(ctx context.Context, c *call, anyCluster bool) (*source.Opened, error) {
 	from, err := config.ReadPlace(c.Context, config.Anywhere, config.Local, config.S3)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree})
+	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree, AnyCluster: anyCluster})
 }
 
 // drillOpened is the drill of verify --restore, with a bar while it unpacks.

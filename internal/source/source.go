@@ -40,6 +40,8 @@ type Request struct {
 	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	Mend bool
+	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
+	AnyCluster bool
 }
 
 // Opened is an open snapshot. Its file is the caller's to close.
