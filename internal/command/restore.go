@@ -38,16 +38,24 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	now := time.Now()
 	// Before anything is fetched.
-	if err := restore.Check(o.Options, now); err != nil {
+	if err := restore.Check(ctx, o.Options, now); err != nil {
 		return err
 	}
+	r := &restoring{call: c, o: o}
+	before := func(ctx context.Context, m snapshot.Manifest) error {
+		if err := restore.Check(ctx, r.options(&m), now); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+		r.reviewed = true
+		return nil
+	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	r := &restoring{call: c, o: o, from: p}
+	r.from = p
 	if err := r.run(ctx, now); err != nil {
 		more := o.SameFlags
 		if o.Name != "" {
@@ -64,6 +72,8 @@ type restoring struct {
 	o        config.Restore
 	from     *source.Opened
 	in       *input.Input
+	manifest *snapshot.Manifest // of the snapshot; nil: it has none
+	reviewed bool               // before the download
 	bar      *progress
 	warnings []string
 }
@@ -76,11 +86,8 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	r.bar = newProgress(r.stderr, "unpacking")
-	o := r.o.Options
-	o.Size, o.Progress, o.Review = r.in.Size, r.bar.update, r.review
-	if m := r.in.Manifest; m != nil {
-		o.Recorded, o.SHA256 = m.Members, m.RawSHA256
-	}
+	o := r.options(r.in.Manifest)
+	o.Size, o.Progress = r.in.Size, r.bar.update
 	plan, err := restore.Prepare(ctx, r.in, o, now)
 	r.bar.done()
 	if err != nil {
@@ -99,6 +106,18 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	}
 	report.Warnings = r.warnings
 	return r.show(report, report.print)
+}
+
+// options are those of the restore of a snapshot with this manifest.
+func (r *restoring) options(m *snapshot.Manifest) restore.Options {
+	o := r.o.Options
+	if r.manifest = m; m != nil {
+		o.Recorded, o.SHA256 = m.Members, m.RawSHA256
+	}
+	if !r.reviewed {
+		o.Review = r.review
+	}
+	return o
 }
 
 // warn reports what may be wrong with the restore, which continues.

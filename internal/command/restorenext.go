@@ -23,6 +23,7 @@ type nextSteps struct {
 	note   string   // what the command cannot say
 	from   []string // where they get it, as arguments of restore
 	same   []string // flags that are the same on all
+	certs  []string // flags with etcd's certificates
 }
 
 const commandIndent = "\n       "
@@ -32,7 +33,7 @@ const defaultPeerPort = "2380"
 
 // nextSteps is called before the restore, like newReport.
 func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
-	n := nextSteps{plan: p, same: r.o.SameFlags}
+	n := nextSteps{plan: p, same: r.o.SameFlags, certs: r.certificates(p)}
 	for _, peer := range p.Cluster.Peers {
 		if peer.Name != p.Cluster.Name {
 			n.others = append(n.others, peer.Name)
@@ -45,7 +46,7 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 		n.note = strings.Join(service.BucketNotes(r.cfg.S3), " ")
 		return n
 	case config.Peer:
-		n.from = slices.Concat([]string{"--peer", r.o.Peer}, r.certificates(p))
+		n.from = slices.Concat([]string{"--peer", r.o.Peer}, n.certs)
 		return n
 	case config.Anywhere, config.Local, config.All:
 	}
@@ -56,12 +57,12 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 		n.from = []string{"./" + filepath.Base(snapshot)}
 		return n
 	}
-	serve := slices.Concat([]string{program, "serve", snapshot}, r.certificates(p))
+	serve := slices.Concat([]string{program, "serve", snapshot}, n.certs)
 	if port != defaultPeerPort {
 		serve = append(serve, "--serve-on", ":"+port)
 	}
 	n.share = "serve this snapshot to the other members:" + r.exports() + commandIndent + service.CommandLine(serve...)
-	n.from = slices.Concat([]string{"--peer", net.JoinHostPort(host, port)}, r.certificates(p))
+	n.from = slices.Concat([]string{"--peer", net.JoinHostPort(host, port)}, n.certs)
 	return n
 }
 
@@ -124,7 +125,8 @@ func (n nextSteps) list() (steps []string) {
        --initial-advertise-peer-urls %s
      as a systemd unit: systemctl start etcd
      under kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers`,
-		start, service.CommandLine(flags...), service.CommandLine(strings.Join(p.Cluster.URLs(), ","))), "check: etcdctl endpoint status --cluster -w table")
+		start, service.CommandLine(flags...), service.CommandLine(strings.Join(p.Cluster.URLs(), ","))),
+		"check: "+service.CommandLine(slices.Concat([]string{"etcdctl"}, n.certs, []string{"endpoint", "status", "--cluster", "-w", "table"})...))
 }
 
 // restoreOthers says how the other members get the same snapshot: members that start with different bytes never agree.

@@ -82,6 +82,7 @@ const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be
   revision         {{.Revision}}{{with .Bumped}} (raised by {{.}}; all earlier revisions are compacted){{end}}
   owner            {{.Owner}}
 {{if not .Proven}}  digest           not checked (--skip-hash-check)
+{{end}}{{with .Warnings}}  warnings         {{len .}}, see above
 {{end}}{{range .Aside}}  moved aside      {{.From}} to {{.To}}
 {{end}}`
 

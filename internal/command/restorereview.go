@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func (r *restoring) review(ctx context.Context, p *restore.Plan) error {
 //     empty target.
 func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 	voters := slices.DeleteFunc(slices.Clone(p.Members), func(m snapshot.Member) bool { return m.Learner })
+	slices.SortFunc(voters, func(a, b snapshot.Member) int { return cmp.Compare(a.Name, b.Name) })
 	if len(voters) < 2 {
 		return nil
 	}
@@ -48,23 +50,23 @@ func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 	}
 	cfg := member.Config{CACert: r.cfg.Etcd.CACert, Cert: r.cfg.Etcd.Cert, Key: r.cfg.Etcd.Key}
 	running := slices.DeleteFunc(member.Survey(ctx, cfg, voters, surveyLimit), func(s member.Sighting) bool { return s.Answered && s.ClusterID == id })
+	led := slices.ContainsFunc(running, func(s member.Sighting) bool { return s.Leader })
+	who := fmt.Sprintf("%d of %d members run: %s", len(running), len(voters), seen(running))
 	switch {
 	case len(running) == 0:
 		return nil
-	case 2*len(running) <= len(voters) && !slices.ContainsFunc(running, func(s member.Sighting) bool { return s.Leader }):
-		r.warn("%s: before you go on, take a last snapshot there: etcd-rolling-backup save --label last-alive; then stop etcd on all nodes", seen(running))
+	case 2*len(running) <= len(voters) && !led:
+		r.warn("%s; before you go on, take a last snapshot there (etcd-rolling-backup save --label last-alive), then stop etcd on all nodes", who)
 		return nil
 	case isCopy(p):
-		r.warn("%s: the restored data is a copy, next to a cluster that still runs", seen(running))
+		r.warn("%s; the restored data is a copy next to a cluster that runs", who)
+		return nil
+	case r.o.IgnoreRunning || r.o.DryRun:
+		r.warn("%s: %s; the restored data does not have what they wrote since the snapshot", errMembersRun, who)
 		return nil
 	}
-	text := fmt.Sprintf("%d of %d members run (%s); a restore would lose what they wrote since the snapshot: replace the lost member instead: "+
-		`etcdctl member remove, then etcdctl member add (docs/RESTORE.md, "One member of several is lost")`, len(running), len(voters), seen(running))
-	if r.o.IgnoreRunning || r.o.DryRun {
-		r.warn("%s: %s", errMembersRun, text)
-		return nil
-	}
-	return fmt.Errorf("%w: %s; to restore anyway, add --ignore-running-members", errMembersRun, text)
+	return fmt.Errorf("%w: %s; a restore would lose what they wrote since the snapshot: replace the lost member with etcdctl member remove and "+
+		`etcdctl member add instead (docs/RESTORE.md, "One member of several is lost"); --ignore-running-members restores anyway`, errMembersRun, who)
 }
 
 // isCopy reports whether the restored data can't be mistaken for a member of the recorded cluster.
@@ -75,18 +77,18 @@ func isCopy(p *restore.Plan) bool {
 	})
 }
 
-// seen describes the members that run.
+// seen names the members that run.
 func seen(running []member.Sighting) string {
 	var parts []string
 	for _, s := range running {
-		what := "answers at %s, without a leader"
+		what := "knows no leader"
 		switch {
 		case !s.Answered:
-			what = "something answers at %s, as etcd does"
+			what = "a server answers there"
 		case s.Leader:
-			what = "answers at %s, and knows a leader"
+			what = "knows a leader: most members run"
 		}
-		parts = append(parts, s.Member.Name+": "+fmt.Sprintf(what, s.URL))
+		parts = append(parts, fmt.Sprintf("%s (%s, %s)", s.Member.Name, s.URL, what))
 	}
 	return english.WordSeries(parts, "and")
 }
@@ -121,7 +123,7 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 // taken is the lineage of the snapshot.
 func (r *restoring) taken(p *restore.Plan) restore.Lineage {
 	l := restore.Lineage{Members: p.Members}
-	if m := r.in.Manifest; m != nil {
+	if m := r.manifest; m != nil {
 		l.ClusterID = m.ClusterID
 		l.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
 	}

@@ -64,7 +64,10 @@ func serve(ctx context.Context, c *call) error {
 	name := a.Manifest.Name
 	out := &printer{w: c.stdout}
 	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
-	out.line("  on the other members: etcd-rolling-backup restore --peer %s --name NAME --cacert CA --cert CERT --key KEY", addressOf(l, given))
+	out.line("  on the other members, with etcd stopped, and with the flags that restore had here:")
+	for _, command := range c.fetchCommands(ctx, a.Manifest.Members, l, given) {
+		out.line("    %s", command)
+	}
 	if out.err != nil {
 		return errors.Join(out.err, l.Close())
 	}
@@ -92,16 +95,6 @@ func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, 
 		return nil, err
 	}
 	return a, a.VerifyChecksum(ctx)
-}
-
-// addressOf is where others reach the listener: its own address, or HOST if it listens on all of them.
-func addressOf(l net.Listener, given string) string {
-	_, port, _ := net.SplitHostPort(l.Addr().String()) // every TCP listener has one
-	host, _, err := net.SplitHostPort(given)
-	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
-		host = "HOST"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 func logEvent(log logrus.FieldLogger, ev peer.Event) {

@@ -37,6 +37,9 @@ type Request struct {
 	Progress  func(done, total int64) // of fetching; may be nil
 	Notice    func(text string)       // hears which place was chosen, and why; may be nil
 
+	// Before may refuse a snapshot in the bucket before it is downloaded, by its manifest; nil: nothing is refused. It is not called if the
+	// manifest can't be read.
+	Before func(context.Context, snapshot.Manifest) error
 	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	Mend bool
@@ -88,11 +91,18 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if r.From == config.Anywhere {
 		at = r.mend(ctx, all, entry, at)
 	}
-	if at.Place == config.S3 {
-		o, err := r.fetch(ctx, at.remote(entry))
-		return o, r.orLocal(err, all)
+	if at.Place != config.S3 {
+		return at.open(entry.Name)
 	}
-	return at.open(entry.Name)
+	if r.Before != nil {
+		if m, err := at.Manifest(ctx, entry.Name); err == nil {
+			if err := r.Before(ctx, m); err != nil {
+				return nil, fmt.Errorf("%s: %w", entry.Name, err)
+			}
+		}
+	}
+	o, err := r.fetch(ctx, at.remote(entry))
+	return o, r.orLocal(err, all)
 }
 
 // orLocal adds to the error of a fetch what the directory has.

@@ -63,6 +63,17 @@ func TestSurveySeesTheMembersThatRun(t *testing.T) {
 	}
 }
 
+// Without a login a member of a cluster with users is seen, whatever it answers.
+func TestSurveySeesMembersThatDemandALogin(t *testing.T) {
+	for _, version := range etcdtest.Versions() {
+		c := etcdtest.Run(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+		must(t, c.EnableAuth(t.Context(), "password"))
+		if got := survey(t, member.Config{}, recorded(c)); !strings.HasPrefix(got, "node1:") {
+			t.Errorf("etcd %s: seen: %q", version, got)
+		}
+	}
+}
+
 // What does not lead to one member, or is no etcd, is not taken for a member that runs.
 func TestSurveyIgnoresOtherServers(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())

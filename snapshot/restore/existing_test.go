@@ -126,8 +126,12 @@ func TestReviewIsBeforeTheWork(t *testing.T) {
 	for _, recorded := range [][]snapshot.Member{{member}, nil} {
 		dir := t.TempDir()
 		in := &counted{given: given{data: database(t, 3, member)}}
-		_, err := Prepare(t.Context(), in, Options{DataDir: filepath.Join(dir, "data"), Recorded: recorded, Review: refusal(t)}, noon)
+		o := Options{DataDir: filepath.Join(dir, "data"), Recorded: recorded, Review: refusal(t)}
+		_, err := Prepare(t.Context(), in, o, noon)
 		refused(t, "a review", err, errReview)
+		if err := Check(t.Context(), o, noon); errors.Is(err, errReview) != (recorded != nil) {
+			t.Errorf("recorded %v: Check: %v", recorded, err)
+		}
 		if read := in.unpacked > 0; read == (recorded != nil) {
 			t.Errorf("recorded %v: unpacked: %t", recorded, read)
 		}

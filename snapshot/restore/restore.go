@@ -73,10 +73,14 @@ type Plan struct {
 	scratch   *os.File
 }
 
-// Check is the part of Prepare that needs no snapshot. A caller that fetches the snapshot from elsewhere calls it first.
-func Check(o Options, now time.Time) error {
-	_, err := newPlan(o, now)
-	return err
+// Check is the part of Prepare that needs no snapshot, or only its manifest if the members are Recorded: then it includes the Review. A
+// caller that fetches the snapshot from elsewhere calls it first.
+func Check(ctx context.Context, o Options, now time.Time) error {
+	p, err := newPlan(o, now)
+	if err != nil || len(o.Recorded) == 0 {
+		return err
+	}
+	return p.identify(ctx, o.Recorded, o.SHA256)
 }
 
 // Prepare checks the target, decompresses and verifies the snapshot next to it, and decides on the cluster. It changes no
