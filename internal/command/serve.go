@@ -42,7 +42,7 @@ func serve(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := openStored(ctx, c)
+	p, err := openStored(ctx, c, false)
 	if err != nil {
 		return err
 	}

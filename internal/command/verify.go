@@ -33,6 +33,7 @@ func verifyCommand(e env) *cli.Command {
 // verified is what --output json shows of a snapshot that is intact.
 type verified struct {
 	File     string             `json:"file"`
+	Place    string             `json:"place"`
 	Form     input.Form         `json:"form"`
 	Proven   bool               `json:"proven"` // it has a digest, which matches
 	Size     int64              `json:"size"`
@@ -47,7 +48,7 @@ type verified struct {
 }
 
 func verify(ctx context.Context, c *call) error {
-	p, err := openStored(ctx, c)
+	p, err := openStored(ctx, c, true)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func verify(ctx context.Context, c *call) error {
 		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	v := verified{
-		File: p.Name, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
+		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
 		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member,
 	}
 	if c.Bool("restore") {
@@ -112,12 +113,13 @@ func (v verified) print(out *printer) {
 }
 
 // openStored opens the snapshot in the place that --from names, the newer one of both without --from, or the file if it is a path.
-func openStored(ctx context.Context, c *call) (*source.Opened, error) {
+// anyCluster opens the newest of all clusters instead of refusing to choose.
+func openStored(ctx context.Context, c *call, anyCluster bool) (*source.Opened, error) {
 	from, err := config.ReadPlace(c.Context, config.Anywhere, config.Local, config.S3)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree})
+	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree, AnyCluster: anyCluster})
 }
 
 // drillOpened is the drill of verify --restore, with a bar while it unpacks.

@@ -131,8 +131,13 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	for _, c := range append([]*cluster{base}, strangers...) {
 		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.id, c.newest.Name, old(c.newest.Name.Time, now)))
 	}
-	return config.Usagef("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
+	text := fmt.Sprintf("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
 		wheres(all), len(lines), r.Reference, strings.Join(lines, "; "))
+	if r.AnyCluster {
+		r.notice("warning: %s", text)
+		return nil
+	}
+	return config.Usagef("%s", text)
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.

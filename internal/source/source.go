@@ -43,6 +43,8 @@ type Request struct {
 	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	Mend bool
+	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
+	AnyCluster bool
 }
 
 // Opened is an open snapshot. Its file is the caller's to close.
@@ -99,7 +101,21 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 			}
 		}
 	}
-	return r.fetch(ctx, at.remote(entry))
+	o, err := r.fetch(ctx, at.remote(entry))
+	return o, r.orLocal(err, all)
+}
+
+// orLocal adds to the error of a fetch what the directory has.
+func (r Request) orLocal(err error, all []Listing) error {
+	if err == nil || r.From != config.Anywhere {
+		return err
+	}
+	for _, l := range all {
+		if e, none := r.find(l.Listing); l.Place == config.Local && none == nil {
+			return fmt.Errorf("%w; %s has %s (%s): --from local uses it", err, l.Where, e.Name, old(e.Name.Time, time.Now()))
+		}
+	}
+	return err
 }
 
 func (r Request) isPath() bool { return strings.ContainsRune(r.Reference, filepath.Separator) }
