@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -31,18 +30,19 @@ func restoreCommand(e env) *cli.Command {
 	}
 }
 
-func restoreSnapshot(ctx context.Context, c *call) (err error) {
+func restoreSnapshot(ctx context.Context, c *call) error {
 	o, err := config.ReadRestore(c.Context)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	// Before anything is fetched.
-	if err := restore.Check(o.Options, now); err != nil {
+	scratch, err := restore.Check(ctx, o.Options, now)
+	if err != nil {
 		return err
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Scratch: scratch})
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,15 @@ func restoreSnapshot(ctx context.Context, c *call) (err error) {
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", p.Name, err)
 	}
-	defer func() { err = errors.Join(err, plan.Close()) }()
+	defer plan.Close()
 	report := newRestoreReport(p, in, plan, o)
 	if !o.DryRun {
 		_ = p.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
-		if err := plan.Run(ctx); err != nil {
+		done, err := plan.Run(ctx)
+		if err != nil {
 			return fmt.Errorf("restore %s: %w", p.Name, err)
 		}
+		report.warn(done.Warnings)
 	}
 	return c.show(report, report.print)
 }

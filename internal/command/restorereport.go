@@ -34,7 +34,10 @@ type restoreReport struct {
 	Revision       int64    `json:"revision"`
 	Bumped         uint64   `json:"bumped_by,omitempty"`
 	Aside          []aside  `json:"moved_aside,omitempty"`
+	Stays          []string `json:"stays,omitempty"`    // what else is in the data directory
+	Warnings       []string `json:"warnings,omitempty"` // what failed after the restore
 
+	logDir   string // where the write-ahead log is, if not in "member" of the data directory
 	fromPeer bool
 	others   []string // the members that are restored on other nodes
 	peerURLs []string
@@ -51,6 +54,7 @@ func newRestoreReport(from *source.Opened, in *input.Input, p *restore.Plan, o c
 		Snapshot: from.Name, Place: from.Place, Form: string(in.Form), Proven: p.Database.Verified, SHA256: p.Database.SHA256, Manifest: in.Manifest,
 		DryRun: o.DryRun, DataDir: p.DataDir, WALDir: p.WALDir, Owner: p.Owner.String(),
 		Name: p.Cluster.Name, InitialCluster: p.Cluster.Initial(), Token: p.Cluster.Token, LeftOut: p.Cluster.LeftOut,
+		Stays: p.Stays, logDir: p.LogDir,
 		Revision: p.Revision, Bumped: o.BumpRevision, fromPeer: from.From == config.Peer, peerURLs: p.Cluster.URLs(), again: o.SameFlags,
 	}
 	for _, m := range p.Aside {
@@ -64,8 +68,17 @@ func newRestoreReport(from *source.Opened, in *input.Input, p *restore.Plan, o c
 	return r
 }
 
+// LogDir is for restoreText.
+func (r restoreReport) LogDir() string { return r.logDir }
+
+func (r *restoreReport) warn(errs []error) {
+	for _, err := range errs {
+		r.Warnings = append(r.Warnings, line(err))
+	}
+}
+
 const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be restored:{{else}}restored{{end}} {{.DataDir}}
-{{with .WALDir}}  write-ahead log  {{.}}
+{{with .LogDir}}  write-ahead log  {{.}}
 {{end}}  member           {{.Name}} of {{.InitialCluster}}
 {{range .LeftOut}}  skipped          {{.}}
 {{end}}  cluster token    {{.Token}}
@@ -73,10 +86,12 @@ const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be
   owner            {{.Owner}}
 {{if not .Proven}}  digest           not checked (--skip-hash-check)
 {{end}}{{range .Aside}}  moved aside      {{.From}} to {{.To}}
+{{end}}{{with .Stays}}  stays            {{join . ", "}}
+{{end}}{{range .Warnings}}  warning          {{.}}
 {{end}}`
 
 func (r restoreReport) print(out *printer) {
-	if out.err = template.Must(template.New("").Parse(restoreText)).Execute(out.w, r); r.DryRun {
+	if out.err = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join}).Parse(restoreText)).Execute(out.w, r); r.DryRun {
 		return
 	}
 	out.line("next steps")

@@ -157,7 +157,7 @@ func (m *machine) translate(t *testing.T) {
 			pairs = append(pairs, shownSnapshot, filepath.Base(l[len(l)-1]))
 		}
 	}
-	if l, err := filepath.Glob(m.has("/var/lib/*.before-restore-*")); err == nil && len(l) > 0 {
+	if l, err := filepath.Glob(m.has("/var/lib/etcd/*.before-restore-*")); err == nil && len(l) > 0 {
 		pairs = append(pairs, shownAside, strings.TrimPrefix(filepath.Ext(l[0]), "."))
 	}
 	pairs = append(pairs, m.bed.outside...)

@@ -110,15 +110,14 @@ func TestRestoreNeedsLessWhereBlocksAreShared(t *testing.T) {
 	}
 }
 
-// A data directory in which a file system is mounted can't be renamed: what etcd keeps in it is. The disk that it is
-// on is the one that everything happens on, and what is there beside etcd's data stays.
+// A data directory may be a mount point: everything happens on its disk, and what is there next to etcd's data stays.
 func TestRestoreIntoAMountPoint(t *testing.T) {
 	parallel(t)
 	b := newRestoreBed(t)
 	script := `
 set -e
 mount -t tmpfs -o size=400m,mode=700 tmpfs "$1"
-mkdir -p "$1/member/snap" "$1/member/wal" "$1/lost+found" && echo old >"$1/member/snap/db"
+mkdir -p "$1/member/snap" "$1/member/wal" "$1/lost+found" && echo old >"$1/member/snap/db" && echo old >"$1/member/wal/0.wal"
 "$2" restore "$3" --data-dir="$1" && exit 90
 "$2" restore "$3" --data-dir="$1" --replace
 mv "$1"/member.before-restore-* "$1/old" && cat "$1/old/snap/db"

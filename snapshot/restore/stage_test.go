@@ -23,10 +23,10 @@ func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	dead, err := newStage(t.Context(), parent, "data")
 	must(t, err)
 	must(t, os.MkdirAll(dead.path()+"/member/wal", 0o700))
-	must(t, dead.mark.Close())
+	must(t, dead.lock.Close())
 	other, err := newStage(t.Context(), parent, "data2")
 	must(t, err)
-	must(t, other.mark.Close())
+	must(t, other.lock.Close())
 	for _, name := range []string{"data.restore-1", "data.restore-2/mine", "data.restore-me", "data.restore-3.old"} {
 		must(t, os.MkdirAll(filepath.Join(parent, name), 0o700))
 	}
@@ -46,7 +46,7 @@ func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	// Names are no patterns.
 	strange, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
-	must(t, strange.mark.Close())
+	must(t, strange.lock.Close())
 	again, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
 	must(t, again.discard())
@@ -143,10 +143,12 @@ func TestRunRefusesEtcdStartedAfterThePlan(t *testing.T) {
 	f, err := os.OpenFile(dir+"/data/member/snap/db", os.O_RDWR, 0)
 	must(t, err)
 	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
-	refused(t, "run", p.Run(t.Context()), ErrHeld, "process "+strconv.Itoa(os.Getpid()))
+	_, err = p.Run(t.Context())
+	refused(t, "run", err, ErrHeld, "process "+strconv.Itoa(os.Getpid()))
 	must(t, f.Close())
-	wantNames(t, dir, "data")
-	must(t, p.Run(t.Context()))
+	wantNames(t, dir+"/data", "member")
+	_, err = p.Run(t.Context())
+	must(t, err)
 	wantData(t, dir+"/data", false)
 }
 
