@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 const restoredLog = "0000000000000000-0000000000000000.wal"
@@ -311,4 +314,41 @@ func TestRestoreOnOverlayfs(t *testing.T) {
 		wantData(t, data, false)
 		wantNames(t, data, "member member"+aside)
 	}
+}
+
+// Some file systems, like NFS, rename a file that is removed while it is open, and its directory can't be removed before it is closed.
+// There a restore leaves nothing either, and no file is open after it.
+func TestRestoreLeavesNothingWhereOpenFilesCannotBeRemoved(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("bindfs", t.TempDir(), dir).CombinedOutput(); err != nil {
+		t.Fatalf("bindfs: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+			must(t, unix.Unmount(dir, unix.MNT_DETACH))
+		}
+	})
+	in := given{data: database(t, 3)}
+	_, err := restored(t, in, Options{DataDir: dir + "/data"})
+	must(t, err)
+	soonNames(t, dir, "data")
+	_, err = restored(t, in, Options{DataDir: dir + "/data", Replace: true})
+	must(t, err)
+	wantData(t, dir+"/data", false)
+	soonNames(t, dir+"/data", "member member"+aside)
+	wantNames(t, dir+"/data/member/wal", restoredLog)
+	// Nor does one that fails.
+	_, err = restored(t, given{data: []byte("nothing of the kind")}, Options{DataDir: dir + "/new"})
+	refused(t, "no database", err, snapshot.ErrDamaged)
+	soonNames(t, dir, "data")
+}
+
+// soonNames is wantNames where the file system closes files a moment later than their process.
+func soonNames(t testing.TB, dir, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); names(t, dir) != want && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	wantNames(t, dir, want)
 }
