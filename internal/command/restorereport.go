@@ -117,7 +117,7 @@ func (r restoreReport) steps() (steps []string) {
 		start = "when all members are restored, start etcd on all of them; it answers once most of them run. Its flags on this node"
 	}
 	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
-		steps = append(steps, "restore the SELinux labels: restorecon -R "+strings.TrimSpace(r.DataDir+" "+r.WALDir))
+		steps = append(steps, "restore the SELinux labels: restorecon -R "+strings.TrimSpace(r.DataDir+" "+r.logDir))
 	}
 	wal := ""
 	if r.WALDir != "" {

@@ -87,6 +87,27 @@ func TestRestoreOnAFailingDiskChangesNothing(t *testing.T) {
 	}
 }
 
+// If the directory can't be synced after old and new data have traded places, that is a warning: the restore has succeeded, and the way
+// back is shown. A file system that can't sync directories is no failure.
+func TestRestoreSucceedsWhenTheLastSyncFails(t *testing.T) {
+	parallel(t)
+	b := newRestoreBed(t)
+	for fault, says := range map[string]string{
+		"fsync:error=EIO":    "  warning          a power loss could undo the restore: sync directory " + b.data,
+		"fsync:error=EINVAL": "",
+	} {
+		b.reset()
+		p := b.strace("-e", "trace=fsync", "-e", "inject="+fault, "-P", b.data)
+		p.demand(t, 0, "restored "+b.data, "moved aside", "to go back", says)
+		if out := p.stdout.String(); (says != "") != strings.Contains(out, "warning") {
+			t.Errorf("%s: the output is\n%s", fault, out)
+		}
+		b.want = restoredTree(t, b.member())
+		b.judge()
+	}
+	b.wantClean()
+}
+
 // restoreBed restores one snapshot again and again over data that is there.
 type restoreBed struct {
 	t            *testing.T

@@ -117,6 +117,9 @@ func TestRestoreReportsMissingPermissions(t *testing.T) {
 		t.Log(strings.TrimSpace(p.stderr.String()))
 		wantTree(t, dir, before)
 	}
+	// The directory around a user's own data directory may be closed to him.
+	asNobody(t, "restore", archive, "--data-dir="+mine).demand(t, 0, "restored "+mine)
+	asNobody(t, "restore", archive, "--data-dir="+mine, "--replace").demand(t, 0, "moved aside")
 	asNobody(t, "restore", archive, "--data-dir="+mine+"/data").demand(t, 0, "restored "+mine)
 	for _, path := range []string{"/data", "/data/member", "/data/member/snap/db"} {
 		if got := owner(t, mine+path); got != fmt.Sprintf("%d:%d", nobody, nobody) {

@@ -45,6 +45,9 @@ func (p *Plan) Run(ctx context.Context) (done Done, err error) {
 		}
 		return s, err
 	}
+	// What a restore left that died before the data directory existed, or that was of an earlier version. It only takes up space.
+	beside := filepath.Dir(p.DataDir)
+	_ = locked(ctx, beside, lockTimeout, func() error { return sweep(beside, filepath.Base(p.DataDir)) })
 	data, err := open(p.data)
 	if err != nil {
 		return done, err

@@ -88,9 +88,19 @@ func (s *stage) discard() error {
 	return nil
 }
 
-// removeStage removes the mark last, so that the next restore recognizes what is left at any moment.
+// removeStage removes the mark last, and only if everything else is gone, so that the next restore recognizes what is left.
 func removeStage(dir string) error {
-	return errors.Join(os.RemoveAll(filepath.Join(dir, stageNew)), os.RemoveAll(dir))
+	entries, err := os.ReadDir(dir)
+	err = missingIsFine(err)
+	for _, e := range entries {
+		if e.Name() != stageMark {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 // sweep removes staging directories of dead restores. Under the parent's lock, one without a mark cannot belong to a running
