@@ -122,10 +122,10 @@ func (p *Plan) findAside(ctx context.Context) error {
 
 // apart checks that neither directory is inside the other, because each is renamed as one.
 func apart(data, wal string) error {
-	if rel, err := filepath.Rel(data, wal); err == nil && filepath.IsLocal(rel) {
+	if within(data, wal) {
 		return fmt.Errorf("%w: --wal-dir %s is inside --data-dir, in %s: remove the flag, or use a directory elsewhere", ErrTarget, wal, data)
 	}
-	if rel, err := filepath.Rel(wal, data); err == nil && filepath.IsLocal(rel) {
+	if within(wal, data) {
 		return fmt.Errorf("%w: --data-dir %s is inside --wal-dir: use a directory elsewhere", ErrTarget, data)
 	}
 	return nil
@@ -178,6 +178,9 @@ type place struct {
 // findPlace checks a directory without changing anything. Errors name the flag.
 func findPlace(flag, dir string, replace bool, now time.Time) (place, error) {
 	p := place{flag: flag, swap: dir}
+	if err := checkFstab(fstab, dir); err != nil {
+		return p, err
+	}
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
