@@ -16,8 +16,13 @@ func SyncDir(path string) error {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+	if err := f.Sync(); err != nil && !SyncUnsupported(err) {
 		return fmt.Errorf("sync directory %s: %w", path, err)
 	}
 	return nil
+}
+
+// SyncUnsupported reports whether the error of Sync says that the file system cannot do this for directories.
+func SyncUnsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP)
 }

@@ -60,6 +60,9 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 		return r, err
 	}
 	r, err = c.run(ctx, s, need)
+	if errors.Is(err, ErrStart) && snapshot.SyncUnsupported(s.lock.Sync()) {
+		err = fmt.Errorf("%w: the file system of %s can't sync directories, and etcd needs that", ErrSkipped, c.Scratch.Path()) // not the snapshot's fault
+	}
 	if left := s.remove(); err != nil {
 		err = errors.Join(err, left)
 	} else if left != nil {

@@ -57,6 +57,11 @@ func (p *Plan) Run(ctx context.Context) (done Done, err error) {
 		return done, err
 	}
 	if err := p.build(data, wal); err != nil {
+		for _, s := range stages {
+			if snapshot.SyncUnsupported(s.lock.Sync()) {
+				return done, fmt.Errorf("%w: the file system of %s can't sync directories, and etcd needs that: use another disk: %w", ErrTarget, s.dir, err)
+			}
+		}
 		return done, err
 	}
 	if ctx.Err() != nil {
