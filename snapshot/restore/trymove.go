@@ -11,12 +11,8 @@ import (
 // tryMove tries whether the existing data can be renamed, before the work is done. The file system must refuse the rename, because
 // its target is a directory with a file in it. If it refuses it for another reason, it would refuse the real one too: on overlayfs a
 // directory of a lower layer gives EXDEV, and so does one that belongs to another project quota.
-func (p place) tryMove(ctx context.Context) (err error) {
-	var s *stage
-	err = locked(ctx, p.parent(), lockTimeout, func() error {
-		s, err = claim(p.parent(), p.base())
-		return err
-	})
+func (p place) tryMove(ctx context.Context) error {
+	s, err := newStage(ctx, p.parent(), p.base()) // also makes room that a dead restore takes up
 	if err != nil {
 		return fmt.Errorf("try to rename %s: %w", p.swap, err)
 	}
