@@ -35,6 +35,7 @@ type DrillReport struct {
 	Verify   time.Duration // of the verification
 	Revision int64
 	Keys     int64
+	Warnings []string // what failed after it, which does not change its result
 }
 
 // drills is the state of the drill loop.
@@ -125,6 +126,9 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 		log.Error("restore drill failed: this snapshot may not be restorable")
 	default:
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
+	}
+	for _, w := range r.Warnings {
+		log.WithField("warning", w).Warn("cleaning up after the restore drill failed; the next one tries again")
 	}
 	if !o.Skipped {
 		d.noteVerification(r, began, now, o)

@@ -15,6 +15,7 @@ type drills struct {
 	begun []time.Duration // since the bed's origin
 	takes time.Duration
 	end   func(n int) error
+	warn  []string
 	bed   *bed
 }
 
@@ -49,7 +50,7 @@ func (d *drills) do(ctx context.Context) (daemon.DrillReport, error) {
 		return daemon.DrillReport{}, ctx.Err()
 	case <-time.After(d.takes):
 	}
-	return daemon.DrillReport{Name: l.Snapshots[0].Name, Verify: time.Millisecond, Revision: 42, Keys: 7}, d.end(n)
+	return daemon.DrillReport{Name: l.Snapshots[0].Name, Verify: time.Millisecond, Revision: 42, Keys: 7, Warnings: d.warn}, d.end(n)
 }
 
 func (d *drills) want(begun ...time.Duration) {

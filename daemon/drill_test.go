@@ -35,6 +35,20 @@ func TestDrillFollowsTheFirstSnapshotAndItsSchedule(t *testing.T) {
 	})
 }
 
+// What fails after a drill is logged, and the drill has passed all the same.
+func TestFailedCleanUpAfterADrillIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		b.run = []outcome{{takes: 10 * time.Second}}
+		newDrills(b, "@daily").warn = []string{"remove scratch directory /x: busy"}
+		b.runFor(time.Minute)
+		b.wantLines(atWarning, "cleaning up after the restore drill failed; the next one tries again")
+		if j := b.job(status.Drill); j.Failures != 0 || j.Success.IsZero() {
+			t.Errorf("after the drill: %+v", j)
+		}
+	})
+}
+
 // After a failure the pauses grow from an hour to a day. A drill that is skipped does not end the failure, and the drill stays due.
 func TestFailedDrillIsRepeatedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -178,7 +178,7 @@ func lockFailed(path string, err error) error {
 		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	err = &fs.PathError{Op: "lock", Path: path, Err: errno}
-	if errno == unix.ENOLCK || notSupported(errno) {
+	if errno == unix.ENOLCK || Unsupported(errno) {
 		return fmt.Errorf("%w (this file system has no file locks: on NFS start rpc-statd, or mount it with nolock if only this node uses the "+
 			"directory; elsewhere look for a mount option such as flock, or use a directory on another disk)", err)
 	}

@@ -56,7 +56,7 @@ func (d *Dir) probeArchive(ctx context.Context, base string) (syncs bool, err er
 	if _, err := guard.Write(make([]byte, probeSize)); err != nil {
 		return false, errors.Join(fmt.Errorf("write snapshot: %w", err), p.Abort())
 	}
-	syncs = !notSupported(p.file.Sync()) && d.syncs()
+	syncs = !Unsupported(p.file.Sync()) && d.syncs()
 	return syncs, p.Commit(ctx)
 }
 
@@ -67,7 +67,7 @@ func (d *Dir) syncs() bool {
 		return true
 	}
 	defer f.Close()
-	return !notSupported(f.Sync())
+	return !Unsupported(f.Sync())
 }
 
 // probeScratch is what a verification or a drill does in the directory.

@@ -31,7 +31,7 @@ type Space struct {
 func (d *Dir) Space() (Space, error) {
 	var s unix.Statfs_t
 	err := unix.Statfs(d.path, &s)
-	if notSupported(err) {
+	if Unsupported(err) {
 		return Space{Bytes: Unlimited, Inodes: Unlimited}, nil
 	}
 	if err != nil {

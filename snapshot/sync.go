@@ -25,13 +25,13 @@ func SyncDir(path string) error {
 // syncFile writes a file to the disk. Where the file system has no such call, that is no error: refusing would mean no backup at all,
 // and whatever a power loss damages is found by its checksum. `check` warns of it.
 func syncFile(f *os.File) error {
-	if err := f.Sync(); !notSupported(err) {
+	if err := f.Sync(); !Unsupported(err) {
 		return err
 	}
 	return nil
 }
 
-// notSupported reports whether the file system does not have a call at all, as opposed to a call that failed.
-func notSupported(err error) bool {
+// Unsupported reports whether the file system does not have a call at all, as opposed to a call that failed.
+func Unsupported(err error) bool {
 	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS)
 }

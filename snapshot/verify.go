@@ -137,7 +137,7 @@ func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
 	})
 	errno, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
-	case ofSystem && (notSupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):
+	case ofSystem && (Unsupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):
 		return fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
 	case ofSystem && errno != syscall.EBADF: // such as no memory for the mapping: the archive is not at fault; EBADF is an empty file
 		return fmt.Errorf("open the database: %w", err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -34,8 +36,11 @@ func (u *until) Write(p []byte) (int, error) {
 // Leftovers of a drill that cannot be removed do not prevent the start.
 func TestDaemonStartsDespiteLeftoversOfADrill(t *testing.T) {
 	dir := t.TempDir()
-	// Root may do all that others may not, but lock a directory as a file.
-	must(t, os.MkdirAll(filepath.Join(dir, snapshot.ScratchPrefix+"1", "lock"), 0o700))
+	// Root may do all that others may not, but remove a mount point.
+	busy := filepath.Join(dir, snapshot.ScratchPrefix+"1", "busy")
+	must(t, os.MkdirAll(busy, 0o700))
+	must(t, unix.Mount("tmpfs", busy, "tmpfs", 0, ""))
+	defer func() { must(t, unix.Unmount(busy, 0)) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	log := &until{word: "msg=\"started", end: cancel}

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -38,19 +37,20 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	now := time.Now()
 	// Before anything is fetched.
-	if err := restore.Check(ctx, o.Options, now); err != nil {
+	scratch, err := restore.Check(ctx, o.Options, now)
+	if err != nil {
 		return err
 	}
 	r := &restoring{call: c, o: o}
 	before := func(ctx context.Context, m snapshot.Manifest) error {
-		if err := restore.Check(ctx, r.options(&m), now); err != nil {
+		if _, err := restore.Check(ctx, r.options(&m), now); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
 		r.reviewed = true
 		return nil
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: scratch})
 	if err != nil {
 		return err
 	}
@@ -93,14 +93,18 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, plan.Close()) }()
+	defer plan.Close()
 	r.warnOfContent(plan)
 	report := r.newReport(plan)
 	if !r.o.DryRun {
 		record := r.lineage(plan)
 		_ = r.from.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
-		if err := plan.Run(ctx); err != nil {
+		done, err := plan.Run(ctx)
+		if err != nil {
 			return err
+		}
+		for _, w := range done.Warnings {
+			r.warn("%s", line(w))
 		}
 		r.record(plan, record)
 	}

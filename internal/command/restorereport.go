@@ -30,9 +30,11 @@ type restoreReport struct {
 	Revision       int64    `json:"revision"`
 	Bumped         uint64   `json:"bumped_by,omitempty"`
 	Aside          []aside  `json:"moved_aside,omitempty"`
+	Stays          []string `json:"stays,omitempty"` // what else is in the data directory
 	Warnings       []string `json:"warnings,omitempty"`
 
-	next nextSteps
+	logDir string // where the write-ahead log is, if not in "member" of the data directory
+	next   nextSteps
 }
 
 type aside struct {
@@ -46,6 +48,7 @@ func (r *restoring) newReport(p *restore.Plan) restoreReport {
 		Snapshot: r.from.Name, Place: r.from.Place, Form: string(r.in.Form), Proven: p.Database.Verified, SHA256: p.Database.SHA256, Manifest: r.in.Manifest,
 		DryRun: r.o.DryRun, DataDir: p.DataDir, WALDir: p.WALDir, Owner: p.Owner.String(),
 		Name: p.Cluster.Name, InitialCluster: p.Cluster.Initial(), Token: p.Cluster.Token, LeftOut: p.Cluster.LeftOut,
+		Stays: p.Stays, logDir: p.LogDir,
 		Revision: p.Revision, Bumped: r.o.BumpRevision, next: r.nextSteps(p),
 	}
 	for _, m := range p.Aside {
@@ -74,8 +77,11 @@ func afterMoves(moves []restore.Move, path string) string {
 	return path
 }
 
+// LogDir is for restoreText.
+func (r restoreReport) LogDir() string { return r.logDir }
+
 const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be restored:{{else}}restored{{end}} {{.DataDir}}
-{{with .WALDir}}  write-ahead log  {{.}}
+{{with .LogDir}}  write-ahead log  {{.}}
 {{end}}  member           {{.Name}} of {{.InitialCluster}}
 {{range .LeftOut}}  skipped          {{.}}
 {{end}}  cluster token    {{.Token}}
@@ -84,10 +90,11 @@ const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be
 {{if not .Proven}}  digest           not checked (--skip-hash-check)
 {{end}}{{with .Warnings}}  warnings         {{len .}}, see above
 {{end}}{{range .Aside}}  moved aside      {{.From}} to {{.To}}
+{{end}}{{with .Stays}}  stays            {{join . ", "}}
 {{end}}`
 
 func (r restoreReport) print(out *printer) {
-	if out.err = template.Must(template.New("").Parse(restoreText)).Execute(out.w, r); r.DryRun {
+	if out.err = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join}).Parse(restoreText)).Execute(out.w, r); r.DryRun {
 		return
 	}
 	out.line("next steps")

@@ -109,6 +109,9 @@ func (v verified) print(out *printer) {
 	if d := v.Drill; d != nil {
 		out.line("  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s",
 			d.EtcdVersion, d.Keys, d.Revision, d.HashKV, d.Took.All().Round(time.Millisecond))
+		for _, w := range d.Warnings {
+			out.line("  warning: %s", w)
+		}
 	}
 }
 

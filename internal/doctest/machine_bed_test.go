@@ -160,7 +160,7 @@ func (m *machine) translate(t *testing.T) {
 			}
 		}
 	}
-	if l, err := filepath.Glob(m.has("/var/lib/*.before-restore-*")); err == nil && len(l) > 0 {
+	if l, err := filepath.Glob(m.has("/var/lib/etcd/*.before-restore-*")); err == nil && len(l) > 0 {
 		pairs = append(pairs, shownAside, strings.TrimPrefix(filepath.Ext(l[0]), "."))
 	}
 	pairs = append(pairs, m.bed.outside...)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/snapshot/restore"
 )
@@ -23,7 +25,10 @@ type refusal struct {
 func refusals() map[string]refusal {
 	const keys = " --cacert /etc/etcd/ca.crt --cert /etc/etcd/member.crt --key /etc/etcd/member.key"
 	return map[string]refusal{
-		"data already exists":                              {"etcd-rolling-backup restore --data-dir /var/tmp/three", 2},
+		"data already exists":                              {"etcd-rolling-backup restore --data-dir /var/tmp/full", 2},
+		"is a mount point":                                 {"etcd-rolling-backup restore --replace --data-dir /var/tmp/mount", 2},
+		"is a symbolic link that leads nowhere":            {"etcd-rolling-backup restore --replace --data-dir /var/tmp/link", 2},
+		"the file system can't rename":                     {"etcd-rolling-backup restore --replace --data-dir /var/tmp/image/over", 2},
 		"has its database open: stop it first":             {"etcd-rolling-backup restore --replace", 1},
 		"the cluster still runs":                           {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-a /var/tmp/three/rolling.db.zst", 2},
 		"another cluster":                                  {"etcd-rolling-backup restore --replace --ignore-running-members --data-dir /var/tmp/stopped --name node-a /var/tmp/three/rolling.db.zst", 2},
@@ -99,6 +104,7 @@ func prepareRefusals(t *testing.T, b *bed) {
 	if err := os.CopyFS(m.has("/var/tmp/stopped/member/wal"), os.DirFS(m.has("/var/lib/etcd/member/wal"))); err != nil {
 		t.Fatal(err)
 	}
+	prepareDisks(t, m)
 
 	others := three(t, b.p)
 	others.backup(t, "", nil)
@@ -116,4 +122,32 @@ func prepareRefusals(t *testing.T, b *bed) {
 	// etcd of another cluster has a certificate of another CA.
 	b.outside = append(b.outside, "closed.port", ports[0], "strangers.peer", from.client)
 	m.translate(t)
+}
+
+// prepareDisks lays out data directories that are refused.
+func prepareDisks(t *testing.T, m *machine) {
+	t.Helper()
+	for _, dir := range []string{"full", "mount", "image/low"} {
+		m.write(t, "/var/tmp/"+dir+"/member/wal/0.wal", "old")
+	}
+	for _, dir := range []string{"link", "image/up", "image/work", "image/over"} {
+		if err := os.MkdirAll(m.has("/var/tmp/"+dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("nowhere", m.has("/var/tmp/link/member")); err != nil {
+		t.Fatal(err)
+	}
+	image := m.has("/var/tmp/image")
+	layers := "redirect_dir=off,lowerdir=" + image + "/low,upperdir=" + image + "/up,workdir=" + image + "/work"
+	for _, mount := range []struct{ kind, at, options string }{{"tmpfs", m.has("/var/tmp/mount/member/wal"), ""}, {"overlay", image + "/over", layers}} {
+		if err := unix.Mount(mount.kind, mount.at, mount.kind, 0, mount.options); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(mount.at, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

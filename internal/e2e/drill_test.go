@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -124,6 +125,26 @@ func TestDrillIsSkippedWhileS3IsDown(t *testing.T) {
 	w.says(t, "restore drill passed")
 	w.has(t, "drill_passed", 1)
 	w.stop(t, syscall.SIGTERM, 0)
+}
+
+// etcd cannot run on a file system that can't sync directories. That says nothing about the snapshot: its drill is skipped, and a restore
+// there fails with the cause and changes nothing.
+func TestDrillAndRestoreNameADiskThatCannotSyncDirectories(t *testing.T) {
+	parallel(t)
+	archive := saved(t, etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true}))
+	strace := func(args ...string) *process {
+		flags := []string{"-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EINVAL", lean}
+		return launch(t, exec.Command("strace", append(flags, args...)...))
+	}
+	strace("verify", "--restore", "--min-free=0", archive).demand(t, 1, "drill skipped: the file system of "+filepath.Dir(archive)+" can't sync directories")
+	if left := drillsIn(t, filepath.Dir(archive)); len(left) > 0 {
+		t.Errorf("left: %s", left)
+	}
+	dir := target(t)
+	strace("restore", archive, "--data-dir="+dir).demand(t, 2, "can't sync directories, and etcd needs that: use another disk")
+	if left := files(t, filepath.Dir(dir)); len(left) > 0 {
+		t.Errorf("left: %s", left)
+	}
 }
 
 // A daemon that is killed in a drill leaves nothing of it, whoever cleans up: its child or the next start.

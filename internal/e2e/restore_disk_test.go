@@ -110,15 +110,14 @@ func TestRestoreNeedsLessWhereBlocksAreShared(t *testing.T) {
 	}
 }
 
-// A data directory in which a file system is mounted can't be renamed: what etcd keeps in it is. The disk that it is
-// on is the one that everything happens on, and what is there beside etcd's data stays.
+// A data directory may be a mount point: everything happens on its disk, and what is there next to etcd's data stays.
 func TestRestoreIntoAMountPoint(t *testing.T) {
 	parallel(t)
 	b := newRestoreBed(t)
 	script := `
 set -e
 mount -t tmpfs -o size=400m,mode=700 tmpfs "$1"
-mkdir -p "$1/member/snap" "$1/member/wal" "$1/lost+found" && echo old >"$1/member/snap/db"
+mkdir -p "$1/member/snap" "$1/member/wal" "$1/lost+found" && echo old >"$1/member/snap/db" && echo old >"$1/member/wal/0.wal"
 "$2" restore "$3" --data-dir="$1" && exit 90
 "$2" restore "$3" --data-dir="$1" --replace
 mv "$1"/member.before-restore-* "$1/old" && cat "$1/old/snap/db"
@@ -130,4 +129,23 @@ ls "$4/wal" && echo end
 	cmd := exec.Command("sh", "-c", script, "sh", dir, lean, b.archive, other)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	launch(t, cmd).demand(t, 0, "is not empty", "mv -T "+dir+"/member ", "\nold\n", "\nlost+found\nmember\nold\n", ".wal\nend\n")
+}
+
+// A disk of etcd's data that is in /etc/fstab and not mounted now would hide the restored data after the next boot.
+func TestRestoreRefusesUnderADiskThatTheNextBootMounts(t *testing.T) {
+	parallel(t)
+	b := newRestoreBed(t)
+	script := `
+set -e
+mkdir -p "$1/member" && echo "/dev/disk $1/member ext4 defaults 0 2" >"$1/fstab" && mount --bind "$1/fstab" /etc/fstab
+"$2" restore "$3" --data-dir="$1" --dry-run && exit 90
+"$2" restore "$3" --data-dir="$1" && exit 90
+test -z "$(ls -A "$1/member")"
+mount -t tmpfs -o size=400m,mode=700 tmpfs "$1/member"
+"$2" restore "$3" --data-dir="$1"
+`
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-c", script, "sh", dir, lean, b.archive)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	launch(t, cmd).demand(t, 0, dir+"/member is in /etc/fstab and is not mounted", "mount it, or remove it from /etc/fstab", "restored "+dir)
 }

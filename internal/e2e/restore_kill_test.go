@@ -22,8 +22,8 @@ const (
 	inPlace       = "after the renames"
 )
 
-// A restore that is killed at any moment, by kill -9, leaves the old data whole under its own name, or the new data complete
-// there and the old one aside: the target is never missing; and of what it was building nothing outlives the next restore.
+// A restore that is killed at any moment, by kill -9, leaves the old data complete under its own name, or the new data complete there and
+// the old data aside: the target is never missing. What it was building is removed by the next restore.
 func TestKilledRestoreLeavesOldOrNewData(t *testing.T) {
 	parallel(t)
 	b, r := newRestoreBed(t), random(t)
@@ -42,7 +42,7 @@ func TestKilledRestoreLeavesOldOrNewData(t *testing.T) {
 		p.killAfter(delay)
 		b.judge()
 		if t.Failed() {
-			t.Fatalf("round %d, killed after %s; in the directory: %s\n%s", round, delay, files(t, b.parent), p.stderr.String())
+			t.Fatalf("round %d, killed after %s; in the directory: %s\n%s", round, delay, files(t, b.data), p.stderr.String())
 		}
 	}
 	t.Logf("kills within %s of the start: %v", span.Round(time.Millisecond), b.hits)
@@ -55,7 +55,7 @@ func TestRestoreKilledAtItsRenamesLeavesOldData(t *testing.T) {
 	b := newRestoreBed(t)
 	b.reset()
 	b.start().demand(t, 0)
-	b.want = restoredTree(t, b.data)
+	b.want = restoredTree(t, b.member())
 	b.reset()
 	if status := b.strace("-e", "trace=renameat2", "-e", "inject=renameat2:signal=SIGKILL").ended(t); status == 0 {
 		t.Fatal("nothing traded places")
@@ -80,29 +80,50 @@ func TestRestoreOnAFailingDiskChangesNothing(t *testing.T) {
 		}
 		p.wantOneErrorLine(t)
 		t.Log(fault, p.stderr.String())
-		wantTree(t, b.data, b.before)
-		if left := files(t, b.parent); !slices.Equal(left, []string{"data"}) {
+		wantTree(t, b.member(), b.before)
+		if left := files(t, b.data); !slices.Equal(left, []string{"member", "notes"}) {
 			t.Errorf("%s: left behind: %s", fault, left)
 		}
 	}
+}
+
+// If the directory can't be synced after old and new data have traded places, that is a warning: the restore has succeeded, and the way
+// back is shown. A file system that can't sync directories is no failure.
+func TestRestoreSucceedsWhenTheLastSyncFails(t *testing.T) {
+	parallel(t)
+	b := newRestoreBed(t)
+	for fault, says := range map[string]string{
+		"fsync:error=EIO":    "  warning          a power loss could undo the restore: sync directory " + b.data,
+		"fsync:error=EINVAL": "",
+	} {
+		b.reset()
+		p := b.strace("-e", "trace=fsync", "-e", "inject="+fault, "-P", b.data)
+		p.demand(t, 0, "restored "+b.data, "moved aside", "to go back", says)
+		if out := p.stdout.String(); (says != "") != strings.Contains(out, "warning") {
+			t.Errorf("%s: the output is\n%s", fault, out)
+		}
+		b.want = restoredTree(t, b.member())
+		b.judge()
+	}
+	b.wantClean()
 }
 
 // restoreBed restores one snapshot again and again over data that is there.
 type restoreBed struct {
 	t            *testing.T
 	archive      string
-	parent, data string
-	before, want []string // the old data as tree lists it, and the new as restoredTree does
+	data         string
+	before, want []string // the old member as tree lists it, and the new one as restoredTree does
 	hits         map[string]int
 }
 
 func newRestoreBed(t *testing.T) *restoreBed {
 	t.Helper()
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
-	b := &restoreBed{t: t, archive: saved(t, c), parent: t.TempDir(), hits: map[string]int{}}
-	b.data = filepath.Join(b.parent, "data")
-	return b
+	return &restoreBed{t: t, archive: saved(t, c), data: target(t), hits: map[string]int{}}
 }
+
+func (b *restoreBed) member() string { return filepath.Join(b.data, "member") }
 
 // calibrate measures how long a restore takes at this hour, and returns a little more.
 func (b *restoreBed) calibrate() time.Duration {
@@ -113,7 +134,7 @@ func (b *restoreBed) calibrate() time.Duration {
 		began := time.Now()
 		b.start().demand(b.t, 0)
 		longest = max(longest, time.Since(began))
-		b.want = restoredTree(b.t, b.data)
+		b.want = restoredTree(b.t, b.member())
 	}
 	return longest + longest/10
 }
@@ -121,13 +142,13 @@ func (b *restoreBed) calibrate() time.Duration {
 // reset puts old data in its place, and leaves what a killed restore was building.
 func (b *restoreBed) reset() {
 	b.t.Helper()
-	for _, name := range files(b.t, b.parent) {
-		if !strings.HasPrefix(name, "data.restore-") {
-			must(b.t, os.RemoveAll(filepath.Join(b.parent, name)))
+	for _, name := range files(b.t, b.data) {
+		if !strings.HasPrefix(name, "member.restore-") {
+			must(b.t, os.RemoveAll(filepath.Join(b.data, name)))
 		}
 	}
 	oldData(b.t, b.data)
-	b.before = tree(b.t, b.data)
+	b.before = tree(b.t, b.member())
 }
 
 // oldData is laid out as etcd does it, of another owner.
@@ -154,14 +175,14 @@ func (b *restoreBed) strace(flags ...string) *process {
 func (b *restoreBed) judge() {
 	b.t.Helper()
 	var staged, aside []string
-	for _, name := range files(b.t, b.parent) {
-		path := filepath.Join(b.parent, name)
+	for _, name := range files(b.t, b.data) {
+		path := filepath.Join(b.data, name)
 		switch {
-		case strings.HasPrefix(name, "data.restore-"):
+		case strings.HasPrefix(name, "member.restore-"):
 			staged = append(staged, path)
-		case strings.HasPrefix(name, "data.before-restore-"):
+		case strings.HasPrefix(name, "member.before-restore-"):
 			aside = append(aside, path)
-		case name != "data":
+		case name != "member" && name != "notes":
 			b.t.Errorf("%s is there", name)
 		}
 	}
@@ -169,17 +190,17 @@ func (b *restoreBed) judge() {
 		b.t.Fatalf("too much is left: %s %s", staged, aside)
 	}
 	if len(aside) == 0 {
-		wantTree(b.t, b.data, b.before)
+		wantTree(b.t, b.member(), b.before)
 		b.hits[map[bool]string{true: stagedSome, false: stagedNothing}[len(staged) > 0]]++
 		return
 	}
-	if slices.Equal(tree(b.t, b.data), b.before) {
+	if slices.Equal(tree(b.t, b.member()), b.before) {
 		wantRestoredTree(b.t, aside[0], b.want)
 		b.hits[betweenMoves]++
 		return
 	}
 	wantTree(b.t, aside[0], b.before)
-	wantRestoredTree(b.t, b.data, b.want)
+	wantRestoredTree(b.t, b.member(), b.want)
 	b.hits[inPlace]++
 }
 
@@ -189,7 +210,7 @@ func (b *restoreBed) wantClean() {
 	b.reset()
 	b.start().demand(b.t, 0)
 	b.judge()
-	if left := files(b.t, b.parent); len(left) != 2 {
+	if left := files(b.t, b.data); len(left) != 3 {
 		b.t.Errorf("after a restore that was left alone there are: %s", left)
 	}
 }

@@ -57,17 +57,17 @@ func TestRefusedRestoreChangesNothing(t *testing.T) {
 	fresh := in(filepath.Join(dir, "fresh"))
 	before := tree(t, dir)
 	for _, r := range []refusal{
-		{"full", 2, []string{old + " is not empty", "--replace"}, []string{in(old)}},
-		{"a link to a full one", 2, []string{old + " is not empty"}, []string{in(link)}},
+		{"full", 2, []string{old + "/member is not empty", "--replace"}, []string{in(old)}},
+		{"a link to a full one", 2, []string{old + "/member is not empty"}, []string{in(link)}},
 		{"a link to nowhere", 2, []string{"that does not exist"}, []string{in(nowhere), "--replace"}},
 		{"a file", 2, []string{"is not a directory"}, []string{in(file), "--replace"}},
 		{"in nothing", 2, []string{"there is no directory " + dir + "/missing"}, []string{in(dir + "/missing/data")}},
 		{"in a file", 2, []string{"not a directory"}, []string{in(file + "/data")}},
 		{"the root", 2, []string{"use a directory that contains only etcd's data"}, []string{in("/"), "--replace"}},
 		{"no name", 2, []string{"--data-dir is empty"}, []string{in("")}},
-		{"wal in data", 2, []string{"is inside --data-dir"}, []string{fresh, "--wal-dir=" + dir + "/fresh/wal"}},
+		{"wal in data", 2, []string{" is inside --data-dir"}, []string{fresh, "--wal-dir=" + dir + "/fresh/wal"}},
 		{"data in wal", 2, []string{"is inside --wal-dir"}, []string{fresh, "--wal-dir=" + dir}},
-		{"a full wal", 2, []string{"--wal-dir " + old + " is not empty"}, []string{fresh, "--wal-dir=" + old}},
+		{"a full wal", 2, []string{"--wal-dir: " + old + " is not empty"}, []string{fresh, "--wal-dir=" + old}},
 		{"empty --name", 2, []string{"--name is empty"}, []string{fresh, "--name="}},
 		{"unknown --name", 2, []string{"--name node9 is not among the members node1"}, []string{fresh, "--name=node9"}},
 		{"not in the list", 2, []string{"--name node1 is not among the members a, b"}, []string{fresh, "--name=node1", "--initial-cluster=a=http://h:1,b=http://h:2"}},
@@ -86,7 +86,7 @@ func TestRefusedRestoreChangesNothing(t *testing.T) {
 		})
 	}
 	// All the checks and the plan, and nothing done.
-	run(t, 0, []string{"nothing is changed", "member           node1", old + ".before-restore-"}, "restore", b.archive, in(old), "--replace", "--dry-run")
+	run(t, 0, []string{"nothing is changed", "member           node1", old + "/member.before-restore-", "stays            notes"}, "restore", b.archive, in(old), "--replace", "--dry-run")
 	run(t, 2, []string{"is not empty"}, "restore", b.archive, in(old), "--dry-run")
 	wantTree(t, dir, before)
 }
@@ -117,6 +117,9 @@ func TestRestoreReportsMissingPermissions(t *testing.T) {
 		t.Log(strings.TrimSpace(p.stderr.String()))
 		wantTree(t, dir, before)
 	}
+	// The directory around a user's own data directory may be closed to him.
+	asNobody(t, "restore", archive, "--data-dir="+mine).demand(t, 0, "restored "+mine)
+	asNobody(t, "restore", archive, "--data-dir="+mine, "--replace").demand(t, 0, "moved aside")
 	asNobody(t, "restore", archive, "--data-dir="+mine+"/data").demand(t, 0, "restored "+mine)
 	for _, path := range []string{"/data", "/data/member", "/data/member/snap/db"} {
 		if got := owner(t, mine+path); got != fmt.Sprintf("%d:%d", nobody, nobody) {
@@ -143,8 +146,8 @@ func reachable(t *testing.T, path string) {
 	}
 }
 
-// The data belongs to whom the data that was there belongs to, else to the owner of the directory around it, or to whom
-// --chown names; nobody else may read it.
+// The data belongs to the owner of the existing data, else to the owner of the directory around it, or to whom --chown names; nobody
+// else may read it. An existing data directory itself stays as it is without --chown.
 func TestRestoredDataHasTheOwnerOfTheOld(t *testing.T) {
 	parallel(t)
 	b := newRestoreBed(t)
@@ -166,7 +169,9 @@ func TestRestoredDataHasTheOwnerOfTheOld(t *testing.T) {
 			must(t, os.Chown(around, x.around, x.around))
 			if x.before != 0 {
 				oldData(t, dir)
+				must(t, os.Chown(dir, x.before-1, x.before-1))
 				must(t, os.Chown(dir+"/member", x.before, x.before))
+				must(t, os.Chown(dir+"/member/snap", x.before, x.before))
 			}
 			args := []string{"restore", b.archive, "--data-dir=" + dir, "--wal-dir=" + wal, "--replace"}
 			if x.chown != "" {
@@ -174,8 +179,12 @@ func TestRestoredDataHasTheOwnerOfTheOld(t *testing.T) {
 			}
 			run(t, 0, nil, args...)
 			for _, path := range []string{dir, dir + "/member", dir + "/member/snap/db", wal} {
-				if got := owner(t, path); got != x.want {
-					t.Errorf("%s belongs to %s, want %s", path, got, x.want)
+				want := x.want
+				if path == dir && x.before != 0 && x.chown == "" {
+					want = fmt.Sprintf("%d:%d", x.before-1, x.before-1)
+				}
+				if got := owner(t, path); got != want {
+					t.Errorf("%s belongs to %s, want %s", path, got, want)
 				}
 			}
 			wantMode(t, dir, 0o700)

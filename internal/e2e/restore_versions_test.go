@@ -1,6 +1,10 @@
 package e2e_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -39,6 +43,40 @@ func TestRestoredDataStartsOnItsVersionAndTheNext(t *testing.T) {
 				r.kill()
 			}
 		})
+	}
+}
+
+// Only "member" is exchanged. Every version starts next to what else lies in its data directory, and to the old data. A log or a database
+// behind a symbolic link stays where it is, and after the printed way back the old data is served again.
+func TestEveryVersionStartsNextToOtherFilesAndBehindLinks(t *testing.T) {
+	parallel(t)
+	for _, version := range etcdtest.Versions() {
+		for _, link := range []string{"", "member", "member/wal", "member/snap"} {
+			t.Run(strings.TrimSpace(version+" "+link), func(t *testing.T) {
+				c := small(t, etcdtest.Options{Version: version})
+				want := stateOf(t, etcdtest.Dial(t, c))
+				archive, m := saved(t, c), c.Members[0]
+				_, err := etcdtest.Dial(t, c).Put(t.Context(), "/later", "")
+				must(t, err)
+				later := stateOf(t, etcdtest.Dial(t, c))
+				must(t, m.Stop())
+				must(t, os.WriteFile(filepath.Join(m.DataDir, "config"), []byte("name: node1"), 0o644))
+				if link != "" {
+					to := filepath.Join(t.TempDir(), "disk")
+					must(t, os.Rename(filepath.Join(m.DataDir, link), to))
+					must(t, os.Symlink(to, filepath.Join(m.DataDir, link)))
+				}
+				p := run(t, 0, []string{"stays            config"}, "restore", archive, "--data-dir="+m.DataDir, "--replace")
+				wantState(t, version, "node1", m.DataDir, want).kill()
+				_, back, _ := strings.Cut(p.stdout.String(), "to go back, with etcd stopped:")
+				must(t, exec.Command("sh", "-c", back).Run())
+				wantState(t, version, "node1", m.DataDir, later).kill()
+				text, err := os.ReadFile(filepath.Join(m.DataDir, "config"))
+				if err != nil || string(text) != "name: node1" {
+					t.Errorf("the other file has %q, %v", text, err)
+				}
+			})
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir) (report 
 	defer o.File.Close()
 	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
 	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
+	report.Warnings = r.Warnings
 	return report, markSkipped(err)
 }
 

@@ -68,7 +68,7 @@ func BucketFlags(b *s3.Config) []string {
 // restoreNotes are what the command itself cannot say.
 func restoreNotes(b *s3.Config) []string {
 	notes := []string{
-		"Stop etcd first. The content of its data directory is moved aside, not removed. If the directory is not /var/lib/etcd, add --data-dir; if its write-ahead log is elsewhere, add --wal-dir.",
+		"Stop etcd first. Its data is moved aside, not removed. If the directory is not /var/lib/etcd, add --data-dir; if its write-ahead log is elsewhere, add --wal-dir.",
 		"A Kubernetes cluster: add --kubernetes. docs/RESTORE.md says what else must be stopped.",
 		"Several members: restore all of them from this same snapshot, each with its own --name. While most of them are alive, restore none: replace the lost one, as in docs/RESTORE.md.",
 	}

@@ -132,7 +132,7 @@ func TestChildStopsWithoutAParent(t *testing.T) {
 	for order, text := range map[string]string{"": "is gone", "{}": "broken pipe"} {
 		dir := filepath.Join(t.TempDir(), snapshot.ScratchPrefix+"1")
 		must(t, os.Mkdir(dir, 0o700))
-		lock, err := os.Create(filepath.Join(dir, "lock"))
+		lock, err := os.Open(dir)
 		must(t, err)
 		stdin, ordered, err := os.Pipe()
 		must(t, err)

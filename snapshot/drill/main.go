@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// archiveFD and lockFD are the file descriptors that a child inherits. It only holds lockFD open: as long as it is open,
-	// nobody removes the scratch directory as a leftover.
+	// archiveFD and lockFD are the file descriptors that a child inherits. lockFD is the locked scratch directory. The child only holds
+	// it open: as long as it is open, nobody removes the directory as a leftover.
 	archiveFD = 3
 	lockFD    = 4
 
@@ -36,8 +36,8 @@ var (
 
 // Main is the child of Start. It runs in the scratch directory, reads its order for one drill from stdin, and reports progress
 // and result on stdout. It stops when stdin ends, even before the order, because then the parent is gone. It always removes the
-// scratch directory, because there may be no parent left to do that. The error only sets the exit status; stdout has already
-// reported it.
+// scratch directory, because there may be no parent left to do that. What it can't remove while it has files open, the parent
+// removes, or the next drill. The error only sets the exit status; stdout has already reported it.
 func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 	signal.Ignore(unix.SIGPIPE) // otherwise a report that nobody reads would kill this process
 	out := &messageWriter{w: stdout}
@@ -46,9 +46,11 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 		return errors.Join(err, out.send(failure(err)))
 	}
 	defer func() {
-		if left := removeScratch(dir); err != nil { // after a reported result the parent removes the directory, and reports if it cannot
-			err = errors.Join(err, left)
+		if err == nil {
+			_ = os.RemoveAll(dir)
+			return
 		}
+		_ = removeScratch(dir) // against work that goes on
 	}()
 	var o order
 	if err := json.NewDecoder(io.LimitReader(stdin, maxMessage)).Decode(&o); err != nil {
@@ -109,8 +111,8 @@ func ownScratch() (string, error) {
 	if err != nil {
 		return "", errNoParent
 	}
-	lock, err := os.Stat(filepath.Join(dir, scratchLock))
-	if err != nil || !os.SameFile(lock, held) || !snapshot.IsTemp(filepath.Base(dir), snapshot.ScratchPrefix) {
+	here, err := os.Stat(dir)
+	if err != nil || !os.SameFile(here, held) || !snapshot.IsTemp(filepath.Base(dir), snapshot.ScratchPrefix) {
 		return "", errNoParent
 	}
 	return dir, nil

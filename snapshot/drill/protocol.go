@@ -196,6 +196,7 @@ type Result struct {
 	EtcdVersion     string   `json:"etcd_version"`     // of the etcd that was started
 	Nice            int      `json:"nice"`             // the process's niceness: 19 unless the system refused it
 	Took            Took     `json:"took"`
+	Warnings        []string `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
 }
 
 // Took is the duration of each stage, in nanoseconds in JSON.

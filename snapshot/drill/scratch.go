@@ -14,14 +14,12 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// scratchLock is the file in a scratch directory that parent and child keep locked as long as either lives. So others can
-// distinguish a running drill from the leftovers of a dead one.
-const scratchLock = "lock"
-
 // errLocked means that another process holds a scratch directory, or has removed it meanwhile.
 var errLocked = errors.New("locked")
 
-// scratch is the directory of one drill.
+// scratch is the directory of one drill. Parent and child keep it locked as long as either lives, so others can distinguish a running
+// drill from the leftovers of a dead one. The lock is that of the directory itself: NFS and libfuse rename a file that is removed while
+// it is open, and then its directory can't be removed.
 type scratch struct {
 	path string // absolute
 	lock *os.File
@@ -54,11 +52,11 @@ func (s *scratch) remove() error {
 	return errors.Join(removeScratch(s.path), s.lock.Close())
 }
 
-// removeScratch deletes a directory in which somebody may still create files: another process's RemoveLeftovers creates the lock,
-// or the work of an aborted drill goes on. It stops trying after a second.
+// removeScratch deletes a directory in which somebody may still have files: the work of an aborted drill goes on, or a file system such as
+// NFS keeps a file that was removed until the last process that had it open is gone. It stops trying after a second.
 func removeScratch(path string) error {
 	err := os.RemoveAll(path)
-	for tries := 0; errors.Is(err, unix.ENOTEMPTY) && tries < 100; tries++ {
+	for tries := 0; (errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY)) && tries < 100; tries++ {
 		<-time.After(10 * time.Millisecond)
 		err = os.RemoveAll(path)
 	}
@@ -68,10 +66,9 @@ func removeScratch(path string) error {
 	return nil
 }
 
-// lockScratch returns the locked file; errLocked means that the directory is not ours.
+// lockScratch returns the locked directory; errLocked means that it is not ours.
 func lockScratch(path string) (_ *os.File, err error) {
-	// In /tmp anybody may have created the directory, with a link in it to another user's file.
-	f, err := os.OpenFile(filepath.Join(path, scratchLock), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errLocked
 	}
@@ -86,13 +83,13 @@ func lockScratch(path string) (_ *os.File, err error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errLocked
 	} else if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	held, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	named, err := os.Stat(f.Name())
+	named, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, named) {
 		return nil, errLocked // it was removed between opening and locking
 	}

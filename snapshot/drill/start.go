@@ -32,8 +32,9 @@ type Child struct {
 	Progress func(Step)    // may be nil; must not block
 }
 
-// Start does one drill in a child process and returns when the process has exited and the scratch directory is removed. ctx
-// limits it; a child has two seconds to stop. First it removes leftovers of dead drills in Scratch.
+// Start does one drill in a child process and returns when the process has exited and the scratch directory is removed; if it can't be
+// removed, that is a warning in the Result. ctx limits it; a child has two seconds to stop. First it removes leftovers of dead drills in
+// Scratch.
 //
 // Without enough disk space or memory the error wraps ErrSkipped, and no process is started, except for a database with very many
 // small keys. A child that somebody else killed (SIGKILL) most likely ran out of memory and wraps ErrMemory. Other errors wrap
@@ -62,8 +63,16 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, s.remove()) }()
-	return c.run(ctx, s, need)
+	r, err = c.run(ctx, s, need)
+	if errors.Is(err, ErrStart) && snapshot.Unsupported(s.lock.Sync()) {
+		err = fmt.Errorf("%w: the file system of %s can't sync directories, and etcd needs that", ErrSkipped, c.Scratch.Path()) // not the snapshot's fault
+	}
+	if left := s.remove(); err != nil {
+		err = errors.Join(err, left)
+	} else if left != nil {
+		r.Warnings = append(r.Warnings, left.Error())
+	}
+	return r, err
 }
 
 // run starts the child and waits for it.

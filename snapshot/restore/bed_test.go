@@ -82,7 +82,12 @@ func restored(t testing.TB, in Input, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, errors.Join(p.Run(t.Context()), p.Close())
+	defer p.Close()
+	done, err := p.Run(t.Context())
+	for _, w := range done.Warnings {
+		t.Errorf("a warning: %v", w)
+	}
+	return p, err
 }
 
 // names are those in a directory.
@@ -119,6 +124,7 @@ func occupied(t testing.TB, dir string) {
 	must(t, os.MkdirAll(filepath.Join(dir, "member/snap"), 0o700))
 	must(t, os.MkdirAll(filepath.Join(dir, "member/wal"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "member/snap/db"), []byte("old"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "member/wal/0.wal"), []byte("old"), 0o600))
 }
 
 // refused demands a one-line error of a kind, with the words.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
@@ -14,38 +16,94 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
+// Done reports a restore that has happened.
+type Done struct {
+	// Warnings are what failed after the restored data was in its place. The restore has succeeded all the same.
+	Warnings []error
+}
+
 // Run builds the data directory in a staging directory and moves it to its place. After an error everything is as before, unless
 // the error says otherwise.
-func (p *Plan) Run(ctx context.Context) (err error) {
-	data, err := newStage(ctx, p.data.parent(), filepath.Base(p.data.swap))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, data.discard()) }()
-	wal := &stage{}
-	if p.WALDir != "" {
-		if wal, err = newStage(ctx, p.wal.parent(), filepath.Base(p.wal.swap)); err != nil {
-			return err
+func (p *Plan) Run(ctx context.Context) (done Done, err error) {
+	var stages []*stage
+	defer func() {
+		for _, s := range stages {
+			left := s.discard()
+			if err != nil {
+				err = errors.Join(err, left)
+				continue
+			}
+			done.warn(s.left, left)
 		}
-		defer func() { err = errors.Join(err, wal.discard()) }()
+	}()
+	open := func(at place) (s *stage, err error) {
+		if at.swap == "" {
+			return &stage{}, nil
+		}
+		if s, err = newStage(ctx, at.parent(), at.base()); err == nil {
+			stages = append(stages, s)
+		}
+		return s, err
+	}
+	// What a restore left that died before the data directory existed, or that was of an earlier version. It only takes up space.
+	beside := filepath.Dir(p.DataDir)
+	_ = locked(ctx, beside, lockTimeout, func() error { return sweep(beside, filepath.Base(p.DataDir)) })
+	data, err := open(p.data)
+	if err != nil {
+		return done, err
+	}
+	wal, err := open(p.wal)
+	if err != nil {
+		return done, err
 	}
 	if err := p.build(ctx, data, wal); err != nil {
-		return err
+		for _, s := range stages {
+			if snapshot.Unsupported(s.lock.Sync()) {
+				return done, fmt.Errorf("%w: the file system of %s can't sync directories, and etcd needs that: use another disk: %w", ErrTarget, s.dir, err)
+			}
+		}
+		return done, err
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return done, context.Cause(ctx)
 	}
 	// An etcd may have been started since the plan was made.
 	if err := checkFree(p.DataDir); err != nil {
-		return err
+		return done, err
 	}
 	var changes []change
 	// The log first: an old database next to a new log is still the old database, but a new database would be overwritten from an
 	// old log.
-	if p.WALDir != "" {
+	if p.LogDir != "" {
 		changes = append(changes, change{staged: wal.path(), target: p.wal.swap, old: p.wal.old})
 	}
-	return install(append(changes, change{staged: p.data.within(data.path()), target: p.data.swap, old: p.data.old}))
+	changes = append(changes, change{staged: filepath.Join(data.path(), p.data.built), target: p.data.swap, old: p.data.old})
+	if err := install(changes); err != nil {
+		return done, err
+	}
+	p.settle(changes, &done)
+	return done, nil
+}
+
+// settle does what is left when the restored data is in its place.
+func (p *Plan) settle(changes []change, done *Done) {
+	for _, c := range changes {
+		if err := snapshot.SyncDir(filepath.Dir(c.target)); err != nil {
+			done.warn(fmt.Errorf("a power loss could undo the restore: %w", err))
+		}
+	}
+	if p.o.Owner == nil {
+		return
+	}
+	for _, dir := range p.kept { // etcd must be able to write there
+		if err := os.Chown(dir, p.Owner.UID, p.Owner.GID); err != nil {
+			done.warn(fmt.Errorf("set the owner of %s: %w", dir, err))
+		}
+	}
+}
+
+func (d *Done) warn(errs ...error) {
+	d.Warnings = append(d.Warnings, slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
 }
 
 // build makes the directories complete and safe on the disk, under their staging names.
@@ -66,7 +124,7 @@ func (p *Plan) build(ctx context.Context, data, wal *stage) error {
 		MarkCompacted:       p.o.MarkCompacted,
 	}
 	trees := []string{data.path()}
-	if p.WALDir != "" {
+	if p.LogDir != "" {
 		c.OutputWALDir = wal.path()
 		trees = append(trees, wal.path())
 	}

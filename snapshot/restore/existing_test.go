@@ -129,7 +129,7 @@ func TestReviewIsBeforeTheWork(t *testing.T) {
 		o := Options{DataDir: filepath.Join(dir, "data"), Recorded: recorded, Review: refusal(t)}
 		_, err := Prepare(t.Context(), in, o, noon)
 		refused(t, "a review", err, errReview)
-		if err := Check(t.Context(), o, noon); errors.Is(err, errReview) != (recorded != nil) {
+		if _, err := Check(t.Context(), o, noon); errors.Is(err, errReview) != (recorded != nil) {
 			t.Errorf("recorded %v: Check: %v", recorded, err)
 		}
 		if read := in.unpacked > 0; read == (recorded != nil) {

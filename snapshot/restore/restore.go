@@ -1,8 +1,9 @@
 // Package restore makes an etcd data directory from a snapshot; etcd's own etcdutl library does the raft part.
 //
-// Invariant: everything is checked and built in a staging directory next to the target, and then renamed into place. Existing
-// data is never changed: it is refused, or moved aside on request. After a crash at any moment the old data is complete, under
-// its own name or the one it was moved to. At worst a staging directory is left, which the next restore removes.
+// Invariant: everything is checked and built in a staging directory next to the target, and then renamed into place. The target is
+// "member" in the data directory; what else is there stays. Existing data is never changed: it is refused, or moved aside on request.
+// After a crash at any moment the old data is complete, under its own name or the one it was moved to. At worst a staging directory is
+// left, which the next restore removes. What fails after the renames is a warning: the restore has succeeded.
 package restore
 
 import (
@@ -58,8 +59,10 @@ type Options struct {
 // Plan is a restore that has been checked completely and has changed nothing yet. It holds the decompressed database in an
 // anonymous temporary file.
 type Plan struct {
-	DataDir, WALDir string // symlinks resolved; WALDir "": in DataDir
-	Aside           []Move // existing data that is moved aside
+	DataDir, WALDir string   // symlinks resolved; WALDir "": no --wal-dir
+	LogDir          string   // where the write-ahead log goes: WALDir, or where a link leads to; "": in DataDir's "member"
+	Aside           []Move   // existing data that is moved aside
+	Stays           []string // what else is in the data directory, which is not touched
 	Owner           Owner
 	Members         []snapshot.Member // that the snapshot records
 	Cluster         Cluster
@@ -69,24 +72,28 @@ type Plan struct {
 
 	o         Options
 	now       time.Time
-	data, wal place
+	data, wal place    // wal: empty if the log is a part of data
+	kept      []string // existing directories around them
 	scratch   *os.File
 }
 
 // Check is the part of Prepare that needs no snapshot, or only its manifest if the members are Recorded: then it includes the Review. A
-// caller that fetches the snapshot from elsewhere calls it first.
-func Check(ctx context.Context, o Options, now time.Time) error {
-	p, err := newPlan(o, now)
-	if err != nil || len(o.Recorded) == 0 {
-		return err
+// caller that fetches the snapshot from elsewhere calls it first, and gets the directory whose disk must have room for it.
+func Check(ctx context.Context, o Options, now time.Time) (scratch string, err error) {
+	p, err := newPlan(ctx, o, now)
+	if err != nil {
+		return "", err
 	}
-	return p.identify(ctx, o.Recorded, o.SHA256)
+	if len(o.Recorded) > 0 {
+		err = p.identify(ctx, o.Recorded, o.SHA256)
+	}
+	return p.data.parent(), err
 }
 
 // Prepare checks the target, decompresses and verifies the snapshot next to it, and decides on the cluster. It changes no
 // existing data. The caller closes the plan.
 func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, err error) {
-	p, err := newPlan(o, now)
+	p, err := newPlan(ctx, o, now)
 	if err != nil {
 		return nil, err
 	}
@@ -107,18 +114,14 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 		err = p.checkSpace(times(p.Database.Size, copies-1))
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.Close())
+		p.Close()
+		return nil, err
 	}
 	return p, nil
 }
 
 // Close releases the decompressed database.
-func (p *Plan) Close() error {
-	if err := p.scratch.Close(); !errors.Is(err, os.ErrClosed) { // a second time
-		return err
-	}
-	return nil
-}
+func (p *Plan) Close() { _ = p.scratch.Close() } // a temporary file, which was only read since it was complete
 
 func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	p.Database, err = in.Unpack(ctx, pieces{p.scratch}, input.Options{SkipHashCheck: p.o.SkipHashCheck, Progress: p.o.Progress})
@@ -191,7 +194,7 @@ const walSize = 2 * 64 << 20
 // checkSpace checks for need bytes (below zero: unknown) next to the data directory, and for a WAL where it goes.
 func (p *Plan) checkSpace(need int64) error {
 	need = max(need, 0)
-	if p.WALDir != "" {
+	if p.LogDir != "" {
 		var data, wal unix.Stat_t
 		if err := errors.Join(unix.Stat(p.data.parent(), &data), unix.Stat(p.wal.parent(), &wal)); err != nil {
 			return fmt.Errorf("read free space: %w", err)

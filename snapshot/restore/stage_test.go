@@ -23,10 +23,10 @@ func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	dead, err := newStage(t.Context(), parent, "data")
 	must(t, err)
 	must(t, os.MkdirAll(dead.path()+"/member/wal", 0o700))
-	must(t, dead.mark.Close())
+	must(t, dead.lock.Close())
 	other, err := newStage(t.Context(), parent, "data2")
 	must(t, err)
-	must(t, other.mark.Close())
+	must(t, other.lock.Close())
 	for _, name := range []string{"data.restore-1", "data.restore-2/mine", "data.restore-me", "data.restore-3.old"} {
 		must(t, os.MkdirAll(filepath.Join(parent, name), 0o700))
 	}
@@ -46,13 +46,82 @@ func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	// Names are no patterns.
 	strange, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
-	must(t, strange.mark.Close())
+	must(t, strange.lock.Close())
 	again, err := newStage(t.Context(), parent, `a[*?\]b`)
 	must(t, err)
 	must(t, again.discard())
 	if left, err := filepath.Glob(parent + `/a\[*`); err != nil || len(left) > 0 {
 		t.Errorf("left: %s (%v)", left, err)
 	}
+}
+
+// A staging directory that can't be removed after the restore is a warning with its path. The next restore says so too, or removes it.
+func TestRestoreSucceedsWhenItsStageCannotBeRemoved(t *testing.T) {
+	dir := t.TempDir()
+	occupied(t, dir+"/data")
+	must(t, os.Mkdir(dir+"/disk", 0o700))
+	o := Options{DataDir: dir + "/data", WALDir: dir + "/disk/wal", Replace: true}
+	p, err := Prepare(t.Context(), given{data: database(t, 3)}, o, noon)
+	must(t, err)
+	defer p.Close()
+	f, err := os.Open(dir + "/disk") // whose lock stops the restore when it has created its first staging directory
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	ended := make(chan Done, 1)
+	failed := make(chan error, 1)
+	go func() {
+		done, err := p.Run(t.Context())
+		failed <- err
+		ended <- done
+	}()
+	var stages []string
+	for len(stages) == 0 {
+		stages, err = filepath.Glob(dir + "/data/member.restore-*/" + stageMark)
+		must(t, err)
+		time.Sleep(time.Millisecond)
+	}
+	stage := filepath.Dir(stages[0])
+	mounted(t, "tmpfs", stage+"/busy", "tmpfs", 0, "")
+	must(t, f.Close())
+	must(t, <-failed)
+	wantWarning(t, <-ended, stage)
+	wantData(t, dir+"/data", false)
+
+	again := func(at time.Time) Done {
+		p, err := Prepare(t.Context(), given{data: database(t, 3)}, o, at)
+		must(t, err)
+		defer p.Close()
+		done, err := p.Run(t.Context())
+		must(t, err)
+		return done
+	}
+	wantWarning(t, again(noon.Add(time.Minute)), stage)
+	must(t, unix.Unmount(stage+"/busy", 0))
+	if done := again(noon.Add(time.Hour)); len(done.Warnings) > 0 {
+		t.Errorf("warnings: %v", done.Warnings)
+	}
+	if left, err := filepath.Glob(dir + "/data/member.restore-*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %s (%v)", left, err)
+	}
+}
+
+func wantWarning(t testing.TB, done Done, path string) {
+	t.Helper()
+	if len(done.Warnings) != 1 || !strings.Contains(done.Warnings[0].Error(), path) {
+		t.Errorf("the warnings are %v, want one with %s", done.Warnings, path)
+	}
+}
+
+// What a restore left next to the data directory before that existed is removed too.
+func TestStageNextToTheDataDirectoryIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	dead, err := newStage(t.Context(), dir, "data")
+	must(t, err)
+	must(t, dead.lock.Close())
+	must(t, os.Mkdir(dir+"/data", 0o700))
+	_, err = restored(t, given{data: database(t, 3)}, Options{DataDir: dir + "/data"})
+	must(t, err)
+	wantNames(t, dir, "data")
 }
 
 // Another restore in the same directory is waited for, but not forever, and not after ctx ends.
@@ -143,10 +212,12 @@ func TestRunRefusesEtcdStartedAfterThePlan(t *testing.T) {
 	f, err := os.OpenFile(dir+"/data/member/snap/db", os.O_RDWR, 0)
 	must(t, err)
 	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
-	refused(t, "run", p.Run(t.Context()), ErrHeld, "process "+strconv.Itoa(os.Getpid()))
+	_, err = p.Run(t.Context())
+	refused(t, "run", err, ErrHeld, "process "+strconv.Itoa(os.Getpid()))
 	must(t, f.Close())
-	wantNames(t, dir, "data")
-	must(t, p.Run(t.Context()))
+	wantNames(t, dir+"/data", "member")
+	_, err = p.Run(t.Context())
+	must(t, err)
 	wantData(t, dir+"/data", false)
 }
 

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,15 +10,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 // newPlan checks everything that needs no snapshot.
-func newPlan(o Options, now time.Time) (p *Plan, err error) {
+func newPlan(ctx context.Context, o Options, now time.Time) (p *Plan, err error) {
 	if (o.BumpRevision > 0) != o.MarkCompacted {
 		return nil, fmt.Errorf("%w: --bump-revision and --mark-compacted go together: set both or neither", ErrCluster)
 	}
 	p = &Plan{o: o, now: now}
-	if err := p.findPlaces(); err != nil {
+	if err := p.findPlaces(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.findOwner(); err != nil {
@@ -31,66 +34,99 @@ func newPlan(o Options, now time.Time) (p *Plan, err error) {
 	return p, nil
 }
 
-func (p *Plan) findPlaces() (err error) {
-	if p.o.WALDir != "" { // before the error that one of them does not exist inside the other
-		if err := apart(p.o.DataDir, p.o.WALDir); err != nil {
-			return err
-		}
-	}
+// findPlaces finds what is exchanged with the restored data, and checks that it can be.
+func (p *Plan) findPlaces(ctx context.Context) (err error) {
 	if err := checkFree(p.o.DataDir); errors.Is(err, ErrHeld) { // more useful than the error that data exists
 		return err
 	}
-	if p.data, err = findPlace(dataFlag, p.o.DataDir, p.o.Replace, p.now); err != nil {
+	if p.DataDir, err = resolve(dataFlag, p.o.DataDir); err != nil {
 		return err
 	}
-	p.DataDir = p.data.dir
+	if p.o.WALDir != "" {
+		if err := p.findWALDir(); err != nil {
+			return err
+		}
+	}
+	l, err := p.layout()
+	if err != nil {
+		return err
+	}
 	if err := checkFree(p.DataDir); err != nil {
 		return err
 	}
-	if p.o.WALDir == "" {
-		if err := checkLog(p.DataDir); err != nil {
+	if l.log != "" {
+		if err := apart(l.data, l.log); err != nil {
 			return err
 		}
 	}
-	if p.o.WALDir != "" {
-		if p.wal, err = findPlace(walFlag, p.o.WALDir, p.o.Replace, p.now); err != nil {
-			return err
+	if p.data, err = findPlace(dataFlag, l.data, p.o.Replace, p.now); err != nil {
+		return err
+	}
+	p.data.built, p.kept, p.LogDir = l.built, l.kept, l.log
+	if p.LogDir != "" {
+		flag := walFlag
+		if p.WALDir == "" {
+			flag = dataFlag
 		}
-		p.WALDir = p.wal.dir
-		if err := apart(p.DataDir, p.WALDir); err != nil {
+		if p.wal, err = findPlace(flag, p.LogDir, p.o.Replace, p.now); err != nil {
 			return err
 		}
 	}
-	for _, at := range []place{p.data, p.wal} {
-		if at.old != "" {
-			p.Aside = append(p.Aside, Move{From: at.swap, To: at.old})
-		}
-	}
-	return nil
+	return p.findAside(ctx)
 }
 
-// checkLog refuses a restore without --wal-dir if the etcd that ran here kept its write-ahead log elsewhere. Started again with
-// that old log, etcd would panic, or overwrite the restored data with the log's entries.
-func checkLog(dataDir string) error {
-	_, dbErr := os.Stat(filepath.Join(dataDir, "member", "snap", "db"))
-	if _, err := os.Stat(filepath.Join(dataDir, "member", "wal")); dbErr == nil && errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: the etcd that ran on %s kept its write-ahead log elsewhere: set --wal-dir to that directory", ErrTarget, dataDir)
+// findWALDir resolves --wal-dir. One in a data directory that does not exist is refused as that, and not as in a missing directory.
+func (p *Plan) findWALDir() (err error) {
+	if _, err := os.Stat(p.DataDir); errors.Is(err, fs.ErrNotExist) {
+		wal, err := filepath.Abs(p.o.WALDir)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrTarget, walFlag, err)
+		}
+		if err := apart(p.DataDir, wal); err != nil {
+			return err
+		}
+	}
+	if p.WALDir, err = resolve(walFlag, p.o.WALDir); err != nil {
+		return err
+	}
+	mounted, err := isMountPoint(p.WALDir)
+	if mounted {
+		return fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd cannot use either: use a directory in it", ErrTarget, p.WALDir)
+	}
+	return missingIsFine(err)
+}
+
+// findAside lists what is moved aside and what stays, and tries whether the existing data can be moved.
+func (p *Plan) findAside(ctx context.Context) error {
+	for _, at := range []place{p.data, p.wal} {
+		if at.old == "" {
+			continue
+		}
+		p.Aside = append(p.Aside, Move{From: at.swap, To: at.old})
+		if err := at.tryMove(ctx); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(p.DataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: %w", ErrTarget, dataFlag, err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(p.DataDir, e.Name())
+		if e.Name() != memberDir && path != p.data.swap && path != p.wal.swap && !snapshot.IsTemp(e.Name(), memberDir+stageInfix) {
+			p.Stays = append(p.Stays, e.Name())
+		}
 	}
 	return nil
 }
 
 // apart checks that neither directory is inside the other, because each is renamed as one.
-func apart(dataDir, walDir string) error {
-	dataDir, dataErr := filepath.Abs(dataDir)
-	walDir, walErr := filepath.Abs(walDir)
-	if err := errors.Join(dataErr, walErr); err != nil {
-		return fmt.Errorf("%w: %w", ErrTarget, err)
+func apart(data, wal string) error {
+	if within(data, wal) {
+		return fmt.Errorf("%w: --wal-dir %s is inside --data-dir, in %s: remove the flag, or use a directory elsewhere", ErrTarget, wal, data)
 	}
-	if rel, err := filepath.Rel(dataDir, walDir); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("%w: --wal-dir %s is inside --data-dir: remove the flag, or use a directory elsewhere", ErrTarget, walDir)
-	}
-	if rel, err := filepath.Rel(walDir, dataDir); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("%w: --data-dir %s is inside --wal-dir: use a directory elsewhere", ErrTarget, dataDir)
+	if within(wal, data) {
+		return fmt.Errorf("%w: --data-dir %s is inside --wal-dir: use a directory elsewhere", ErrTarget, data)
 	}
 	return nil
 }
@@ -102,7 +138,7 @@ func (p *Plan) findOwner() (err error) {
 		}
 		return nil
 	}
-	for _, path := range []string{filepath.Join(p.DataDir, "member"), p.DataDir, filepath.Dir(p.DataDir)} {
+	for _, path := range []string{p.data.swap, filepath.Join(p.DataDir, memberDir), p.DataDir, filepath.Dir(p.DataDir)} {
 		if p.Owner, err = ownerOf(path); err == nil || !errors.Is(err, os.ErrNotExist) {
 			break
 		}
@@ -131,61 +167,45 @@ const asideLayout = "20060102T150405Z"
 // Move is one rename.
 type Move struct{ From, To string }
 
-// place is one directory to restore: the data directory, or a separate WAL directory.
+// place is one directory to restore, which is exchanged as a whole.
 type place struct {
-	dir  string // symlinks resolved
-	swap string // what is renamed: dir, or "member" in it if dir is a mount point, which cannot be renamed
-	old  string // where the existing data goes; "": there is none
+	flag  string
+	swap  string // symlinks resolved; it need not exist
+	built string // its path in the staged data directory; "": that directory itself
+	old   string // where the existing data goes; "": there is none
 }
 
-// within returns the path in the staged directory of what is renamed to swap.
-func (p place) within(staged string) string {
-	if p.swap == p.dir {
-		return staged
+// findPlace checks a directory without changing anything. Errors name the flag.
+func findPlace(flag, dir string, replace bool, now time.Time) (place, error) {
+	p := place{flag: flag, swap: dir}
+	if err := checkFstab(fstab, dir); err != nil {
+		return p, err
 	}
-	return filepath.Join(staged, filepath.Base(p.swap))
-}
-
-// findPlace checks the target without changing anything. Errors name the flag.
-func findPlace(flag, path string, replace bool, now time.Time) (place, error) {
-	dir, err := resolve(flag, path)
-	if err != nil {
-		return place{}, err
-	}
-	p := place{dir: dir, swap: dir}
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return p, usable(flag, p)
+		return p, p.usable()
 	case err != nil:
 		return p, fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
 	case !info.IsDir():
-		return p, fmt.Errorf("%w: %s %s is not a directory", ErrTarget, flag, dir)
+		return p, fmt.Errorf("%w: %s: %s is not a directory", ErrTarget, flag, dir)
 	}
-	mounted, err := isMountPoint(dir)
-	if err != nil {
+	if err := checkTree(dir); err != nil {
 		return p, err
 	}
-	if mounted && flag == walFlag {
-		return p, fmt.Errorf("%w: --wal-dir %s is a mount point, which etcd cannot use either: use a directory in it", ErrTarget, dir)
-	}
-	if mounted {
-		p.swap = filepath.Join(dir, "member")
-	}
-	entries, err := os.ReadDir(p.swap)
-	held := len(entries) > 0 // in a mount point only etcd's "member" is data to lose
+	entries, err := os.ReadDir(dir)
 	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return p, fmt.Errorf("%w: %s: %w", ErrTarget, flag, err)
-	case held && !replace:
-		return p, fmt.Errorf("%w: %s %s is not empty: use another directory, or --replace to move the existing data aside", ErrOccupied, flag, dir)
-	case held:
-		p.old = p.swap + ".before-restore-" + now.UTC().Format(asideLayout)
+	case len(entries) > 0 && !replace:
+		return p, fmt.Errorf("%w: %s: %s is not empty: use another directory, or --replace to move the existing data aside", ErrOccupied, flag, dir)
+	case len(entries) > 0:
+		p.old = dir + ".before-restore-" + now.UTC().Format(asideLayout)
 		if _, err := os.Lstat(p.old); err == nil {
 			return p, fmt.Errorf("%w: %s already exists: wait one second", ErrOccupied, p.old)
 		}
 	}
-	return p, usable(flag, p)
+	return p, p.usable()
 }
 
 // resolve follows a symbolic link to its directory, because a rename would replace the link.
@@ -219,26 +239,12 @@ func resolve(flag, path string) (string, error) {
 // parent returns the directory for the staging directory, in the same file system as what it replaces.
 func (p place) parent() string { return filepath.Dir(p.swap) }
 
-func usable(flag string, p place) error {
+// base is the target's name, with which those of its staging directories begin.
+func (p place) base() string { return filepath.Base(p.swap) }
+
+func (p place) usable() error {
 	if err := unix.Access(p.parent(), unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("%w: %s %s: this user may not write to %s: %w", ErrTarget, flag, p.dir, p.parent(), err)
+		return fmt.Errorf("%w: %s: this user may not write to %s: %w", ErrTarget, p.flag, p.parent(), err)
 	}
 	return nil
-}
-
-// isMountPoint reports whether dir is the root of a mount, which cannot be renamed.
-func isMountPoint(dir string) (bool, error) {
-	var s unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_BASIC_STATS, &s); err != nil {
-		return false, fmt.Errorf("read the mount of %s: %w", dir, err)
-	}
-	if s.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
-		return s.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
-	}
-	// Kernels before 5.8 show this only by the device, so not for a bind mount of the same file system.
-	var here, above unix.Stat_t
-	if err := errors.Join(unix.Stat(dir, &here), unix.Stat(filepath.Dir(dir), &above)); err != nil {
-		return false, fmt.Errorf("read the mount of %s: %w", dir, err)
-	}
-	return here.Dev != above.Dev, nil
 }

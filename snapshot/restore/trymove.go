@@ -1,0 +1,36 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryMove tries whether the existing data can be renamed, before the work is done. The file system must refuse the rename, because
+// its target is a directory with a file in it. If it refuses it for another reason, it would refuse the real one too: on overlayfs a
+// directory of a lower layer gives EXDEV, and so does one that belongs to another project quota.
+func (p place) tryMove(ctx context.Context) error {
+	s, err := newStage(ctx, p.parent(), p.base()) // also makes room that a dead restore takes up
+	if err != nil {
+		return fmt.Errorf("try to rename %s: %w", p.swap, err)
+	}
+	err = move(p.swap, s.dir)
+	if err == nil { // no file system may do this; the staging directory is gone, and its name has the data
+		err = errors.Join(errors.New("its file system replaces directories that are not empty"), move(s.dir, p.swap), s.lock.Close())
+		return fmt.Errorf("%w: %s: %w", ErrTarget, p.swap, err)
+	}
+	_ = s.discard() // the next restore removes what is left
+	switch {
+	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
+		return nil
+	case errors.Is(err, unix.EXDEV):
+		return fmt.Errorf("%w: the file system can't rename %s, for example because it is part of a container's image: move it aside yourself: mv -T %s %s: %w",
+			ErrTarget, p.swap, p.swap, p.old, err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.EBUSY), errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: %s can't be renamed: %w", ErrTarget, p.swap, err)
+	default:
+		return fmt.Errorf("try to rename %s: %w", p.swap, err)
+	}
+}
