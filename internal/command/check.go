@@ -118,7 +118,8 @@ func checkDirectory(ctx context.Context, dir *snapshot.Dir, minFree int64) []fin
 	if info, err := os.Stat(dir.Path()); err != nil {
 		found = fail("directory", err)
 	} else if info.Mode().Perm()&0o077 != 0 {
-		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
+		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it, "+
+			"or mount it with umask=077 if that has no effect", dir.Path(), info.Mode().Perm())
 	}
 	out := []finding{found}
 	if !can.Sync {
