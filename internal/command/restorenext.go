@@ -114,8 +114,11 @@ func (n nextSteps) list() (steps []string) {
 	p := n.plan
 	dirs := []string{p.DataDir}
 	flags := []string{"--name", p.Cluster.Name, "--data-dir", p.DataDir}
+	if p.LogDir != "" { // --wal-dir, or where a link leads to
+		dirs = append(dirs, p.LogDir)
+	}
 	if p.WALDir != "" {
-		dirs, flags = append(dirs, p.WALDir), append(flags, "--wal-dir", p.WALDir)
+		flags = append(flags, "--wal-dir", p.WALDir)
 	}
 	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
 		steps = append(steps, "restore the SELinux labels:"+commandIndent+service.CommandLine(append([]string{"restorecon", "-R"}, dirs...)...))
