@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -78,7 +79,7 @@ func (b *memBucket) List(context.Context) ([]snapshot.Entry, error) {
 }
 
 // PutArchive implements mirror.Bucket.
-func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, _ func(done, total int64)) error {
+func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, _ func(done, total int64)) error {
 	b.puts = append(b.puts, n.String())
 	if b.before != nil {
 		if err := b.before(n); err != nil {
@@ -92,6 +93,9 @@ func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot
 		return err
 	}
 	data, err := io.ReadAll(io.NewSectionReader(a, 0, a.Size))
+	if there, ok := b.objects[n.String()]; ok && !replace && !bytes.Equal(there, data) {
+		return snapshot.ErrExists
+	}
 	b.objects[n.String()] = data
 	return err
 }

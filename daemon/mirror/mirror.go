@@ -37,8 +37,9 @@ type Bucket interface {
 	// List returns all snapshots in the bucket, of all nodes, newest first.
 	List(ctx context.Context) ([]snapshot.Entry, error)
 	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
-	// archive is never stored, and the error wraps snapshot.ErrDamaged.
-	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error
+	// archive is never stored, and the error wraps snapshot.ErrDamaged. Without replace, another object of that name stays as it is,
+	// and the error wraps snapshot.ErrExists.
+	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error
 	// Remove deletes one; the error for a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
 	// Tail returns the end of an archive, which has the manifest, and the size of the archive.
@@ -114,7 +115,7 @@ func (p *plan) bring(ctx context.Context, src Source, bucket Bucket, o Options, 
 			continue
 		}
 		began := time.Now()
-		err := Upload(ctx, src, bucket, e, o.Progress)
+		err := Upload(ctx, src, bucket, e, p.replace[e.Name], o.Progress)
 		switch {
 		case err == nil:
 			uploaded, _ := o.Status.Known(status.Local, e)

@@ -24,13 +24,14 @@ type plan struct {
 	decisions []prune.Decision       // on this node's rolling snapshots in either place, newest first
 	orphans   []snapshot.Name        // of other nodes, to be removed
 	there     map[snapshot.Name]bool // in the bucket
+	replace   map[snapshot.Name]bool // in the bucket with another size, to be uploaded again
 	newest    snapshot.Name          // of this node in either place; zero: there is none
 }
 
 // makePlan applies the policy to the union of both places. Its error names the snapshots whose manifests could not be read; the plan
 // removes none of them.
 func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, details prune.Details) (*plan, error) {
-	p := &plan{there: map[snapshot.Name]bool{}, all: slices.Clone(remote)}
+	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}, all: slices.Clone(remote)}
 	size := map[snapshot.Name]int64{}
 	for _, e := range remote {
 		p.there[e.Name], size[e.Name] = true, e.Size
@@ -55,7 +56,7 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 		// If the size differs, the server has lost part of the upload: upload it again.
 		if wanted && (!p.there[e.Name] || size[e.Name] != e.Size) {
 			p.upload = append(p.upload, e)
-			p.there[e.Name] = false
+			p.there[e.Name], p.replace[e.Name] = false, p.there[e.Name]
 		}
 	}
 	p.orphans = orphans(remote, o, now)

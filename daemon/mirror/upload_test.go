@@ -96,14 +96,14 @@ func TestUploadRefusesASnapshotTakenWithNoMirror(t *testing.T) {
 	data := archive(t, 1, 7, true)
 	put(t, dir, n, data)
 	b := newBucket()
-	err := mirror.Upload(t.Context(), dir, b, snapshot.Entry{Name: n, Size: int64(len(data))}, nil)
+	err := mirror.Upload(t.Context(), dir, b, snapshot.Entry{Name: n, Size: int64(len(data))}, false, nil)
 	if !errors.Is(err, mirror.ErrLocalOnly) || len(b.puts) > 0 {
 		t.Errorf("%v; given %q", err, b.puts)
 	}
 }
 
 func TestUploadOfAMissingFileIsNotFound(t *testing.T) {
-	err := mirror.Upload(t.Context(), directory(t), newBucket(), snapshot.Entry{Name: hourly(t, node, 1)[0], Size: 1}, nil)
+	err := mirror.Upload(t.Context(), directory(t), newBucket(), snapshot.Entry{Name: hourly(t, node, 1)[0], Size: 1}, false, nil)
 	if !errors.Is(err, snapshot.ErrNotFound) || !mirror.IsFileError(err) {
 		t.Error(err)
 	}
