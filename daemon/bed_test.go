@@ -19,7 +19,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const node = "node-a"
+const (
+	node    = "node-a"
+	cluster = snapshot.ID(0xa)
+)
 
 // Levels of the log, by name.
 const (
@@ -198,7 +201,7 @@ func taken(t *testing.T, began time.Time) snapshot.Taken {
 	t.Helper()
 	return snapshot.Taken{
 		Entry:    snapshot.Entry{Name: name(t, snapshot.RollingSet, node, began), Size: 1000},
-		Manifest: snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}},
+		Manifest: snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42, Healthy: true}},
 		Stream:   2 * time.Second, Sync: 30 * time.Millisecond,
 	}
 }

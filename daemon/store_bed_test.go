@@ -127,7 +127,7 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	if m, ok := s.manifests[n]; ok {
 		return m, nil
 	}
-	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
+	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42, Healthy: true}}, nil
 }
 
 // Quarantine implements daemon.Store.

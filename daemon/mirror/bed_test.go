@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,7 +20,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const node = "node-a"
+const (
+	node    = "node-a"
+	cluster = snapshot.ID(0xa)
+)
 
 var (
 	errBucketDown = errors.New("bucket is down")
@@ -158,9 +162,12 @@ func textsOf(names []snapshot.Name) []string {
 type member struct {
 	sectors  int
 	revision int64
+	cluster  snapshot.ID // 0: the usual one
 }
 
-func (m member) Source() snapshot.Source { return snapshot.Source{Revision: m.revision, Healthy: true} }
+func (m member) Source() snapshot.Source {
+	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), Revision: m.revision, Healthy: true}
+}
 
 func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {
 	db := make([]byte, 512*m.sectors)
@@ -177,7 +184,7 @@ func archive(t *testing.T, sectors int, revision int64, localOnly bool) []byte {
 	t.Helper()
 	dir := snapshot.NewDir(t.TempDir())
 	o := snapshot.TakeOptions{Set: "any", Node: "x", LocalOnly: localOnly, Stall: time.Minute}
-	taken, err := snapshot.Take(t.Context(), member{sectors, revision}, dir, o)
+	taken, err := snapshot.Take(t.Context(), member{sectors: sectors, revision: revision}, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +251,7 @@ func hourly(t *testing.T, node string, of ...int) []snapshot.Name {
 
 func options(keep int) mirror.Options {
 	return mirror.Options{
-		Node: node, Policy: retention.Policy{Last: keep}, Locked: func(err error) bool { return errors.Is(err, errLocked) },
+		Node: node, Policy: retention.Policy{Last: keep}, Lineage: func() snapshot.Lineage { return snapshot.Lineage{Cluster: cluster} }, Locked: func(err error) bool { return errors.Is(err, errLocked) },
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 	probeTimeout = 2 * time.Second
 	// lookInterval is how often etcd is asked for its status between two snapshots.
 	lookInterval = time.Minute
+	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
+	sameSecondTries = 5
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
@@ -51,7 +53,39 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
-	return snapshot.Take(ctx, m, t.dir, o)
+	l, err := lineageOf(t.dir, m.Source().ClusterID, t.status)
+	if err != nil {
+		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
+	}
+	return t.store(ctx, successor{m, l.Predecessors}, o)
+}
+
+// store takes the snapshot. If its name exists, a daemon of another cluster has taken one in the same second: the next second is free.
+func (t *taker) store(ctx context.Context, m snapshot.Streamer, o snapshot.TakeOptions) (snapshot.Taken, error) {
+	for try := 1; ; try++ {
+		taken, err := snapshot.Take(ctx, m, t.dir, o)
+		if !errors.Is(err, snapshot.ErrExists) || o.Set != snapshot.RollingSet || try == sameSecondTries {
+			return taken, err
+		}
+		select {
+		case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
+		case <-ctx.Done():
+			return taken, err
+		}
+	}
+}
+
+// successor is a member whose cluster was restored from others.
+type successor struct {
+	*member.Member
+	predecessors []snapshot.ID
+}
+
+// Source implements snapshot.Streamer.
+func (s successor) Source() snapshot.Source {
+	source := s.Member.Source()
+	source.Predecessors = s.predecessors
+	return source
 }
 
 // connect notes what came of it, and what the member said of itself. One that refuses the connection has answered.
@@ -70,6 +104,8 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
+		l, _ := lineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
+		t.status.SetCluster(l)
 	}
 	t.status.SetMember(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
 	return m, nil

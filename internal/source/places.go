@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -33,6 +35,29 @@ type Listing struct {
 	Close    func()
 
 	get func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
+}
+
+// Read is what a manifest says, or why it could not be read.
+type Read struct {
+	snapshot.Entry
+	Manifest snapshot.Manifest
+	Err      error
+}
+
+// Manifests reads those of some snapshots, several at a time, and returns them in the same order.
+func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
+	out := make([]Read, len(of))
+	var g errgroup.Group
+	g.SetLimit(8)
+	for i, e := range of {
+		g.Go(func() error {
+			m, err := l.Manifest(ctx, e.Name)
+			out[i] = Read{Entry: e, Manifest: m, Err: err}
+			return nil
+		})
+	}
+	_ = g.Wait() // its goroutines return no error
+	return out
 }
 
 // Has tells whether the snapshot was there.
