@@ -43,12 +43,15 @@ func remove(ctx context.Context, c *call) error {
 	if wrong != nil {
 		return fmt.Errorf("nothing deleted: %w", wrong)
 	}
-	from, err := listPlaces(ctx, c)
+	from, failures, err := listPlaces(ctx, c)
 	if err != nil {
 		return err
 	}
 	for _, p := range from {
 		defer p.Close()
+	}
+	if len(failures) > 0 { // what it has would stay, as a copy that nobody expects
+		return fmt.Errorf("nothing deleted: %w", failures[0])
 	}
 	gone, failed := removeAll(ctx, names, from)
 	if gone == nil {

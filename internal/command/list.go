@@ -31,21 +31,35 @@ func listCommand(e env) *cli.Command {
 
 // listing is all that --output json shows.
 type listing struct {
-	Snapshots []row    `json:"snapshots"`
-	Broken    []string `json:"broken,omitempty"`
-	Partials  []string `json:"partials,omitempty"`
-	Foreign   []string `json:"foreign,omitempty"`
+	Snapshots []row     `json:"snapshots"`
+	Broken    []string  `json:"broken,omitempty"`
+	Partials  []string  `json:"partials,omitempty"`
+	Foreign   []string  `json:"foreign,omitempty"`
+	Missing   []missing `json:"missing,omitempty"`
+}
+
+// missing is a place that could not be listed.
+type missing struct {
+	Place config.Place `json:"place"`
+	Where string       `json:"where"`
+	Error string       `json:"error"`
 }
 
 func list(ctx context.Context, c *call) error {
-	from, err := listPlaces(ctx, c)
+	from, failed, err := listPlaces(ctx, c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
 	for _, p := range from {
 		defer p.Close()
+		if p.Place == config.S3 && len(p.Snapshots) == 0 {
+			fmt.Fprintln(c.stderr, p.Empty(ctx))
+		}
 		out.add(ctx, p)
+	}
+	for _, f := range failed {
+		out.Missing = append(out.Missing, missing{Place: f.Place, Where: f.Where, Error: f.Error()})
 	}
 	slices.SortStableFunc(out.Snapshots, func(a, b row) int {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name.String(), b.Name.String()))
@@ -53,7 +67,15 @@ func list(ctx context.Context, c *call) error {
 	if !c.Bool("all") {
 		out.Broken, out.Partials, out.Foreign = nil, nil, nil
 	}
-	return c.show(out, out.print)
+	return errors.Join(c.show(out, out.print), incomplete(failed))
+}
+
+// incomplete is the error of a list that lacks a place.
+func incomplete(failed []*source.PlaceError) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	return partialError{fmt.Errorf("the list is incomplete, it lacks what is in %s: %w", failed[0].Where, failed[0])}
 }
 
 // add reads a manifest only if no place before had one of that name: in the bucket each costs a request.
@@ -118,17 +140,20 @@ func (l *listing) print(out *printer) {
 		other(printable(name), "foreign")
 	}
 	if len(lines) == 0 {
-		out.line("no snapshots yet")
+		if len(l.Missing) == 0 {
+			out.line("no snapshots yet")
+		}
 		return
 	}
 	out.table([]string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "ETCD"}, lines)
 }
 
-// listPlaces lists those that --from names, the local one first. Each is the caller's to close.
-func listPlaces(ctx context.Context, c *call) ([]source.Listing, error) {
+// listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and
+// that failure are returned; if nothing could be listed, the error is.
+func listPlaces(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceError, error) {
 	local, inBucket, err := config.ReadPlaces(c.Context, c.cfg.S3 != nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dir, bucket := c.cfg.Store.Dir, c.cfg.S3
 	if !local {
@@ -137,7 +162,14 @@ func listPlaces(ctx context.Context, c *call) ([]source.Listing, error) {
 	if !inBucket {
 		bucket = nil
 	}
-	return source.List(ctx, dir, bucket)
+	all, failed := source.List(ctx, dir, bucket)
+	if len(all) > 0 {
+		return all, failed, nil
+	}
+	for _, f := range failed {
+		err = errors.Join(err, f)
+	}
+	return nil, nil, err
 }
 
 // printable quotes a name that would break the table or the terminal.

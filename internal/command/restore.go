@@ -25,7 +25,7 @@ func restoreCommand(e env) *cli.Command {
 		Name: "restore", Usage: "build an etcd data directory from a snapshot; existing data is never destroyed",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
 		Flags: slices.Concat(
-			[]cli.Flag{config.Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local, and if it is not there, s3)"), config.PeerFlag()},
+			[]cli.Flag{config.Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local and s3, the newer snapshot)"), config.PeerFlag()},
 			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags()),
 		Action: e.action(1, restoreSnapshot),
 	}
@@ -42,7 +42,7 @@ func restoreSnapshot(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
 	if err != nil {
 		return err
 	}

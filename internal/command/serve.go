@@ -27,7 +27,7 @@ func serveCommand(e env) *cli.Command {
 			config.Text("serve", "serve-on", ":2380", "`ADDRESS` to listen on; etcd's peer port is open between members, and free while etcd is stopped"),
 			config.Text("serve", "for", "1h", "exit after `DURATION`"),
 			config.MinFreeFlag("a snapshot from the bucket"),
-			config.Text("store", "from", string(config.Local), "`PLACE`: local or s3"),
+			config.Text("store", "from", "", "`PLACE`: local or s3 (default: both, the newer snapshot)"),
 		}, config.CertificateFlags(), config.DirFlags(), config.S3Flags(), config.LogFlags()),
 		Action: e.action(1, serve),
 	}

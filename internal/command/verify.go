@@ -23,7 +23,7 @@ func verifyCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.MinFreeFlag("the unpacked database"),
 			config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
-			config.Text("store", "from", string(config.Local), "`PLACE`: local or s3"), config.OutputFlag(),
+			config.Text("store", "from", "", "`PLACE`: local or s3 (default: both, the newer snapshot)"), config.OutputFlag(),
 		}, config.DirFlags(), config.S3Flags()),
 		Action: e.action(1, verify),
 	}
@@ -77,9 +77,9 @@ func (v verified) print(out *printer) {
 	}
 }
 
-// openStored opens the snapshot in the one place that --from names, or the file if it is a path.
+// openStored opens the snapshot in the place that --from names, the newer one of both without --from, or the file if it is a path.
 func openStored(ctx context.Context, c *call) (*source.Opened, error) {
-	from, err := config.ReadPlace(c.Context, config.Local, config.S3)
+	from, err := config.ReadPlace(c.Context, config.Anywhere, config.Local, config.S3)
 	if err != nil {
 		return nil, err
 	}

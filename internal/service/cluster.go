@@ -81,13 +81,13 @@ type clusters struct {
 func clustersOf(ctx context.Context, cfg config.Config, bucket bool) (clusters, error) {
 	out := clusters{predecessors: map[snapshot.ID][]snapshot.ID{}}
 	dir := snapshot.NewDir(cfg.Store.Dir)
-	places, err := source.List(ctx, cfg.Store.Dir, nil)
-	if err != nil || !slices.ContainsFunc(places[0].Snapshots, func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) }) {
+	places, failed := source.List(ctx, cfg.Store.Dir, nil)
+	if len(failed) > 0 || !slices.ContainsFunc(places[0].Snapshots, func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) }) {
 		if !bucket {
 			return out, nil // the command reports what is wrong with the directory
 		}
-		if places, err = source.List(ctx, "", cfg.S3); err != nil {
-			return out, err
+		if places, failed = source.List(ctx, "", cfg.S3); len(failed) > 0 {
+			return out, failed[0]
 		}
 	}
 	for _, p := range places {

@@ -2,16 +2,20 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
+	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/peer"
 )
 
 // OpenBucket reads the keys and certificates of the bucket as they are now. Errors wrap config.ErrUsage if there is no bucket.
@@ -26,7 +30,7 @@ func OpenBucket(b *s3.Config) (*s3.Bucket, error) {
 type Listing struct {
 	snapshot.Listing
 	Place config.Place // Local or S3
-	Where string       // for people
+	Where string       // for people: the directory, or s3://BUCKET/FOLDER
 
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
 	Remove func(context.Context, snapshot.Name) error
@@ -34,7 +38,9 @@ type Listing struct {
 	Manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
 	Close    func()
 
-	get func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
+	local   *snapshot.Dir                                                                    // nil: the bucket
+	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
+	folders func(context.Context) ([]string, error)                                          // of the bucket
 }
 
 // Read is what a manifest says, or why it could not be read.
@@ -48,7 +54,7 @@ type Read struct {
 func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	out := make([]Read, len(of))
 	var g errgroup.Group
-	g.SetLimit(8)
+	g.SetLimit(manifestReads)
 	for i, e := range of {
 		g.Go(func() error {
 			m, err := l.Manifest(ctx, e.Name)
@@ -62,47 +68,126 @@ func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 
 // Has tells whether the snapshot was there.
 func (l Listing) Has(n snapshot.Name) bool {
-	return slices.ContainsFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == n })
+	_, has := l.entry(n)
+	return has
 }
 
-// List lists the directory, unless dir is "", and then the bucket, unless it is nil. The caller closes each.
-func List(ctx context.Context, dir string, bucket *s3.Config) (all []Listing, err error) {
-	var l Listing
+func (l Listing) entry(n snapshot.Name) (snapshot.Entry, bool) {
+	i := slices.IndexFunc(l.Snapshots, func(e snapshot.Entry) bool { return e.Name == n })
+	if i < 0 {
+		return snapshot.Entry{}, false
+	}
+	return l.Snapshots[i], true
+}
+
+// Empty says that the place has no snapshots. Of a bucket it names the folders that exist, if the keys may list them: most often
+// --s3-folder is wrong.
+func (l Listing) Empty(ctx context.Context) string {
+	text := l.Where + " has no snapshots"
+	if l.folders == nil {
+		return text
+	}
+	found, err := l.folders(ctx)
+	if err != nil || len(found) == 0 {
+		return text + ": is --s3-folder right?"
+	}
+	const most = 8
+	var names []string
+	for _, folder := range found[:min(len(found), most)] {
+		if folder == "" {
+			folder = "the top of the bucket, without --s3-folder"
+		}
+		names = append(names, folder)
+	}
+	if len(found) > most {
+		names = append(names, "and more")
+	}
+	return text + ": is --s3-folder right? There are: " + strings.Join(names, ", ")
+}
+
+// PlaceError says why a place could not be listed.
+type PlaceError struct {
+	Place config.Place
+	Where string // for people
+	Err   error
+}
+
+func (e *PlaceError) Error() string { return e.Err.Error() }
+func (e *PlaceError) Unwrap() error { return e.Err }
+
+// noDirectory reports that there is no snapshot directory: a fresh machine.
+func (e *PlaceError) noDirectory() bool {
+	return errors.Is(e.Err, snapshot.ErrUnusableDir) && errors.Is(e.Err, fs.ErrNotExist)
+}
+
+// List lists the directory, unless dir is "", and the bucket, unless it is nil, both at the same time. If one of them fails, it also
+// returns what the other one has. The directory comes first. The caller closes each listing.
+func List(ctx context.Context, dir string, bucket *s3.Config) (all []Listing, failed []*PlaceError) {
+	var local, remote Listing
+	var localErr, remoteErr error
+	var both sync.WaitGroup
+	if bucket != nil {
+		both.Go(func() { remote, remoteErr = listBucket(ctx, bucket) })
+	}
 	if dir != "" {
-		if l, err = listDir(dir); err != nil {
-			return nil, err
+		local, localErr = listDir(dir)
+	}
+	both.Wait()
+	add := func(l Listing, err error) {
+		if err != nil {
+			failed = append(failed, &PlaceError{Place: l.Place, Where: l.Where, Err: err})
+			return
 		}
 		all = append(all, l)
+	}
+	if dir != "" {
+		add(local, localErr)
 	}
 	if bucket != nil {
-		if l, err = listBucket(ctx, bucket); err != nil {
-			return nil, err
-		}
-		all = append(all, l)
+		add(remote, remoteErr)
 	}
-	return all, nil
+	return all, failed
+}
+
+// closeAll closes what List returned.
+func closeAll(all []Listing) {
+	for _, l := range all {
+		l.Close()
+	}
+}
+
+// joined is one error of several places.
+func joined(failed []*PlaceError) error {
+	var all []error
+	for _, e := range failed {
+		all = append(all, e)
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return errors.Join(all...)
 }
 
 func listDir(path string) (Listing, error) {
 	dir := snapshot.NewDir(path)
 	l, err := dir.List()
 	return Listing{
-		Place: config.Local, Where: dir.Path(), Listing: l, Remove: dir.Remove, Close: func() {},
+		Place: config.Local, Where: dir.Path(), Listing: l, Remove: dir.Remove, Close: func() {}, local: dir,
 		Manifest: func(_ context.Context, n snapshot.Name) (snapshot.Manifest, error) { return dir.Manifest(n) },
 	}, err
 }
 
 func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
+	l := Listing{Place: config.S3, Where: cfg.Place()}
 	b, err := OpenBucket(cfg)
 	if err != nil {
-		return Listing{}, err
+		return l, err
 	}
-	entries, err := b.List(ctx)
-	if err != nil {
+	if l.Snapshots, err = b.List(ctx); err != nil {
 		b.Close()
-		return Listing{}, err
+		return l, err
 	}
-	manifest := func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
+	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
 		tail, size, err := b.Tail(ctx, n)
 		if err != nil {
 			return snapshot.Manifest{}, err
@@ -110,83 +195,58 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 		m, _, err := snapshot.DecodeTail(tail, size)
 		return m, err
 	}
-	return Listing{
-		Place: config.S3, Where: b.String(), Listing: snapshot.Listing{Snapshots: entries}, Remove: b.Remove, Manifest: manifest, get: b.Get, Close: b.Close,
-	}, nil
+	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
+	return l, nil
 }
 
-// Remote is a snapshot that was found in the bucket or at a peer. It is the caller's to close.
-type Remote struct {
-	Entry snapshot.Entry
-	Place string // for people: s3://BUCKET or HOST:PORT
-
-	Close func() // lets go of the connection
-
-	at  string // for errors
-	get func(context.Context) (body io.ReadCloser, size int64, err error)
-}
-
-// Find finds the snapshot at the peer if there is one, else in the bucket, and fetches nothing. Errors wrap snapshot.ErrNotFound if there
-// is none.
-func Find(ctx context.Context, r Request) (*Remote, error) {
-	if r.Peer != "" {
-		return r.findAtPeer(ctx)
-	}
-	l, err := listBucket(ctx, r.Bucket)
+// open opens a snapshot that is in the listed directory.
+func (l Listing) open(n snapshot.Name) (*Opened, error) {
+	f, err := l.local.File(n)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := r.find(l.Listing)
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("look in %s: %w", l.Where, err)
-	}
+	return &Opened{File: f, Snapshot: n, Name: f.Name(), Place: l.Where, From: config.Local, Scratch: scratchAt(l.local.Path())}, nil
+}
+
+// remote makes a snapshot of the listed bucket ready to be fetched. Closing it closes the listing.
+func (l Listing) remote(e snapshot.Entry) *Remote {
 	return &Remote{
-		Entry: entry, Place: "s3://" + r.Bucket.Bucket, at: l.Where, Close: l.Close,
-		get: func(ctx context.Context) (io.ReadCloser, int64, error) { return l.get(ctx, entry.Name) },
-	}, nil
+		Entry: e, Place: l.Where, Close: l.Close,
+		get: func(ctx context.Context) (io.ReadCloser, int64, error) { return l.get(ctx, e.Name) },
+	}
 }
 
-// findAtPeer asks the peer for its one snapshot, which must be the one to find.
-func (r Request) findAtPeer(ctx context.Context) (*Remote, error) {
-	id, err := r.Identity()
-	if err != nil {
-		return nil, err
+// intact reads all of a local archive. Of one in the bucket only the manifest is known.
+func (l Listing) intact(ctx context.Context, n snapshot.Name) error {
+	if l.local == nil {
+		return nil
 	}
-	client, err := peer.Dial(id, r.Peer)
-	if err != nil {
-		return nil, err
-	}
-	offer, err := client.Offer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	name, err := snapshot.ParseName(offer.Name)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", r.Peer, err)
-	}
-	entry, err := r.find(snapshot.Listing{Snapshots: []snapshot.Entry{{Name: name, Size: offer.Size}}})
-	if err != nil {
-		return nil, fmt.Errorf("ask %s, which serves %s: %w", r.Peer, name, err)
-	}
-	return &Remote{
-		Entry: entry, Place: r.Peer, at: r.Peer, Close: func() {},
-		get: func(ctx context.Context) (io.ReadCloser, int64, error) {
-			body, err := client.Get(ctx, offer)
-			return body, offer.Size, err
-		},
-	}, nil
+	return l.local.VerifyChecksum(ctx, n)
 }
 
-// Read hands the bytes to keep, which must read all of them.
-func (r *Remote) Read(ctx context.Context, keep func(body io.Reader, size int64) error) error {
-	body, size, err := r.get(ctx)
-	if err != nil {
-		return err
+// scratchAt prefers the given directory, for snapshots are large and /tmp may be small.
+func scratchAt(path string) *snapshot.Dir {
+	if dir := snapshot.NewDir(path); dir.Writable() == nil {
+		return dir
 	}
-	defer body.Close()
-	if err := keep(body, size); err != nil {
-		return fmt.Errorf("download %s from %s: %w", r.Entry.Name, r.at, err)
+	return snapshot.NewDir(os.TempDir())
+}
+
+// wheres names the listed places.
+func wheres(all []Listing) string {
+	var names []string
+	for _, l := range all {
+		names = append(names, l.Where)
 	}
-	return nil
+	return strings.Join(names, " and ")
+}
+
+// describe adds why there is nothing, if a bucket has nothing at all.
+func describe(ctx context.Context, err error, all []Listing) error {
+	for _, l := range all {
+		if l.folders != nil && len(l.Snapshots) == 0 {
+			return fmt.Errorf("%w (%s)", err, l.Empty(ctx))
+		}
+	}
+	return err
 }

@@ -1,15 +1,13 @@
 // Package source finds the snapshot that is asked for and opens it: from the local directory, the bucket, a peer or any file.
 //
-// Invariants: nothing that it opens has been verified. What is fetched from elsewhere goes into an anonymous temporary
-// file, which no crash can leave behind; only Remote.Read hands the bytes to somebody else.
+// Invariants: nothing that it opens has been verified. The newest of several places is the newest of all of them, and of one cluster
+// only. What is fetched from elsewhere goes into an anonymous temporary file, which no crash can leave behind; only Remote.Read hands
+// the bytes to somebody else.
 package source
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,11 +19,15 @@ import (
 	"etcd-rolling-backup/snapshot/peer"
 )
 
+// askLimit is how long the bucket may take to list its snapshots if the directory may have what is asked for: a restore does not wait
+// for minutes because S3 is down.
+const askLimit = 15 * time.Second
+
 // Request says which snapshot is asked for and where it may be.
 type Request struct {
 	Reference string                                         // snapshot.Latest, a name, a label or a file's path
-	Newest    func(snapshot.Listing) (snapshot.Entry, error) // what Latest means; nil: the newest of all
-	From      config.Place                                   // Anywhere: a path is a file, a Peer is asked, and of the two stores the local one first
+	Newest    func(snapshot.Listing) (snapshot.Entry, error) // what Latest means; nil: the newest of all, if they are of one cluster
+	From      config.Place                                   // Anywhere: a path is a file, a Peer is asked, and then directory and bucket are
 	Dir       string
 	Bucket    *s3.Config // nil: none
 	Peer      string     // HOST:PORT; "": none
@@ -33,20 +35,25 @@ type Request struct {
 	Scratch   string                  // the directory whose disk gets what is fetched, and temporary files; "": where the snapshot is, or Dir
 	MinFree   int64                   // bytes that a fetched snapshot leaves free there
 	Progress  func(done, total int64) // of fetching; may be nil
-	Notice    func(text string)       // hears that the next place is tried; may be nil
+	Notice    func(text string)       // hears which place was chosen, and why; may be nil
+
+	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
+	// gets the copy in the bucket if there is one.
+	Mend bool
 }
 
 // Opened is an open snapshot. Its file is the caller's to close.
 type Opened struct {
-	File    *os.File
-	Name    string        // the file's path, or the name of a fetched one
-	Place   string        // where it came from, for people: a directory, s3://BUCKET, HOST:PORT or "a file"
-	From    config.Place  // Anywhere: a file's path was given
-	Scratch *snapshot.Dir // where large temporary files may be made
+	File     *os.File
+	Snapshot snapshot.Name // zero: a file with another name
+	Name     string        // the file's path, or the name of a fetched one
+	Place    string        // where it came from, for people: a directory, s3://BUCKET/FOLDER, HOST:PORT or "a file"
+	From     config.Place  // Anywhere: a file's path was given
+	Scratch  *snapshot.Dir // where large temporary files may be made
 }
 
 // Open finds the snapshot and fetches it if it is elsewhere. Errors wrap snapshot.ErrNotFound if there is none, or
-// config.ErrUsage if the request contradicts itself.
+// config.ErrUsage if the request contradicts itself or may mean snapshots of several clusters.
 func Open(ctx context.Context, r Request) (*Opened, error) {
 	if r.From == config.Anywhere && r.Peer != "" {
 		r.From = config.Peer
@@ -54,14 +61,33 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	switch r.From {
-	case config.Local:
-		return r.openLocal()
-	case config.S3, config.Peer:
-		return r.fetch(ctx)
-	case config.Anywhere, config.All:
+	switch {
+	case r.isPath():
+		return openFile(r.Reference)
+	case r.From == config.Peer:
+		at, err := r.findAtPeer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return r.fetch(ctx, at, config.Peer)
 	}
-	return r.openNearest(ctx)
+	all, failed, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(all)
+	entry, at, err := r.pick(ctx, all)
+	if err = r.without(failed, all, err); err != nil {
+		return nil, err
+	}
+	if r.From == config.Anywhere {
+		r.compare(all, entry, at)
+		at = r.mend(ctx, all, entry, at)
+	}
+	if at.Place == config.S3 {
+		return r.fetch(ctx, at.remote(entry), config.S3)
+	}
+	return at.open(entry.Name)
 }
 
 func (r Request) isPath() bool { return strings.ContainsRune(r.Reference, filepath.Separator) }
@@ -80,44 +106,10 @@ func (r Request) check() error {
 	return nil
 }
 
-// openNearest asks the bucket only for what the directory does not have.
-func (r Request) openNearest(ctx context.Context) (*Opened, error) {
-	o, err := r.openLocal()
-	missing := errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, snapshot.ErrUnusableDir) && errors.Is(err, os.ErrNotExist)
-	switch {
-	case r.isPath() || !missing:
-		return o, err
-	case r.Bucket == nil:
-		return nil, fmt.Errorf("%w (in a bucket or at a peer? set --s3-bucket or --peer; a file: give its path with a slash in it)", err)
-	}
+func (r Request) notice(format string, args ...any) {
 	if r.Notice != nil {
-		r.Notice(r.Dir + " has no such snapshot: looking in the bucket")
+		r.Notice(fmt.Sprintf(format, args...))
 	}
-	r.From = config.S3
-	return r.fetch(ctx)
-}
-
-func (r Request) openLocal() (*Opened, error) {
-	if r.isPath() {
-		return openFile(r.Reference)
-	}
-	dir := snapshot.NewDir(r.Dir)
-	l, err := dir.List()
-	if err != nil {
-		return nil, err
-	}
-	entry, err := r.find(l)
-	if err != nil {
-		if r.Reference != snapshot.Latest {
-			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
-		}
-		return nil, fmt.Errorf("look in %s: %w", dir.Path(), err)
-	}
-	f, err := dir.File(entry.Name)
-	if err != nil {
-		return nil, err
-	}
-	return &Opened{File: f, Name: f.Name(), Place: r.Dir, From: config.Local, Scratch: scratchAt(dir.Path())}, nil
 }
 
 func openFile(path string) (*Opened, error) {
@@ -133,38 +125,6 @@ func openFile(path string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{File: f, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
-}
-
-// find picks the one that is asked for.
-func (r Request) find(l snapshot.Listing) (snapshot.Entry, error) {
-	if r.Newest != nil && r.Reference == snapshot.Latest {
-		return r.Newest(l)
-	}
-	return l.Find(r.Reference, time.Now())
-}
-
-func (r Request) fetch(ctx context.Context) (*Opened, error) {
-	at, err := Find(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	defer at.Close()
-	o := &Opened{Name: at.Entry.Name.String(), Place: at.Place, From: r.From, Scratch: scratchAt(cmp.Or(r.Scratch, r.Dir))}
-	err = at.Read(ctx, func(body io.Reader, size int64) (err error) {
-		o.File, err = o.Scratch.Fetch(ctx, body, size, r.MinFree, r.Progress)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
-}
-
-// scratchAt prefers the given directory, for snapshots are large and /tmp may be small.
-func scratchAt(path string) *snapshot.Dir {
-	if dir := snapshot.NewDir(path); dir.Writable() == nil {
-		return dir
-	}
-	return snapshot.NewDir(os.TempDir())
+	name, _ := snapshot.ParseName(filepath.Base(path)) // any file may be one
+	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
 }

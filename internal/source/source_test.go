@@ -73,9 +73,9 @@ func TestOpenRefuses(t *testing.T) {
 		class error
 		text  string
 	}{
-		{Request{Reference: "other", Dir: dir}, snapshot.ErrNotFound, "set --s3-bucket or --peer"},
+		{Request{Reference: "other", Dir: dir}, snapshot.ErrNotFound, "in a bucket? set --s3-bucket; at a peer? restore --peer"},
 		{Request{Reference: "other", Dir: dir, From: config.Local, Bucket: bucket}, snapshot.ErrNotFound, "a file elsewhere: give its path"},
-		{Request{Reference: snapshot.Latest, Dir: filepath.Join(dir, "none")}, snapshot.ErrUnusableDir, "set --s3-bucket or --peer"},
+		{Request{Reference: snapshot.Latest, Dir: filepath.Join(dir, "none")}, snapshot.ErrUnusableDir, "in a bucket? set --s3-bucket"},
 		{Request{Reference: "a/b", Dir: dir}, os.ErrNotExist, "a/b"},
 		{Request{Reference: dir + "/", Dir: dir}, config.ErrUsage, "is not a file"},
 		{Request{Reference: snapshot.Latest, Dir: dir, From: config.S3}, config.ErrUsage, "--from s3 needs --s3-bucket"},
@@ -92,37 +92,51 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// The bucket is asked only for what the directory does not have, and whoever waits is told.
-func TestOpenLooksInTheBucketLast(t *testing.T) {
-	r := Request{Dir: store(t), Bucket: &s3.Config{Bucket: "backups", Endpoint: "http://127.0.0.1:1"}}
-	notices := 0
-	r.Notice = func(text string) {
-		notices++
-		if text != r.Dir+" has no such snapshot: looking in the bucket" {
-			t.Errorf("the notice is %q", text)
-		}
-	}
-	r.Reference = "manual"
-	o, err := Open(t.Context(), r)
-	if err != nil || notices != 0 {
-		t.Fatalf("%v, and %d notices", err, notices)
-	}
-	if err := o.File.Close(); err != nil {
-		t.Error(err)
-	}
-	r.Reference = "other"
+// S3 that is down must not delay or stop a restore of what the directory has: it costs one line.
+func TestOpenGoesOnWithTheDirectoryWhileS3IsDown(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "a")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
-	if _, err := Open(t.Context(), r); !errors.Is(err, s3.ErrHost) || notices != 1 {
-		t.Errorf("%v, and %d notices", err, notices)
+	r := Request{Dir: store(t), Bucket: &s3.Config{Bucket: "backups", Endpoint: "http://127.0.0.1:1", Folder: "cluster-3"}}
+	var notices []string
+	r.Notice = func(text string) { notices = append(notices, text) }
+	for ref, want := range map[string]struct {
+		name    string
+		notices int
+	}{"manual": {older, 1}, snapshot.Latest: {newer, 1}, older: {older, 0}} {
+		r.Reference, notices = ref, nil
+		o, err := Open(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Snapshot.String() != want.name || len(notices) != want.notices {
+			t.Errorf("%s: %s with the notices %q, want %s with %d", ref, o.Snapshot, notices, want.name, want.notices)
+		}
+		for _, n := range notices {
+			if !strings.HasPrefix(n, "warning: only "+r.Dir+" is searched, and s3://backups/cluster-3 may have newer snapshots: list: s3://") {
+				t.Errorf("%s: the notice is %q", ref, n)
+			}
+		}
+		if err := o.File.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// What the directory does not have may be in the bucket: both are in the error.
+	r.Reference = "other"
+	if _, err := Open(t.Context(), r); !errors.Is(err, s3.ErrHost) || !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	// A fresh machine has no directory, which is no news.
+	r.Dir, notices = filepath.Join(r.Dir, "none"), nil
+	if _, err := Open(t.Context(), r); !errors.Is(err, s3.ErrHost) || errors.Is(err, snapshot.ErrUnusableDir) || len(notices) != 0 {
+		t.Errorf("got %v, notices %q", err, notices)
 	}
 }
 
 func TestListSkipsPlacesThatAreNotGiven(t *testing.T) {
 	dir := store(t)
-	all, err := List(t.Context(), dir, nil)
-	if err != nil || len(all) != 1 || all[0].Place != config.Local || all[0].Where != dir {
-		t.Fatalf("got %+v and %v", all, err)
+	all, failed := List(t.Context(), dir, nil)
+	if failed != nil || len(all) != 1 || all[0].Place != config.Local || all[0].Where != dir {
+		t.Fatalf("got %+v and %v", all, failed)
 	}
 	for name, want := range map[string]bool{older: true, newer: true, "manual_n1_20250101T000000Z.db.zst": false} {
 		n, err := snapshot.ParseName(name)
@@ -130,7 +144,7 @@ func TestListSkipsPlacesThatAreNotGiven(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
-	if none, err := List(t.Context(), "", nil); err != nil || len(none) != 0 {
-		t.Errorf("got %+v and %v, want nothing", none, err)
+	if none, failed := List(t.Context(), "", nil); failed != nil || len(none) != 0 {
+		t.Errorf("got %+v and %v, want nothing", none, failed)
 	}
 }

@@ -1,0 +1,151 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/snapshot"
+)
+
+// list lists the places in which the snapshot may be. failed has those that could not be listed if another one was.
+func (r Request) list(ctx context.Context) (all []Listing, failed []*PlaceError, err error) {
+	dir, bucket := r.Dir, r.Bucket
+	switch r.From {
+	case config.Local:
+		bucket = nil
+	case config.S3:
+		dir = ""
+	case config.Anywhere, config.All, config.Peer:
+		return r.listBoth(ctx)
+	}
+	all, failed = List(ctx, dir, bucket)
+	return all, nil, joined(failed)
+}
+
+// listBoth asks the bucket if there is one, but only briefly, and not for a full name that the directory has.
+func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceError, err error) {
+	if n, err := snapshot.ParseName(r.Reference); err == nil || r.Bucket == nil {
+		all, failed = List(ctx, r.Dir, nil)
+		switch {
+		case r.Bucket == nil && failed != nil && failed[0].noDirectory():
+			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
+		case r.Bucket == nil, all != nil && all[0].Has(n) && !r.mustMend(ctx, all[0], n):
+			return all, nil, joined(failed)
+		}
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer within %s", askLimit))
+	defer cancel()
+	all, failed = List(limited, r.Dir, r.Bucket)
+	switch {
+	case ctx.Err() != nil:
+		closeAll(all)
+		return nil, nil, context.Cause(ctx)
+	case len(all) > 0:
+		return all, slices.DeleteFunc(failed, (*PlaceError).noDirectory), nil
+	case failed[0].noDirectory():
+		return nil, nil, failed[1] // a fresh machine
+	}
+	return nil, nil, joined(failed)
+}
+
+// without reports that a place was not searched. err is nil, or that the snapshot was not found in the others.
+func (r Request) without(failed []*PlaceError, all []Listing, err error) error {
+	for _, e := range failed {
+		switch {
+		case errors.Is(err, snapshot.ErrNotFound):
+			return fmt.Errorf("%w; %s was not searched: %w", err, e.Where, e)
+		case err == nil:
+			r.notice("warning: only %s is searched, and %s may have newer snapshots: %v", wheres(all), e.Where, e)
+		}
+	}
+	return err
+}
+
+// elsewhere follows the error that a place does not have the snapshot, if no other place was searched.
+const elsewhere = "(in a bucket? set --s3-bucket; at a peer? restore --peer; in another file? give its path with a slash in it)"
+
+// pick finds the snapshot in the listings: in the first one that has it.
+func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listing, error) {
+	entry, err := r.find(merged(all))
+	switch {
+	case errors.Is(err, snapshot.ErrNotFound):
+		if r.From == config.Anywhere && r.Bucket == nil {
+			err = fmt.Errorf("%w %s", err, elsewhere)
+		} else if r.Reference != snapshot.Latest && all[0].Place == config.Local {
+			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
+		}
+		return entry, Listing{}, fmt.Errorf("look in %s: %w", wheres(all), describe(ctx, err, all))
+	case err != nil:
+		return entry, Listing{}, err
+	}
+	if _, err := snapshot.ParseName(r.Reference); err != nil && r.Newest == nil {
+		if err := r.oneHistory(ctx, all, entry); err != nil {
+			return entry, Listing{}, err
+		}
+	}
+	at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(entry.Name) })]
+	return entry, at, nil
+}
+
+// find picks the one that is asked for.
+func (r Request) find(l snapshot.Listing) (snapshot.Entry, error) {
+	if r.Newest != nil && r.Reference == snapshot.Latest {
+		return r.Newest(l)
+	}
+	return l.Find(r.Reference, time.Now())
+}
+
+// merged has each name once, with the size in the first place that has it.
+func merged(all []Listing) (m snapshot.Listing) {
+	has := map[snapshot.Name]bool{}
+	for _, l := range all {
+		for _, e := range l.Snapshots {
+			if !has[e.Name] {
+				has[e.Name] = true
+				m.Snapshots = append(m.Snapshots, e)
+			}
+		}
+	}
+	slices.SortFunc(m.Snapshots, snapshot.NewestFirst)
+	return m
+}
+
+// compare reports which of two places has the newer snapshot, if they differ.
+func (r Request) compare(all []Listing, chosen snapshot.Entry, at Listing) {
+	now := time.Now()
+	for _, l := range all {
+		if l.Place == at.Place || l.Has(chosen.Name) {
+			continue
+		}
+		newest, err := r.find(l.Listing)
+		if err != nil {
+			if at.Place == config.S3 {
+				r.notice("%s has no such snapshot: using %s", l.Where, at.Where)
+			}
+			continue
+		}
+		r.notice("%s has a newer snapshot, %s (%s), than %s, whose newest is %s (%s): using the newer one",
+			at.Where, chosen.Name, old(chosen.Name.Time, now), l.Where, newest.Name, old(newest.Name.Time, now))
+	}
+}
+
+// mend chooses the place whose copy is intact, if the caller wants that.
+func (r Request) mend(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) Listing {
+	i := slices.IndexFunc(all, func(l Listing) bool { return l.Place != at.Place && l.Has(e.Name) })
+	if i < 0 || !r.mustMend(ctx, at, e.Name) {
+		return at
+	}
+	if _, err := all[i].Manifest(ctx, e.Name); err != nil {
+		return at
+	}
+	r.notice("warning: %s in %s is damaged: using the copy in %s", e.Name, at.Where, all[i].Where)
+	return all[i]
+}
+
+func (r Request) mustMend(ctx context.Context, at Listing, n snapshot.Name) bool {
+	return r.Mend && errors.Is(at.intact(ctx, n), snapshot.ErrDamaged)
+}
