@@ -229,6 +229,7 @@ func (d *Daemon) logStart(last, due time.Time) {
 	default:
 		log.WithFields(logrus.Fields{"last": stamp(last), "next": stamp(due)}).Info("started")
 	}
+	d.logNodes()
 }
 
 // wait returns true once due is reached or the newest snapshot must be replaced, and false once ctx has ended. It polls the wall

@@ -87,6 +87,19 @@ func (d *Daemon) newest(l snapshot.Listing) (snapshot.Entry, bool) {
 	return l.Newest(d.Node, d.clock())
 }
 
+// logNodes names the other nodes with snapshots in the directory: after a rename, nothing removes what has the earlier name.
+func (d *Daemon) logNodes() {
+	nodes := map[string]int{}
+	for _, c := range d.Status.State().Places[status.Local].Nodes {
+		if c.Name.Set == snapshot.RollingSet {
+			nodes[c.Name.Node]++
+		}
+	}
+	if len(nodes) > 0 && d.OrphanAfter == 0 {
+		d.Log.WithField("nodes", nodes).Warn("the directory has snapshots of other node names; nothing removes those of an earlier name of this node, unless --orphan-after is set")
+	}
+}
+
 // damageLoop reads every file that was found damaged a second time, and renames it if the damage is confirmed.
 func (d *Daemon) damageLoop(ctx context.Context) {
 	unread := map[snapshot.Name]time.Time{} // when a file could not be read

@@ -14,9 +14,9 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// lineageOf returns a cluster with those that it was restored from: as recorded by restore in the directory, else as the status knows,
+// LineageOf returns a cluster with those that it was restored from: as recorded by restore in the directory, else as the status knows,
 // else as the newest snapshot of the cluster says.
-func lineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snapshot.Lineage, error) {
+func LineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snapshot.Lineage, error) {
 	l := snapshot.Lineage{Cluster: cluster}
 	recorded, err := dir.Predecessors(cluster)
 	if l.Predecessors = recorded; len(recorded) > 0 {

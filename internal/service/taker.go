@@ -53,7 +53,7 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
-	l, err := lineageOf(t.dir, m.Source().ClusterID, t.status)
+	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
 	if err != nil {
 		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
 	}
@@ -104,7 +104,7 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
-		l, _ := lineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
+		l, _ := LineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
 		t.status.SetCluster(l)
 	}
 	t.status.SetMember(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
