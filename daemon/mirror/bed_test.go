@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ var (
 
 // memBucket keeps objects in memory. The real ones are tested in s3 and internal/e2e; this one fails on demand.
 type memBucket struct {
+	tailing sync.Mutex // several ends are read at a time
 	objects map[string][]byte
 	locked  map[string]bool
 	untold  map[string]error // what reading the end of one gives
@@ -118,6 +120,8 @@ func (b *memBucket) Remove(_ context.Context, n snapshot.Name) error {
 
 // Tail implements mirror.Bucket.
 func (b *memBucket) Tail(_ context.Context, n snapshot.Name) ([]byte, int64, error) {
+	b.tailing.Lock()
+	defer b.tailing.Unlock()
 	b.tails = append(b.tails, n.String())
 	if err := errors.Join(b.spend(), b.untold[n.String()]); err != nil {
 		return nil, 0, err
@@ -163,10 +167,12 @@ type member struct {
 	sectors  int
 	revision int64
 	cluster  snapshot.ID // 0: the usual one
+
+	predecessors []snapshot.ID
 }
 
 func (m member) Source() snapshot.Source {
-	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), Revision: m.revision, Healthy: true}
+	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), Predecessors: m.predecessors, Revision: m.revision, Healthy: true}
 }
 
 func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {
@@ -179,12 +185,23 @@ func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {
 	return err
 }
 
+// archiveOf is one of another cluster, with 4 sectors; its size differs from the usual one's by a few bytes.
+func archiveOf(t *testing.T, id snapshot.ID, predecessors ...snapshot.ID) []byte {
+	t.Helper()
+	return taken(t, member{sectors: 4, revision: 7, cluster: id, predecessors: predecessors}, false)
+}
+
 // archive is one of a database with so many sectors and this revision.
 func archive(t *testing.T, sectors int, revision int64, localOnly bool) []byte {
 	t.Helper()
+	return taken(t, member{sectors: sectors, revision: revision}, localOnly)
+}
+
+func taken(t *testing.T, m member, localOnly bool) []byte {
+	t.Helper()
 	dir := snapshot.NewDir(t.TempDir())
 	o := snapshot.TakeOptions{Set: "any", Node: "x", LocalOnly: localOnly, Stall: time.Minute}
-	taken, err := snapshot.Take(t.Context(), member{sectors: sectors, revision: revision}, dir, o)
+	taken, err := snapshot.Take(t.Context(), m, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

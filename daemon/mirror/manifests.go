@@ -140,6 +140,15 @@ func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
 	return x, err
 }
 
+// copyOf returns what is known of a file, for its copy in the bucket.
+func (m *manifests) copyOf(e snapshot.Entry) status.Copy {
+	c, _ := m.status.Known(status.Local, e)
+	if x, err := m.file(e); err == nil {
+		c.RawSize, c.Revision, c.Cluster, c.Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+	}
+	return c
+}
+
 // object returns what the manifest of an object says; false: it could not be read.
 func (m *manifests) object(n snapshot.Name) (prune.Facts, bool) {
 	m.mu.Lock()

@@ -121,8 +121,7 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 		err := p.uploadOne(ctx, m, e, o)
 		switch {
 		case err == nil:
-			uploaded, _ := o.Status.Known(status.Local, e)
-			o.Status.Uploaded(uploaded, time.Since(began))
+			o.Status.Uploaded(m.copyOf(e), time.Since(began))
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Pending--
 			p.there[e.Name] = true
