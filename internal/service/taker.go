@@ -22,7 +22,7 @@ const (
 	// lookInterval is how often etcd is asked for its status between two snapshots.
 	lookInterval = time.Minute
 	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
-	sameSecondTries = 5
+	sameSecondTries = 10
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
