@@ -66,7 +66,8 @@ func TestLivingClusterInTheSamePlaceIsAProblem(t *testing.T) {
 		"one that ended long ago": {snapshot.Lineage{Cluster: ours}, []status.Copy{of(ours, 1), of(theirs, 24*9), of(ours, 24*20)}, nil},
 		"a predecessor":           {snapshot.Lineage{Cluster: ours, Predecessors: []snapshot.ID{parent}}, []status.Copy{of(ours, 1), of(parent, 2)}, nil},
 		"a living predecessor": {
-			snapshot.Lineage{Cluster: ours, Predecessors: []snapshot.ID{parent}}, []status.Copy{of(ours, 1), of(parent, 2), of(ours, 3)},
+			snapshot.Lineage{Cluster: ours, Predecessors: []snapshot.ID{parent}},
+			[]status.Copy{of(ours, 1), of(parent, 2), of(ours, 3)},
 			[]status.Code{status.CodeOtherCluster},
 		},
 	} {

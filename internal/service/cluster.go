@@ -59,6 +59,9 @@ func ManualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bu
 	if len(ids) == 0 {
 		return saved, nil
 	}
+	if saved.Known() && !slices.Contains(ids, saved.Cluster) {
+		ids = append(ids, saved.Cluster)
+	}
 	newest := seen.lineage(ids[0], saved)
 	if !slices.ContainsFunc(ids, func(id snapshot.ID) bool { return !newest.Settled(seen.origins).Has(id) }) {
 		return newest, nil
@@ -131,5 +134,7 @@ func (c clusters) lineage(id snapshot.ID, saved snapshot.Lineage) snapshot.Linea
 // rivals reports whether another cluster has taken snapshots since the first of the lineage. Then the saved state may be that of either.
 func (c clusters) rivals(l snapshot.Lineage) bool {
 	settled := l.Settled(c.origins)
-	return slices.ContainsFunc(c.origins, func(o snapshot.Origin) bool { return !settled.Has(o.Cluster) && !o.Time.Before(settled.Since) })
+	return !settled.Since.IsZero() && slices.ContainsFunc(c.origins, func(o snapshot.Origin) bool {
+		return !settled.Has(o.Cluster) && !o.Time.Before(settled.Since)
+	})
 }

@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
-	name := recallMember(cfg, dir)
+	name := recallMember(cfg, dir, tracker.State().Cluster)
 	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path())}
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err

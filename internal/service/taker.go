@@ -183,7 +183,7 @@ func (n *memberName) get() string {
 
 // recallMember learns the name from the newest rolling snapshot of this node: a daemon that starts when etcd is lost for good has nobody
 // else to ask. With several endpoints the snapshot may be of any of them. What cannot be read is reported once the daemon works.
-func recallMember(cfg config.Config, dir *snapshot.Dir) *memberName {
+func recallMember(cfg config.Config, dir *snapshot.Dir, known snapshot.Lineage) *memberName {
 	name := &memberName{}
 	l, err := dir.List()
 	if err != nil || len(cfg.Etcd.Endpoints) != 1 {
@@ -193,7 +193,7 @@ func recallMember(cfg config.Config, dir *snapshot.Dir) *memberName {
 		if !e.Name.Rolling(cfg.Store.Node) {
 			continue
 		}
-		if m, err := dir.Manifest(e.Name); err == nil {
+		if m, err := dir.Manifest(e.Name); err == nil && (!known.Known() || known.Has(m.ClusterID)) {
 			name.set(nameOf(m.Source))
 			break
 		}

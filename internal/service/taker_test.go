@@ -86,7 +86,7 @@ func TestMemberNameIsLearned(t *testing.T) {
 	tk := of("n1", own)
 	recalled := func(node string) *taker {
 		cfg := config.Config{Store: config.Store{Node: node}, Etcd: config.Etcd{Endpoints: []string{own}}}
-		return &taker{name: recallMember(cfg, dir)}
+		return &taker{name: recallMember(cfg, dir, snapshot.Lineage{})}
 	}
 	called("no snapshot", recalled("n1"), "")
 	_, err = tk.Take(t.Context(), logrus.New(), func() {})
