@@ -107,8 +107,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 // prune applies the policy and records the remaining snapshots. An interruption by the shutdown is no error.
 func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]prune.Decision, error) {
 	d.list() // the guard needs the details of all snapshots
-	scope := prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter}
-	decisions, err := prune.Local(ctx, d.Store, scope, d.clock(), d.details, false)
+	decisions, err := prune.Local(ctx, d.Store, d.scope(), d.clock(), d.details, false)
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -126,6 +125,11 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]prune.Dec
 	d.list()
 	d.save()
 	return decisions, err
+}
+
+// scope says whose snapshots on the disk are pruned.
+func (d *Daemon) scope() prune.Scope {
+	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter}
 }
 
 // warnOfEtcd logs etcd's own problems, once until they change.
