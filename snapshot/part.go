@@ -50,10 +50,10 @@ func (p *Part) begin() (err error) {
 		return p.taken()
 	}
 	if err != nil {
-		return fmt.Errorf("create snapshot: %w", err)
+		return p.dir.explainSpace(fmt.Errorf("create snapshot: %w", err))
 	}
 	if err := tryLock(p.file); err != nil {
-		return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.Abort())
+		return errors.Join(lockFailed(p.file.Name(), err), p.Abort())
 	}
 	return nil
 }
@@ -76,8 +76,8 @@ func (p *Part) Write(b []byte) (int, error) { return p.file.Write(b) }
 // Commit writes the archive to the disk, then renames it to its final name. A crash before the rename leaves a partial file, a
 // crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.
 func (p *Part) Commit(ctx context.Context) error {
-	if err := p.file.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync snapshot: %w", err), p.Abort())
+	if err := syncFile(p.file); err != nil {
+		return errors.Join(p.dir.explainSpace(fmt.Errorf("sync snapshot: %w", err)), p.Abort())
 	}
 	err := p.dir.locked(ctx, func() error {
 		if err := p.nameFree(); err != nil {
@@ -86,7 +86,7 @@ func (p *Part) Commit(ctx context.Context) error {
 		return os.Rename(p.file.Name(), p.path())
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("rename snapshot: %w", err), p.Abort())
+		return errors.Join(p.dir.explainSpace(fmt.Errorf("rename snapshot: %w", err)), p.Abort())
 	}
 	return errors.Join(p.dir.sync(), p.file.Close())
 }
@@ -131,8 +131,8 @@ func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) 
 				removed = append(removed, name)
 			}
 		}
-		scratch, err := d.removeScratch(l.scratch)
-		removed = append(removed, scratch...)
+		temp, err := d.removeTempFiles(l.temp)
+		removed = append(removed, temp...)
 		return err
 	})
 	return removed, err
