@@ -38,6 +38,7 @@ const (
 var (
 	errDown   = errors.New("etcd is down")
 	errDamage = fmt.Errorf("drill: unpack: %w: 3 bytes are missing", snapshot.ErrDamaged)
+	errFull   = fmt.Errorf("stream snapshot: %w", snapshot.ErrLowSpace)
 	errStart  = errors.New("drill: the restored etcd does not start")
 )
 
@@ -61,6 +62,7 @@ type bed struct {
 	begun  []time.Duration // since origin, one for each run
 	run    []outcome
 	always outcome // of every run that run does not name
+	fits   int     // how many snapshots the disk holds; 0: any number
 	busy   bool
 	lost   bool // the status of the process before can't be read
 	plans  []plan
@@ -185,6 +187,9 @@ func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (s
 	}
 	if o.err != nil {
 		return snapshot.Taken{}, o.err
+	}
+	if b.fits > 0 && len(b.store.names())+len(b.store.brokenNames()) >= b.fits {
+		return snapshot.Taken{}, errFull
 	}
 	t := taken(b.t, began)
 	if o.change != nil {

@@ -104,9 +104,10 @@ func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	return m, err
 }
 
-// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive.
-func (d *Dir) VerifyChecksum(ctx context.Context, n Name) error {
-	return d.read(n, func(a *Archive) error { return a.VerifyChecksum(ctx) })
+// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive. progress
+// may be nil.
+func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, total int64)) error {
+	return d.read(n, func(a *Archive) error { return a.verifyChecksum(ctx, progress) })
 }
 
 // read opens an archive while use runs.

@@ -140,7 +140,7 @@ func TestDirectoryWorksWhereNothingCanBeSynced(t *testing.T) {
 			what := fmt.Sprintf("%v of %v", errno, ops)
 			taken, err := snapshot.Take(t.Context(), sends(incompressible(1<<20)), d, options(1))
 			must(t, err)
-			if err := d.VerifyChecksum(t.Context(), taken.Name); err != nil {
+			if err := d.VerifyChecksum(t.Context(), taken.Name, nil); err != nil {
 				t.Errorf("%s: verify: %v", what, err)
 			}
 			if err := errors.Join(d.KeepNote(snapshot.StatusFile("a"), 1), d.KeepNote(snapshot.StatusFile("a"), 2)); err != nil {
