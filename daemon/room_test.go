@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
@@ -51,7 +49,7 @@ func TestFullDiskIsPrunedByASmallerPolicyAndTheRunSucceeds(t *testing.T) {
 			t.Errorf("%d failures", j.Failures)
 		}
 		for _, e := range b.log.AllEntries() {
-			if err, _ := e.Data[logrus.ErrorKey].(error); e.Message == msgRoom && (!errors.Is(err, snapshot.ErrLowSpace) || e.Data["pruned"] != 2 || e.Data["kept"] != 2) {
+			if err, _ := e.Data["error"].(error); e.Message == msgRoom && (!errors.Is(err, snapshot.ErrLowSpace) || e.Data["pruned"] != 2 || e.Data["kept"] != 2) {
 				t.Errorf("fields: %v", e.Data)
 			}
 		}
