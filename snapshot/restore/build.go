@@ -50,8 +50,12 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 
 // build makes the directories complete and safe on the disk, under their staging names.
 func (p *Plan) build(ctx context.Context, data, wal *stage) error {
+	source, err := p.source(data)
+	if err != nil {
+		return fmt.Errorf("build the data directory: %w", err)
+	}
 	c := etcdutl.RestoreConfig{
-		SnapshotPath:        throughFD(p.scratch),
+		SnapshotPath:        source,
 		SkipHashCheck:       true, // Unpack has compared the digest and removed it
 		Name:                p.Cluster.Name,
 		InitialCluster:      p.Cluster.Initial(),

@@ -34,6 +34,11 @@ func look(ctx context.Context, path string) (c content, err error) {
 	if err != nil {
 		return c, fmt.Errorf("open the database: %w", err)
 	}
+	return lookInto(ctx, f)
+}
+
+// lookInto is look for an open file, which it closes.
+func lookInto(ctx context.Context, f *os.File) (c content, err error) {
 	err = snapshot.ViewDatabase(f, func(tx *bbolt.Tx) error {
 		if err := snapshot.VerifyPages(ctx, f, tx); err != nil {
 			return err
@@ -90,6 +95,3 @@ func (c *content) readMembers(tx *bbolt.Tx) error {
 		return nil
 	})
 }
-
-// throughFD returns a path to an open file, which need not have a name.
-func throughFD(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

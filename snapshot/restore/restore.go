@@ -115,7 +115,11 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := look(ctx, throughFD(p.scratch))
+	db, err := duplicate(p.scratch)
+	if err != nil {
+		return err
+	}
+	found, err := lookInto(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -194,13 +198,16 @@ func room(flag, dir string, need int64) error {
 }
 
 // copies returns how many copies of the database are in dir at the same time: one if the file system shares the blocks of a copy,
-// as Btrfs and XFS do, otherwise two.
+// as Btrfs and XFS do, otherwise two, or three if a file without a name can't be opened again.
 func copies(dir string) int64 {
 	a, errA := snapshot.NewDir(dir).Scratch()
 	b, errB := snapshot.NewDir(dir).Scratch()
 	defer func() { _ = errors.Join(a.Close(), b.Close()) }() // one that is nil too
 	if errA != nil || errB != nil {
 		return 2
+	}
+	if !reopens(a) {
+		return 3
 	}
 	if _, err := a.Write(make([]byte, 4096)); err != nil || unix.IoctlFileClone(int(b.Fd()), int(a.Fd())) != nil {
 		return 2
