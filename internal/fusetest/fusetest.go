@@ -18,15 +18,15 @@ type Op string
 
 // The operations that can fail.
 const (
-	Create  Op = "create"   // of a file; name is the file's
+	Create  Op = "create"   // of a file
 	Tmpfile Op = "tmpfile"  // O_TMPFILE
-	Mkdir   Op = "mkdir"    // name is the directory's
-	Write   Op = "write"    // to any file
+	Mkdir   Op = "mkdir"    // of a directory
+	Write   Op = "write"    // to a file
 	Fsync   Op = "fsync"    // of a file
 	SyncDir Op = "fsyncdir" // of a directory
 	Flock   Op = "flock"    // of a file
-	Rename  Op = "rename"   // name is the old one
-	Unlink  Op = "unlink"   // name is the file's
+	Rename  Op = "rename"   // of the file or directory with the old name
+	Unlink  Op = "unlink"   // of a file
 	Statfs  Op = "statfs"   // reading the free space
 )
 
@@ -37,8 +37,8 @@ type Space = fuse.StatfsOut
 type Options struct {
 	// Space changes the answer to statfs; nil: nothing.
 	Space func(*Space)
-	// Fail returns the error of an operation, or 0 to let it happen; nil: nothing fails. name is "" where there is none. It may be
-	// called from several goroutines.
+	// Fail returns the error of an operation, or 0 to let it happen; nil: nothing fails. name is the path below the mount, without a
+	// slash at its beginning. It is called from several goroutines, and may block.
 	Fail func(op Op, name string) syscall.Errno
 }
 

@@ -2,6 +2,7 @@ package fusetest
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -27,11 +28,12 @@ func (n *node) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbe
 	return wrap(child, n.options)
 }
 
+// fails asks the test about an operation on this file or directory, or on a name in it.
 func (n *node) fails(op Op, name string) syscall.Errno {
 	if n.options.Fail == nil {
 		return 0
 	}
-	return n.options.Fail(op, name)
+	return n.options.Fail(op, filepath.Join(n.Path(nil), name))
 }
 
 // Statfs implements fs.NodeStatfser.
