@@ -238,6 +238,9 @@ func (d *Dir) Quarantine(ctx context.Context, n Name) (broken bool, err error) {
 		if err := unchanged(d.file(n), before); err != nil {
 			return err
 		}
+		if err := f.Close(); err != nil { // some file systems rename no open file
+			return err
+		}
 		if err := os.Rename(d.file(n), d.file(n)+BrokenSuffix); err != nil {
 			return err
 		}

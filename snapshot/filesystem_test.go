@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -190,21 +191,22 @@ func TestScratchFileWorksWithoutTmpfile(t *testing.T) {
 }
 
 func TestProbeLeavesNothing(t *testing.T) {
+	all := snapshot.Abilities{Sync: true, Map: true}
 	for name, c := range map[string]struct {
-		path    string
-		durable bool
+		path string
+		want snapshot.Abilities
 	}{
-		"this disk":         {t.TempDir(), true},
-		"missing directory": {t.TempDir() + "/a/b", true},
-		"FUSE":              {fusetest.Mount(t, fusetest.Options{}), true},
-		"no O_TMPFILE":      {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.EINVAL, fusetest.Tmpfile)}), true},
-		"no directory sync": {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.EINVAL, fusetest.SyncDir)}), false},
-		"no file sync":      {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.ENOTSUP, fusetest.Fsync)}), false},
+		"this disk":         {t.TempDir(), all},
+		"missing directory": {t.TempDir() + "/a/b", all},
+		"FUSE":              {fusetest.Mount(t, fusetest.Options{}), all},
+		"no mapping":        {fusetest.Mount(t, fusetest.Options{DirectIO: true}), snapshot.Abilities{Sync: true}},
+		"no O_TMPFILE":      {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.EINVAL, fusetest.Tmpfile)}), all},
+		"no directory sync": {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.EINVAL, fusetest.SyncDir)}), snapshot.Abilities{Map: true}},
+		"no file sync":      {fusetest.Mount(t, fusetest.Options{Fail: fusetest.Always(unix.ENOTSUP, fusetest.Fsync)}), snapshot.Abilities{Map: true}},
 	} {
 		d := snapshot.NewDir(c.path)
-		durable, err := d.Probe(t.Context())
-		if err != nil || durable != c.durable {
-			t.Errorf("%s: durable %t and %v, want %t", name, durable, err, c.durable)
+		if got, err := d.Probe(t.Context()); err != nil || got != c.want {
+			t.Errorf("%s: %+v and %v, want %+v", name, got, err, c.want)
 		}
 		if left := in(t, d); len(left) > 0 {
 			t.Errorf("%s: left are %q", name, left)
@@ -294,5 +296,65 @@ func TestFilesOfAKilledProbeAreRemoved(t *testing.T) {
 	removed, err := d.RemovePartials(t.Context())
 	if err != nil || strings.Join(removed, " ") != ".check-123 .check-45.part" {
 		t.Errorf("removed %q and %v", removed, err)
+	}
+}
+
+// Some file systems report a full disk or a quota only when the file is closed. That is no snapshot.
+func TestErrorOfClosingIsNoSnapshot(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EDQUOT, unix.EIO} {
+		d := prepared(t, fusetest.Mount(t, fusetest.Options{Fail: func(op fusetest.Op, name string) syscall.Errno {
+			if op == fusetest.Close && strings.HasSuffix(name, ".part") {
+				return errno
+			}
+			return 0
+		}}))
+		if err := take(t, d, 1); !errors.Is(err, errno) || errors.Is(err, snapshot.ErrLowSpace) != (errno == unix.EDQUOT) || len(in(t, d)) > 0 {
+			t.Errorf("%v: %v, left are %q", errno, err, in(t, d))
+		}
+	}
+}
+
+// Some file systems neither rename nor remove a file while it is open.
+func TestSnapshotsWorkWhereOpenFilesKeepTheirNames(t *testing.T) {
+	var mu sync.Mutex
+	open := map[string]int{}
+	d := prepared(t, fusetest.Mount(t, fusetest.Options{Fail: func(op fusetest.Op, name string) syscall.Errno {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case op == fusetest.Create:
+			open[name]++
+		case op == fusetest.Close:
+			open[name]--
+		case (op == fusetest.Rename || op == fusetest.Unlink) && open[name] > 0:
+			return unix.ETXTBSY
+		}
+		return 0
+	}}))
+	must(t, take(t, d, 1))
+	if left := in(t, d); len(left) != 1 || !strings.HasSuffix(left[0], ".db.zst") {
+		t.Fatalf("left are %q", left)
+	}
+	if err := take(t, d, snapshot.Unlimited); !errors.Is(err, snapshot.ErrLowSpace) {
+		t.Error(err)
+	}
+	p, err := d.Create(t.Context(), nameA())
+	must(t, err)
+	must(t, p.Abort())
+	if left := in(t, d); len(left) != 1 {
+		t.Errorf("left are %q", left)
+	}
+}
+
+// An archive is not called damaged because the file system can't map files into memory.
+func TestVerifyWithoutMappingIsNotDamage(t *testing.T) {
+	b := newBench(t)
+	b.scratch = snapshot.NewDir(fusetest.Mount(t, fusetest.Options{DirectIO: true}))
+	_, err := b.verify(t.Context(), archive(t, withDigest(make([]byte, 1<<20)), manifestA(1)))
+	if err == nil || errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "map them into memory: use a directory on a local disk") {
+		t.Errorf("%v, want an error of the file system", err)
+	}
+	if _, err := newBench(t).verify(t.Context(), archive(t, withDigest(make([]byte, 1<<20)), manifestA(1))); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("zeros on this disk: %v, want ErrDamaged", err)
 	}
 }

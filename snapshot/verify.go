@@ -135,8 +135,11 @@ func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
 		ReadOnly: true,
 		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
 	})
+	errno, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
-	case errors.Is(err, syscall.ENOMEM): // no memory for the mapping: the archive is not at fault
+	case ofSystem && (notSupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):
+		return fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
+	case ofSystem && errno != syscall.EBADF: // such as no memory for the mapping: the archive is not at fault; EBADF is an empty file
 		return fmt.Errorf("open the database: %w", err)
 	case err != nil:
 		return fmt.Errorf("%w: open the database: %w", ErrDamaged, err)

@@ -110,7 +110,7 @@ const fewInodes = 100
 
 // checkDirectory tries what the daemon does in the directory.
 func checkDirectory(ctx context.Context, dir *snapshot.Dir, minFree int64) []finding {
-	durable, err := dir.Probe(ctx)
+	can, err := dir.Probe(ctx)
 	if err != nil {
 		return []finding{fail("directory", err)}
 	}
@@ -121,8 +121,11 @@ func checkDirectory(ctx context.Context, dir *snapshot.Dir, minFree int64) []fin
 		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
 	}
 	out := []finding{found}
-	if !durable {
+	if !can.Sync {
 		out = append(out, warn("sync", "the file system of %s can't sync to the disk: a power loss may damage the newest snapshot", dir.Path()))
+	}
+	if !can.Map {
+		out = append(out, warn("mapping", "files in %s can't be mapped into memory, so verify and restore drills don't work there: use another disk, or --drill-schedule off", dir.Path()))
 	}
 	return append(out, checkSpace(dir, minFree)...)
 }

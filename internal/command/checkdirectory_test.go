@@ -29,14 +29,15 @@ func TestCheckFindsWhatAFileSystemLacks(t *testing.T) {
 		"fragments": {space(func(s *fusetest.Space) {
 			s.Bsize, s.Frsize, s.Blocks, s.Bfree, s.Bavail = 1<<20, 4096, 1<<20, 1<<18, 1<<18
 		}), "free space", statusOK, "1.0 GiB, of which --min-free keeps 512 KiB"},
-		"16 EiB":    {space(func(s *fusetest.Space) { s.Blocks, s.Bfree, s.Bavail = 1<<52-1, 1<<52-1, 1<<52-1 }), "free space", statusOK, "reports no limit"},
-		"full":      {space(func(s *fusetest.Space) { s.Bfree, s.Bavail = 1, 1 }), "free space", statusFail, "keep fewer snapshots, or lower it"},
-		"no sync":   {fails(unix.EINVAL, fusetest.SyncDir), "sync", statusWarn, "a power loss may damage the newest snapshot"},
-		"no locks":  {fails(unix.ENOLCK, fusetest.Flock), "directory", statusFail, "no file locks"},
-		"no rename": {fails(unix.EPERM, fusetest.Rename), "directory", statusFail, "use a directory on another file system"},
-		"inodes":    {few, "free inodes", statusWarn, "df -i"},
-		"no inodes": {none, "directory", statusFail, "no inodes are left"},
-		"quota":     {fails(unix.EDQUOT, fusetest.Write), "directory", statusFail, "disk quota"},
+		"16 EiB":     {space(func(s *fusetest.Space) { s.Blocks, s.Bfree, s.Bavail = 1<<52-1, 1<<52-1, 1<<52-1 }), "free space", statusOK, "reports no limit"},
+		"full":       {space(func(s *fusetest.Space) { s.Bfree, s.Bavail = 1, 1 }), "free space", statusFail, "keep fewer snapshots, or lower it"},
+		"no sync":    {fails(unix.EINVAL, fusetest.SyncDir), "sync", statusWarn, "a power loss may damage the newest snapshot"},
+		"no mapping": {fusetest.Mount(t, fusetest.Options{DirectIO: true}), "mapping", statusWarn, "verify and restore drills don't work there"},
+		"no locks":   {fails(unix.ENOLCK, fusetest.Flock), "directory", statusFail, "no file locks"},
+		"no rename":  {fails(unix.EPERM, fusetest.Rename), "directory", statusFail, "use a directory on another file system"},
+		"inodes":     {few, "free inodes", statusWarn, "df -i"},
+		"no inodes":  {none, "directory", statusFail, "no inodes are left"},
+		"quota":      {fails(unix.EDQUOT, fusetest.Write), "directory", statusFail, "disk quota"},
 	} {
 		var found []string
 		ok := false

@@ -22,6 +22,7 @@ const (
 	Tmpfile Op = "tmpfile"  // O_TMPFILE
 	Mkdir   Op = "mkdir"    // of a directory
 	Write   Op = "write"    // to a file
+	Close   Op = "close"    // of a file; it is closed all the same
 	Fsync   Op = "fsync"    // of a file
 	SyncDir Op = "fsyncdir" // of a directory
 	Flock   Op = "flock"    // of a file
@@ -35,6 +36,8 @@ type Space = fuse.StatfsOut
 
 // Options describe a file system.
 type Options struct {
+	// DirectIO makes files that can't be mapped into memory (MAP_SHARED), as many network file systems have it.
+	DirectIO bool
 	// Space changes the answer to statfs; nil: nothing.
 	Space func(*Space)
 	// Fail returns the error of an operation, or 0 to let it happen; nil: nothing fails. name is the path below the mount, without a

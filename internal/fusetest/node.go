@@ -36,6 +36,14 @@ func (n *node) fails(op Op, name string) syscall.Errno {
 	return n.options.Fail(op, filepath.Join(n.Path(nil), name))
 }
 
+// openFlags are those of each opened file.
+func (n *node) openFlags() uint32 {
+	if n.options.DirectIO {
+		return fuse.FOPEN_DIRECT_IO
+	}
+	return 0
+}
+
 // Statfs implements fs.NodeStatfser.
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	if errno := n.fails(Statfs, ""); errno != 0 {
@@ -54,13 +62,13 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, errno
 	}
 	inode, f, fuseFlags, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
-	return inode, served(f), fuseFlags, errno
+	return inode, served(f), fuseFlags | n.openFlags(), errno
 }
 
 // Open implements fs.NodeOpener.
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	f, fuseFlags, errno := n.LoopbackNode.Open(ctx, flags)
-	return served(f), fuseFlags, errno
+	return served(f), fuseFlags | n.openFlags(), errno
 }
 
 // Tmpfile implements fs.NodeTmpfiler.
@@ -69,7 +77,7 @@ func (n *node) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.EntryO
 		return nil, nil, 0, errno
 	}
 	inode, f, fuseFlags, errno := n.LoopbackNode.Tmpfile(ctx, flags, mode, out)
-	return inode, served(f), fuseFlags, errno
+	return inode, served(f), fuseFlags | n.openFlags(), errno
 }
 
 // Mkdir implements fs.NodeMkdirer.
@@ -123,6 +131,18 @@ func (n *node) Fsync(ctx context.Context, f fs.FileHandle, flags uint32) syscall
 		return syscall.ENOTSUP
 	}
 	return s.Fsync(ctx, flags)
+}
+
+// Flush implements fs.NodeFlusher.
+func (n *node) Flush(ctx context.Context, f fs.FileHandle) syscall.Errno {
+	if errno := n.fails(Close, ""); errno != 0 {
+		return errno
+	}
+	c, ok := f.(fs.FileFlusher)
+	if !ok {
+		return 0
+	}
+	return c.Flush(ctx)
 }
 
 // Setlk implements fs.NodeSetlker. Only taking a lock can fail.
