@@ -105,7 +105,9 @@ func untrusted(err error) bool {
 }
 
 // noSpace is true if a disk or a quota is full.
-func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+func noSpace(err error) bool {
+	return errors.Is(err, snapshot.ErrLowSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // onDisk is true if the local file system failed.
 func onDisk(err error) bool {
