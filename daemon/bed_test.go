@@ -41,6 +41,7 @@ const (
 var (
 	errDown   = errors.New("etcd is down")
 	errDamage = fmt.Errorf("drill: unpack: %w: 3 bytes are missing", snapshot.ErrDamaged)
+	errFull   = fmt.Errorf("stream snapshot: %w", snapshot.ErrLowSpace)
 	errStart  = errors.New("drill: the restored etcd does not start")
 )
 
@@ -64,6 +65,7 @@ type bed struct {
 	begun  []time.Duration // since origin, one for each run
 	run    []outcome
 	always outcome // of every run that run does not name
+	fits   int     // how many snapshots the disk holds; 0: any number
 	busy   bool
 	lost   bool // the status of the process before can't be read
 	plans  []plan
@@ -125,6 +127,7 @@ func (b *bed) open() *daemon.Daemon {
 	if (err != nil) != b.lost {
 		b.t.Errorf("open the status: %v", err)
 	}
+	tracker.SetCluster(snapshot.Lineage{Cluster: cluster}) // as the member says at the start
 	b.status = tracker
 	for _, p := range b.plans { // which may look at b.status from now on
 		time.AfterFunc(time.Until(b.origin.Add(p.since)), p.do)
@@ -188,6 +191,9 @@ func (b *bed) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (s
 	}
 	if o.err != nil {
 		return snapshot.Taken{}, o.err
+	}
+	if b.fits > 0 && len(b.store.names())+len(b.store.brokenNames()) >= b.fits {
+		return snapshot.Taken{}, errFull
 	}
 	t := taken(b.t, began)
 	if o.change != nil {

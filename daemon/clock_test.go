@@ -21,6 +21,9 @@ func (emptyStore) RemoveBroken(context.Context, snapshot.Name) error { return ni
 func (emptyStore) RemovePartials(context.Context) ([]string, error)  { return nil, nil }
 
 func (emptyStore) Quarantine(context.Context, snapshot.Name) (bool, error) { return false, nil }
+func (emptyStore) VerifyChecksum(context.Context, snapshot.Name, func(int64, int64)) error {
+	return nil
+}
 
 func (emptyStore) Manifest(snapshot.Name) (snapshot.Manifest, error) {
 	return snapshot.Manifest{}, nil

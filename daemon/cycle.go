@@ -27,7 +27,7 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	log := d.Log.WithField("run", runID())
 	d.Status.Begin(status.Snapshot, began)
 	d.save()
-	taken, err := d.Taker.Take(ctx, log, d.alive)
+	taken, err := d.take(ctx, log)
 	now := d.clock()
 	log = log.WithField("duration_seconds", seconds(now.Sub(began)))
 	if err != nil && ctx.Err() != nil {
@@ -86,7 +86,10 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	d.Status.Saved(d.clock(), described(t.Entry, m), t.Stream, t.Sync)
 	d.schedule(next, next)
 	d.save()
-	decisions, err := d.prune(ctx, log)
+	decisions, err := d.applyPolicy(ctx, log)
+	if err != nil {
+		log.WithError(err).Error("pruning failed; the new snapshot is safe")
+	}
 	removed := len(prune.Removed(decisions))
 	d.warnOfEtcd(log, m.Source)
 	log = log.WithFields(logrus.Fields{
@@ -104,8 +107,8 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	d.notify(d.Notifier.Status(fmt.Sprintf("last snapshot %s, next run %s", t.Name, stamp(next))))
 }
 
-// prune applies the policy and records the remaining snapshots. An interruption by the shutdown is no error.
-func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]prune.Decision, error) {
+// applyPolicy prunes and records the remaining snapshots. An interruption by the shutdown is no error.
+func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]prune.Decision, error) {
 	d.list() // the guard needs the details of all snapshots
 	decisions, err := prune.Local(ctx, d.Store, d.scope(), d.clock(), d.details, false)
 	if ctx.Err() != nil {
@@ -119,9 +122,6 @@ func (d *Daemon) prune(ctx context.Context, log logrus.FieldLogger) ([]prune.Dec
 		}
 		return x.Broken
 	})
-	if err != nil {
-		log.WithError(err).Error("pruning failed; the new snapshot is safe")
-	}
 	d.list()
 	d.save()
 	return decisions, err

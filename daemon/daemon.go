@@ -1,7 +1,7 @@
 // Package daemon decides when a snapshot is taken and in which order the work around it is done: the schedule, one
 // cycle, catching up after downtime, retrying after a failure, and the shutdown.
 //
-// Invariants: one cycle at a time; a cycle without a new snapshot prunes nothing; mirror, drills, server and heartbeat never delay a
+// Invariants: one cycle at a time; a cycle without a new snapshot prunes nothing, except to make room for it (room.go); mirror, drills, server and heartbeat never delay a
 // cycle.
 package daemon
 

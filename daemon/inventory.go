@@ -16,6 +16,8 @@ type Store interface {
 	prune.Store
 	// RemovePartials removes the partial files of dead processes and returns their names.
 	RemovePartials(ctx context.Context) ([]string, error)
+	// VerifyChecksum reads an archive in full. The error for a damaged one wraps snapshot.ErrDamaged. progress may be nil.
+	VerifyChecksum(ctx context.Context, n snapshot.Name, progress func(done, total int64)) error
 	// Quarantine reads an archive again, and renames it to NAME.broken if it is damaged. An intact one stays, without an error; the
 	// error for a missing one wraps snapshot.ErrNotFound.
 	Quarantine(ctx context.Context, n snapshot.Name) (broken bool, err error)

@@ -20,9 +20,11 @@ type memStore struct {
 	read      int                                 // how many manifests were read
 	removed   []string
 	second    []string // of which archives were read again
+	verified  []string // of which checksums were compared
 
 	listErr, partialErr    error
 	removeErr, manifestErr map[string]error          // by name
+	verifyErr              map[string]error          // by name
 	readAgain              func(snapshot.Name) error // nil: each archive is still damaged
 }
 
@@ -128,6 +130,15 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 		return m, nil
 	}
 	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42, Healthy: true}}, nil
+}
+
+// VerifyChecksum implements daemon.Store.
+func (s *memStore) VerifyChecksum(_ context.Context, n snapshot.Name, progress func(done, total int64)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verified = append(s.verified, n.String())
+	progress(1, 2)
+	return s.verifyErr[n.String()]
 }
 
 // Quarantine implements daemon.Store.

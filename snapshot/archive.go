@@ -112,9 +112,11 @@ func (d *Disk) Err() error {
 
 // VerifyChecksum compares the compressed data with the manifest's checksum. It reads the file once and decompresses nothing.
 // Damage wraps ErrDamaged.
-func (a *Archive) VerifyChecksum(ctx context.Context) error {
+func (a *Archive) VerifyChecksum(ctx context.Context) error { return a.verifyChecksum(ctx, nil) }
+
+func (a *Archive) verifyChecksum(ctx context.Context, progress func(done, total int64)) error {
 	sum := sha256.New()
-	_, err := copyWithin(ctx, sum, io.NewSectionReader(a.r, 0, a.dataSize), copyPiece, a.dataSize, nil)
+	_, err := copyWithin(ctx, sum, io.NewSectionReader(a.r, 0, a.dataSize), copyPiece, a.dataSize, progress)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

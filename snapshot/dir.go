@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -50,29 +51,31 @@ func (d *Dir) Path() string { return d.path }
 // In a foreign directory it creates no lock file. Errors wrap ErrUnusableDir, or come from the disk.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return unusable(err)
+		return d.explainSpace(unusable(err))
 	}
 	if d.foreign {
 		return d.Writable()
 	}
 	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return unusable(err)
+		return d.explainSpace(unusable(err))
 	}
 	return errors.Join(lock.Close(), d.Writable())
 }
 
 // unusable excludes errors that may pass or that the machine causes, because they are not wrong settings.
 func unusable(err error) error {
-	for _, passing := range []error{
-		unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM,
-		unix.EROFS, unix.EIO, unix.EUCLEAN, unix.ESTALE, unix.ETIMEDOUT, unix.ENOTCONN, // the last three: the file server does not answer
-	} {
-		if errors.Is(err, passing) {
-			return fmt.Errorf("snapshot directory: %w", err)
-		}
+	if passing(err) {
+		return fmt.Errorf("snapshot directory: %w", err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnusableDir, err)
+}
+
+func passing(err error) bool {
+	return slices.ContainsFunc([]error{
+		unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM,
+		unix.EROFS, unix.EIO, unix.EUCLEAN, unix.ESTALE, unix.ETIMEDOUT, unix.ENOTCONN, // the last three: the file server does not answer
+	}, func(errno error) bool { return errors.Is(err, errno) })
 }
 
 // Writable checks that this process may create files in the directory. It leaves no trace. Errors are those of Prepare.
@@ -101,9 +104,10 @@ func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	return m, err
 }
 
-// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive.
-func (d *Dir) VerifyChecksum(ctx context.Context, n Name) error {
-	return d.read(n, func(a *Archive) error { return a.VerifyChecksum(ctx) })
+// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive. progress
+// may be nil.
+func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, total int64)) error {
+	return d.read(n, func(a *Archive) error { return a.verifyChecksum(ctx, progress) })
 }
 
 // read opens an archive while use runs.
@@ -147,15 +151,6 @@ func (d *Dir) remove(ctx context.Context, path string) error {
 	})
 }
 
-// Free returns the number of bytes that can still be written to the directory's file system.
-func (d *Dir) Free() (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(d.path, &s); err != nil {
-		return 0, fmt.Errorf("read free space: %w", &fs.PathError{Op: "statfs", Path: d.path, Err: err})
-	}
-	return int64(s.Bavail) * s.Bsize, nil //nolint:gosec // a file system of 8 EiB is not in sight
-}
-
 func (d *Dir) file(n Name) string { return filepath.Join(d.path, n.String()) }
 
 // sync makes added or removed names survive a power loss.
@@ -170,10 +165,24 @@ func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // this wait ended, not the caller's context
 			err = fmt.Errorf("%w has held it for %s: `fuser -v %s` shows which: wait until it exits, or stop it", ErrInUse, lockTimeout, lock.Path())
 		}
-		return fmt.Errorf("lock %s: %w", lock.Path(), err)
+		return d.explainSpace(lockFailed(lock.Path(), err))
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	return change()
+}
+
+// lockFailed explains why a file can't be locked. Without locks two processes could write the same file.
+func lockFailed(path string, err error) error {
+	errno, plain := err.(unix.Errno) //nolint:errorlint // any other error names the file itself, or is not one of the file
+	if !plain {
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	err = &fs.PathError{Op: "lock", Path: path, Err: errno}
+	if errno == unix.ENOLCK || notSupported(errno) {
+		return fmt.Errorf("%w (this file system has no file locks: on NFS start rpc-statd, or mount it with nolock if only this node uses the "+
+			"directory; elsewhere look for a mount option such as flock, or use a directory on another disk)", err)
+	}
+	return err
 }
 
 // lock returns the store's lock. If a foreign directory has no lock file that we can read, the directory itself is locked, which
@@ -227,6 +236,9 @@ func (d *Dir) Quarantine(ctx context.Context, n Name) (broken bool, err error) {
 	}
 	err = d.locked(ctx, func() error {
 		if err := unchanged(d.file(n), before); err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil { // some file systems rename no open file
 			return err
 		}
 		if err := os.Rename(d.file(n), d.file(n)+BrokenSuffix); err != nil {

@@ -5,3 +5,6 @@ func Unusable(err error) error { return unusable(err) }
 
 // EncodeTail lets tests write archives that no Writer writes.
 var EncodeTail = encodeTail
+
+// SpaceOf lets tests give answers of statfs that no file system here gives.
+var SpaceOf = spaceOf

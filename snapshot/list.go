@@ -31,7 +31,7 @@ type Listing struct {
 	Partials  []string // names of incomplete archive files
 	Foreign   []string // names of files that are not ours; never touched
 
-	scratch []fs.DirEntry // of Scratch
+	temp []fs.DirEntry // of Scratch and Probe
 }
 
 // Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
@@ -69,8 +69,8 @@ func (d *Dir) List() (Listing, error) {
 		name, nameErr := ParseName(base)
 		switch {
 		case f.Name() == lockName || isNote(f.Name()):
-		case namedScratch(f):
-			l.scratch = append(l.scratch, f)
+		case isTempFile(f):
+			l.temp = append(l.temp, f)
 		case IsTemp(f.Name(), ScratchPrefix) && f.IsDir():
 		case nameErr != nil || !f.Type().IsRegular() || partial && broken:
 			l.Foreign = append(l.Foreign, f.Name())

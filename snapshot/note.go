@@ -59,7 +59,7 @@ func (d *Dir) KeepNote(name string, v any) error {
 		err = keep(filepath.Join(d.path, name), append(data, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return d.explainSpace(fmt.Errorf("write %s: %w", name, err))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func replace(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Sync()
+		err = syncFile(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
@@ -118,5 +118,5 @@ func overwrite(path string, data []byte) error {
 	if err == nil {
 		err = f.Truncate(int64(len(data)))
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, syncFile(f), f.Close())
 }

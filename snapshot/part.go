@@ -50,10 +50,10 @@ func (p *Part) begin() (err error) {
 		return p.taken()
 	}
 	if err != nil {
-		return fmt.Errorf("create snapshot: %w", err)
+		return p.dir.explainSpace(fmt.Errorf("create snapshot: %w", err))
 	}
 	if err := tryLock(p.file); err != nil {
-		return errors.Join(fmt.Errorf("lock %s: %w", p.file.Name(), err), p.Abort())
+		return errors.Join(lockFailed(p.file.Name(), err), p.Abort())
 	}
 	return nil
 }
@@ -76,24 +76,49 @@ func (p *Part) Write(b []byte) (int, error) { return p.file.Write(b) }
 // Commit writes the archive to the disk, then renames it to its final name. A crash before the rename leaves a partial file, a
 // crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.
 func (p *Part) Commit(ctx context.Context) error {
-	if err := p.file.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync snapshot: %w", err), p.Abort())
+	if err := syncFile(p.file); err != nil {
+		return errors.Join(p.dir.explainSpace(fmt.Errorf("sync snapshot: %w", err)), p.Abort())
 	}
-	err := p.dir.locked(ctx, func() error {
-		if err := p.nameFree(); err != nil {
-			return err
+	tried := false
+	err := p.dir.locked(ctx, func() (err error) {
+		tried = true
+		if err = p.publish(); err != nil {
+			err = errors.Join(p.dir.explainSpace(err), p.Abort())
 		}
-		return os.Rename(p.file.Name(), p.path())
+		return err
 	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("rename snapshot: %w", err), p.Abort())
+	if !tried {
+		err = errors.Join(err, p.Abort())
 	}
-	return errors.Join(p.dir.sync(), p.file.Close())
+	if err != nil {
+		return fmt.Errorf("rename snapshot: %w", err)
+	}
+	return p.dir.sync()
 }
 
-// Abort removes the partial file.
+// publish gives the file its final name. The directory's lock replaces that of the file, which is closed first: network file systems
+// may report a full disk only then, and some rename no open file.
+func (p *Part) publish() error {
+	if err := p.nameFree(); err != nil {
+		return err
+	}
+	if err := p.file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(p.file.Name(), p.path())
+}
+
+// Abort removes the partial file, while its lock is held if it is still open.
 func (p *Part) Abort() error {
-	if err := errors.Join(os.Remove(p.file.Name()), p.file.Close()); err != nil {
+	err := os.Remove(p.file.Name())
+	closed := p.file.Close()
+	if errors.Is(closed, os.ErrClosed) {
+		closed = nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // some file systems remove no open file
+		err = os.Remove(p.file.Name())
+	}
+	if err = errors.Join(err, closed); err != nil {
 		return fmt.Errorf("remove partial: %w", err)
 	}
 	return nil
@@ -131,8 +156,8 @@ func (d *Dir) RemovePartials(ctx context.Context) (removed []string, err error) 
 				removed = append(removed, name)
 			}
 		}
-		scratch, err := d.removeScratch(l.scratch)
-		removed = append(removed, scratch...)
+		temp, err := d.removeTempFiles(l.temp)
+		removed = append(removed, temp...)
 		return err
 	})
 	return removed, err

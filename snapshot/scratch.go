@@ -31,13 +31,13 @@ func IsTemp(name, prefix string) bool {
 
 // Scratch creates an anonymous temporary file (O_TMPFILE) in the directory's file system. It disappears when it is closed.
 func (d *Dir) Scratch() (*os.File, error) {
-	f, err := os.OpenFile(d.path, unix.O_TMPFILE|os.O_RDWR, 0o600)
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
-		return f, err
+	if f, err := os.OpenFile(d.path, unix.O_TMPFILE|os.O_RDWR, 0o600); err == nil {
+		return f, nil
 	}
-	// The file system cannot do this, for example NFS: the file has a name for a moment.
-	if f, err = os.CreateTemp(d.path, namedPrefix+"*"); err != nil {
-		return nil, fmt.Errorf("create scratch file: %w", err)
+	// The file system cannot do this, for example NFS, and answers with any of several errors: the file has a name for a moment.
+	f, err := os.CreateTemp(d.path, namedPrefix+"*")
+	if err != nil {
+		return nil, d.explainSpace(fmt.Errorf("create scratch file: %w", err))
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		return nil, errors.Join(fmt.Errorf("unlink scratch file: %w", err), f.Close())
@@ -45,18 +45,23 @@ func (d *Dir) Scratch() (*os.File, error) {
 	return f, nil
 }
 
-// namedScratch reports whether Scratch made the file. Such files are empty while they have a name.
-func namedScratch(f fs.DirEntry) bool {
-	if !IsTemp(f.Name(), namedPrefix) || !f.Type().IsRegular() {
+// isTempFile reports whether Scratch or Probe made the file. Those of Scratch are empty while they have a name, those of Probe small.
+func isTempFile(f fs.DirEntry) bool {
+	largest := int64(0)
+	if IsTemp(strings.TrimSuffix(f.Name(), partSuffix), probePrefix) {
+		largest = probeSize
+	} else if !IsTemp(f.Name(), namedPrefix) {
+		return false
+	}
+	if !f.Type().IsRegular() {
 		return false
 	}
 	info, err := f.Info()
-	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() <= largest
 }
 
-// removeScratch removes scratch files whose process died before it removed their names. They are old, and empty because nothing
-// is written before that.
-func (d *Dir) removeScratch(files []fs.DirEntry) (removed []string, err error) {
+// removeTempFiles removes what processes left that died before they removed it. Only old files are.
+func (d *Dir) removeTempFiles(files []fs.DirEntry) (removed []string, err error) {
 	for _, f := range files {
 		info, err := f.Info()
 		if err == nil {

@@ -8,16 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SyncDir writes the names in a directory to the disk. Some file systems cannot do this for directories and answer EINVAL or ENOTSUP
-// (CIFS of old kernels, vboxsf, some FUSE file systems). That is no error: nothing more can be done there, and the names are valid.
+// SyncDir writes the names in a directory to the disk. Some file systems cannot do this for directories (CIFS of old kernels, vboxsf,
+// some FUSE file systems). That is no error: nothing more can be done there, and the names are valid.
 func SyncDir(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+	if err := syncFile(f); err != nil {
 		return fmt.Errorf("sync directory %s: %w", path, err)
 	}
 	return nil
+}
+
+// syncFile writes a file to the disk. Where the file system has no such call, that is no error: refusing would mean no backup at all,
+// and whatever a power loss damages is found by its checksum. `check` warns of it.
+func syncFile(f *os.File) error {
+	if err := f.Sync(); !notSupported(err) {
+		return err
+	}
+	return nil
+}
+
+// notSupported reports whether the file system does not have a call at all, as opposed to a call that failed.
+func notSupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS)
 }

@@ -6,19 +6,10 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/dustin/go-humanize"
 )
 
-var (
-	// ErrStalled marks a stream that was aborted because no data came for too long.
-	ErrStalled = errors.New("no progress")
-	// ErrLowSpace marks a snapshot that was not taken, or aborted, to keep disk space free.
-	ErrLowSpace = errors.New("free space too low")
-)
-
-// spaceInterval is the largest number of bytes written between two checks of the free space, which other processes use too.
-const spaceInterval = 4 << 20
+// ErrStalled marks a stream that was aborted because no data came for too long.
+var ErrStalled = errors.New("no progress")
 
 // Streamer is a member that can send a snapshot.
 type Streamer interface {
@@ -119,37 +110,3 @@ func writeArchive(ctx context.Context, src Streamer, w io.Writer, m Manifest, o 
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// spaceGuard stops writing before the disk has less than minFree bytes free.
-type spaceGuard struct {
-	dir     *Dir
-	w       io.Writer
-	minFree int64
-	written int64
-	next    int64 // next check of the free space when this many bytes are written
-}
-
-// check reports an error if n more bytes do not fit.
-func (g *spaceGuard) check(n int64) error {
-	free, err := g.dir.Free()
-	if err != nil {
-		return err
-	}
-	if g.minFree > 0 && free-n < g.minFree {
-		return fmt.Errorf("%w: %s free in %s, --min-free keeps %s: free some space, keep fewer snapshots, or lower --min-free", ErrLowSpace,
-			humanize.IBytes(uint64(max(free, 0))), g.dir.path, humanize.IBytes(uint64(g.minFree)))
-	}
-	g.next = g.written + min(spaceInterval, free-g.minFree)
-	return nil
-}
-
-func (g *spaceGuard) Write(p []byte) (int, error) {
-	if n := int64(len(p)); g.written+n > g.next {
-		if err := g.check(n); err != nil {
-			return 0, err
-		}
-	}
-	n, err := g.w.Write(p)
-	g.written += int64(n)
-	return n, err
-}

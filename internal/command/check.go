@@ -62,7 +62,7 @@ func check(ctx context.Context, c *call) error {
 	now, dir := time.Now(), snapshot.NewDir(cfg.Store.Dir)
 	first := cfg.Schedule.Next(now)
 	schedule := okay("schedule", "%s: next runs %s and %s", cfg.Schedule, first.Format(time.RFC3339), cfg.Schedule.Next(first).Format(time.RFC3339))
-	store := checkDirectory(dir, cfg.Store.MinFree)
+	store := checkDirectory(ctx, dir, cfg.Store.MinFree)
 	findings := append([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store...)
 	if store[0].err == nil {
 		findings = append(findings, checkNewest(dir, cfg, now))
@@ -107,8 +107,13 @@ type checkError struct {
 func (e *checkError) Error() string   { return "check failed: " + strings.Join(e.names, ", ") }
 func (e *checkError) Unwrap() []error { return e.errs }
 
-func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
-	if err := dir.Prepare(); err != nil {
+// fewInodes is a number of free inodes that is worth a warning.
+const fewInodes = 100
+
+// checkDirectory tries what the daemon does in the directory.
+func checkDirectory(ctx context.Context, dir *snapshot.Dir, minFree int64) []finding {
+	can, err := dir.Probe(ctx)
+	if err != nil {
 		return []finding{fail("directory", err)}
 	}
 	found := okay("directory", "%s is writable", dir.Path())
@@ -117,14 +122,34 @@ func checkDirectory(dir *snapshot.Dir, minFree int64) []finding {
 	} else if info.Mode().Perm()&0o077 != 0 {
 		found = warn("directory", "%s is accessible to other users (mode %o), and snapshots hold every secret of the cluster: chmod 700 it", dir.Path(), info.Mode().Perm())
 	}
-	free, err := dir.Free()
-	if err == nil && free < minFree {
-		err = fmt.Errorf("%s, but --min-free is %s: free some space, or lower it", size(free), size(minFree))
+	out := []finding{found}
+	if !can.Sync {
+		out = append(out, warn("sync", "the file system of %s can't sync to the disk: a power loss may damage the newest snapshot", dir.Path()))
 	}
-	if err != nil {
-		return []finding{found, fail("free space", err)}
+	if !can.Map {
+		out = append(out, warn("mapping", "files in %s can't be mapped into memory, so verify and restore drills don't work there: use another disk, or --drill-schedule off", dir.Path()))
 	}
-	return []finding{found, okay("free space", "%s, of which --min-free keeps %s", size(free), size(minFree))}
+	return append(out, checkSpace(dir, minFree)...)
+}
+
+func checkSpace(dir *snapshot.Dir, minFree int64) []finding {
+	const what = "free space"
+	free, err := dir.Space()
+	var out finding
+	switch {
+	case err != nil:
+		return []finding{fail(what, err)}
+	case free.Bytes < minFree:
+		out = fail(what, fmt.Errorf("%s, but --min-free is %s: free some space, keep fewer snapshots, or lower it", size(free.Bytes), size(minFree)))
+	case free.Bytes == snapshot.Unlimited:
+		out = okay(what, "the file system reports no limit, so --min-free has no effect")
+	default:
+		out = okay(what, "%s, of which --min-free keeps %s", size(free.Bytes), size(minFree))
+	}
+	if free.Inodes > 0 && free.Inodes < fewInodes { // 0 may mean unknown: a file was just created
+		return []finding{out, warn("free inodes", "%d, as `df -i %s` shows: remove files there, or keep fewer snapshots", free.Inodes, dir.Path())}
+	}
+	return []finding{out}
 }
 
 func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {

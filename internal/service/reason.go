@@ -34,7 +34,7 @@ func reason(j status.Job, err error) status.Reason {
 		return status.Damaged
 	case errors.Is(err, drill.ErrMemory):
 		return status.LowMemory
-	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped), j == status.Drill && noSpace(err):
+	case errors.Is(err, snapshot.ErrLowSpace), errors.Is(err, drill.ErrSkipped), (j == status.Snapshot || j == status.Drill) && noSpace(err):
 		return status.LowSpace
 	case j == status.Snapshot:
 		return etcdReason(err)
@@ -106,7 +106,7 @@ func untrusted(err error) bool {
 	return alert || errors.Is(err, member.ErrCertificate) || regexp.MustCompile(`x509: |tls: `).MatchString(err.Error())
 }
 
-// noSpace is true if a disk has become too full.
+// noSpace is true if a disk or a quota is full.
 func noSpace(err error) bool {
 	return errors.Is(err, snapshot.ErrLowSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -23,6 +23,8 @@ const (
 	lookInterval = time.Minute
 	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
 	sameSecondTries = 10
+	// catchUpTimeout is how long a snapshot waits for a follower that lags.
+	catchUpTimeout = time.Second
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
@@ -53,6 +55,7 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
+	catchUp(ctx, m, log)
 	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
 	if err != nil {
 		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
@@ -86,6 +89,19 @@ func (s successor) Source() snapshot.Source {
 	source := s.Member.Source()
 	source.Predecessors = s.predecessors
 	return source
+}
+
+// catchUp lets the member apply what the cluster has acknowledged until now. It fails no snapshot: without a confirmation in time, the
+// snapshot is what the member has. Without a leader nobody can confirm anything, and the manifest records that.
+func catchUp(ctx context.Context, m *member.Member, log logrus.FieldLogger) {
+	if !m.Source().Healthy {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := m.CatchUp(wait); err != nil && ctx.Err() == nil {
+		log.WithField("error", ErrorLine(err)).Warn("etcd did not confirm in time that this member has all acknowledged writes; the snapshot may lack the newest")
+	}
 }
 
 // connect notes what came of it, and what the member said of itself. One that refuses the connection has answered.

@@ -221,7 +221,7 @@ func (l Listing) intact(ctx context.Context, n snapshot.Name) error {
 	if l.local == nil {
 		return nil
 	}
-	return l.local.VerifyChecksum(ctx, n)
+	return l.local.VerifyChecksum(ctx, n, nil)
 }
 
 // scratchAt prefers the given directory, for snapshots are large and /tmp may be small.

@@ -29,6 +29,8 @@ const (
 	// depending on the limit, for one of 137 MiB and 600 000 keys. Most of it is the index of all keys and revisions.
 	baseMemory = 64 << 20
 	keyMemory  = 256
+	// maxRawSize is far more than any disk holds. The size is a stranger's, so nothing may overflow.
+	maxRawSize = 1 << 60
 )
 
 // room is what a drill needs, in bytes.
@@ -41,6 +43,7 @@ type room struct {
 // the disk twice during the restore. The number of keys is known only after decompression; with very many small keys a drill may
 // be skipped then.
 func needs(rawSize int64) room {
+	rawSize = min(rawSize, maxRawSize)
 	return room{disk: 2*rawSize + walSpace, memory: baseMemory + rawSize/4}
 }
 

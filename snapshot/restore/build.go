@@ -29,7 +29,7 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, wal.discard()) }()
 	}
-	if err := p.build(data, wal); err != nil {
+	if err := p.build(ctx, data, wal); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -49,9 +49,13 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 }
 
 // build makes the directories complete and safe on the disk, under their staging names.
-func (p *Plan) build(data, wal *stage) error {
+func (p *Plan) build(ctx context.Context, data, wal *stage) error {
+	source, err := p.source(data)
+	if err != nil {
+		return fmt.Errorf("build the data directory: %w", err)
+	}
 	c := etcdutl.RestoreConfig{
-		SnapshotPath:        throughFD(p.scratch),
+		SnapshotPath:        source,
 		SkipHashCheck:       true, // Unpack has compared the digest and removed it
 		Name:                p.Cluster.Name,
 		InitialCluster:      p.Cluster.Initial(),
@@ -74,7 +78,7 @@ func (p *Plan) build(data, wal *stage) error {
 			return fmt.Errorf("build the data directory: %w", err)
 		}
 	}
-	built, err := look(filepath.Join(data.path(), "member", "snap", "db"))
+	built, err := look(ctx, filepath.Join(data.path(), "member", "snap", "db"))
 	if err != nil {
 		return err
 	}

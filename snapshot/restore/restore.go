@@ -86,7 +86,7 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 		}
 	}
 	copies := copies(p.data.parent())
-	if err := p.checkSpace(o.Size * copies); err != nil {
+	if err := p.checkSpace(times(o.Size, copies)); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = snapshot.NewDir(p.data.parent()).Scratch(); err != nil {
@@ -94,7 +94,7 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 	}
 	err = p.unpack(ctx, in)
 	if err == nil { // check again, because the size may not have been known
-		err = p.checkSpace(p.Database.Size * (copies - 1))
+		err = p.checkSpace(times(p.Database.Size, copies-1))
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -115,7 +115,11 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := look(throughFD(p.scratch))
+	db, err := duplicate(p.scratch)
+	if err != nil {
+		return err
+	}
+	found, err := lookInto(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -169,26 +173,41 @@ func (p *Plan) checkSpace(need int64) error {
 			return errors.Join(room(dataFlag, p.data.parent(), need), room(walFlag, p.wal.parent(), walSize))
 		}
 	}
-	return room(dataFlag, p.data.parent(), need+walSize)
+	return room(dataFlag, p.data.parent(), min(need, snapshot.Unlimited-walSize)+walSize)
 }
 
+// times multiplies a size, which is a stranger's, without overflow.
+func times(size, n int64) int64 { return min(size, snapshot.Unlimited/max(n, 1)) * n }
+
+// minInodes is more than the files and directories of a restored member.
+const minInodes = 16
+
 func room(flag, dir string, need int64) error {
-	free, err := snapshot.NewDir(dir).Free()
-	if err == nil && free < need {
+	free, err := snapshot.NewDir(dir).Space()
+	switch {
+	case err != nil:
+		return err
+	case free.Bytes < need:
 		return fmt.Errorf("%w: %s has %s and the restore needs %s: free some space there, or set %s to a directory on another disk",
-			ErrNoSpace, dir, humanize.IBytes(uint64(free)), humanize.IBytes(uint64(need)), flag) //nolint:gosec // neither is negative
+			ErrNoSpace, dir, humanize.IBytes(uint64(free.Bytes)), humanize.IBytes(uint64(need)), flag) //nolint:gosec // neither is negative
+	case free.Inodes > 0 && free.Inodes < minInodes: // 0 may mean unknown; creating a file shows it
+		return fmt.Errorf("%w: %s has %d inodes left, as `df -i %s` shows, and the restore needs %d: remove files there, or set %s to a directory on another disk",
+			ErrNoSpace, dir, free.Inodes, dir, minInodes, flag)
 	}
-	return err
+	return nil
 }
 
 // copies returns how many copies of the database are in dir at the same time: one if the file system shares the blocks of a copy,
-// as Btrfs and XFS do, otherwise two.
+// as Btrfs and XFS do, otherwise two, or three if a file without a name can't be opened again.
 func copies(dir string) int64 {
 	a, errA := snapshot.NewDir(dir).Scratch()
 	b, errB := snapshot.NewDir(dir).Scratch()
 	defer func() { _ = errors.Join(a.Close(), b.Close()) }() // one that is nil too
 	if errA != nil || errB != nil {
 		return 2
+	}
+	if !reopens(a) {
+		return 3
 	}
 	if _, err := a.Write(make([]byte, 4096)); err != nil || unix.IoctlFileClone(int(b.Fd()), int(a.Fd())) != nil {
 		return 2
