@@ -111,6 +111,12 @@ type spaceGuard struct {
 	next    int64 // next check of the free space when this many bytes are written
 }
 
+// KeepFree returns a writer that passes on to w, a file in the directory's file system, as long as minFree bytes stay free there. Then
+// its error wraps ErrLowSpace.
+func (d *Dir) KeepFree(w io.Writer, minFree int64) io.Writer {
+	return &spaceGuard{dir: d, w: w, minFree: minFree}
+}
+
 // check reports an error if n more bytes do not fit.
 func (g *spaceGuard) check(n int64) error {
 	free, err := g.dir.Free()

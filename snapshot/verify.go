@@ -55,10 +55,10 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64
 		return r, err
 	}
 	r.Manifest, r.Size = a.Manifest, a.Size
-	if err := unpack(ctx, a, &spaceGuard{dir: scratch, w: db, minFree: minFree}, progress); err != nil {
+	if err := unpack(ctx, a, scratch.KeepFree(db, minFree), progress); err != nil {
 		return r, err
 	}
-	r.Database, err = inspect(ctx, db)
+	r.Database, err = Inspect(ctx, db)
 	if err != nil {
 		return r, err
 	}
@@ -105,9 +105,9 @@ type Database struct {
 // maxPageErrors limits how many faults of a broken database are reported.
 const maxPageErrors = 3
 
-// inspect lets bbolt check every page of the database in f, and reads all of it. Any fault wraps ErrDamaged: the archive's
-// digests matched, so etcd's own file was already broken when the snapshot was taken.
-func inspect(ctx context.Context, f *os.File) (d Database, err error) {
+// Inspect lets bbolt check every page of the database in f, reads all of it, and closes f. Any fault wraps ErrDamaged: if etcd's
+// digest matched, etcd's own file was already broken when the snapshot was taken.
+func Inspect(ctx context.Context, f *os.File) (d Database, err error) {
 	err = ViewDatabase(f, func(tx *bbolt.Tx) error {
 		if err := VerifyPages(ctx, f, tx); err != nil {
 			return err

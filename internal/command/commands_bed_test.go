@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,4 +143,20 @@ func unnegated(ts *testscript.TestScript, neg bool) {
 	if neg {
 		ts.Fatalf("there is no negation of this command")
 	}
+}
+
+// pasteable COUNT wants that many commands of this program, and of a shell, in stdout, and a shell that accepts all of them.
+func pasteable(ts *testscript.TestScript, neg bool, args []string) {
+	unnegated(ts, neg)
+	var commands []string
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if regexp.MustCompile(`^ {5,}(etcd-rolling-backup|export|restorecon|mv) `).MatchString(line) {
+			commands = append(commands, strings.TrimSpace(line))
+		}
+	}
+	commands = slices.DeleteFunc(commands, func(c string) bool { return strings.HasPrefix(c, "restorecon") }) // only where there is SELinux
+	if len(args) != 1 || strconv.Itoa(len(commands)) != args[0] {
+		ts.Fatalf("there are %d commands, want %s:\n%s", len(commands), args, strings.Join(commands, "\n"))
+	}
+	ts.Check(ts.Exec("bash", "-n", "-c", strings.Join(commands, "\n")))
 }

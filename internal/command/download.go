@@ -35,7 +35,8 @@ type downloaded struct {
 }
 
 func download(ctx context.Context, c *call) error {
-	from, err := source.Find(ctx, source.Request{Reference: c.ref, Bucket: c.cfg.S3, Peer: c.String("peer"), Identity: c.cfg.Etcd.Identity})
+	r := source.Request{Reference: c.ref, Dir: c.cfg.Store.Dir, Bucket: c.cfg.S3, Peer: c.String("peer"), Identity: c.cfg.Etcd.Identity}
+	from, err := source.Find(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func download(ctx context.Context, c *call) error {
 	})
 	bar.done()
 	if err != nil {
-		return err
+		return c.orInstead(ctx, err, from.Entry.Name, from.From, from.From)
 	}
 	return c.show(out, func(p *printer) {
 		p.line("downloaded %s\n  revision %d, %s, verified", out.File, out.Manifest.Revision, size(out.Size))

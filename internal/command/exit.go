@@ -44,7 +44,7 @@ func exitStatus(err error) int {
 	}
 	usage := []error{
 		config.ErrUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
-		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, metrics.ErrWebConfig, daemon.ErrHeartbeat,
+		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat,
 	}
 	if slices.ContainsFunc(usage, func(target error) bool { return errors.Is(err, target) }) {
 		return exitUsage

@@ -31,58 +31,126 @@ func restoreCommand(e env) *cli.Command {
 	}
 }
 
-func restoreSnapshot(ctx context.Context, c *call) (err error) {
+func restoreSnapshot(ctx context.Context, c *call) error {
 	o, err := config.ReadRestore(c.Context)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	// Before anything is fetched.
-	if err := restore.Check(o.Options, now); err != nil {
+	if err := restore.Check(ctx, o.Options, now); err != nil {
 		return err
 	}
+	r := &restoring{call: c, o: o}
+	before := func(ctx context.Context, m snapshot.Manifest) error {
+		if err := restore.Check(ctx, r.options(&m), now); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+		r.reviewed = true
+		return nil
+	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: filepath.Dir(filepath.Clean(o.DataDir))})
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	info, err := p.File.Stat()
+	r.from = p
+	if err := r.run(ctx, now); err != nil {
+		more := o.SameFlags
+		if o.Name != "" {
+			more = append([]string{"--name", o.Name}, more...)
+		}
+		return c.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, o.From, more...)
+	}
+	return nil
+}
+
+// restoring is one run of the command, from the opened snapshot on.
+type restoring struct {
+	*call
+	o        config.Restore
+	from     *source.Opened
+	in       *input.Input
+	manifest *snapshot.Manifest // of the snapshot; nil: it has none
+	reviewed bool               // before the download
+	bar      *progress
+	warnings []string
+}
+
+func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
+	if r.in, err = openInput(r.from); err != nil {
+		return err
+	}
+	if err := r.announce(now); err != nil {
+		return err
+	}
+	r.bar = newProgress(r.stderr, "unpacking")
+	o := r.options(r.in.Manifest)
+	o.Size, o.Progress = r.in.Size, r.bar.update
+	plan, err := restore.Prepare(ctx, r.in, o, now)
+	r.bar.done()
 	if err != nil {
 		return err
 	}
-	in, err := input.Open(p.File, info.Size())
-	if err != nil {
-		return fmt.Errorf("restore %s: %w", p.Name, err)
-	}
-	if !c.asJSON {
-		if err := printSource(c.stdout, p, in, info.ModTime(), now); err != nil {
+	defer func() { err = errors.Join(err, plan.Close()) }()
+	r.warnOfContent(plan)
+	report := r.newReport(plan)
+	if !r.o.DryRun {
+		record := r.lineage(plan)
+		_ = r.from.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
+		if err := plan.Run(ctx); err != nil {
 			return err
 		}
+		r.record(plan, record)
 	}
-	o.Size = in.Size
-	if in.Manifest != nil {
-		o.Recorded = in.Manifest.Members
-	}
-	bar := newProgress(c.stderr, "unpacking")
-	o.Progress = bar.update
-	plan, err := restore.Prepare(ctx, in, o.Options, now)
-	bar.done()
-	if err != nil {
-		return fmt.Errorf("restore %s: %w", p.Name, err)
-	}
-	defer func() { err = errors.Join(err, plan.Close()) }()
-	report := newRestoreReport(p, in, plan, o)
-	if !o.DryRun {
-		_ = p.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
-		if err := plan.Run(ctx); err != nil {
-			return fmt.Errorf("restore %s: %w", p.Name, err)
-		}
-	}
-	return c.show(report, report.print)
+	report.Warnings = r.warnings
+	return r.show(report, report.print)
 }
 
-// printSource says which snapshot is used, before the work begins.
+// options are those of the restore of a snapshot with this manifest.
+func (r *restoring) options(m *snapshot.Manifest) restore.Options {
+	o := r.o.Options
+	if r.manifest = m; m != nil {
+		o.Recorded, o.SHA256 = m.Members, m.RawSHA256
+	}
+	if !r.reviewed {
+		o.Review = r.review
+	}
+	return o
+}
+
+// warn reports what may be wrong with the restore, which continues.
+func (r *restoring) warn(format string, args ...any) {
+	r.bar.done()
+	text := fmt.Sprintf(format, args...)
+	r.warnings = append(r.warnings, text)
+	fmt.Fprintln(r.stderr, "warning: "+text)
+}
+
+// warnOfContent warns of what only the unpacked snapshot shows.
+func (r *restoring) warnOfContent(p *restore.Plan) {
+	if damage := p.Database.Damage; damage != nil {
+		r.warn("%s: %s; the restored data is complete, but take a new snapshot soon", r.from.Name, config.OneLine(damage.Error()))
+	}
+	if p.KubernetesKey != "" && r.o.BumpRevision == 0 {
+		r.warn("the snapshot is of a Kubernetes cluster (it has %q), and --kubernetes is not set: the revision goes back, and controllers and nodes "+
+			"may miss changes because they continue from what they have cached: restore with --kubernetes", p.KubernetesKey)
+	}
+}
+
+// announce says which snapshot is used, before the work begins.
+func (r *restoring) announce(now time.Time) error {
+	if r.asJSON {
+		return nil
+	}
+	info, err := r.from.File.Stat()
+	if err != nil {
+		return err
+	}
+	return printSource(r.stdout, r.from, r.in, info.ModTime(), now)
+}
+
 func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now time.Time) error {
 	out := &printer{w: w}
 	when := func(t time.Time) string {
@@ -93,10 +161,10 @@ func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now ti
 	if m == nil {
 		form := string(in.Form)
 		if in.Member != "" {
-			form += " with " + in.Member + " in it"
+			form += fmt.Sprintf(" with %q in it", in.Member)
 		}
 		if n, err := snapshot.ParseName(filepath.Base(p.Name)); err == nil && in.Form == input.FormZstd {
-			out.line("  taken %s on %s; its end is damaged and its manifest is lost: run verify. etcd's digest proves the database in it", when(n.Time), n.Node)
+			out.line("  taken %s on %s; its manifest is damaged or lost", when(n.Time), n.Node)
 		} else {
 			out.line("  a %s, last changed %s", form, when(changed))
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/peer"
@@ -42,14 +42,14 @@ func serve(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := openStored(ctx, c)
+	p, err := openStored(ctx, c, false)
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	a, err := verifiedArchive(ctx, p.File)
+	a, err := verifiedArchive(ctx, p)
 	if err != nil {
-		return fmt.Errorf("serve %s: %w", p.Name, err)
+		return c.orInstead(ctx, fmt.Errorf("serve %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	if err := id.CheckServer(); err != nil { // before serving is announced
 		return err
@@ -64,7 +64,10 @@ func serve(ctx context.Context, c *call) error {
 	name := a.Manifest.Name
 	out := &printer{w: c.stdout}
 	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
-	out.line("  on the other members: etcd-rolling-backup restore --peer %s --name NAME --cacert CA --cert CERT --key KEY", addressOf(l, given))
+	out.line("  on the other members, with etcd stopped, and with the flags that restore had here:")
+	for _, command := range c.fetchCommands(ctx, a.Manifest.Members, l, given) {
+		out.line("    %s", command)
+	}
 	if out.err != nil {
 		return errors.Join(out.err, l.Close())
 	}
@@ -73,30 +76,25 @@ func serve(ctx context.Context, c *call) error {
 }
 
 // verifiedArchive refuses what the other members could not verify: they need the digests in it.
-func verifiedArchive(ctx context.Context, file *os.File) (*snapshot.Archive, error) {
-	info, err := file.Stat()
+func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, error) {
+	in, err := openInput(p)
+	switch {
+	case err != nil:
+		return nil, err
+	case in.Damage != nil:
+		return nil, in.Damage
+	case in.Form != input.FormArchive && in.Form != input.FormZstd: // the latter may be an archive that is cut off
+		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
+	}
+	info, err := p.File.Stat()
 	if err != nil {
 		return nil, err
 	}
-	in, err := input.Open(file, info.Size())
-	if err == nil && in.Form != input.FormArchive && in.Form != input.FormZstd { // the latter may be an archive that is cut off
-		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
-	}
-	a, err := snapshot.OpenArchive(file, info.Size())
+	a, err := snapshot.OpenArchive(p.File, info.Size())
 	if err != nil {
 		return nil, err
 	}
 	return a, a.VerifyChecksum(ctx)
-}
-
-// addressOf is where others reach the listener: its own address, or HOST if it listens on all of them.
-func addressOf(l net.Listener, given string) string {
-	_, port, _ := net.SplitHostPort(l.Addr().String()) // every TCP listener has one
-	host, _, err := net.SplitHostPort(given)
-	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
-		host = "HOST"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 func logEvent(log logrus.FieldLogger, ev peer.Event) {

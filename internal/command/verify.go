@@ -14,11 +14,12 @@ import (
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 func verifyCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "verify that a snapshot is intact: zstd data, digests, every page of the database",
+		Name: "verify", Usage: "verify that a snapshot is intact, in any form that restore takes: compression, digests, every page of the database",
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
 		Flags: slices.Concat([]cli.Flag{
 			config.MinFreeFlag("the unpacked database"),
@@ -31,46 +32,80 @@ func verifyCommand(e env) *cli.Command {
 
 // verified is what --output json shows of a snapshot that is intact.
 type verified struct {
-	File     string            `json:"file"`
-	Size     int64             `json:"size"`
-	Revision int64             `json:"revision"`
-	Keys     int               `json:"keys"`
-	Hash     string            `json:"hash"`
-	Manifest snapshot.Manifest `json:"manifest"`
-	Drill    *drill.Result     `json:"drill,omitempty"`
+	File     string             `json:"file"`
+	Place    string             `json:"place"`
+	Form     input.Form         `json:"form"`
+	Proven   bool               `json:"proven"` // it has a digest, which matches
+	Size     int64              `json:"size"`
+	RawSize  int64              `json:"raw_size"`
+	Revision int64              `json:"revision"`
+	Keys     int                `json:"keys"`
+	Hash     string             `json:"hash"`
+	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
+	Drill    *drill.Result      `json:"drill,omitempty"`
+
+	member string // of a zip
 }
 
 func verify(ctx context.Context, c *call) error {
-	p, err := openStored(ctx, c)
+	p, err := openStored(ctx, c, true)
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	bar := newProgress(c.stderr, "unpacking")
-	r, err := snapshot.Verify(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, bar.update)
-	bar.done()
+	r, err := verifyOpened(ctx, c, p)
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", p.Name, err)
+		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
 	}
 	v := verified{
-		File: p.Name, Size: r.Size, Revision: r.Revision, Keys: r.Keys, Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest,
+		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
+		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member,
 	}
 	if c.Bool("restore") {
-		d, err := drillOpened(ctx, c, p)
+		d, err := drillOpened(ctx, c, p, r.RawSize)
 		if err != nil {
 			return err
 		}
 		v.Drill = &d
 	}
-	if taken := v.Manifest.Name; !c.asJSON && taken != filepath.Base(v.File) {
-		fmt.Fprintf(c.stderr, "the file is a renamed copy of %s\n", taken)
+	if m := v.Manifest; !c.asJSON && m != nil && m.Name != filepath.Base(v.File) {
+		fmt.Fprintf(c.stderr, "the file is a renamed copy of %s\n", m.Name)
 	}
 	return c.show(v, v.print)
 }
 
+// verifyOpened gives the verdict of all commands on a file.
+func verifyOpened(ctx context.Context, c *call, p *source.Opened) (input.Report, error) {
+	in, err := openInput(p)
+	if err != nil {
+		return input.Report{}, err
+	}
+	bar := newProgress(c.stderr, "unpacking")
+	defer bar.done()
+	r, err := input.Verify(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, bar.update)
+	if err == nil && in.Damage != nil {
+		err = snapshot.IntactDatabase(in.Damage)
+	}
+	return r, err
+}
+
 func (v verified) print(out *printer) {
-	out.line("%s is intact\n  revision %d, %d keys, hash %s, database %s, taken %s from etcd %s",
-		v.File, v.Revision, v.Keys, v.Hash, size(v.Manifest.RawSize), v.Manifest.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), v.Manifest.EtcdVersion)
+	if m := v.Manifest; m != nil {
+		out.line("%s is intact\n  revision %d, %d keys, hash %s, database %s, taken %s from etcd %s",
+			v.File, v.Revision, v.Keys, v.Hash, size(m.RawSize), m.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC"), m.EtcdVersion)
+	} else {
+		verdict, what := "is intact", string(v.Form)
+		if v.member != "" {
+			what += fmt.Sprintf(" with %q in it", v.member)
+		}
+		if v.Proven {
+			what += ": etcd's digest matches, and all pages are valid"
+		} else {
+			verdict = "has no fault in its pages"
+			what += ": it has no digest, so only the pages were checked; restore needs --skip-hash-check"
+		}
+		out.line("%s %s\n  %s\n  revision %d, %d keys, hash %s, database %s", v.File, verdict, what, v.Revision, v.Keys, v.Hash, size(v.RawSize))
+	}
 	if d := v.Drill; d != nil {
 		out.line("  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s",
 			d.EtcdVersion, d.Keys, d.Revision, d.HashKV, d.Took.All().Round(time.Millisecond))
@@ -78,19 +113,20 @@ func (v verified) print(out *printer) {
 }
 
 // openStored opens the snapshot in the place that --from names, the newer one of both without --from, or the file if it is a path.
-func openStored(ctx context.Context, c *call) (*source.Opened, error) {
+// anyCluster opens the newest of all clusters instead of refusing to choose.
+func openStored(ctx context.Context, c *call, anyCluster bool) (*source.Opened, error) {
 	from, err := config.ReadPlace(c.Context, config.Anywhere, config.Local, config.S3)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree})
+	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree, AnyCluster: anyCluster})
 }
 
 // drillOpened is the drill of verify --restore, with a bar while it unpacks.
-func drillOpened(ctx context.Context, c *call, p *source.Opened) (drill.Result, error) {
+func drillOpened(ctx context.Context, c *call, p *source.Opened, rawSize int64) (drill.Result, error) {
 	bar := newProgress(c.stderr, "restoring")
 	defer bar.done()
-	r, err := service.StartDrill(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, func(s drill.Step) {
+	r, err := service.StartDrill(ctx, p.File, rawSize, p.Scratch, c.cfg.Store.MinFree, func(s drill.Step) {
 		if s.Stage == drill.StageUnpack && s.Total > 0 {
 			bar.update(s.Done, s.Total)
 		}

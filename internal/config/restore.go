@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,10 +21,12 @@ const DefaultDataDir = "/var/lib/etcd"
 // Restore says what is restored, and to where.
 type Restore struct {
 	restore.Options
-	DryRun    bool
-	From      Place // Anywhere, Local, S3 or Peer
-	Peer      string
-	SameFlags string // flags to restore the other members with
+	DryRun        bool
+	From          Place // Anywhere, Local, S3 or Peer
+	Peer          string
+	IgnoreRunning bool     // restore although most members run
+	OtherCluster  bool     // replace the data of another cluster than the snapshot's
+	SameFlags     []string // to restore the other members with
 }
 
 // RestoreFlags say what is restored, and to where.
@@ -38,6 +41,8 @@ func RestoreFlags() []cli.Flag {
 		count(g, "bump-revision", 0, "raise the revision by `N`; needs --mark-compacted"),
 		Bool(g, "mark-compacted", "mark all revisions up to the raised one as compacted"),
 		Bool(g, "skip-hash-check", "accept a database without etcd's digest, such as a copy of a member's file"),
+		Bool(g, "ignore-running-members", "restore although most members of the cluster run; what they wrote since the snapshot is not in the restored data"),
+		Bool(g, "other-cluster", "replace data of another cluster than the snapshot's"),
 		Bool(g, "dry-run", "check everything, unpack and verify the snapshot, and change nothing"),
 	}
 }
@@ -66,6 +71,7 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 			},
 		},
 		DryRun: c.Bool("dry-run"), Peer: c.String("peer"), SameFlags: sameFlags(c),
+		IgnoreRunning: c.Bool("ignore-running-members"), OtherCluster: c.Bool("other-cluster"),
 	}
 	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer"} {
 		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
@@ -104,19 +110,24 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 }
 
 // sameFlags are those that must be the same on all members, and where files go, which mostly is.
-func sameFlags(c *cli.Context) string {
-	var flags []string
+func sameFlags(c *cli.Context) (words []string) {
 	for _, name := range []string{
-		"replace", "kubernetes", "mark-compacted", "skip-hash-check", "bump-revision", "members", "initial-cluster", "initial-cluster-token",
-		"data-dir", "wal-dir", "chown",
+		"replace", "kubernetes", "mark-compacted", "skip-hash-check", "other-cluster", "bump-revision", "members", "initial-cluster",
+		"initial-cluster-token", "data-dir", "wal-dir", "chown",
 	} {
-		switch value := c.Value(name); {
+		value := c.Value(name)
+		if path, ok := value.(string); ok && path != "" && strings.HasSuffix(name, "-dir") {
+			if full, err := filepath.Abs(path); err == nil {
+				value = full
+			}
+		}
+		switch {
 		case value == false, value == 0, value == "", name == "data-dir" && value == DefaultDataDir:
 		case value == true:
-			flags = append(flags, "--"+name)
+			words = append(words, "--"+name)
 		default:
-			flags = append(flags, fmt.Sprintf("--%s %v", name, value))
+			words = append(words, "--"+name, fmt.Sprint(value))
 		}
 	}
-	return strings.Join(flags, " ")
+	return words
 }

@@ -25,12 +25,15 @@ func refusals() map[string]refusal {
 	return map[string]refusal{
 		"data already exists":                              {"etcd-rolling-backup restore --data-dir /var/tmp/three", 2},
 		"has its database open: stop it first":             {"etcd-rolling-backup restore --replace", 1},
+		"the cluster still runs":                           {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-a /var/tmp/three/rolling.db.zst", 2},
+		"another cluster":                                  {"etcd-rolling-backup restore --replace --ignore-running-members --data-dir /var/tmp/stopped --name node-a /var/tmp/three/rolling.db.zst", 2},
 		"damaged:":                                         {"etcd-rolling-backup restore --replace --data-dir /var/tmp/x /var/tmp/damaged.db.zst", 3},
 		"use --name to say which one this node is":         {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/three/rolling.db.zst", 2},
 		"is not among the members":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --name node-x", 2},
 		"there is no snapshot yet":                         {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/three/empty", 1},
 		"is serve running there, and is the port right?":   {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer closed.port" + keys, 1},
 		"--cacert is not the CA of the peer's certificate": {"etcd-rolling-backup restore --data-dir /var/tmp/x --peer strangers.peer" + keys, 1},
+		"has snapshots of 2 clusters":                      {"etcd-rolling-backup restore --data-dir /var/tmp/x --dir /var/tmp/mixed", 2},
 		"--skip-hash-check":                                {"etcd-rolling-backup restore --data-dir /var/tmp/x /var/tmp/copy.db", 1},
 	}
 }
@@ -86,12 +89,16 @@ func prepareRefusals(t *testing.T, b *bed) {
 	damaged := []byte(string(archive))
 	damaged[len(damaged)/4] ^= 1
 	m.write(t, "/var/tmp/damaged.db.zst", string(damaged))
+	m.write(t, "/var/tmp/mixed/"+onlySnapshot(t, m), string(archive))
 	database, err := os.ReadFile(m.has("/var/lib/etcd/member/snap/db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.write(t, "/var/tmp/copy.db", string(database))
 	m.write(t, "/var/tmp/three/empty/nothing", "")
+	if err := os.CopyFS(m.has("/var/tmp/stopped/member/wal"), os.DirFS(m.has("/var/lib/etcd/member/wal"))); err != nil {
+		t.Fatal(err)
+	}
 
 	others := three(t, b.p)
 	others.backup(t, "", nil)
@@ -101,6 +108,7 @@ func prepareRefusals(t *testing.T, b *bed) {
 		t.Fatal(err)
 	}
 	m.write(t, "/var/tmp/three/rolling.db.zst", string(archive))
+	m.write(t, "/var/tmp/mixed/other_node-b_20261121T000000Z.db.zst", string(archive))
 	ports, err := proctest.ReservePorts(1)
 	if err != nil {
 		t.Fatal(err)

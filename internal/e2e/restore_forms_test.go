@@ -118,6 +118,16 @@ func TestRestoreTakesForeignForms(t *testing.T) {
 			}
 		})
 	}
+	// A file that is damaged around an intact database is restored, with a warning.
+	archive, err := os.ReadFile(b.archive)
+	must(t, err)
+	for name, path := range map[string]string{"archive": b.file(archive[:len(archive)-1]), "archive, longer": b.file(append(archive, 'x'))} {
+		t.Run(name, func(t *testing.T) {
+			dir := target(t)
+			run(t, 0, []string{"warning: " + path + ": damaged: ", "its database is intact: etcd's digest matches", "restored "}, "restore", path, "--data-dir="+dir)
+			wantState(t, etcdtest.Default, "node1", dir, b.want).kill()
+		})
+	}
 	// A copy of a member's own file has no digest.
 	dir, bare := target(t), filepath.Join(b.c.Members[0].DataDir, "member/snap/db")
 	run(t, 1, []string{"--skip-hash-check"}, "restore", bare, "--data-dir="+dir)
@@ -156,11 +166,11 @@ func TestRestoreRefusesWhatIsNoSnapshot(t *testing.T) {
 		{"a database with a bit changed", b.file(change(b.raw, len(b.raw)/2)), 3, []string{"digest"}},
 		{"a database cut off", b.file(b.raw[:len(b.raw)-4096]), 3, []string{"digest"}},
 		{"other bytes of a valid zstd", b.file(zstded(t, change(b.raw, len(b.raw)/2))), 3, []string{"digest"}},
-		{"zeros", b.file(make([]byte, 1<<20)), 1, []string{"only zeros"}},
-		{"nothing", b.file(nil), 1, []string{"the file is empty"}},
+		{"zeros", b.file(make([]byte, 1<<20)), 3, []string{"damaged", "only zeros"}},
+		{"nothing", b.file(nil), 3, []string{"damaged", "the file is empty"}},
 		{"two databases", b.zip(b.db("a"), b.db("b")), 1, []string{"two"}},
 		{"a terabyte in a zip", b.claim(1 << 40), 1, []string{"not enough free space", "TiB"}},
-		{"zeros in a zip", b.zip(zeros), 1, []string{"no snapshot"}},
+		{"zeros in a zip", b.zip(zeros), 3, []string{"damaged", "no snapshot"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			dir := target(t)

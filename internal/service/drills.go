@@ -24,10 +24,10 @@ const DrillChild = "drill-child"
 // drillLimit stops a drill that makes no progress. At the lowest priority next to a busy etcd a large database may take hours.
 const drillLimit = 6 * time.Hour
 
-// StartDrill does one drill on an open archive. /proc/self/exe is this very program, even if its file has been replaced by a newer one.
-func StartDrill(ctx context.Context, file *os.File, scratch *snapshot.Dir, minFree int64, progress func(drill.Step)) (drill.Result, error) {
+// StartDrill does one drill on an open snapshot of any form, whose database has rawSize bytes; 0: as an archive says. /proc/self/exe is this very program, even if its file has been replaced by a newer one.
+func StartDrill(ctx context.Context, file *os.File, rawSize int64, scratch *snapshot.Dir, minFree int64, progress func(drill.Step)) (drill.Result, error) {
 	return drill.Start(ctx, drill.Child{
-		Command: []string{"/proc/self/exe", DrillChild}, File: file, Scratch: scratch, MinFree: minFree, Progress: progress,
+		Command: []string{"/proc/self/exe", DrillChild}, File: file, RawSize: rawSize, Scratch: scratch, MinFree: minFree, Progress: progress,
 	})
 }
 
@@ -53,10 +53,10 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *s
 		if cfg.Drill.From == config.S3 && !errors.Is(err, snapshot.ErrNotFound) {
 			err = skippedDrill{err} // what fails on the way says nothing about the snapshot
 		}
-		return daemon.DrillReport{}, err
+		return report, err
 	}
 	defer o.File.Close()
-	r, err := StartDrill(ctx, o.File, dir, cfg.Store.MinFree, nil)
+	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
 	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
 	return report, markSkipped(err)
 }

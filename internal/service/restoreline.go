@@ -19,7 +19,7 @@ import (
 // paths. It is called when the daemon starts: relative paths begin in its directory, where nobody will paste the command. That has --replace
 // because there nearly always is old data; without any, the flag changes nothing. member gives "" while its name is not known.
 func restoreLine(program string, cfg config.Config, member func() string) func(snapshot.Name, status.Place) string {
-	flags := map[status.Place][]string{status.S3: bucketFlags(cfg.S3)}
+	flags := map[status.Place][]string{status.S3: BucketFlags(cfg.S3)}
 	if cfg.Store.Dir != config.DefaultDir {
 		flags[status.Local] = []string{"--dir", absolute(cfg.Store.Dir)}
 	}
@@ -28,17 +28,13 @@ func restoreLine(program string, cfg config.Config, member func() string) func(s
 		if member := member(); member != "" {
 			words = append(words, "--name", member)
 		}
-		words = slices.Concat(words, []string{"--from", string(from)}, flags[from])
-		for i, w := range words {
-			words[i] = shellWord(w)
-		}
-		return strings.Join(words, " ")
+		return CommandLine(slices.Concat(words, []string{"--from", string(from)}, flags[from])...)
 	}
 }
 
-// bucketFlags are those that restore needs, if they are not the default; flags that only matter for uploads are not. A CA may be a page
-// of text, and restoreNotes has it.
-func bucketFlags(b *s3.Config) []string {
+// BucketFlags are those that restore needs, if they are not the default; flags that only matter for uploads are not. A CA may be a page
+// of text: BucketNotes say what is missing.
+func BucketFlags(b *s3.Config) []string {
 	if b == nil {
 		return nil
 	}
@@ -76,8 +72,13 @@ func restoreNotes(b *s3.Config) []string {
 		"A Kubernetes cluster: add --kubernetes. docs/RESTORE.md says what else must be stopped.",
 		"Several members: restore all of them from this same snapshot, each with its own --name. While most of them are alive, restore none: replace the lost one, as in docs/RESTORE.md.",
 	}
+	return append(notes, BucketNotes(b)...)
+}
+
+// BucketNotes are what BucketFlags cannot say.
+func BucketNotes(b *s3.Config) (notes []string) {
 	if b == nil {
-		return notes
+		return nil
 	}
 	switch names := keyVariables(); {
 	case b.AccessKeyFile != "":
@@ -115,6 +116,15 @@ func absolute(path string) string {
 		return full
 	}
 	return path
+}
+
+// CommandLine is a command that can be pasted into a shell.
+func CommandLine(words ...string) string {
+	var quoted []string
+	for _, w := range words {
+		quoted = append(quoted, shellWord(w))
+	}
+	return strings.Join(quoted, " ")
 }
 
 // shellWord quotes what a shell would split or expand.

@@ -140,7 +140,7 @@ func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 		t.Errorf("the bucket has %d flags, and %d are tested", all, flags)
 	}
 	want := read(t, given...).S3
-	if got := read(t, bucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
+	if got := read(t, BucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

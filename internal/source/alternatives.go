@@ -24,15 +24,15 @@ type Alternative struct {
 // one of the same cluster. A local one was read and is intact; of one in the bucket the manifest is. ok is false if there is none, or if
 // the places do not answer soon. Request's Dir, Bucket and Reference count.
 func (r Request) Instead(ctx context.Context, damaged snapshot.Name, in config.Place) (a Alternative, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	dir := r.Dir
 	if r.isPath() {
 		dir = filepath.Dir(r.Reference)
 	}
-	all, _ := List(ctx, dir, r.Bucket)
+	all, _ := List(limited, dir, r.Bucket)
 	defer closeAll(all)
-	read, _ := manifests(ctx, all, func(n snapshot.Name) bool { return !n.Time.After(damaged.Time) })
+	read, _ := manifests(limited, all, func(n snapshot.Name) bool { return !n.Time.After(damaged.Time) })
 	histories := clusters(read, snapshot.NewDir(r.Dir))
 	var own *cluster // nil: unknown, because the manifest is damaged too
 	for _, l := range all {

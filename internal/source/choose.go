@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -78,7 +79,7 @@ func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listi
 		} else if r.Reference != snapshot.Latest && all[0].Place == config.Local {
 			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
 		}
-		return entry, Listing{}, fmt.Errorf("look in %s: %w", wheres(all), describe(ctx, err, all))
+		return entry, Listing{}, fmt.Errorf("look in %s: %w", wheres(all), r.describe(ctx, err, all))
 	case err != nil:
 		return entry, Listing{}, err
 	}
@@ -114,9 +115,38 @@ func merged(all []Listing) (m snapshot.Listing) {
 	return m
 }
 
-// compare reports which of two places has the newer snapshot, if they differ.
+// broken returns the newest file NAME.broken that the reference may mean, and the directory.
+func (r Request) broken(all []Listing) (snapshot.Entry, Listing, bool) {
+	for _, l := range all {
+		for _, b := range l.Broken {
+			if r.mayMean(b.Name) || r.Reference == b.Name.String() {
+				return b, l, true
+			}
+		}
+	}
+	return snapshot.Entry{}, Listing{}, false
+}
+
+// describe adds why there is nothing: it was found damaged, or the bucket has nothing at all.
+func (r Request) describe(ctx context.Context, err error, all []Listing) error {
+	if b, l, found := r.broken(all); found {
+		err = fmt.Errorf("%w (%s was found damaged: %s%s)", err, b.Name, filepath.Join(l.Where, b.Name.String()), snapshot.BrokenSuffix)
+	}
+	for _, l := range all {
+		if l.folders != nil && len(l.Snapshots) == 0 {
+			return fmt.Errorf("%w (%s)", err, l.Empty(ctx))
+		}
+	}
+	return err
+}
+
+// compare reports that a newer one was found damaged earlier, and which of two places has the newer snapshot, if they differ.
 func (r Request) compare(all []Listing, chosen snapshot.Entry, at Listing) {
 	now := time.Now()
+	if b, l, found := r.broken(all); found && b.Name.Time.After(chosen.Name.Time) && !b.Name.Time.After(now) {
+		r.notice("warning: a newer snapshot in %s was found damaged, %s%s (%s): using %s (%s)",
+			l.Where, b.Name, snapshot.BrokenSuffix, old(b.Name.Time, now), chosen.Name, old(chosen.Name.Time, now))
+	}
 	for _, l := range all {
 		if l.Place == at.Place || l.Has(chosen.Name) {
 			continue

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"golang.org/x/sync/errgroup"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
@@ -43,20 +42,10 @@ func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool
 				wanted = append(wanted, e)
 			}
 		}
-		found := make([]snapshot.Manifest, len(wanted))
-		var group errgroup.Group
-		group.SetLimit(manifestReads)
-		for i, e := range wanted {
-			group.Go(func() error {
-				found[i], _ = l.Manifest(limited, e.Name) // a damaged one says nothing
-				return nil
-			})
-		}
-		_ = group.Wait() // none returns an error
-		for i, e := range wanted {
+		for _, r := range l.Manifests(limited, wanted) {
 			switch {
-			case found[i].Format != "":
-				read[of(e)] = found[i]
+			case r.Err == nil:
+				read[of(r.Entry)] = r.Manifest
 			case limited.Err() != nil:
 				late++
 			}
@@ -142,8 +131,13 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	for _, c := range append([]*cluster{base}, strangers...) {
 		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.id, c.newest.Name, old(c.newest.Name.Time, now)))
 	}
-	return config.Usagef("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
+	text := fmt.Sprintf("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
 		wheres(all), len(lines), r.Reference, strings.Join(lines, "; "))
+	if r.AnyCluster {
+		r.notice("warning: %s", text)
+		return nil
+	}
+	return config.Usagef("%s", text)
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -211,7 +210,7 @@ func (l Listing) open(n snapshot.Name) (*Opened, error) {
 // remote makes a snapshot of the listed bucket ready to be fetched. Closing it closes the listing.
 func (l Listing) remote(e snapshot.Entry) *Remote {
 	return &Remote{
-		Entry: e, Place: l.Where, Close: l.Close,
+		Entry: e, Place: l.Where, From: l.Place, Close: l.Close,
 		get: func(ctx context.Context) (io.ReadCloser, int64, error) { return l.get(ctx, e.Name) },
 	}
 }
@@ -239,14 +238,4 @@ func wheres(all []Listing) string {
 		names = append(names, l.Where)
 	}
 	return strings.Join(names, " and ")
-}
-
-// describe adds why there is nothing, if a bucket has nothing at all.
-func describe(ctx context.Context, err error, all []Listing) error {
-	for _, l := range all {
-		if l.folders != nil && len(l.Snapshots) == 0 {
-			return fmt.Errorf("%w (%s)", err, l.Empty(ctx))
-		}
-	}
-	return err
 }

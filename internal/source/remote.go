@@ -13,7 +13,8 @@ import (
 // Remote is a snapshot that was found in the bucket or at a peer. It is the caller's to close.
 type Remote struct {
 	Entry snapshot.Entry
-	Place string // for people: s3://BUCKET/FOLDER or HOST:PORT
+	Place string       // for people: s3://BUCKET/FOLDER or HOST:PORT
+	From  config.Place // S3 or Peer
 
 	Close func() // lets go of the connection
 
@@ -61,7 +62,7 @@ func (r Request) findAtPeer(ctx context.Context) (*Remote, error) {
 		return nil, fmt.Errorf("ask %s, which serves %s: %w", r.Peer, name, err)
 	}
 	return &Remote{
-		Entry: entry, Place: r.Peer, Close: func() {},
+		Entry: entry, Place: r.Peer, From: config.Peer, Close: func() {},
 		get: func(ctx context.Context) (io.ReadCloser, int64, error) {
 			body, err := client.Get(ctx, offer)
 			return body, offer.Size, err
@@ -83,14 +84,14 @@ func (r *Remote) Read(ctx context.Context, keep func(body io.Reader, size int64)
 }
 
 // fetch copies the snapshot into an anonymous file.
-func (r Request) fetch(ctx context.Context, at *Remote, from config.Place) (*Opened, error) {
+func (r Request) fetch(ctx context.Context, at *Remote) (*Opened, error) {
 	defer at.Close()
 	n := at.Entry.Name
 	dir := r.Scratch
 	if dir == "" {
 		dir = r.Dir
 	}
-	o := &Opened{Snapshot: n, Name: n.String(), Place: at.Place, From: from, Scratch: scratchAt(dir)}
+	o := &Opened{Snapshot: n, Name: n.String(), Place: at.Place, From: at.From, Scratch: scratchAt(dir)}
 	err := at.Read(ctx, func(body io.Reader, size int64) (err error) {
 		o.File, err = o.Scratch.Fetch(ctx, body, size, r.MinFree, r.Progress)
 		return err

@@ -37,9 +37,14 @@ type Request struct {
 	Progress  func(done, total int64) // of fetching; may be nil
 	Notice    func(text string)       // hears which place was chosen, and why; may be nil
 
+	// Before may refuse a snapshot in the bucket before it is downloaded, by its manifest; nil: nothing is refused. It is not called if the
+	// manifest can't be read.
+	Before func(context.Context, snapshot.Manifest) error
 	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	Mend bool
+	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
+	AnyCluster bool
 }
 
 // Opened is an open snapshot. Its file is the caller's to close.
@@ -69,7 +74,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.fetch(ctx, at, config.Peer)
+		return r.fetch(ctx, at)
 	}
 	all, failed, err := r.list(ctx)
 	if err != nil {
@@ -80,14 +85,37 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
-	if r.From == config.Anywhere {
+	if r.Newest == nil && r.mayMean(entry.Name) { // not a full name
 		r.compare(all, entry, at)
+	}
+	if r.From == config.Anywhere {
 		at = r.mend(ctx, all, entry, at)
 	}
-	if at.Place == config.S3 {
-		return r.fetch(ctx, at.remote(entry), config.S3)
+	if at.Place != config.S3 {
+		return at.open(entry.Name)
 	}
-	return at.open(entry.Name)
+	if r.Before != nil {
+		if m, err := at.Manifest(ctx, entry.Name); err == nil {
+			if err := r.Before(ctx, m); err != nil {
+				return nil, fmt.Errorf("%s: %w", entry.Name, err)
+			}
+		}
+	}
+	o, err := r.fetch(ctx, at.remote(entry))
+	return o, r.orLocal(err, all)
+}
+
+// orLocal adds to the error of a fetch what the directory has.
+func (r Request) orLocal(err error, all []Listing) error {
+	if err == nil || r.From != config.Anywhere {
+		return err
+	}
+	for _, l := range all {
+		if e, none := r.find(l.Listing); l.Place == config.Local && none == nil {
+			return fmt.Errorf("%w; %s has %s (%s): --from local uses it", err, l.Where, e.Name, old(e.Name.Time, time.Now()))
+		}
+	}
+	return err
 }
 
 func (r Request) isPath() bool { return strings.ContainsRune(r.Reference, filepath.Separator) }
@@ -125,6 +153,6 @@ func openFile(path string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, _ := snapshot.ParseName(filepath.Base(path)) // any file may be one
+	name, _ := snapshot.ParseName(strings.TrimSuffix(filepath.Base(path), snapshot.BrokenSuffix)) // any file may be one
 	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
 }

@@ -148,3 +148,32 @@ func TestListSkipsPlacesThatAreNotGiven(t *testing.T) {
 		t.Errorf("got %+v and %v, want nothing", none, failed)
 	}
 }
+
+// A damaged file is renamed to NAME.broken. That the one before it is used now is said, and that a full name means a damaged one.
+func TestOpenReportsANewerBrokenSnapshot(t *testing.T) {
+	dir := store(t)
+	for _, name := range []string{"rolling_n2_20260103T000000Z.db.zst", "lost_n2_20260101T120000Z.db.zst"} {
+		if err := os.WriteFile(filepath.Join(dir, name+snapshot.BrokenSuffix), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ref, want := range map[string]int{snapshot.Latest: 1, snapshot.RollingSet: 1, "manual": 0, newer: 0} {
+		for _, from := range []config.Place{config.Anywhere, config.Local} {
+			var notices []string
+			o, err := Open(t.Context(), Request{Reference: ref, From: from, Dir: dir, Notice: func(n string) { notices = append(notices, n) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = o.File.Close() // only read
+			if len(notices) != want || want > 0 && !strings.HasPrefix(notices[0], "warning: a newer snapshot in "+dir+" was found damaged, rolling_n2_20260103T000000Z.db.zst.broken (") {
+				t.Errorf("%s: the notices are %q", ref, notices)
+			}
+		}
+	}
+	for _, ref := range []string{"lost", "lost_n2_20260101T120000Z.db.zst"} {
+		_, err := Open(t.Context(), Request{Reference: ref, Dir: dir})
+		if !errors.Is(err, snapshot.ErrNotFound) || !strings.Contains(err.Error(), "lost_n2_20260101T120000Z.db.zst was found damaged: "+dir+"/lost_n2_20260101T120000Z.db.zst.broken") {
+			t.Errorf("%s: got %v", ref, err)
+		}
+	}
+}

@@ -26,7 +26,9 @@ func (d *drill) compare(ctx context.Context) error {
 	// If authentication is enabled, the users are the snapshot's. etcd's internal root credential is the only one available here.
 	ctx = d.server.Server.AuthStore().WithRoot(ctx)
 	d.result.Auth = d.server.Server.AuthStore().IsAuthEnabled()
-	d.result.Name = d.report.Manifest.Name
+	if m := d.report.Manifest; m != nil {
+		d.result.Name = m.Name
+	}
 	for _, step := range []func(context.Context) error{d.compareRevision, d.compareKeys, d.compareHash, d.compareSample, d.write} {
 		if err := step(ctx); err != nil {
 			return d.log.withLog(err)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 const (
@@ -117,7 +118,7 @@ func ownScratch() (string, error) {
 
 // options configure run.
 type options struct {
-	archive  *os.File   // one of ours; only read, and not closed
+	archive  *os.File   // a snapshot in any form; only read, and not closed
 	dir      string     // an empty directory; the caller removes it with everything that run leaves there
 	minFree  int64      // bytes that must stay free on dir's disk
 	progress func(Step) // may be nil; must not block
@@ -162,9 +163,9 @@ func run(ctx context.Context, o options) (Result, error) {
 type drill struct {
 	options
 	log      *serverLog
-	report   snapshot.Report // of the archive
-	contents contents        // by the snapshot
-	server   *embed.Etcd     // on the restored data
+	report   input.Report // of the archive
+	contents contents     // by the snapshot
+	server   *embed.Etcd  // on the restored data
 	result   Result
 }
 
@@ -181,11 +182,11 @@ func (d *drill) unpack(ctx context.Context) error {
 			d.progress(Step{Stage: StageUnpack, Done: done, Total: total})
 		}
 	}
-	d.report, err = snapshot.VerifyInto(ctx, d.archive, db, snapshot.NewDir(d.dir), d.minFree, progress)
+	d.report, err = input.VerifyInto(ctx, d.archive, db, snapshot.NewDir(d.dir), d.minFree, progress)
 	if err != nil {
 		return err
 	}
-	need := needsMemory(d.report.Manifest.RawSize, int64(d.report.Keys))
+	need := needsMemory(d.report.RawSize, int64(d.report.Keys))
 	debug.SetMemoryLimit(need) // not a hard limit; makes Go collect garbage in time
 	return enoughMemory(need)
 }

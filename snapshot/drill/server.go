@@ -75,7 +75,7 @@ func (d *drill) config() (*embed.Config, error) {
 	c.AdvertisePeerUrls, c.AdvertiseClientUrls = []url.URL{*at}, []url.URL{*at}
 	c.ListenPeerUrls, c.ListenClientUrls, c.ListenClientHttpUrls, c.ListenMetricsUrls = nil, nil, nil, nil
 	c.EnableGRPCGateway = false
-	c.QuotaBackendBytes = d.report.Manifest.RawSize + quotaSpare
+	c.QuotaBackendBytes = d.report.RawSize + quotaSpare
 	c.UnsafeNoFsync = true // the data is thrown away, and each sync would delay the real etcd
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(d.log.logger)
 	return c, nil

@@ -25,7 +25,8 @@ type Child struct {
 	// Command runs Main with its stdin and stdout: this program with a hidden subcommand. /proc/self/exe works even after a newer
 	// version has replaced the file.
 	Command  []string
-	File     *os.File      // one of our archives, which needs no name; the child reads it, and Start does not close it
+	File     *os.File      // a snapshot in any form, which needs no name; the child reads it, and Start does not close it
+	RawSize  int64         // bytes of its database; 0: as the manifest of an archive says
 	Scratch  *snapshot.Dir // where the scratch directory is created and removed
 	MinFree  int64         // bytes that must stay free on Scratch's disk
 	Progress func(Step)    // may be nil; must not block
@@ -46,11 +47,14 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	archive, err := snapshot.OpenArchive(c.File, info.Size())
-	if err != nil {
-		return r, err
+	if c.RawSize == 0 {
+		archive, err := snapshot.OpenArchive(c.File, info.Size())
+		if err != nil {
+			return r, err
+		}
+		c.RawSize = archive.Manifest.RawSize
 	}
-	need := needs(archive.Manifest.RawSize)
+	need := needs(c.RawSize)
 	if err := enough(c.Scratch, c.MinFree, need); err != nil {
 		return r, errors.Join(err, left)
 	}

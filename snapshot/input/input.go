@@ -2,11 +2,13 @@
 // zip or zstd.
 //
 // Invariant: the content decides what a file is, never its name, and names inside a file never become paths. Memory does not grow
-// with the file. A database that does not match its digest is an error unless the caller allowed it.
+// with the file. A database that does not match its digest is an error unless the caller allowed it. A damaged file whose database
+// matches its digest is readable, and its damage is reported next to the database: Unpacked.Damage.
 package input
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -42,34 +44,54 @@ type Input struct {
 	Manifest *snapshot.Manifest // of our archive, otherwise nil
 	Size     int64              // bytes after decompression, as declared, with the digest; -1: unknown (gzip, zstd)
 	Member   string             // zip: the name of the member with the database
+	Damage   error              // what Open found damaged in a file that may still have an intact database; nil: nothing
 
 	source *source
 	open   func() (io.ReadCloser, error) // the decompressed bytes from the first one
 }
 
 // Open detects what a file of size bytes is. From a gzip, zip or zstd file it decompresses just enough to detect a database
-// inside. f must stay open until Unpack is done. Errors wrap ErrForm, snapshot.ErrDamaged or snapshot.ErrFormat, or come from f.
+// inside. f must stay open until Unpack is done. Errors wrap ErrForm, snapshot.ErrDamaged (also with ErrForm: an empty file) or
+// snapshot.ErrFormat, or come from f.
 func Open(f io.ReaderAt, size int64) (*Input, error) {
 	if size <= 0 {
-		return nil, formError("the file is empty")
+		return nil, orLost(lookEmpty, formError("the file is %s", lookEmpty))
 	}
 	s := &source{Disk: snapshot.Disk{ReaderAt: f}, size: size}
-	head, err := s.part(0, min(size, headSize))
+	tail, err := s.part(max(size-snapshot.TailSize, 0), size)
 	if err != nil {
 		return nil, err
 	}
-	end, err := s.part(max(size-int64(len(footerMagic)), 0), size)
+	atEnd := bytes.HasSuffix(tail, []byte(footerMagic))
+	if !atEnd && !bytes.Contains(tail, []byte(manifestStart)) {
+		return s.detect()
+	}
+	a, err := snapshot.OpenArchive(s, size)
 	switch {
-	case err != nil:
-		return nil, err
-	case string(end) == footerMagic:
-		a, err := snapshot.OpenArchive(s, size)
-		if err != nil {
-			return nil, err
-		}
+	case err == nil:
 		return &Input{Form: FormArchive, Manifest: &a.Manifest, Size: a.Manifest.RawSize, source: s, open: a.Contents}, nil
-	case isDatabase(head):
-		return &Input{Form: FormDatabase, Size: size, source: s, open: s.plain}, nil
+	case !errors.Is(err, snapshot.ErrDamaged):
+		return nil, err
+	}
+	// Its manifest is useless, but the data is in front of it, with etcd's digest.
+	in, other := s.detect()
+	switch {
+	case other == nil && in.Form == FormZstd:
+		in.Damage = err
+	case atEnd:
+		return nil, err
+	}
+	return in, other
+}
+
+// detect decides by the first bytes what a file is that has no valid manifest.
+func (s *source) detect() (*Input, error) {
+	head, err := s.part(0, min(s.size, headSize))
+	if err != nil {
+		return nil, err
+	}
+	if isDatabase(head) {
+		return &Input{Form: FormDatabase, Size: s.size, source: s, open: s.plain}, nil
 	}
 	switch looks := describe(head); looks {
 	case lookGzip:
@@ -79,7 +101,7 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	case lookZip:
 		return s.zip()
 	default:
-		return nil, formError("the file is %s", looks)
+		return nil, orLost(looks, formError("the file is %s", looks))
 	}
 }
 
@@ -87,6 +109,14 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 func formError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s (accepted: archives of this program, databases as etcdctl snapshot save writes them, "+
 		"and such a database in gzip, zip or zstd)", ErrForm, fmt.Sprintf(format, args...))
+}
+
+// orLost calls it damage if nothing shows that the file ever was a snapshot: whoever takes it for one has lost it.
+func orLost(looks string, err error) error {
+	if isAnything(looks) {
+		return fmt.Errorf("%w: %w", snapshot.ErrDamaged, err)
+	}
+	return err
 }
 
 // stream opens a file that is compressed as a whole, if it contains a database.
@@ -98,7 +128,8 @@ func (s *source) stream(form Form, open func() (io.ReadCloser, error)) (*Input, 
 	case err != nil:
 		return nil, s.fault(form, err)
 	default:
-		return nil, formError("a %s file, and its content is %s: unpack it first", form, describe(head))
+		looks := describe(head)
+		return nil, orLost(looks, formError("a %s file, and its content is %s: unpack it first", form, looks))
 	}
 }
 
@@ -112,8 +143,12 @@ func headOf(open func() (io.ReadCloser, error)) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, headSize))
 }
 
-// footerMagic ends our archives, in every version (docs/FORMAT.md).
-const footerMagic = "etcdRB\x001"
+// What shows in the last bytes of a file that it is an archive of ours, in every version (docs/FORMAT.md): its end, or the beginning of
+// its manifest if the end is damaged.
+const (
+	footerMagic   = "etcdRB\x001"
+	manifestStart = `{"format":"etcd-rolling-backup/`
+)
 
 const (
 	// readBuffer is the buffer in front of decoders, which read in small steps.

@@ -3,6 +3,7 @@ package input
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -43,6 +44,24 @@ const (
 	lookZstd = "zstd"
 )
 
+// What a file is that has lost its content (a copy that stopped immediately, a disk that lost the blocks), or never had it (a download
+// that got something else).
+const (
+	lookEmpty   = "empty"
+	lookZeros   = "only zeros at the beginning"
+	lookPage    = "a web page: did the download require a login?"
+	lookXML     = "XML: is it an error message of the download?"
+	lookText    = "text"
+	lookUnknown = "of an unknown type"
+)
+
+func isLost(looks string) bool { return looks == lookEmpty || looks == lookZeros }
+
+// isAnything reports that no form of a snapshot shows, not even one that must be unpacked or decrypted first.
+func isAnything(looks string) bool {
+	return isLost(looks) || slices.Contains([]string{lookPage, lookXML, lookText, lookUnknown}, looks)
+}
+
 // describe tells the user what a file is, by its first bytes, if it is not a database.
 func describe(head []byte) string {
 	for _, l := range []struct {
@@ -82,17 +101,17 @@ func describeContent(head []byte) string {
 	text := bytes.ToLower(bytes.TrimLeft(head[:min(len(head), 512)], "\xef\xbb\xbf \t\r\n"))
 	switch {
 	case len(head) == 0:
-		return "empty"
+		return lookEmpty
 	case len(bytes.Trim(head, "\x00")) == 0:
-		return "only zeros at the beginning"
+		return lookZeros
 	case bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html")):
-		return "a web page: did the download require a login?"
+		return lookPage
 	case bytes.HasPrefix(text, []byte("<?xml")):
-		return "XML: is it an error message of the download?"
+		return lookXML
 	case isText(head):
-		return "text"
+		return lookText
 	}
-	return "of an unknown type"
+	return lookUnknown
 }
 
 func isText(head []byte) bool {

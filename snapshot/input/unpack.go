@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	// SkipHashCheck accepts a database without a digest, or with a digest that does not match, as etcdutl's --skip-hash-check
 	// does. It skips nothing for our own archives.
 	SkipHashCheck bool
+	// Undigested accepts a database without a digest only.
+	Undigested bool
 	// Progress, if set, receives the decompressed bytes so far and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
@@ -35,14 +38,15 @@ type Unpacked struct {
 	Size     int64  // of the database, bytes, without its digest
 	SHA256   string // of the database, hex
 	Verified bool   // there was a digest, and it matched
+	Damage   error  // of the file around a verified database; wraps snapshot.ErrDamaged and ErrDatabaseIntact; nil: none was found
 }
 
 // Unpack writes the database, without its digest, to w, and compares the digest. After an error the written bytes are useless.
-// The caller's goroutine writes to w, in pieces of 1 MiB except for the last; an error of w stops Unpack. Errors wrap
+// The caller's goroutine writes to w, in pieces of snapshot.PageCachePiece; an error of w stops Unpack. Errors wrap
 // snapshot.ErrDamaged, ErrNoDigest or ErrForm, or come from w or the file.
 func (in *Input) Unpack(ctx context.Context, w io.Writer, o Options) (Unpacked, error) {
-	if in.Size >= 0 && !o.SkipHashCheck {
-		if err := in.needDigest(in.Size); err != nil {
+	if in.Size >= 0 {
+		if err := in.needDigest(in.Size); err != nil && !o.accepts(err) {
 			return Unpacked{}, err // before a byte is written
 		}
 	}
@@ -110,8 +114,10 @@ func (u *unpacking) write(b []byte) error {
 	if u.sum != nil {
 		u.sum.Write(b)
 	}
-	if _, err := u.w.Write(b); err != nil {
-		return fmt.Errorf("unpack: %w", err)
+	for piece := range slices.Chunk(b, snapshot.PageCachePiece) {
+		if _, err := u.w.Write(piece); err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
 	}
 	return nil
 }
@@ -126,45 +132,66 @@ func (u *unpacking) finish(rest []byte, readErr error) (Unpacked, error) {
 		body, digest = rest[:len(rest)-digestSize], rest[len(rest)-digestSize:]
 	}
 	result := Unpacked{Size: u.done - int64(len(digest))}
-	if u.sum == nil {
-		if readErr != nil {
-			return Unpacked{}, u.in.source.fault(u.in.Form, readErr)
-		}
-		result.SHA256, result.Verified = u.in.Manifest.RawSHA256, true
-		return result, u.write(body)
-	}
 	if err := u.write(body); err != nil {
 		return Unpacked{}, err
 	}
-	sum := u.sum.Sum(nil)
-	result.SHA256, result.Verified = hex.EncodeToString(sum), bytes.Equal(sum, digest)
-	if err := u.verify(result, digest, readErr); err != nil {
-		if u.in.Form == FormZstd && errors.Is(err, snapshot.ErrDamaged) {
-			err = fmt.Errorf("%w (it may be an archive of this program whose end is missing)", err)
-		}
-		return Unpacked{}, err
+	damage := u.damage(readErr)
+	if u.sum == nil {
+		// The archive's reader has compared the digest.
+		result.SHA256, result.Verified = u.in.Manifest.RawSHA256, damage == nil || errors.Is(damage, snapshot.ErrDatabaseIntact)
+	} else {
+		sum := u.sum.Sum(nil)
+		result.SHA256, result.Verified = hex.EncodeToString(sum), bytes.Equal(sum, digest)
 	}
+	switch {
+	case damage != nil && (u.in.source.Err() != nil || !result.Verified):
+		return Unpacked{}, u.explain(damage)
+	case damage != nil && !errors.Is(damage, snapshot.ErrDatabaseIntact):
+		damage = snapshot.IntactDatabase(damage)
+	case damage == nil && !result.Verified:
+		if err := u.mismatch(result, digest); !u.o.accepts(err) {
+			return Unpacked{}, u.explain(err)
+		}
+	}
+	result.Damage = damage
 	return result, nil
 }
 
-// verify returns why a database is not accepted.
-func (u *unpacking) verify(result Unpacked, digest []byte, readErr error) error {
+// accepts reports whether a database is good enough of which err says why its digest proves nothing.
+func (o Options) accepts(err error) bool {
+	return o.SkipHashCheck || o.Undigested && errors.Is(err, ErrNoDigest)
+}
+
+// damage is what is wrong with the file or its disk, apart from the digest; nil: nothing.
+func (u *unpacking) damage(readErr error) error {
 	in := u.in
 	switch {
-	case readErr != nil && in.Form == FormZstd && result.Verified && in.source.Err() == nil:
-		return nil // only what came after the digest is missing: an archive's manifest
+	case in.Damage != nil && in.source.Err() == nil: // it says more than what it leads to
+		return in.Damage
 	case errors.Is(readErr, zip.ErrFormat):
 		return fmt.Errorf("%w: zip: member %s has more than the %d bytes that it declares", snapshot.ErrDamaged, quote(in.Member), in.Size)
 	case readErr != nil:
 		return in.source.fault(in.Form, readErr)
 	case in.Size >= 0 && u.done != in.Size:
 		return fmt.Errorf("%w: %s: it decompresses to %d bytes, not %d as declared", snapshot.ErrDamaged, in.Form, u.done, in.Size)
-	case u.o.SkipHashCheck || result.Verified:
-		return nil
-	case digest == nil:
-		return in.needDigest(u.done)
 	}
-	return fmt.Errorf("%w: %s: etcd's digest does not match the database: SHA-256 is %s, the digest is %x", snapshot.ErrDamaged, in.Form, result.SHA256, digest)
+	return nil
+}
+
+// mismatch says why a database without a matching digest is not accepted.
+func (u *unpacking) mismatch(result Unpacked, digest []byte) error {
+	if digest == nil {
+		return u.in.needDigest(u.done)
+	}
+	return fmt.Errorf("%w: %s: etcd's digest does not match the database: SHA-256 is %s, the digest is %x",
+		snapshot.ErrDamaged, u.in.Form, result.SHA256, digest)
+}
+
+func (u *unpacking) explain(err error) error {
+	if u.in.Form == FormZstd && u.in.Damage == nil && errors.Is(err, snapshot.ErrDamaged) {
+		return fmt.Errorf("%w (it may be an archive of this program whose end is missing)", err)
+	}
+	return err
 }
 
 // needDigest decides by the length of a database whether a digest follows it.

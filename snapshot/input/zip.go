@@ -68,6 +68,7 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 	var found *zip.File
 	var others []string
 	var damage error
+	lost := "" // what a member looks like that lost its content
 	for _, m := range members {
 		if strings.HasSuffix(m.Name, "/") {
 			continue
@@ -79,6 +80,8 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 		case err != nil:
 			damage = cmp.Or(damage, fmt.Errorf("member %s: %w", quote(m.Name), err))
 			looks = "damaged"
+		case isLost(looks):
+			lost = looks
 		}
 		switch {
 		case looks != "":
@@ -93,11 +96,15 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 	case found == nil && damage != nil:
 		return nil, s.fault(FormZip, damage)
 	case found == nil:
-		return nil, formError("a zip archive without a database: %s", list(others))
+		return nil, orLost(lost, formError("a zip archive without a database: %s", list(others)))
 	case found.UncompressedSize64 > math.MaxInt64:
 		return nil, fmt.Errorf("%w: zip: member %s declares %d bytes", snapshot.ErrDamaged, quote(found.Name), found.UncompressedSize64)
 	}
-	return &Input{Form: FormZip, Size: int64(found.UncompressedSize64), Member: found.Name, source: s, open: found.Open}, nil
+	in := &Input{Form: FormZip, Size: int64(found.UncompressedSize64), Member: found.Name, source: s, open: found.Open}
+	if damage != nil {
+		in.Damage = s.fault(FormZip, damage)
+	}
+	return in, nil
 }
 
 // describeMember describes a member; nothing for a database.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
+	"go.uber.org/zap"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -66,6 +68,19 @@ func (c Cluster) Initial() string {
 		}
 	}
 	return strings.Join(parts, ",")
+}
+
+// ID returns the ID that etcd computes for the cluster from its members and token.
+func (c Cluster) ID() (snapshot.ID, error) {
+	urls, err := types.NewURLsMap(c.Initial())
+	if err != nil {
+		return 0, fmt.Errorf("compute the cluster ID: %w", err)
+	}
+	built, err := membership.NewClusterFromURLsMap(zap.NewNop(), c.Token, urls)
+	if err != nil {
+		return 0, fmt.Errorf("compute the cluster ID: %w", err)
+	}
+	return snapshot.ID(built.ID()), nil
 }
 
 // URLs returns the peer URLs of this member.

@@ -17,6 +17,7 @@ import (
 type content struct {
 	last, finished, scheduled int64 // revisions: of the newest change in the database, and of compactions; 0: none
 	members                   []snapshot.Member
+	kubernetes                string // a key of Kubernetes; "": none was found
 }
 
 // begins returns the revision at which an etcd starts, raised as etcdutl does it (etcd, server/storage/mvcc/kvstore.go: restore).
@@ -46,6 +47,7 @@ func lookInto(ctx context.Context, f *os.File) (c content, err error) {
 		if err := c.readRevisions(tx); err != nil {
 			return err
 		}
+		c.kubernetes = kubernetesKey(tx)
 		return c.readMembers(tx)
 	})
 	return c, err

@@ -39,7 +39,12 @@ type Options struct {
 
 	Identity
 	Recorded []snapshot.Member // from the snapshot's manifest; if empty, from the database
+	SHA256   string            // of the database if it is known in advance, hex
 	Size     int64             // of the decompressed database if it is known in advance, bytes; -1: unknown
+
+	// Review, if set, may refuse the restore as soon as its members, cluster and targets are known: before the decompression if the
+	// members are Recorded, otherwise after it. Nothing has been changed yet.
+	Review func(context.Context, *Plan) error
 
 	// Both or none: how much to raise the revision above the snapshot's, and whether to mark all earlier revisions as compacted.
 	// Otherwise clients that saw later revisions than the snapshot's would continue with what they have cached.
@@ -56,8 +61,10 @@ type Plan struct {
 	DataDir, WALDir string // symlinks resolved; WALDir "": in DataDir
 	Aside           []Move // existing data that is moved aside
 	Owner           Owner
+	Members         []snapshot.Member // that the snapshot records
 	Cluster         Cluster
-	Revision        int64 // at which the restored etcd starts
+	Revision        int64  // at which the restored etcd starts
+	KubernetesKey   string // a key of a Kubernetes cluster in the database; "": none was found
 	Database        input.Unpacked
 
 	o         Options
@@ -66,10 +73,14 @@ type Plan struct {
 	scratch   *os.File
 }
 
-// Check is the part of Prepare that needs no snapshot. A caller that fetches the snapshot from elsewhere calls it first.
-func Check(o Options, now time.Time) error {
-	_, err := newPlan(o, now)
-	return err
+// Check is the part of Prepare that needs no snapshot, or only its manifest if the members are Recorded: then it includes the Review. A
+// caller that fetches the snapshot from elsewhere calls it first.
+func Check(ctx context.Context, o Options, now time.Time) error {
+	p, err := newPlan(o, now)
+	if err != nil || len(o.Recorded) == 0 {
+		return err
+	}
+	return p.identify(ctx, o.Recorded, o.SHA256)
 }
 
 // Prepare checks the target, decompresses and verifies the snapshot next to it, and decides on the cluster. It changes no
@@ -79,9 +90,8 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 	if err != nil {
 		return nil, err
 	}
-	// For our own archive, report wrong members before minutes of decompression.
-	if p.Cluster.Peers == nil && len(o.Recorded) > 0 {
-		if p.Cluster, err = o.cluster(o.Recorded); err != nil {
+	if len(o.Recorded) > 0 { // before minutes of decompression
+		if err := p.identify(ctx, o.Recorded, o.SHA256); err != nil {
 			return nil, err
 		}
 	}
@@ -123,16 +133,33 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.Cluster.Peers == nil {
-		if p.Cluster, err = p.o.cluster(found.members); err != nil {
+	if len(p.o.Recorded) == 0 {
+		if err := p.identify(ctx, found.members, p.Database.SHA256); err != nil {
 			return err
 		}
 	}
 	if p.Cluster.Token == "" {
-		p.Cluster.Token = p.token()
+		p.Cluster.Token = p.token(p.Database.SHA256)
 	}
-	p.Revision = found.begins(p.o.BumpRevision)
+	p.Revision, p.KubernetesKey = found.begins(p.o.BumpRevision), found.kubernetes
 	return nil
+}
+
+// identify decides on the cluster, by the members that the snapshot records, and lets the caller refuse.
+func (p *Plan) identify(ctx context.Context, recorded []snapshot.Member, databaseSHA256 string) (err error) {
+	p.Members = recorded
+	if p.Cluster.Peers == nil {
+		if p.Cluster, err = p.o.cluster(recorded); err != nil {
+			return err
+		}
+	}
+	if p.Cluster.Token == "" && databaseSHA256 != "" {
+		p.Cluster.Token = p.token(databaseSHA256)
+	}
+	if p.o.Review == nil {
+		return nil
+	}
+	return p.o.Review(ctx, p)
 }
 
 // pieces splits writes into pieces of at most snapshot.PageCachePiece.
@@ -149,8 +176,8 @@ func (p pieces) Write(b []byte) (n int, err error) {
 
 // token derives the new cluster's token from what the cluster is made of. Members restored from different snapshots, or with
 // different revisions, then refuse each other instead of forming a cluster whose members disagree forever.
-func (p *Plan) token() string {
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(p.Database.SHA256), p.o.BumpRevision))
+func (p *Plan) token(databaseSHA256 string) string {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(databaseSHA256), p.o.BumpRevision))
 	return "restored-" + hex.EncodeToString(sum[:8])
 }
 

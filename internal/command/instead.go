@@ -1,0 +1,46 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
+)
+
+// orInstead adds to the error about a damaged snapshot which other one to use, with the command for it at the end. in is the place of the
+// damaged one, from what --from says; more are further flags of the command.
+func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, in, from config.Place, more ...string) error {
+	// A peer serves the one snapshot that all members are restored from: another one is no substitute.
+	if !errors.Is(err, snapshot.ErrDamaged) || in == config.Peer || ctx.Err() != nil {
+		return err
+	}
+	command := c.Command.Name
+	if damaged == (snapshot.Name{}) { // a renamed file may be of any time
+		return fmt.Errorf("%w: %s another snapshot; %s list shows them", err, command, program)
+	}
+	ask := source.Request{Reference: c.ref, From: from, Dir: c.cfg.Store.Dir, Bucket: c.cfg.S3}
+	other, ok := ask.Instead(ctx, damaged, in)
+	if !ok {
+		return fmt.Errorf("%w: no older intact snapshot was found on the disk or in the bucket; %s list shows all", err, program)
+	}
+	if command == "download" && other.Place == config.Local {
+		command = "verify"
+	}
+	what := "the next older snapshot, " + other.Age
+	if other.Copy {
+		what = "the copy in " + other.Where
+	}
+	words := slices.Concat([]string{program, command}, other.Arguments)
+	if c.cfg.Store.Dir != config.DefaultDir && other.Place == config.Local {
+		words = append(words, "--dir", absolutePath(c.cfg.Store.Dir))
+	}
+	if other.Place == config.S3 {
+		words = append(words, service.BucketFlags(c.cfg.S3)...)
+	}
+	return fmt.Errorf("%w: %s %s: %s", err, command, what, service.CommandLine(append(words, more...)...))
+}

@@ -1,0 +1,171 @@
+package e2e_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"etcd-rolling-backup/internal/etcdtest"
+)
+
+// verdictBed has one snapshot of a cluster with TLS in every form.
+type verdictBed struct {
+	pki   *etcdtest.Authority
+	forms map[string][]byte
+}
+
+func newVerdictBed(t *testing.T) *verdictBed {
+	t.Helper()
+	c := small(t, etcdtest.Options{})
+	pki, archive := peerBed(t, c)
+	b := &formBed{t: t, c: c, archive: archive}
+	var err error
+	b.raw, err = os.ReadFile(unpack(t, archive))
+	must(t, err)
+	read := func(path string) []byte {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		must(t, err)
+		return data
+	}
+	return &verdictBed{pki: pki, forms: map[string][]byte{
+		"archive": read(archive), "database": b.raw, "gzip": read(b.gzip()), "zstd": zstded(t, b.raw), "zip": read(b.zip(b.db("k3s-snapshot"))),
+	}}
+}
+
+// One rule for all commands: whatever a damaged file was, each command that reads it ends with status 3.
+func TestDamageHasOneStatusInAllCommands(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	bed := newVerdictBed(t)
+	overwritten := func(data []byte) []byte {
+		data = bytes.Clone(data)
+		for i := range data[len(data)/2 : len(data)/2+4096] {
+			data[len(data)/2+i] ^= 0x55
+		}
+		return data
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"empty": func([]byte) []byte { return nil }, "zeros": func(b []byte) []byte { return make([]byte, len(b)) },
+		"cut off": func(b []byte) []byte { return b[:len(b)/2] }, "a piece of it": func(b []byte) []byte { return b[len(b)/2:] },
+		"overwritten": overwritten, "a web page": func([]byte) []byte { return []byte("<!doctype html><title>Log in</title>") },
+	} {
+		for form, data := range bed.forms {
+			if (name == "empty" || name == "a web page") && form != "archive" {
+				continue // the same
+			}
+			t.Run(name+", "+form, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "some.bin")
+				must(t, os.WriteFile(path, damage(data), 0o600))
+				bed.damaged(t, m, path, form)
+			})
+		}
+	}
+}
+
+func (b *verdictBed) damaged(t *testing.T, m *mirrorBed, path, form string) {
+	t.Helper()
+	free := "--min-free=0"
+	run(t, 3, []string{"damaged"}, "verify", path, free)
+	run(t, 3, []string{"damaged"}, "verify", path, free, "--restore")
+	run(t, 3, []string{"damaged"}, "restore", path, "--data-dir="+target(t))
+	if form != "archive" {
+		return
+	}
+	run(t, 3, []string{"damaged"}, words("serve", []string{path, "--serve-on=127.0.0.1:0"}, certificates(b.pki, b.pki.Server))...)
+	bucket, dir, name := m.bucket(t), newStore(t), rolling(t, node, 1)[0]
+	bucket.plant(path, name)
+	flags := append(bucket.flags(m.server.Target), "--dir="+dir)
+	run(t, 3, []string{"damaged"}, words("download", flags, []string{free})...)
+	run(t, 3, []string{"damaged"}, words("verify", flags, []string{"--from=s3", free})...)
+	run(t, 3, []string{"damaged"}, words("restore", flags, []string{"--from=s3", "--data-dir=" + target(t)})...)
+	plant(t, dir, path, name)
+	run(t, 3, []string{"damaged"}, words("verify", []string{"--dir=" + dir, free})...)
+	run(t, 3, []string{"damaged"}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t)})...)
+	run(t, 3, []string{"damaged"}, words("mirror", m.bucket(t).flags(m.server.Target), []string{"--dir=" + dir, "--node=" + node})...)
+}
+
+// What restore takes, verify verifies, and says what it has proven.
+func TestVerifyKnowsEveryForm(t *testing.T) {
+	parallel(t)
+	b := newFormBed(t)
+	bare := filepath.Join(b.c.Members[0].DataDir, "member/snap/db")
+	const proven, unproven = "etcd's digest matches", "no digest, so only the pages were checked; restore needs --skip-hash-check"
+	for name, x := range map[string]struct {
+		path  string
+		words []string
+	}{
+		"archive":   {b.archive, []string{"is intact", "taken "}},
+		"database":  {b.file(b.raw), []string{"is intact", "  database: " + proven}},
+		"gzip":      {b.gzip(), []string{"is intact", "  gzip: " + proven}},
+		"zstd":      {b.file(zstded(t, b.raw)), []string{"is intact", "  zstd: " + proven}},
+		"rke-tools": {b.zip(b.db("/backup/snap"), entry{"/etc/kubernetes/snap.rkestate", bytes.NewReader([]byte("{}"))}), []string{"is intact", `  zip with "/backup/snap" in it: ` + proven}},
+		"a copy":    {bare, []string{"has no fault in its pages", "  database: it has " + unproven}},
+		"no digest": {b.file(zstded(t, b.raw[:len(b.raw)-32])), []string{"has no fault in its pages", "  zstd: it has " + unproven}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Each needs the same words, and a drill with each has the same keys.
+			run(t, 0, append(x.words, "  revision ", " keys, hash ", "restored as a test: etcd "), "verify", x.path, "--min-free=0", "--restore")
+		})
+	}
+	// What is no copy of a whole database is damaged, with or without a digest.
+	data, err := os.ReadFile(bare)
+	must(t, err)
+	for name, path := range map[string]string{
+		"cut between sectors": b.file(data[:len(data)/2&^511]), "cut within one": b.file(data[:len(data)-100]),
+		"another digest": b.file(append(bytes.Clone(data), make([]byte, 32)...)),
+	} {
+		t.Run(name, func(t *testing.T) { run(t, 3, []string{"damaged"}, "verify", path, "--min-free=0") })
+	}
+}
+
+// An archive whose end is lost is damaged for verify, even if all that is left decompresses.
+func TestVerifyWantsTheManifestOfAnArchive(t *testing.T) {
+	parallel(t)
+	b := newFormBed(t)
+	path := filepath.Join(t.TempDir(), rolling(t, node, 1)[0])
+	must(t, os.WriteFile(path, zstded(t, b.raw), 0o600))
+	run(t, 3, []string{"damaged", "it has no manifest", "its database is intact"}, "verify", path, "--min-free=0")
+}
+
+// A damaged snapshot is no dead end: the error has the command for the copy in the bucket, or for the next older one, and it works.
+func TestDamagedSnapshotNamesWhatToUseInstead(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	good := m.save(t)
+	bad := filepath.Join(t.TempDir(), "bad")
+	must(t, os.WriteFile(bad, []byte("nothing"), 0o600))
+	names := rolling(t, node, 2)
+	dir, b := newStore(t), m.bucket(t)
+	plant(t, dir, bad, names[0])
+	plant(t, dir, good, names[1])
+	mirror := append(b.flags(m.server.Target), "--dir="+dir, "--min-free=0")
+
+	p := run(t, 3, []string{"damaged", "verify the next older snapshot, ", " old: etcd-rolling-backup verify " + names[1] + " --dir " + dir}, words("verify", mirror)...)
+	pasted(t, advised(t, p)).demand(t, 0, names[1]+" is intact")
+	b.plant(good, names[0])
+	p = run(t, 3, []string{"damaged", "verify the copy in s3://" + b.name + ": etcd-rolling-backup verify " + names[0] + " --from s3"}, words("verify", mirror)...)
+	pasted(t, advised(t, p)).demand(t, 0, names[0]+" is intact")
+
+	// A restore wants the data: it takes the copy, and says so. It never takes an older snapshot on its own.
+	restore := func(status int, want ...string) {
+		t.Helper()
+		run(t, status, want, words("restore", mirror[:len(mirror)-1], []string{"--data-dir=" + target(t), "--dry-run"})...)
+	}
+	restore(0, "warning: "+names[0]+" in "+dir+" is damaged: using the copy in s3://"+b.name, "restoring "+names[0]+" from s3://"+b.name)
+	empty := m.bucket(t)
+	mirror = append(empty.flags(m.server.Target), "--dir="+dir, "--min-free=0")
+	restore(3, "damaged")
+}
+
+// advised is the command at the end of an error.
+func advised(t *testing.T, p *process) string {
+	t.Helper()
+	_, command, found := strings.Cut(p.stderr.String(), ": etcd-rolling-backup verify ")
+	if !found {
+		t.Fatalf("no command in %q", p.stderr.String())
+	}
+	return "etcd-rolling-backup verify --min-free=0 " + strings.TrimSpace(command)
+}

@@ -1,0 +1,134 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"google.golang.org/protobuf/proto"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Lineage says which cluster data belongs to, as far as that is known.
+type Lineage struct {
+	ClusterID    snapshot.ID   // 0: unknown
+	Predecessors []snapshot.ID // clusters that it was restored from
+	Members      []snapshot.Member
+}
+
+// Relation says whether two pieces of data belong to the same cluster.
+type Relation string
+
+// The relations.
+const (
+	Same    Relation = "same"    // the same cluster, or one that was restored from it
+	Other   Relation = "other"   // another cluster
+	Unknown Relation = "unknown" // too little is known of one of them
+)
+
+// Relation compares two lineages: by the cluster IDs and what is recorded of restores, or by the members where an ID is missing.
+func (l Lineage) Relation(o Lineage) Relation {
+	ours, theirs := append([]snapshot.ID{l.ClusterID}, l.Predecessors...), append([]snapshot.ID{o.ClusterID}, o.Predecessors...)
+	switch {
+	case l.ClusterID != 0 && o.ClusterID != 0:
+		if slices.ContainsFunc(ours, func(id snapshot.ID) bool { return slices.Contains(theirs, id) }) {
+			return Same
+		}
+		return Other
+	case len(l.Members) == 0 || len(o.Members) == 0:
+		return Unknown
+	case slices.ContainsFunc(l.Members, o.has):
+		return Same
+	}
+	return Other
+}
+
+// has reports whether a member is one of these: by its ID, or by a peer URL, which a restored member keeps.
+func (l Lineage) has(m snapshot.Member) bool {
+	return slices.ContainsFunc(l.Members, func(own snapshot.Member) bool { return own.ID == m.ID }) || slices.ContainsFunc(m.PeerURLs, l.HasPeerURL)
+}
+
+// HasPeerURL reports whether a member has this peer URL.
+func (l Lineage) HasPeerURL(u string) bool {
+	return slices.ContainsFunc(l.Members, func(own snapshot.Member) bool { return slices.Contains(own.PeerURLs, u) })
+}
+
+// Existing reads which cluster the data belongs to that the restore moves aside. The error says what could not be read; what was
+// read is returned all the same.
+func (p *Plan) Existing() (l Lineage, err error) {
+	log := p.WALDir
+	if log == "" {
+		log = filepath.Join(p.DataDir, "member", "wal")
+	}
+	var idErr, membersErr error
+	l.ClusterID, idErr = clusterOfLog(log)
+	l.Members, membersErr = membersOf(filepath.Join(p.DataDir, "member", "snap", "db"))
+	return l, errors.Join(idErr, membersErr)
+}
+
+// clusterOfLog reads the cluster ID from a write-ahead log: the metadata at the beginning of each of its files.
+func clusterOfLog(dir string) (snapshot.ID, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("read the write-ahead log: %w", err)
+	}
+	err = fmt.Errorf("read the write-ahead log: %s has no file of it", dir)
+	for _, e := range slices.Backward(entries) { // the newest first
+		if !strings.HasSuffix(e.Name(), ".wal") {
+			continue
+		}
+		var id snapshot.ID
+		if id, err = clusterOfFile(filepath.Join(dir, e.Name())); err == nil {
+			return id, nil
+		}
+	}
+	return 0, err
+}
+
+func clusterOfFile(path string) (id snapshot.ID, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("read the write-ahead log: %w", err)
+	}
+	defer f.Close()
+	d := wal.NewDecoder(fileutil.NewFileReader(f))
+	for err == nil {
+		var r walpb.Record
+		if err = d.Decode(&r); err != nil {
+			break
+		}
+		switch r.GetType() {
+		case wal.CrcType: // it continues the checksum of the file before
+			d.UpdateCRC(r.GetCrc())
+		case wal.MetadataType:
+			var m etcdserverpb.Metadata
+			if err = proto.Unmarshal(r.GetData(), &m); err == nil {
+				return snapshot.ID(m.GetClusterID()), nil
+			}
+		default:
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return 0, fmt.Errorf("read the write-ahead log %s: %w", path, err)
+}
+
+func membersOf(path string) ([]snapshot.Member, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the members: %w", err)
+	}
+	var c content
+	if err := snapshot.ViewDatabase(f, c.readMembers); err != nil {
+		return nil, fmt.Errorf("read the members in %s: %w", path, err)
+	}
+	return c.members, nil
+}
