@@ -19,7 +19,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const node = "node-a"
+const (
+	node    = "node-a"
+	cluster = snapshot.ID(0xa)
+)
 
 // Levels of the log, by name.
 const (
@@ -124,6 +127,7 @@ func (b *bed) open() *daemon.Daemon {
 	if (err != nil) != b.lost {
 		b.t.Errorf("open the status: %v", err)
 	}
+	tracker.SetCluster(snapshot.Lineage{Cluster: cluster}) // as the member says at the start
 	b.status = tracker
 	for _, p := range b.plans { // which may look at b.status from now on
 		time.AfterFunc(time.Until(b.origin.Add(p.since)), p.do)
@@ -203,7 +207,7 @@ func taken(t *testing.T, began time.Time) snapshot.Taken {
 	t.Helper()
 	return snapshot.Taken{
 		Entry:    snapshot.Entry{Name: name(t, snapshot.RollingSet, node, began), Size: 1000},
-		Manifest: snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}},
+		Manifest: snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42, Healthy: true}},
 		Stream:   2 * time.Second, Sync: 30 * time.Millisecond,
 	}
 }

@@ -82,6 +82,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	}
 	d.owed = false
 	m := t.Manifest
+	d.Status.SetCluster(snapshot.Lineage{Cluster: m.ClusterID, Predecessors: m.Predecessors})
 	d.Status.Saved(d.clock(), described(t.Entry, m), t.Stream, t.Sync)
 	d.schedule(next, next)
 	d.save()
@@ -109,11 +110,12 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 // applyPolicy prunes and records the remaining snapshots. An interruption by the shutdown is no error.
 func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]prune.Decision, error) {
 	d.list() // the guard needs the details of all snapshots
-	decisions, err := prune.Local(ctx, d.Store, d.Node, d.Policy, d.clock(), d.details, false)
+	decisions, err := prune.Local(ctx, d.Store, d.scope(), d.clock(), d.details, false)
 	if ctx.Err() != nil {
 		err = nil
 	}
-	d.Status.Pruned(status.Local, d.clock(), prune.Removed(decisions), err)
+	mine := slices.DeleteFunc(prune.Removed(decisions), func(n snapshot.Name) bool { return n.Node != d.Node })
+	d.Status.Pruned(status.Local, d.clock(), mine, err)
 	decisions = slices.DeleteFunc(decisions, func(x prune.Decision) bool {
 		if x.Broken && !x.Keep {
 			log.WithField("snapshot", x.Name.String()).Info("removed a damaged snapshot")
@@ -123,6 +125,11 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 	d.list()
 	d.save()
 	return decisions, err
+}
+
+// scope says whose snapshots on the disk are pruned.
+func (d *Daemon) scope() prune.Scope {
+	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter}
 }
 
 // warnOfEtcd logs etcd's own problems, once until they change.

@@ -42,8 +42,10 @@ type Options struct {
 	Node     string
 	Schedule Schedule
 	Policy   retention.Policy
-	Taker    Taker
-	Store    Store
+	// OrphanAfter is the age of the newest snapshot of another node on the disk at which the older ones are removed; 0: never.
+	OrphanAfter time.Duration
+	Taker       Taker
+	Store       Store
 	// Mirror does one mirror pass; nil: no mirror. It returns soon after its context ends.
 	Mirror func(context.Context) (mirror.Result, error)
 	// Drill restores the newest snapshot as a test on a schedule; nil: no drills.
@@ -192,12 +194,12 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	now := d.clock()
-	newest, found := l.Newest(d.Node, now)
+	d.setInventory(l)
+	newest, found := d.newest(l)
 	cutOff := d.Status.Start(newest.Name)
 	if cutOff[status.Snapshot] {
 		d.Log.Warn("the last run was interrupted: the daemon crashed or was killed")
 	}
-	d.setInventory(l)
 	due, regular := now, d.Schedule.Next(now)
 	if found {
 		last := newest.Name.Time
@@ -227,6 +229,7 @@ func (d *Daemon) logStart(last, due time.Time) {
 	default:
 		log.WithFields(logrus.Fields{"last": stamp(last), "next": stamp(due)}).Info("started")
 	}
+	d.logNodes()
 }
 
 // wait returns true once due is reached or the newest snapshot must be replaced, and false once ctx has ended. It polls the wall

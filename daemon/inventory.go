@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/daemon/prune"
@@ -36,23 +37,24 @@ func (d *Daemon) list() {
 
 // setInventory records a listing; it reads the manifests that are not known yet. Damaged ones are left to the damage loop.
 func (d *Daemon) setInventory(l snapshot.Listing) {
-	var copies, broken []status.Copy
+	var copies, broken, others []status.Copy
 	damaged := map[snapshot.Name]error{}
 	for _, e := range l.Snapshots {
-		if e.Name.Node != d.Node {
-			continue
-		}
 		c, known := d.Status.Known(status.Local, e)
-		if !known && c.Damage == "" {
+		if (!known || c.RawSize > 0 && c.Cluster == 0) && c.Damage == "" { // earlier versions did not save the cluster
 			m, err := d.Store.Manifest(e.Name)
 			if err == nil {
 				c = described(e, m)
 			}
-			if errors.Is(err, snapshot.ErrDamaged) {
+			if errors.Is(err, snapshot.ErrDamaged) && e.Name.Node == d.Node {
 				damaged[e.Name] = err
 			}
 		}
-		copies = append(copies, c)
+		if e.Name.Node == d.Node {
+			copies = append(copies, c)
+		} else {
+			others = append(others, c)
+		}
 	}
 	for _, e := range l.Broken {
 		if e.Name.Node == d.Node {
@@ -61,6 +63,7 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 	}
 	d.Status.SetBroken(broken)
 	d.Status.SetInventory(status.Local, copies, nil)
+	d.Status.SetNodes(status.Local, others)
 	for n, err := range damaged {
 		d.Status.SetDamaged(status.Local, d.clock(), n, err)
 		notifyOne(d.damageFound)
@@ -68,15 +71,35 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 }
 
 func described(e snapshot.Entry, m snapshot.Manifest) status.Copy {
-	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: m.RawSize, Revision: m.Revision}
+	f := prune.FactsOf(m)
+	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: f.RawSize, Revision: f.Revision, Cluster: f.Cluster, Corrupt: f.Corrupt}
 }
 
-// details are the values that the guard compares. The status has them for every snapshot with a readable manifest.
-func (d *Daemon) details(_ context.Context, e snapshot.Entry) (rawSize, revision int64, err error) {
-	if c, _ := d.Status.Known(status.Local, e); c.RawSize > 0 || c.Revision > 0 {
-		return c.RawSize, c.Revision, nil
+// details are what pruning needs to know. The status has it for every snapshot with a readable manifest.
+func (d *Daemon) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+	if c, _ := d.Status.Known(status.Local, e); c.Cluster != 0 {
+		return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt}, nil
 	}
 	return prune.FromManifest(d.Store.Manifest(e.Name))
+}
+
+// newest returns the newest rolling snapshot of a listing that the state has, except those of other clusters and of the future.
+func (d *Daemon) newest(l snapshot.Listing) (snapshot.Entry, bool) {
+	l.Snapshots = slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool { return d.Status.Stranger(status.Local, e) })
+	return l.Newest(d.Node, d.clock())
+}
+
+// logNodes names the other nodes with snapshots in the directory: after a rename, nothing removes what has the earlier name.
+func (d *Daemon) logNodes() {
+	nodes := map[string]int{}
+	for _, c := range d.Status.State().Places[status.Local].Nodes {
+		if c.Name.Set == snapshot.RollingSet {
+			nodes[c.Name.Node]++
+		}
+	}
+	if len(nodes) > 0 && d.OrphanAfter == 0 {
+		d.Log.WithField("nodes", nodes).Warn("the directory has snapshots of other node names; nothing removes those of an earlier name of this node, unless --orphan-after is set")
+	}
 }
 
 // damageLoop reads every file that was found damaged a second time, and renames it if the damage is confirmed.
@@ -118,6 +141,6 @@ func (d *Daemon) quarantine(ctx context.Context, x status.Copy) bool {
 // hasNewer reports whether the disk has a newer rolling snapshot.
 func (d *Daemon) hasNewer(n snapshot.Name) bool {
 	l, err := d.Store.List() // the next run reports the error
-	e, ok := l.Newest(d.Node, d.clock())
+	e, ok := d.newest(l)
 	return err == nil && ok && e.Name.Time.After(n.Time)
 }

@@ -122,7 +122,7 @@ func (unreadable) File(snapshot.Name) (*os.File, error) { return nil, syscall.EI
 func TestMirrorLogsWhatIsWrongWithTheDisk(t *testing.T) {
 	for message, err := range map[string]error{
 		"mirroring failed: a snapshot on the disk is damaged":    errDamage,
-		"mirroring failed: a snapshot on the disk can't be read": mirror.Upload(t.Context(), unreadable{}, nil, snapshot.Entry{}, nil),
+		"mirroring failed: a snapshot on the disk can't be read": mirror.Upload(t.Context(), unreadable{}, nil, snapshot.Entry{}, false, nil),
 		"mirroring failed; local snapshots are safe":             errBucketDown,
 	} {
 		synctest.Test(t, func(t *testing.T) {

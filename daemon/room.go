@@ -25,7 +25,7 @@ func (d *Daemon) take(ctx context.Context, log logrus.FieldLogger) (snapshot.Tak
 // smaller, or after an earlier prune failed. It reports whether it removed anything. The newest snapshot must be intact, because what
 // is removed relies on it, and no new one has just been verified.
 func (d *Daemon) makeRoom(ctx context.Context, log logrus.FieldLogger, lack error) bool {
-	plan, err := prune.Local(ctx, d.Store, d.Node, d.Policy, d.clock(), d.details, true)
+	plan, err := prune.Local(ctx, d.Store, d.scope(), d.clock(), d.details, true)
 	if err != nil || !slices.ContainsFunc(plan, func(x prune.Decision) bool { return !x.Keep }) || !d.newestIntact(ctx, log) {
 		return false // the retry reports an error of the directory as well
 	}
@@ -42,7 +42,7 @@ func (d *Daemon) makeRoom(ctx context.Context, log logrus.FieldLogger, lack erro
 // newestIntact reads the newest snapshot in full. A damaged one is left to the damage loop; the next retry relies on the one before.
 func (d *Daemon) newestIntact(ctx context.Context, log logrus.FieldLogger) bool {
 	l, err := d.Store.List()
-	newest, ok := l.Newest(d.Node, d.clock())
+	newest, ok := d.newest(l)
 	if err != nil || !ok {
 		return false
 	}

@@ -129,7 +129,7 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	if m, ok := s.manifests[n]; ok {
 		return m, nil
 	}
-	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42, Healthy: true}}, nil
+	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42, Healthy: true}}, nil
 }
 
 // VerifyChecksum implements daemon.Store.

@@ -38,8 +38,26 @@ func (r guardRule) lost(before, newest Item) bool {
 // highest value, because there may have been another loss before. Each is kept until [GuardWindow] after the snapshot that followed it.
 // The first snapshot after the loss shows when it happened, so it is kept for as long as the one before it is kept, by guard or policy.
 //
-// plan is ordered newest first, as Plan returns it, and is changed in place. Items dated after now are ignored.
-func Guard(plan []Decision, now time.Time) {
+// While etcd's alarm CORRUPT is up, and for GuardWindow after that, see guardCorrupt.
+//
+// plan is ordered newest first, as Plan returns it for p, and is changed in place. Items dated after now are ignored, and so are those
+// of predecessors: a restore sets the revision back on purpose, and Plan keeps what came before it.
+func Guard(plan []Decision, p Policy, now time.Time) {
+	var present []Decision
+	var at []int
+	for i, d := range plan {
+		if d.Predecessor == "" {
+			present, at = append(present, d), append(at, i)
+		}
+	}
+	guardLosses(present, now)
+	guardCorrupt(present, p, now)
+	for n, i := range at {
+		plan[i] = present[n]
+	}
+}
+
+func guardLosses(plan []Decision, now time.Time) {
 	newest, before, ok := split(itemsOf(plan), GuardWindow, now)
 	if !ok {
 		return
@@ -69,7 +87,7 @@ func Guard(plan []Decision, now time.Time) {
 }
 
 // keepFirstAfter keeps the first snapshot after the latest loss for which one from before is kept but the first one after would be
-// removed. Of snapshots older than the window, only those kept by the policy count, because Compared knows no others.
+// removed. Of snapshots older than the window, only those kept by the policy count.
 func (r guardRule) keepFirstAfter(plan []Decision, newest, window int) {
 	first := newest
 	for i := newest + 1; i < len(plan); i++ {
@@ -141,28 +159,6 @@ func Compare(items []Item, window time.Duration, now time.Time) (Comparison, boo
 		}
 	}
 	return c, true
-}
-
-// Compared returns the items of a plan whose details [Guard] needs: the newest; those before it whose successor is within the window;
-// and of the older ones, each kept one whose successor is removed, with its removed successors.
-func Compared(plan []Decision, now time.Time) []Item {
-	newest, before, ok := split(itemsOf(plan), GuardWindow, now)
-	if !ok {
-		return nil
-	}
-	out := []Item{plan[newest].Item}
-	for _, i := range before {
-		out = append(out, plan[i].Item)
-	}
-	var removed []Item // since the last kept one
-	for i := newest + 1 + len(before); i < len(plan); i++ {
-		if !plan[i].Keep {
-			removed = append(removed, plan[i].Item)
-		} else if !plan[i-1].Keep {
-			out, removed = slices.Concat(out, removed, []Item{plan[i].Item}), nil
-		}
-	}
-	return out
 }
 
 // split returns the index of the newest item, and the indexes of those that it is compared with: the ones whose successor was taken

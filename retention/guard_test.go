@@ -21,8 +21,9 @@ const keptByGuard = " guarded"
 
 // guarded applies a policy that keeps the last n, with the guard, and returns the IDs of what is kept, newest first.
 func guarded(all []retention.Item, n int) []string {
-	plan := retention.Plan(all, retention.Policy{Last: n}, now)
-	retention.Guard(plan, now)
+	p := retention.Policy{Last: n}
+	plan := retention.Plan(all, p, now)
+	retention.Guard(plan, p, now)
 	var out []string
 	for _, d := range plan {
 		switch {
@@ -75,8 +76,9 @@ func TestGuardKeepsWhatWasThereBeforeALoss(t *testing.T) {
 }
 
 func TestGuardSaysWhyItKeepsASnapshot(t *testing.T) {
-	plan := retention.Plan([]retention.Item{sized(0, 10, 5), sized(time.Hour, 10, 6), sized(2*time.Hour, 10, 4), sized(3*time.Hour, 90, 3)}, retention.Policy{Last: 1}, now)
-	retention.Guard(plan, now)
+	p := retention.Policy{Last: 1}
+	plan := retention.Plan([]retention.Item{sized(0, 10, 5), sized(time.Hour, 10, 6), sized(2*time.Hour, 10, 4), sized(3*time.Hour, 90, 3)}, p, now)
+	retention.Guard(plan, p, now)
 	for i, want := range []string{
 		"newest", "from before the revision fell", "the first after the loss that the newest snapshot shows", "from before the database shrank to less than half",
 	} {
@@ -101,7 +103,7 @@ func prunedAfterEach(interval time.Duration, sizes func(i int) int64, n int, p r
 		at := now.Add(time.Duration(i) * interval)
 		there = append(there, retention.Item{ID: fmt.Sprint(i), Time: at, RawSize: sizes(i), Revision: int64(i + 1)})
 		plan := retention.Plan(there, p, at)
-		retention.Guard(plan, at)
+		retention.Guard(plan, p, at)
 		there = keptItems(plan)
 		look(i, there)
 	}
@@ -200,7 +202,7 @@ func TestGuardNeverRemovesAndTouchesNothingThatThePolicyKeeps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in, p, now := drawSized(t), drawPolicy(t), drawNow(t)
 		plain, plan := retention.Plan(in, p, now), retention.Plan(in, p, now)
-		retention.Guard(plan, now)
+		retention.Guard(plan, p, now)
 		extra := map[string]int{}
 		for i, d := range plan {
 			switch before := plain[i]; {
@@ -229,10 +231,10 @@ func TestGuardDecidesTheSameAgainOnWhatItKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in, p, now := drawSized(t), drawPolicy(t), drawNow(t)
 		first := retention.Plan(in, p, now)
-		retention.Guard(first, now)
+		retention.Guard(first, p, now)
 		left := keptItems(first)
 		second := retention.Plan(left, p, now)
-		retention.Guard(second, now)
+		retention.Guard(second, p, now)
 		if again := keptItems(second); !reflect.DeepEqual(again, left) {
 			t.Fatalf("first kept\n%v\nthen\n%v", left, again)
 		}
@@ -244,31 +246,10 @@ func TestGuardDoesNotTradeForOneThatThePolicyKeeps(t *testing.T) {
 	const h = time.Hour
 	left := []retention.Item{sized(0, 10, 9), sized(h, 10, 8), sized(2*h, 40, 7), sized(23*h, 90, 6), sized(25*h, 12, 5), sized(26*h, 99, 4)}
 	for range 2 {
-		plan := retention.Plan(left, retention.Policy{Last: 1, Monthly: 12}, now)
-		retention.Guard(plan, now)
+		p := retention.Policy{Last: 1, Monthly: 12}
+		plan := retention.Plan(left, p, now)
+		retention.Guard(plan, p, now)
 		left = keptItems(plan)
 		checkKept(t, plan, "0s", "1h0m0s", "2h0m0s", "23h0m0s", "25h0m0s", "26h0m0s")
 	}
-}
-
-// TestGuardNeedsTheDetailsOfTheWindowOnly: sizes and revisions that are not Compared, which a caller need not read, change nothing.
-func TestGuardNeedsTheDetailsOfTheWindowOnly(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		in, p, now := drawSized(t), drawPolicy(t), drawNow(t)
-		full := retention.Plan(in, p, now)
-		window := retention.Compared(full, now)
-		partial := retention.Plan(in, p, now)
-		for i := range partial {
-			if !slices.Contains(window, partial[i].Item) {
-				partial[i].RawSize, partial[i].Revision = 0, 0
-			}
-		}
-		retention.Guard(full, now)
-		retention.Guard(partial, now)
-		for i := range full {
-			if full[i].Keep != partial[i].Keep {
-				t.Fatalf("%+v without details is %+v", full[i], partial[i])
-			}
-		}
-	})
 }

@@ -14,6 +14,11 @@ type Item struct {
 	Time time.Time
 	// RawSize is the size of its database in bytes, and Revision its revision; 0: not known. Only the guard reads them.
 	RawSize, Revision int64
+	// Corrupt is true if etcd had raised the alarm CORRUPT when it was taken. Only the guard reads it.
+	Corrupt bool
+	// Predecessor identifies the earlier cluster that it was taken from, if the present one was restored from that one; "": it is of
+	// the present cluster.
+	Predecessor string
 }
 
 // Decision says whether an item is kept, and why.
@@ -33,6 +38,9 @@ type Decision struct {
 // An item dated after now was taken with a wrong clock. It is kept and does not count, so it never displaces a snapshot
 // with a correct date. The newest of the others is always kept. If Validate refuses the policy, everything is kept: a
 // mistake in the policy must not remove a snapshot.
+//
+// Snapshots of the present cluster and of its predecessors are one history for the policy. Those of predecessors are also kept as
+// [SuccessionWindow] says.
 //
 // Plan can be repeated at any time. Applied to what it kept, it decides the same again, for the same reasons. Pruning
 // after each new snapshot keeps the same ones as pruning once at the end.
@@ -58,6 +66,7 @@ func Plan(items []Item, p Policy, now time.Time) []Decision {
 		for _, r := range p.rules() {
 			r.apply(plan[future:])
 		}
+		succeed(plan[future:], p)
 	}
 	for i := range plan {
 		if !plan[i].Keep {

@@ -25,12 +25,12 @@ func TestDamagedArchiveIsNeverStored(t *testing.T) {
 			for _, at := range []int{0, size / 2, size} { // the data is a little longer than what it holds
 				altered := bytes.Clone(whole)
 				altered[at] ^= 1
-				if err := b.PutArchive(t.Context(), n, opened(t, altered), nil); !errors.Is(err, snapshot.ErrDamaged) {
+				if err := b.PutArchive(t.Context(), n, opened(t, altered), false, nil); !errors.Is(err, snapshot.ErrDamaged) {
 					t.Errorf("%s, %d bytes: byte %d altered: %v", mode, size, at, err)
 				}
 				wantList(t, b)
 			}
-			must(t, b.PutArchive(t.Context(), n, opened(t, whole), nil))
+			must(t, b.PutArchive(t.Context(), n, opened(t, whole), false, nil))
 			wantStored(t, b, n, whole)
 		}
 	}

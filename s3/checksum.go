@@ -41,15 +41,28 @@ func (p *piece) digest(r io.ReaderAt, mode string, buf []byte) error {
 	if mode == ChecksumMD5 {
 		h = md5.New()
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(r, p.offset, p.size)}, buf)
-	if err != nil {
-		return fmt.Errorf("read archive: %w", err)
-	}
-	if n != p.size {
-		return fmt.Errorf("read archive: it ends after %d bytes, not %d as announced: %w", p.offset+n, p.offset+p.size, io.ErrUnexpectedEOF)
+	for done := int64(0); done < p.size; {
+		next := buf[:min(int64(len(buf)), p.size-done)]
+		if err := readAt(r, next, p.offset+done); err != nil {
+			return err
+		}
+		_, _ = h.Write(next) // a hash never fails
+		done += int64(len(next))
 	}
 	p.sum = h.Sum(nil)
 	return nil
+}
+
+// readAt fills p with the archive's bytes from the offset on.
+func readAt(r io.ReaderAt, p []byte, offset int64) error {
+	n, err := r.ReadAt(p, offset)
+	switch {
+	case n == len(p):
+		return nil
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("read archive: it ends after %d bytes, before byte %d: %w", offset+int64(n), offset+int64(len(p)), io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("read archive: %w", err)
 }
 
 func (p *piece) text() string { return base64.StdEncoding.EncodeToString(p.sum) }
@@ -104,9 +117,9 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	return fmt.Errorf("%w: CRC-32C of the stored object is %s, not %s", ErrChecksum, stored.ChecksumCRC32C, whole)
 }
 
-// opaque reports that an ETag is not computed from the bytes.
+// opaque reports that only an ETag could be compared, and it is not computed from the bytes.
 func (u *upload) opaque(stored minio.ObjectInfo) bool {
-	return strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms")
+	return u.cfg.Checksum == ChecksumMD5 && (strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms"))
 }
 
 // compareETag compares the ETag. It is the MD5 of all bytes, or for multipart uploads usually of the parts' MD5s. With a KMS key
@@ -157,42 +170,30 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, digestBuffer)
-	for i := range pieces { // some of them were not read yet
-		if ctx.Err() != nil {
-			return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
-		}
-		if err := pieces[i].digest(u.r, u.cfg.Checksum, buf); err != nil {
-			return fmt.Errorf("put %s: %w", u.name, err)
-		}
+	err = u.identical(ctx, pieces, stored)
+	if errors.Is(err, ErrChecksum) && !u.replace {
+		return u.exists(ctx)
 	}
-	if err := u.verifyRead(pieces); err != nil {
-		return err
-	}
-	err = u.compare(pieces, stored)
-	if err == nil && u.cfg.Checksum == ChecksumMD5 && u.opaque(stored) {
-		err = fmt.Errorf("%w: another process has stored an object there that cannot be compared", ErrBusy)
-	}
-	if err != nil {
+	if errors.Is(err, ErrChecksum) {
 		return u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err)
 	}
-	return nil
+	return err
 }
 
 // stored returns what the server has under the name.
 func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
-	info, err := u.stat(ctx, "put", u.name)
+	info, err := u.stat(ctx, "put", u.name, u.cfg.Checksum != ChecksumMD5)
 	if errors.Is(err, snapshot.ErrNotFound) {
 		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
 	}
 	return info, err
 }
 
-// stat asks for size, checksum and lock; verb is the action for errors.
-func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name) (minio.ObjectInfo, error) {
+// stat asks for size and lock, and for the checksum, which some servers refuse; verb is the action for errors.
+func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name, checksum bool) (minio.ObjectInfo, error) {
 	var info minio.ObjectInfo
 	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
-		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: b.cfg.Checksum != ChecksumMD5})
+		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: checksum})
 		return err
 	})
 	return info, err

@@ -31,11 +31,16 @@ func split(size int64) []piece {
 }
 
 func (u *upload) multipart(ctx context.Context) error {
+	pieces := split(u.size)
+	if !u.replace {
+		if done, err := u.taken(ctx, pieces); done || err != nil {
+			return err
+		}
+	}
 	id, err := u.begin(ctx)
 	if err != nil {
 		return err
 	}
-	pieces := split(u.size)
 	err = u.sendAll(ctx, id, pieces)
 	// A server that reports early that the upload does not exist closes the connection while parts are still being sent.
 	if gone(err) || errors.Is(err, ErrConnection) {
@@ -48,7 +53,7 @@ func (u *upload) multipart(ctx context.Context) error {
 		err = u.verifyRead(pieces)
 	}
 	if err == nil {
-		err = u.complete(ctx, id, pieces)
+		err = u.unlessTaken(ctx, pieces, u.complete(ctx, id, pieces))
 	}
 	if err != nil {
 		u.abort(ctx, u.key(u.name), id)
@@ -120,6 +125,7 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 		}
 		opts.UserMetadata = map[string]string{headerCRC32C: whole, headerKind: wholeObject}
 	}
+	u.condition(&opts)
 	// A long call, because Amazon may take minutes for it and sends blanks meanwhile.
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
 		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), id, parts, opts)

@@ -30,6 +30,7 @@ type upload struct {
 	name     snapshot.Name
 	r        io.ReaderAt
 	size     int64
+	replace  bool // an existing object may be overwritten
 	progress func(done, total int64)
 	crc32c   []byte // the checksum that all bytes must have; nil: not checked
 
@@ -42,11 +43,14 @@ type upload struct {
 // again. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
 // object may be complete. Several goroutines read the archive.
 //
+// Without replace, an existing object is never changed: if it is not this archive, the error wraps snapshot.ErrExists. On a server
+// that does not know If-None-Match, a writer at the same moment may still overwrite it.
+//
 // A damaged archive wraps snapshot.ErrDamaged and never gets its name in the bucket. If the server supports S3's own checksums
 // and the archive has one, the check costs no time: the checksums of the parts give the checksum of the whole after all parts are
 // sent. Otherwise the archive is read once before the upload.
-func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error {
-	u := &upload{Bucket: b, name: n, r: a, size: a.Size, progress: progress}
+func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error {
+	u := &upload{Bucket: b, name: n, r: a, size: a.Size, replace: replace, progress: progress}
 	sum, known := a.CRC32C()
 	if known && b.cfg.Checksum != ChecksumMD5 {
 		u.crc32c = binary.BigEndian.AppendUint32(nil, sum)
@@ -110,23 +114,38 @@ func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	return o
 }
 
+// condition adds to the request that gives the object its name that the name must be free.
+func (u *upload) condition(o *minio.PutObjectOptions) {
+	if !u.replace {
+		o.SetMatchETagExcept("*")
+	}
+}
+
 func (u *upload) single(ctx context.Context) error {
 	p := &piece{size: u.size}
 	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
 	}
-	if err := u.verifyRead([]piece{*p}); err != nil {
+	pieces := []piece{*p}
+	if err := u.verifyRead(pieces); err != nil {
 		return err
 	}
+	if !u.replace {
+		if done, err := u.taken(ctx, pieces); done || err != nil {
+			return err
+		}
+	}
 	contentMD5, header := u.checksum(p)
+	opts := u.options(header)
+	u.condition(&opts)
 	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, contentMD5, "", u.options(header))
+		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, contentMD5, "", opts)
 		return err
 	})
 	if err != nil {
-		return err
+		return u.unlessTaken(ctx, pieces, err)
 	}
-	return u.verify(ctx, []piece{*p})
+	return u.verify(ctx, pieces)
 }
 
 // send makes a request with the piece as its body.

@@ -21,7 +21,7 @@ const (
 // under Object Lock wraps ErrLocked and does not change.
 func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 	// S3 reports no error when it deletes a missing object, and hides a locked one behind a marker.
-	info, err := b.stat(ctx, "remove", n)
+	info, err := b.stat(ctx, "remove", n, false)
 	if err != nil {
 		return err
 	}

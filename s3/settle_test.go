@@ -34,13 +34,13 @@ func TestTwoUploadsOfTheSameBothSucceed(t *testing.T) {
 			var met sync.Once
 			faults.Set(s3test.When(sendsPart(2), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				met.Do(func() {
-					if err := other.PutArchive(t.Context(), n, opened(t, whole), nil); err != nil {
+					if err := other.PutArchive(t.Context(), n, opened(t, whole), false, nil); err != nil {
 						t.Error(err)
 					}
 				})
 				c.answer(w, r, next)
 			}))
-			must(t, b.PutArchive(t.Context(), n, opened(t, whole), nil))
+			must(t, b.PutArchive(t.Context(), n, opened(t, whole), false, nil))
 			met.Do(func() { t.Error("the two did not meet") })
 			wantStored(t, other, n, whole)
 			wantNoUploads(t, cfg.Bucket, n)
@@ -69,7 +69,7 @@ func TestUploadEndedByAnotherIsReported(t *testing.T) {
 		"other bytes":         {s3.ChecksumAuto, "", whole, altered, noUpload(), s3.ErrChecksum},
 		"other bytes, md5":    {s3.ChecksumMD5, "", whole, altered, noUpload(), s3.ErrChecksum},
 		"other bytes, broken": {s3.ChecksumAuto, "", whole, altered, breakOff, s3.ErrConnection},
-		"not to be compared":  {s3.ChecksumMD5, "kms", whole, altered, noUpload(), s3.ErrBusy},
+		"without a checksum":  {s3.ChecksumMD5, "kms", whole, altered, noUpload(), s3.ErrChecksum},
 		"another size":        {s3.ChecksumAuto, "", whole, noise(2 * part), noUpload(), s3.ErrChecksum},
 		"mine is the damaged": {s3.ChecksumAuto, "", altered, whole, noUpload(), snapshot.ErrDamaged},
 		"nothing":             {s3.ChecksumAuto, "", whole, nil, noUpload(), s3.ErrBusy},
@@ -89,7 +89,7 @@ func TestUploadEndedByAnotherIsReported(t *testing.T) {
 				})
 				c.answer(w, r, next)
 			}))
-			if err := b.PutArchive(t.Context(), n, opened(t, c.mine), nil); !errors.Is(err, c.want) {
+			if err := b.PutArchive(t.Context(), n, opened(t, c.mine), true, nil); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			if c.theirs != nil {

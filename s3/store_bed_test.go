@@ -26,7 +26,7 @@ func (s bucketStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, si
 	if err != nil {
 		return err
 	}
-	return s.PutArchive(ctx, n, a, nil)
+	return s.PutArchive(ctx, n, a, false, nil)
 }
 
 func (s bucketStore) folder() string { return s.config.Folder + "/" }

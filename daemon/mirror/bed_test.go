@@ -1,6 +1,8 @@
 package mirror_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +21,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const node = "node-a"
+const (
+	node    = "node-a"
+	cluster = snapshot.ID(0xa)
+)
 
 var (
 	errBucketDown = errors.New("bucket is down")
@@ -30,6 +36,7 @@ var (
 
 // memBucket keeps objects in memory. The real ones are tested in s3 and internal/e2e; this one fails on demand.
 type memBucket struct {
+	tailing sync.Mutex // several ends are read at a time
 	objects map[string][]byte
 	locked  map[string]bool
 	untold  map[string]error // what reading the end of one gives
@@ -78,7 +85,7 @@ func (b *memBucket) List(context.Context) ([]snapshot.Entry, error) {
 }
 
 // PutArchive implements mirror.Bucket.
-func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, _ func(done, total int64)) error {
+func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, _ func(done, total int64)) error {
 	b.puts = append(b.puts, n.String())
 	if b.before != nil {
 		if err := b.before(n); err != nil {
@@ -92,6 +99,9 @@ func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot
 		return err
 	}
 	data, err := io.ReadAll(io.NewSectionReader(a, 0, a.Size))
+	if there, ok := b.objects[n.String()]; ok && !replace && !bytes.Equal(there, data) {
+		return snapshot.ErrExists
+	}
 	b.objects[n.String()] = data
 	return err
 }
@@ -110,6 +120,8 @@ func (b *memBucket) Remove(_ context.Context, n snapshot.Name) error {
 
 // Tail implements mirror.Bucket.
 func (b *memBucket) Tail(_ context.Context, n snapshot.Name) ([]byte, int64, error) {
+	b.tailing.Lock()
+	defer b.tailing.Unlock()
 	b.tails = append(b.tails, n.String())
 	if err := errors.Join(b.spend(), b.untold[n.String()]); err != nil {
 		return nil, 0, err
@@ -154,9 +166,14 @@ func textsOf(names []snapshot.Name) []string {
 type member struct {
 	sectors  int
 	revision int64
+	cluster  snapshot.ID // 0: the usual one
+
+	predecessors []snapshot.ID
 }
 
-func (m member) Source() snapshot.Source { return snapshot.Source{Revision: m.revision, Healthy: true} }
+func (m member) Source() snapshot.Source {
+	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), Predecessors: m.predecessors, Revision: m.revision, Healthy: true}
+}
 
 func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {
 	db := make([]byte, 512*m.sectors)
@@ -168,12 +185,23 @@ func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {
 	return err
 }
 
+// archiveOf is one of another cluster, with 4 sectors; its size differs from the usual one's by a few bytes.
+func archiveOf(t *testing.T, id snapshot.ID, predecessors ...snapshot.ID) []byte {
+	t.Helper()
+	return taken(t, member{sectors: 4, revision: 7, cluster: id, predecessors: predecessors}, false)
+}
+
 // archive is one of a database with so many sectors and this revision.
 func archive(t *testing.T, sectors int, revision int64, localOnly bool) []byte {
 	t.Helper()
+	return taken(t, member{sectors: sectors, revision: revision}, localOnly)
+}
+
+func taken(t *testing.T, m member, localOnly bool) []byte {
+	t.Helper()
 	dir := snapshot.NewDir(t.TempDir())
 	o := snapshot.TakeOptions{Set: "any", Node: "x", LocalOnly: localOnly, Stall: time.Minute}
-	taken, err := snapshot.Take(t.Context(), member{sectors, revision}, dir, o)
+	taken, err := snapshot.Take(t.Context(), m, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +268,7 @@ func hourly(t *testing.T, node string, of ...int) []snapshot.Name {
 
 func options(keep int) mirror.Options {
 	return mirror.Options{
-		Node: node, Policy: retention.Policy{Last: keep}, Locked: func(err error) bool { return errors.Is(err, errLocked) },
+		Node: node, Policy: retention.Policy{Last: keep}, Lineage: func() snapshot.Lineage { return snapshot.Lineage{Cluster: cluster} }, Locked: func(err error) bool { return errors.Is(err, errLocked) },
 	}
 }
 

@@ -3,10 +3,12 @@
 // A pass depends only on two listings, of the directory and of the bucket. It can be interrupted anywhere and repeated at any time.
 //
 // Invariants: only archives that were verified are uploaded; nothing of this node is removed from the bucket while its newest snapshot
-// is not there; policy and guard are applied to the union of both places.
+// is not there; policy and guard are applied to the union of both places; what another cluster has put there is neither replaced nor
+// removed, also if it has the same node name, and even the same name.
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +39,9 @@ type Bucket interface {
 	// List returns all snapshots in the bucket, of all nodes, newest first.
 	List(ctx context.Context) ([]snapshot.Entry, error)
 	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
-	// archive is never stored, and the error wraps snapshot.ErrDamaged.
-	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, progress func(done, total int64)) error
+	// archive is never stored, and the error wraps snapshot.ErrDamaged. Without replace, another object of that name stays as it is,
+	// and the error wraps snapshot.ErrExists.
+	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error
 	// Remove deletes one; the error for a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
 	// Tail returns the end of an archive, which has the manifest, and the size of the archive.
@@ -52,6 +55,8 @@ type Options struct {
 	Node        string
 	Policy      retention.Policy // for this node's rolling snapshots in the bucket
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
+	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
+	Lineage func() snapshot.Lineage
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.
@@ -82,16 +87,15 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	if err != nil {
 		return done, err
 	}
-	o.Status.SetInventory(status.S3, copiesOf(remote, o), nil)
-	details := detailsOf(src, local.Snapshots, bucket, o, now)
-	p, unread := makePlan(ctx, local.Snapshots, remote, o, now, details)
-	if unread == nil {
-		unread = p.learn(ctx, o.Node, now, details)
-	}
+	mine, others := copiesOf(remote, o)
+	o.Status.SetInventory(status.S3, mine, nil)
+	o.Status.SetNodes(status.S3, others)
+	m := newManifests(src, bucket, o, now, local.Snapshots, remote)
+	p, unread := makePlan(ctx, local.Snapshots, remote, o, now, m)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Status.SetPending(now, names(p.upload))
 	done.Listed, done.Pending = true, len(p.upload)
-	badFiles, err := p.bring(ctx, src, bucket, o, now, &done)
+	badFiles, err := p.bring(ctx, m, o, &done)
 	if err != nil {
 		return done, errors.Join(unread, badFiles, err)
 	}
@@ -105,30 +109,33 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	return done, err
 }
 
-// bring uploads what is missing. badFiles are errors of files on the disk, which do not prevent other uploads; err is the error that
+// bring uploads what is missing. badFiles are errors of single snapshots, which do not prevent other uploads; err is the error that
 // stopped it.
-func (p *plan) bring(ctx context.Context, src Source, bucket Bucket, o Options, now time.Time, done *Result) (badFiles, err error) {
+func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result) (badFiles, err error) {
 	for _, e := range p.upload {
 		if c, known := o.Status.Known(status.Local, e); known && c.Damage != "" { // found by an earlier pass, which need not be repeated
 			badFiles = errors.Join(badFiles, fmt.Errorf("mirror %s: %w and not set aside yet: %s", e.Name, snapshot.ErrDamaged, c.Damage))
 			continue
 		}
 		began := time.Now()
-		err := Upload(ctx, src, bucket, e, o.Progress)
+		err := p.uploadOne(ctx, m, e, o)
 		switch {
 		case err == nil:
-			uploaded, _ := o.Status.Known(status.Local, e)
-			o.Status.Uploaded(uploaded, time.Since(began))
+			o.Status.Uploaded(m.copyOf(e), time.Since(began))
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Pending--
 			p.there[e.Name] = true
 		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned or set aside meanwhile, or never wanted
 			done.Pending--
 			o.Status.NotPending(e.Name)
+		case errors.Is(err, errThere):
+			done.Pending--
+			o.Status.NotPending(e.Name)
+			p.there[e.Name] = true
 		case errors.Is(err, snapshot.ErrDamaged):
-			o.Status.SetDamaged(status.Local, now, e.Name, err)
+			o.Status.SetDamaged(status.Local, m.now, e.Name, err)
 			badFiles = errors.Join(badFiles, err)
-		case IsFileError(err):
+		case IsFileError(err), errors.Is(err, snapshot.ErrExists):
 			badFiles = errors.Join(badFiles, err)
 		default:
 			return badFiles, err
@@ -137,15 +144,50 @@ func (p *plan) bring(ctx context.Context, src Source, bucket Bucket, o Options, 
 	return badFiles, nil
 }
 
-// copiesOf returns this node's snapshots of a listing.
-func copiesOf(entries []snapshot.Entry, o Options) []status.Copy {
-	var out []status.Copy
-	for _, e := range entries {
-		if e.Name.Node == o.Node {
-			out = append(out, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified})
+// errThere marks a snapshot that another process has uploaded since the bucket was listed.
+var errThere = errors.New("uploaded by another process")
+
+// uploadOne uploads a snapshot, unless another cluster's has its name. A listing is not always up to date, so the server decides in the
+// end whether the name is free.
+func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o Options) error {
+	if !m.clash(e.Name) {
+		err := Upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
+		if !errors.Is(err, snapshot.ErrExists) {
+			return err
+		}
+		m.readAll(ctx, []snapshot.Entry{{Name: e.Name}})
+		if _, read := m.object(e.Name); !read {
+			return cmp.Or(m.failed, err)
+		}
+		if !m.clash(e.Name) {
+			return errThere
 		}
 	}
-	return out
+	here, _ := m.file(e) // read before
+	there, _ := m.object(e.Name)
+	return fmt.Errorf("mirror %s: %w in the bucket, but that one is of cluster %s, and this one of cluster %s: "+
+		"give each cluster its own --s3-folder", e.Name, snapshot.ErrExists, there.Cluster, here.Cluster)
+}
+
+func (o Options) lineage() snapshot.Lineage {
+	if o.Lineage == nil {
+		return snapshot.Lineage{}
+	}
+	return o.Lineage()
+}
+
+// copiesOf returns this node's snapshots of a listing, and if orphans may be removed those of other nodes.
+func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) {
+	for _, e := range entries {
+		c := status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}
+		switch {
+		case e.Name.Node == o.Node:
+			mine = append(mine, c)
+		case o.OrphanAfter > 0 && e.Name.Set == snapshot.RollingSet:
+			others = append(others, c)
+		}
+	}
+	return mine, others
 }
 
 func names(entries []snapshot.Entry) []snapshot.Name {

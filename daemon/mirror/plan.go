@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon/prune"
-	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -19,100 +18,107 @@ const maxRefusals = 3
 
 // plan says what to upload and what to remove.
 type plan struct {
-	all       []snapshot.Entry       // in either place, newest first
 	upload    []snapshot.Entry       // newest first
 	decisions []prune.Decision       // on this node's rolling snapshots in either place, newest first
-	orphans   []snapshot.Name        // of other nodes, to be removed
-	there     map[snapshot.Name]bool // in the bucket
+	orphans   []prune.Decision       // of other nodes, to be removed
+	there     map[snapshot.Name]bool // in the bucket, of this cluster's lineage as far as is known
+	replace   map[snapshot.Name]bool // in the bucket with another size, to be uploaded again
 	newest    snapshot.Name          // of this node in either place; zero: there is none
 }
 
 // makePlan applies the policy to the union of both places. Its error names the snapshots whose manifests could not be read; the plan
 // removes none of them.
-func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, details prune.Details) (*plan, error) {
-	p := &plan{there: map[snapshot.Name]bool{}, all: slices.Clone(remote)}
-	size := map[snapshot.Name]int64{}
+func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
+	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
+	m.readAll(ctx, ofNode(remote, o.Node))
+	all := slices.Clone(remote)
 	for _, e := range remote {
-		p.there[e.Name], size[e.Name] = true, e.Size
+		p.there[e.Name] = !m.clash(e.Name)
 	}
 	for _, e := range local {
-		if !p.there[e.Name] {
-			p.all = append(p.all, e)
+		if _, ok := m.remote[e.Name]; !ok {
+			all = append(all, e)
 		}
 	}
-	slices.SortFunc(p.all, snapshot.NewestFirst)
-	if i := slices.IndexFunc(p.all, func(e snapshot.Entry) bool { return e.Name.Rolling(o.Node) }); i >= 0 {
-		p.newest = p.all[i].Name
-	}
+	slices.SortFunc(all, snapshot.NewestFirst)
+	s := prune.Scope{Node: o.Node, Lineage: o.lineage(), Policy: o.Policy, OrphanAfter: o.OrphanAfter}
 	var err error
-	p.decisions, err = prune.Plan(ctx, p.all, o.Node, o.Policy, now, details)
+	p.decisions, err = prune.Plan(ctx, all, s, now, m.details)
+	if err == nil && m.failed != nil { // nothing was to be removed, but which clusters are there is not known
+		err = fmt.Errorf("read the manifests in the bucket: %w", m.failed)
+	}
+	settled := s.Lineage.Settled(m.origins(all))
+	p.newest = m.newest(ctx, all, o.Node, settled)
+	p.addUploads(local, o.Node, settled, m)
+	var orphanErr error
+	p.orphans, orphanErr = prune.Orphans(ctx, remote, s, now, m.objectDetails)
+	return p, errors.Join(err, orphanErr)
+}
+
+// addUploads finds what the bucket lacks of the snapshots that it must have. While the cluster of this node is not known, that may be
+// any cluster's.
+func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineage, m *manifests) {
 	keep := map[snapshot.Name]bool{}
 	for _, d := range p.decisions {
 		keep[d.Name] = d.Keep
 	}
+	strangers := m.strangers(node, l)
 	for _, e := range local {
-		wanted := e.Name.Node == o.Node && (e.Name.Set != snapshot.RollingSet || keep[e.Name])
-		// If the size differs, the server has lost part of the upload: upload it again.
-		if wanted && (!p.there[e.Name] || size[e.Name] != e.Size) {
+		if e.Name.Node != node || e.Name.Set == snapshot.RollingSet && !keep[e.Name] {
+			continue
+		}
+		here, err := m.file(e)
+		if err == nil && here.Cluster != 0 && l.Known() && !l.Has(here.Cluster) {
+			continue // of another cluster, whose daemon uploads it
+		}
+		object, isObject := m.remote[e.Name]
+		there, read := m.object(e.Name)
+		switch {
+		case !isObject, !p.there[e.Name]:
 			p.upload = append(p.upload, e)
-			p.there[e.Name] = false
+		case object.Size == e.Size || !read:
+		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
+		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
+			p.upload = append(p.upload, e)
+			p.there[e.Name], p.replace[e.Name] = false, true
 		}
 	}
-	p.orphans = orphans(remote, o, now)
-	return p, err
 }
 
-// learn reads the details of the newest snapshot and the one before it, even if nothing is removed, so that the status can compare
-// them: on a new disk the earlier one is in the bucket only, and etcd may have lost its data with the old disk.
-func (p *plan) learn(ctx context.Context, node string, now time.Time, details prune.Details) error {
-	var failed error
-	known := 0
-	for _, e := range p.all {
-		if !e.Name.Rolling(node) || e.Name.Time.After(now) {
+// newest returns the newest rolling snapshot of this node that another cluster is not known to have taken.
+func (m *manifests) newest(ctx context.Context, all []snapshot.Entry, node string, l snapshot.Lineage) snapshot.Name {
+	for _, e := range all {
+		if !e.Name.Rolling(node) {
 			continue
 		}
-		raw, _, err := details(ctx, e)
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("compare with %s: %w", e.Name, err))
-		}
-		if raw > 0 || err != nil {
-			known++
-		}
-		if known == 2 {
-			break
+		x, err := m.details(ctx, e)
+		if err != nil || x.Cluster == 0 || !l.Known() || l.Has(x.Cluster) {
+			return e.Name
 		}
 	}
-	return failed
+	return snapshot.Name{}
 }
 
-// orphans returns the rolling snapshots, except the newest, of other nodes without a new one for OrphanAfter.
-func orphans(remote []snapshot.Entry, o Options, now time.Time) []snapshot.Name {
-	if o.OrphanAfter <= 0 {
-		return nil
-	}
-	var out []snapshot.Name
-	newest := map[string]time.Time{}
-	for _, e := range remote { // newest first
-		if e.Name.Set != snapshot.RollingSet || e.Name.Node == o.Node {
-			continue
+func (m *manifests) origins(all []snapshot.Entry) []snapshot.Origin {
+	var out []snapshot.Origin
+	for _, e := range all {
+		x, read := m.object(e.Name)
+		if file, ok := m.local[e.Name]; ok && !read {
+			x, _ = m.file(file) // 0 if it can't be read
 		}
-		last, seen := newest[e.Name.Node]
-		if !seen {
-			newest[e.Name.Node] = e.Name.Time
-		} else if now.Sub(last) > o.OrphanAfter {
-			out = append(out, e.Name)
-		}
+		out = append(out, snapshot.Origin{Cluster: x.Cluster, Time: e.Name.Time})
 	}
 	return out
 }
 
 // removals returns what must be removed from the bucket: nothing of this node while its newest snapshot is not there.
 func (p *plan) removals() []snapshot.Name {
+	orphans := prune.Removed(p.orphans)
 	if !p.there[p.newest] {
-		return p.orphans
+		return orphans
 	}
 	mine := slices.DeleteFunc(prune.Removed(p.decisions), func(n snapshot.Name) bool { return !p.there[n] })
-	return slices.Concat(mine, p.orphans)
+	return slices.Concat(mine, orphans)
 }
 
 // remove deletes the removals. Of several errors it returns the first.
@@ -140,52 +146,4 @@ func (p *plan) remove(ctx context.Context, bucket Bucket, o Options, done *Resul
 		return fmt.Errorf("prune bucket: %w", first)
 	}
 	return nil
-}
-
-// detailsOf reads the manifests that the status does not know: from the directory, or else from the bucket, where each one takes a
-// request.
-func detailsOf(src Source, local []snapshot.Entry, bucket Bucket, o Options, now time.Time) prune.Details {
-	return func(ctx context.Context, e snapshot.Entry) (rawSize, revision int64, err error) {
-		here := slices.IndexFunc(local, func(x snapshot.Entry) bool { return x.Name == e.Name })
-		place := status.S3
-		if here >= 0 {
-			place = status.Local
-			e = local[here]
-		}
-		if c, _ := o.Status.Known(place, e); c.RawSize > 0 || c.Revision > 0 {
-			return c.RawSize, c.Revision, nil
-		}
-		if here >= 0 {
-			return prune.FromManifest(localManifest(src, e))
-		}
-		m, err := bucketManifest(ctx, bucket, e.Name)
-		if errors.Is(err, snapshot.ErrDamaged) {
-			o.Status.SetDamaged(status.S3, now, e.Name, err)
-		}
-		rawSize, revision, err = prune.FromManifest(m, err)
-		o.Status.SetDetails(status.S3, e.Name, rawSize, revision)
-		return rawSize, revision, err
-	}
-}
-
-func localManifest(src Source, e snapshot.Entry) (snapshot.Manifest, error) {
-	f, err := src.File(e.Name)
-	if err != nil {
-		return snapshot.Manifest{}, err
-	}
-	defer f.Close()
-	a, err := snapshot.OpenArchive(f, e.Size)
-	if err != nil {
-		return snapshot.Manifest{}, err
-	}
-	return a.Manifest, nil
-}
-
-func bucketManifest(ctx context.Context, bucket Bucket, n snapshot.Name) (snapshot.Manifest, error) {
-	tail, bytes, err := bucket.Tail(ctx, n)
-	if err != nil {
-		return snapshot.Manifest{}, err
-	}
-	m, _, err := snapshot.DecodeTail(tail, bytes)
-	return m, err
 }

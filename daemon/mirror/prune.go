@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,8 +18,9 @@ func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucke
 	if err != nil {
 		return nil, err
 	}
-	p, unread := makePlan(ctx, local, remote, o, now, detailsOf(src, local, bucket, o, now))
-	decisions := p.inBucket(remote)
+	m := newManifests(src, bucket, o, now, local, remote)
+	p, unread := makePlan(ctx, local, remote, o, now, m)
+	decisions := p.inBucket(remote, m)
 	if dryRun {
 		return decisions, unread
 	}
@@ -42,7 +42,7 @@ func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucke
 }
 
 // inBucket returns the decisions on the snapshots in the bucket.
-func (p *plan) inBucket(remote []snapshot.Entry) []prune.Decision {
+func (p *plan) inBucket(remote []snapshot.Entry, m *manifests) []prune.Decision {
 	in := map[snapshot.Name]snapshot.Entry{}
 	for _, e := range remote {
 		in[e.Name] = e
@@ -52,15 +52,13 @@ func (p *plan) inBucket(remote []snapshot.Entry) []prune.Decision {
 		if _, ok := in[d.Name]; !ok {
 			continue
 		}
+		if !d.Keep && m.clash(d.Name) {
+			d.Keep, d.Reasons = true, []string{"of another cluster"}
+		}
 		if !d.Keep && !p.there[p.newest] {
 			d.Keep, d.Reasons = true, append(slices.Clone(d.Reasons), "but the newest is not in the bucket yet: run mirror first")
 		}
 		out = append(out, d)
 	}
-	for _, n := range p.orphans {
-		newest := slices.IndexFunc(remote, func(e snapshot.Entry) bool { return e.Name.Rolling(n.Node) })
-		reason := fmt.Sprintf("node %s has had no new snapshot since %s", n.Node, remote[newest].Name.Time.UTC().Format(time.RFC3339))
-		out = append(out, prune.Decision{Entry: in[n], Reasons: []string{reason}})
-	}
-	return out
+	return append(out, p.orphans...)
 }

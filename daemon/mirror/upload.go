@@ -9,9 +9,11 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Upload verifies and uploads one archive. It returns ErrLocalOnly for one taken with --no-mirror. [IsFileError] detects errors of
+// Upload verifies and uploads one archive; with replace, over an object of that name. It returns ErrLocalOnly for one taken with --no-mirror. [IsFileError] detects errors of
 // the file other than damage.
-func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, progress func(n snapshot.Name, done, total int64)) error {
+func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, replace bool,
+	progress func(n snapshot.Name, done, total int64),
+) error {
 	f, err := src.File(e.Name)
 	if err != nil {
 		return fmt.Errorf("mirror: %w", &fileError{err})
@@ -25,9 +27,9 @@ func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, pr
 		return fmt.Errorf("mirror %s: %w", e.Name, ErrLocalOnly)
 	}
 	if progress == nil {
-		return bucket.PutArchive(ctx, e.Name, a, nil)
+		return bucket.PutArchive(ctx, e.Name, a, replace, nil)
 	}
-	return bucket.PutArchive(ctx, e.Name, a, func(done, total int64) { progress(e.Name, done, total) })
+	return bucket.PutArchive(ctx, e.Name, a, replace, func(done, total int64) { progress(e.Name, done, total) })
 }
 
 // fileError marks an error of the file on the disk, because PutArchive returns errors of the file and of the bucket.

@@ -11,7 +11,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-const node = "node-a"
+const (
+	node    = "node-a"
+	cluster = snapshot.ID(0xa)
+)
 
 var midnight = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
@@ -53,7 +56,7 @@ func newStore(names ...snapshot.Name) *memStore {
 // small makes snapshots those of a database of 1000 bytes.
 func (s *memStore) small(names ...snapshot.Name) *memStore {
 	for _, n := range names {
-		s.manifests[n] = snapshot.Manifest{RawSize: 1000, Source: snapshot.Source{Revision: 42}}
+		s.manifests[n] = snapshot.Manifest{RawSize: 1000, Source: snapshot.Source{ClusterID: cluster, Revision: 42}}
 	}
 	return s
 }
@@ -79,7 +82,7 @@ func (s *memStore) Manifest(n snapshot.Name) (snapshot.Manifest, error) {
 	if m, ok := s.manifests[n]; ok {
 		return m, nil
 	}
-	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{Revision: 42}}, nil
+	return snapshot.Manifest{RawSize: 5000, Source: snapshot.Source{ClusterID: cluster, Revision: 42}}, nil
 }
 
 // Remove implements prune.Store.
@@ -98,10 +101,15 @@ func (s *memStore) remove(from *[]snapshot.Name, n snapshot.Name) error {
 	return nil
 }
 
+// scope is that of this node, whose cluster is known, with a policy that keeps the last ones.
+func scope(last int) prune.Scope {
+	return prune.Scope{Node: node, Lineage: snapshot.Lineage{Cluster: cluster}, Policy: retention.Policy{Last: last}}
+}
+
 // local prunes the store with a policy that keeps the last ones, a day after midnight.
 func (s *memStore) local(t *testing.T, last int, dryRun bool) ([]prune.Decision, error) {
 	t.Helper()
-	return prune.Local(t.Context(), s, node, retention.Policy{Last: last}, midnight.Add(24*time.Hour), prune.StoreDetails(s), dryRun)
+	return prune.Local(t.Context(), s, scope(last), midnight.Add(24*time.Hour), prune.StoreDetails(s), dryRun)
 }
 
 func wantNames(t *testing.T, what string, got []snapshot.Name, want ...snapshot.Name) {

@@ -1,11 +1,11 @@
 // Package prune applies the retention policy, with its guard, to the rolling snapshots of one node in a store.
 //
-// Invariants: only rolling snapshots of the node are ever removed, and never the newest; a snapshot that the guard might have to
-// protect is not removed while its manifest can't be read. All pruning, also the manual one, goes through this package.
+// Invariants: only rolling snapshots of the node and of its own cluster, or of one that this was restored from, are ever removed, and
+// never the newest; a snapshot whose manifest can't be read is not removed. The one exception are orphans: rolling snapshots of other
+// nodes of the same cluster, on request. All pruning, also the manual one, goes through this package.
 package prune
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +16,15 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// maxUnread is how many manifests may be unreadable before the others are not tried: if a permission is missing or the server does not
-// answer, all of them fail.
-const maxUnread = 3
+// Scope says whose snapshots are pruned, and by which policy.
+type Scope struct {
+	Node string
+	// Lineage is the cluster of the node. While it is not known, nothing is removed.
+	Lineage snapshot.Lineage
+	Policy  retention.Policy
+	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
+	OrphanAfter time.Duration
+}
 
 // Decision says whether one snapshot is kept, and why.
 type Decision struct {
@@ -29,59 +35,86 @@ type Decision struct {
 	Reasons []string // never empty
 }
 
-// Details returns the size of a snapshot's database in bytes and its revision, from its manifest; 0: not known. A damaged manifest
-// gives 0 and no error.
-type Details func(ctx context.Context, e snapshot.Entry) (rawSize, revision int64, err error)
-
 // Plan decides on the node's rolling snapshots among the entries, newest first. It removes nothing. Its error names the snapshots whose
 // manifests could not be read; the decisions are valid all the same, and keep these.
-func Plan(ctx context.Context, entries []snapshot.Entry, node string, p retention.Policy, now time.Time, details Details) ([]Decision, error) {
-	byID := map[string]snapshot.Entry{}
-	var items []retention.Item
-	for _, e := range entries {
-		if e.Name.Rolling(node) {
-			id := e.Name.String()
-			byID[id] = e
-			items = append(items, retention.Item{ID: id, Time: e.Name.Time})
-		}
+func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time, details Details) ([]Decision, error) {
+	mine := slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return !e.Name.Rolling(s.Node) })
+	slices.SortFunc(mine, snapshot.NewestFirst)
+	all := retention.Plan(itemsOf(mine), s.Policy, now)
+	if !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
+		// With some of them left out, because another cluster took them, the policy would not remove more.
+		return decisionsOf(mine, all), nil
 	}
-	plan := retention.Plan(items, p, now)
-	unread, err := guard(ctx, plan, now, func(x retention.Item) (rawSize, revision int64, err error) { return details(ctx, byID[x.ID]) })
-	out := make([]Decision, len(plan))
-	for i, d := range plan {
-		out[i] = Decision{Entry: byID[d.ID], Keep: d.Keep, Guarded: d.Guarded, Reasons: d.Reasons}
-		if !d.Keep && unread[d.ID] {
-			out[i].keep("its manifest can't be read, so it might be from before a loss")
-		}
+	if !s.Lineage.Known() {
+		return keepAll(mine, "the cluster of this node is not known yet"), nil
 	}
-	return out, err
+	facts, err := read(ctx, mine, details)
+	items, kept := facts.sort(mine, s.Lineage)
+	plan := retention.Plan(items, s.Policy, now)
+	retention.Guard(plan, s.Policy, now)
+	return merge(mine, plan, kept), err
 }
 
-// guard reads the details that retention.Guard compares, and applies it, unless the plan keeps everything. unread has the IDs of the
-// snapshots whose manifests could not be read.
-func guard(ctx context.Context, plan []retention.Decision, now time.Time, details func(retention.Item) (rawSize, revision int64, err error)) (unread map[string]bool, err error) {
-	if !slices.ContainsFunc(plan, func(d retention.Decision) bool { return !d.Keep }) {
-		return nil, nil
+// sort makes items of the snapshots that belong to the lineage. kept says why each of the others is kept.
+func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retention.Item, kept map[snapshot.Name]string) {
+	settled := l.Settled(f.origins(mine))
+	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return f[e.Name].Cluster != 0 && !settled.Has(f[e.Name].Cluster) })
+	kept = map[snapshot.Name]string{}
+	for _, e := range mine {
+		x, known := f[e.Name]
+		switch {
+		case !known:
+			kept[e.Name] = "its manifest can't be read, so it might be from before a loss, or of another cluster"
+		case x.Cluster == 0 && strangers:
+			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
+		case x.Cluster == 0 || settled.Has(x.Cluster):
+			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
+			if x.Cluster != 0 && x.Cluster != l.Cluster {
+				item.Predecessor = x.Cluster.String()
+			}
+			items = append(items, item)
+		default:
+			kept[e.Name] = "of another cluster, " + x.Cluster.String()
+		}
 	}
-	compared := retention.Compared(plan, now)
-	unread = map[string]bool{}
-	var failed error // the first; the others are mostly the same
-	for i := range plan {
-		d := &plan[i]
-		if !slices.Contains(compared, d.Item) {
-			continue
-		}
-		if len(unread) >= maxUnread || ctx.Err() != nil {
-			unread[d.ID] = true
-			continue
-		}
-		if d.RawSize, d.Revision, err = details(d.Item); err != nil {
-			unread[d.ID] = true
-			failed = cmp.Or(failed, fmt.Errorf("prune: compare with %s: %w", d.ID, err))
+	return items, kept
+}
+
+func itemsOf(entries []snapshot.Entry) []retention.Item {
+	var out []retention.Item
+	for _, e := range entries {
+		out = append(out, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
+	}
+	return out
+}
+
+func decisionsOf(mine []snapshot.Entry, plan []retention.Decision) []Decision {
+	return merge(mine, plan, nil)
+}
+
+func keepAll(mine []snapshot.Entry, reason string) []Decision {
+	kept := map[snapshot.Name]string{}
+	for _, e := range mine {
+		kept[e.Name] = reason
+	}
+	return merge(mine, nil, kept)
+}
+
+// merge returns one decision for each entry, in their order.
+func merge(mine []snapshot.Entry, plan []retention.Decision, kept map[snapshot.Name]string) []Decision {
+	byID := map[string]retention.Decision{}
+	for _, d := range plan {
+		byID[d.ID] = d
+	}
+	out := make([]Decision, len(mine))
+	for i, e := range mine {
+		d := byID[e.Name.String()]
+		out[i] = Decision{Entry: e, Keep: d.Keep, Guarded: d.Guarded, Reasons: d.Reasons}
+		if reason := kept[e.Name]; reason != "" {
+			out[i] = Decision{Entry: e, Keep: true, Reasons: []string{reason}}
 		}
 	}
-	retention.Guard(plan, now)
-	return unread, errors.Join(failed, ctx.Err())
+	return out
 }
 
 func (d *Decision) keep(reason string) {

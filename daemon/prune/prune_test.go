@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"etcd-rolling-backup/daemon/prune"
-	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -41,7 +40,7 @@ func TestPruneInADirectoryRemovesOnlyTheNodesRollingSnapshots(t *testing.T) {
 		}
 	}
 	for _, dryRun := range []bool{true, false, false} { // pruning again changes nothing
-		decisions, err := prune.Local(t.Context(), dir, node, retention.Policy{Last: 4}, time.Now().Add(24*time.Hour), prune.StoreDetails(dir), dryRun)
+		decisions, err := prune.Local(t.Context(), dir, scope(4), time.Now().Add(24*time.Hour), prune.StoreDetails(dir), dryRun)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,8 +128,8 @@ func TestPruneRemovesWhatHasNoValidManifest(t *testing.T) {
 	}
 }
 
-// Where nothing is to be removed no manifest is read; where something is, of those of the guard's window only.
-func TestPruneReadsNoMoreManifestsThanTheGuardCompares(t *testing.T) {
+// Where nothing is to be removed no manifest is read; where something is, each one is read once, because its cluster must be known.
+func TestPruneReadsEachManifestOnceAndOnlyToRemove(t *testing.T) {
 	names := append(hourly(t, -100, -99, -98), hourly(t, 22, 23)...)
 	s := newStore(names...)
 	if _, err := s.local(t, 5, false); err != nil || len(s.read) > 0 {
@@ -139,7 +138,7 @@ func TestPruneReadsNoMoreManifestsThanTheGuardCompares(t *testing.T) {
 	if _, err := s.local(t, 2, true); err != nil {
 		t.Error(err)
 	}
-	wantNames(t, "read", s.read, names[2:]...)
+	wantNames(t, "read", s.read, names...)
 }
 
 // After three failures the others are not tried, and none that was not read is removed.
@@ -160,13 +159,13 @@ func TestPruneThatIsStoppedRemovesNothingUncompared(t *testing.T) {
 	names := hourly(t, 20, 21, 22, 23)
 	s := newStore(names...)
 	ctx, stop := context.WithCancel(t.Context())
-	details := func(_ context.Context, e snapshot.Entry) (rawSize, revision int64, err error) {
+	details := func(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
 		if e.Name == names[2] {
 			stop()
 		}
-		return 5000, 42, nil
+		return prune.Facts{RawSize: 5000, Revision: 42, Cluster: cluster}, nil
 	}
-	decisions, err := prune.Local(ctx, s, node, retention.Policy{Last: 1}, midnight.Add(24*time.Hour), details, true)
+	decisions, err := prune.Local(ctx, s, scope(1), midnight.Add(24*time.Hour), details, true)
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

@@ -23,33 +23,26 @@ type Store interface {
 
 // StoreDetails reads the manifests of a directory.
 func StoreDetails(store Store) Details {
-	return func(_ context.Context, e snapshot.Entry) (rawSize, revision int64, err error) {
-		m, err := store.Manifest(e.Name)
-		return FromManifest(m, err)
-	}
+	return func(_ context.Context, e snapshot.Entry) (Facts, error) { return FromManifest(store.Manifest(e.Name)) }
 }
 
-// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer
-// format, gives 0 and no error.
-func FromManifest(m snapshot.Manifest, err error) (rawSize, revision int64, _ error) {
-	switch {
-	case err == nil:
-		return m.RawSize, m.Revision, nil
-	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound):
-		return 0, 0, nil
-	}
-	return 0, 0, err
-}
-
-// Local prunes a directory, or with dryRun says what it would remove. The decisions on files that were set aside as damaged come last.
-// What was done counts next to an error.
-func Local(ctx context.Context, store Store, node string, p retention.Policy, now time.Time, details Details, dryRun bool) ([]Decision, error) {
+// Local prunes a directory, or with dryRun says what it would remove. The decisions on this node's snapshots are followed by the orphans
+// of other nodes, and by files that were set aside as damaged. What was done counts next to an error.
+func Local(ctx context.Context, store Store, s Scope, now time.Time, details Details, dryRun bool) ([]Decision, error) {
 	l, err := store.List()
 	if err != nil {
 		return nil, err
 	}
-	decisions, err := Plan(ctx, l.Snapshots, node, p, now, details)
-	broken := planBroken(l, node, p, now)
+	decisions, err := Plan(ctx, l.Snapshots, s, now, details)
+	orphans, orphanErr := Orphans(ctx, l.Snapshots, s, now, details)
+	err = errors.Join(err, orphanErr)
+	decisions = append(decisions, orphans...)
+	broken := planBroken(l, s, now)
+	if slices.ContainsFunc(broken, func(d Decision) bool { return !d.Keep }) && !aloneIn(ctx, l.Snapshots, s, details) {
+		for i := range broken {
+			broken[i].Keep, broken[i].Reasons = true, []string{"damaged, and it might be of another cluster"}
+		}
+	}
 	if !dryRun {
 		err = errors.Join(err, apply(ctx, store.Remove, decisions), apply(ctx, store.RemoveBroken, broken))
 	}
@@ -58,10 +51,10 @@ func Local(ctx context.Context, store Store, node string, p retention.Policy, no
 
 // planBroken decides on the damaged files. They hold what nothing else may hold, so each stays for as long as the guard protects what
 // came before a loss, and for as long as the policy would keep it if it were intact. One with an intact file of its name was replaced.
-func planBroken(l snapshot.Listing, node string, p retention.Policy, now time.Time) []Decision {
+func planBroken(l snapshot.Listing, s Scope, now time.Time) []Decision {
 	var out []Decision
 	for _, b := range l.Broken {
-		if !b.Name.Rolling(node) {
+		if !b.Name.Rolling(s.Node) {
 			continue
 		}
 		d := Decision{Entry: b, Broken: true, Reasons: []string{"damaged, and no rule would keep it"}}
@@ -70,7 +63,7 @@ func planBroken(l snapshot.Listing, node string, p retention.Policy, now time.Ti
 			d.Reasons = []string{"damaged, and replaced by an intact one"}
 		case now.Sub(b.Modified) < retention.GuardWindow:
 			d.Keep, d.Reasons = true, []string{"damaged, and set aside within the last day"}
-		case wouldKeep(l.Snapshots, b, node, p, now):
+		case wouldKeep(l.Snapshots, b, s, now):
 			d.Keep, d.Reasons = true, []string{"damaged, and the policy would keep it"}
 		}
 		out = append(out, d)
@@ -78,13 +71,24 @@ func planBroken(l snapshot.Listing, node string, p retention.Policy, now time.Ti
 	return out
 }
 
+// aloneIn reports whether all snapshots of this node there are of its lineage, as far as their manifests are intact. A damaged file may
+// not say any more whose it is.
+func aloneIn(ctx context.Context, intact []snapshot.Entry, s Scope, details Details) bool {
+	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return e.Name.Node != s.Node })
+	f, err := read(ctx, mine, details)
+	settled := s.Lineage.Settled(f.origins(mine))
+	return err == nil && s.Lineage.Known() && !slices.ContainsFunc(mine, func(e snapshot.Entry) bool {
+		return f[e.Name].Cluster != 0 && !settled.Has(f[e.Name].Cluster)
+	})
+}
+
 // wouldKeep tells whether the policy would keep the damaged file if it were intact.
-func wouldKeep(intact []snapshot.Entry, broken snapshot.Entry, node string, p retention.Policy, now time.Time) bool {
+func wouldKeep(intact []snapshot.Entry, broken snapshot.Entry, s Scope, now time.Time) bool {
 	items := []retention.Item{{ID: broken.Name.String(), Time: broken.Name.Time}}
 	for _, e := range intact {
-		if e.Name.Rolling(node) {
+		if e.Name.Rolling(s.Node) {
 			items = append(items, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
 		}
 	}
-	return slices.ContainsFunc(retention.Plan(items, p, now), func(d retention.Decision) bool { return d.ID == items[0].ID && d.Keep })
+	return slices.ContainsFunc(retention.Plan(items, s.Policy, now), func(d retention.Decision) bool { return d.ID == items[0].ID && d.Keep })
 }

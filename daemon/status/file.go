@@ -61,6 +61,9 @@ func (t *Tracker) load(s State) {
 		t.state.Jobs[j] = x
 	}
 	maps.Copy(t.state.Places, s.Places)
+	if t.state.Cluster = s.Cluster; s.Cluster.Since.After(now) {
+		t.state.Cluster.Since = time.Time{}
+	}
 	if t.state.Enabled[Mirror] && !s.Mirror.PendingSince.After(now) && !s.Mirror.UnmirroredAt.After(now) {
 		t.state.Mirror = s.Mirror
 	}

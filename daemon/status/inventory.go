@@ -13,8 +13,8 @@ func NewestFirst(a, b Copy) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 }
 
-// SetInventory records this node's snapshots in a place, in any order, or why it could not be listed. What is known about a copy is
-// kept as long as the same file or object exists.
+// SetInventory records the snapshots of this node's name in a place, in any order, or why it could not be listed. What is known about
+// a copy is kept as long as the same file or object exists.
 func (t *Tracker) SetInventory(p Place, copies []Copy, err error) {
 	t.change(func(s *State) {
 		s.shareDetails()
@@ -26,12 +26,12 @@ func (t *Tracker) SetInventory(p Place, copies []Copy, err error) {
 		}
 		next := make([]Copy, len(copies))
 		for n, c := range copies {
-			next[n], _ = c.withKnown(i.Copies)
+			next[n], _ = c.withKnown(slices.Concat(i.Copies, i.Others))
 		}
-		slices.SortFunc(next, NewestFirst)
-		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Listed: true}
+		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Nodes: i.Nodes, Listed: true}
+		s.sortByCluster()
 		if p == S3 {
-			s.seenInS3(next)
+			s.seenInS3(s.Places[p].Copies)
 		}
 	})
 }
@@ -91,6 +91,7 @@ func (c Copy) withKnown(earlier []Copy) (out Copy, known bool) {
 	x := earlier[i]
 	known = x.Size == c.Size
 	x.Size, x.Modified, x.RawSize, x.Revision = c.Size, c.Modified, cmp.Or(c.RawSize, x.RawSize), cmp.Or(c.Revision, x.Revision)
+	x.Cluster, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt
 	x.Damage = cmp.Or(c.Damage, x.Damage)
 	return x, known
 }
@@ -104,7 +105,8 @@ func (t *Tracker) Known(p Place, e snapshot.Entry) (c Copy, known bool) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, known = c.withKnown(t.state.Places[p].Copies)
+	i := t.state.Places[p]
+	c, known = c.withKnown(slices.Concat(i.Copies, i.Others, i.Nodes))
 	return t.state.Described(c), known
 }
 
@@ -126,11 +128,6 @@ func (s *State) add(p Place, c Copy) {
 	i.Copies = append(slices.DeleteFunc(slices.Clone(i.Copies), func(x Copy) bool { return x.Name == c.Name }), c)
 	slices.SortFunc(i.Copies, NewestFirst)
 	s.Places[p] = i
-}
-
-// SetDetails records the details from the manifest of a copy in S3, because a listing does not read it.
-func (t *Tracker) SetDetails(p Place, n snapshot.Name, rawSize, revision int64) {
-	t.change(func(s *State) { s.copyIn(p, n, func(c *Copy) { c.RawSize, c.Revision = rawSize, revision }) })
 }
 
 // SetDamaged records that a copy was found damaged when its manifest was read, or when the mirror read it for the upload. A
@@ -224,7 +221,7 @@ func (t *Tracker) Uploaded(c Copy, took time.Duration) {
 		s.Counters.UploadedBytes += max(c.Size, 0)
 		s.Counters.observe(StageUpload, took)
 		s.intact(Local, c.Name)
-		s.add(S3, Copy{Name: c.Name, Size: c.Size, RawSize: c.RawSize, Revision: c.Revision})
+		s.add(S3, Copy{Name: c.Name, Size: c.Size, RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt})
 		s.Mirror.drop(c.Name)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/statustest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // raw is a snapshot with a database of that size.
@@ -66,7 +67,7 @@ func TestLossIsSeenOnANewDisk(t *testing.T) {
 	tr.SetInventory(status.Local, []status.Copy{small}, nil)
 	tr.SetInventory(status.S3, []status.Copy{{Name: large.Name, Size: large.Size}}, nil)
 	wantCodes(t, "before the manifest in the bucket was read", tr)
-	tr.SetDetails(status.S3, large.Name, large.RawSize, large.Revision)
+	tr.SetManifests(status.S3, map[snapshot.Name]status.Copy{large.Name: large})
 	wantCodes(t, "after that", tr, status.CodeRevisionFell)
 }
 

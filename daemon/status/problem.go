@@ -39,6 +39,7 @@ const (
 	CodeDrillSkipped     Code = "drill-skipped" // passing
 	CodeDrillLate        Code = "drill-late"
 	CodeUnsaved          Code = "unsaved"
+	CodeOtherCluster     Code = "other-cluster"
 
 	// CodeDirectoryReplaced means that the directory is another one than at the start.
 	CodeDirectoryReplaced Code = "directory-replaced"

@@ -60,6 +60,7 @@ func (s State) findings(now time.Time) []Problem {
 		s.mirrorProblems(&l, now)
 	}
 	s.proofProblems(&l, now)
+	s.clusterProblems(&l, now)
 	return Fold(l)
 }
 
@@ -125,18 +126,24 @@ func (s State) lossProblems(l *problemList, now time.Time) {
 }
 
 // Compare compares the newest snapshot with those in the window before it. Older manual snapshots are ignored: they may stay for years
-// while all others are pruned, and then the time of a loss is not known. It returns false while another member takes the snapshots,
-// because no newer snapshot here would end a problem.
+// while all others are pruned, and then the time of a loss is not known. So are those of predecessors, because a restore sets the
+// revision back on purpose. Those of another cluster count if that one has ended: an etcd that lost its data may have come back as a new
+// cluster. It returns false while another member takes the snapshots, because no newer snapshot here would end a
+// problem.
 func (s State) Compare(window time.Duration, now time.Time) (retention.Comparison, bool) {
 	var items []retention.Item
 	seen := map[string]bool{}
 	newest, _ := s.Newest(now)
+	others := s.setAside(now)
 	aside := func(c Copy) bool {
+		if others[c.Cluster] {
+			return true
+		}
 		age := newest.Name.Time.Sub(c.Name.Time)
 		return age < 0 || c.Name.Set != snapshot.RollingSet && age > window
 	}
 	for _, p := range Places() {
-		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Broken) { // what is damaged now was there all the same
+		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Others, s.Places[p].Broken) { // what is damaged now was there all the same
 			if id := c.Name.String(); s.counts(p) && !seen[id] && !aside(c) {
 				seen[id] = true
 				c = s.Described(c)

@@ -22,9 +22,11 @@ type State struct {
 	Jobs    map[Job]JobState    `json:"jobs"`
 	Places  map[Place]Inventory `json:"places"`
 	Mirror  MirrorState         `json:"mirror"`
+	Cluster snapshot.Lineage    `json:"cluster,omitzero"`  // of the member
 	Starts  []time.Time         `json:"starts,omitempty"`  // of the daemon within the last hour, in order
 	History []Failure           `json:"history,omitempty"` // newest first
 
+	Confirmed  bool         `json:"-"` // the member has said since the start that it is of Cluster
 	Enabled    map[Job]bool `json:"-"` // the jobs that this daemon does
 	DrillFrom  Place        `json:"drill_from,omitempty"`
 	PruneError string       `json:"prune_error,omitempty"` // why the last pruning of the disk failed; "": it did not
@@ -61,6 +63,10 @@ func (j JobState) Because() string {
 
 // Inventory is the list of this node's snapshots in one place.
 type Inventory struct {
+	// Others are snapshots of this node's name that another cluster took, newest first. They are not counted and not touched.
+	Others []Copy `json:"others,omitempty"`
+	// Nodes are snapshots of other nodes, as far as they were looked at, in any order.
+	Nodes  []Copy `json:"nodes,omitempty"`
 	Copies []Copy `json:"copies,omitempty"` // newest first; from the last process, until Listed
 	Broken []Copy `json:"broken,omitempty"` // on the disk: NAME.broken files, newest first
 	Listed bool   `json:"-"`                // it was listed since the start
@@ -74,6 +80,8 @@ type Copy struct {
 	Modified time.Time     `json:"modified,omitzero"`   // when this copy was written; zero: not known
 	RawSize  int64         `json:"raw_size,omitempty"`  // of the database, in bytes; 0: not known
 	Revision int64         `json:"revision,omitempty"`  // 0: not known
+	Cluster  snapshot.ID   `json:"cluster,omitempty"`   // that it was taken from; 0: not known
+	Corrupt  bool          `json:"corrupt,omitempty"`   // etcd had raised the alarm CORRUPT
 	Verified time.Time     `json:"verified,omitzero"`   // when it was last read in full and found intact
 	Drilled  time.Time     `json:"drilled,omitzero"`    // when its last drill was
 	BadDrill bool          `json:"bad_drill,omitempty"` // that drill failed
@@ -107,6 +115,7 @@ func (s State) clone() State {
 	s.Jobs, s.Places, s.Enabled = maps.Clone(s.Jobs), maps.Clone(s.Places), maps.Clone(s.Enabled)
 	for p, i := range s.Places {
 		i.Copies, i.Broken = slices.Clone(i.Copies), slices.Clone(i.Broken)
+		i.Others, i.Nodes = slices.Clone(i.Others), slices.Clone(i.Nodes)
 		s.Places[p] = i
 	}
 	s.Mirror.Pending, s.Starts, s.History = slices.Clone(s.Mirror.Pending), slices.Clone(s.Starts), slices.Clone(s.History)

@@ -233,6 +233,7 @@ func (t *Tracker) Saved(at time.Time, c Copy, stream, sync time.Duration) {
 		s.Counters.observe(StageSync, sync)
 		if s.Places[Local].Error == "" { // otherwise the other copies there would count as gone
 			s.add(Local, c)
+			s.sortByCluster()
 		}
 		if !s.Enabled[Mirror] {
 			return

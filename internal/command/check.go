@@ -68,10 +68,12 @@ func check(ctx context.Context, c *call) error {
 		findings = append(findings, checkNewest(dir, cfg, now))
 	}
 	findings = append(findings, checkCertificates(m, now)...)
-	findings = append(findings, checkEtcd(ctx, m)...)
+	etcd, cluster := checkEtcd(ctx, m)
+	findings = append(findings, etcd...)
 	if cfg.S3 != nil {
 		findings = append(findings, checkBucket(ctx, cfg.S3)...)
 	}
+	findings = append(findings, checkOthers(ctx, cfg, cluster, now)...)
 	findings = append(findings, checkMonitor(ctx, cfg.Monitor)...)
 	return errors.Join(c.show(findings, func(out *printer) {
 		var lines [][]string
@@ -199,10 +201,11 @@ func checkCertificates(cfg member.Config, now time.Time) []finding {
 	return out
 }
 
-func checkEtcd(ctx context.Context, cfg member.Config) []finding {
+// checkEtcd also returns the ID of the cluster; 0: not known.
+func checkEtcd(ctx context.Context, cfg member.Config) ([]finding, snapshot.ID) {
 	m, err := member.Connect(ctx, cfg)
 	if err != nil {
-		return []finding{fail("etcd", err)}
+		return []finding{fail("etcd", err)}, 0
 	}
 	s := m.Source()
 	role := "follower"
@@ -228,7 +231,7 @@ func checkEtcd(ctx context.Context, cfg member.Config) []finding {
 	if err := m.Close(); err != nil {
 		out = append(out, fail("etcd", err))
 	}
-	return out
+	return out, s.ClusterID
 }
 
 // tryStream opens a snapshot stream and stops it again: there is no other way to know whether a user may.

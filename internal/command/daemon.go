@@ -24,7 +24,7 @@ func daemonCommand(e env) *cli.Command {
 
 // daemonFlags are those that check tries too.
 func daemonFlags() []cli.Flag {
-	return slices.Concat(config.ScheduleFlags(), config.PolicyFlags(), config.EtcdFlags(), config.StoreFlags(), config.S3Flags(),
+	return slices.Concat(config.ScheduleFlags(), config.PolicyFlags(), []cli.Flag{config.OrphanFlag()}, config.EtcdFlags(), config.StoreFlags(), config.S3Flags(),
 		config.S3PolicyFlags(), config.DrillFlags(), config.MonitorFlags())
 }
 

@@ -179,7 +179,7 @@ func TestPruneShowsWhatItDidBeforeItFailed(t *testing.T) {
 		digest := sha256.Sum256(database)
 		_, err = w.Write(append(database, digest[:]...))
 		must(t, err)
-		_, err = w.Finish(snapshot.Manifest{Name: n.String(), CreatedAt: n.Time, Node: n.Node, Source: snapshot.Source{Revision: 1}})
+		_, err = w.Finish(snapshot.Manifest{Name: n.String(), CreatedAt: n.Time, Node: n.Node, Source: snapshot.Source{ClusterID: 1, Revision: 1}})
 		must(t, errors.Join(err, file.Close()))
 	}
 	busy := filepath.Join(dir, "rolling_n1_20250101T000000Z.db.zst")

@@ -58,6 +58,7 @@ func list(ctx context.Context, c *call) error {
 		}
 		out.add(ctx, p)
 	}
+	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
 	for _, f := range failed {
 		out.Missing = append(out.Missing, missing{Place: f.Place, Where: f.Where, Error: f.Error()})
 	}
@@ -88,20 +89,36 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 	for i, r := range l.Snapshots {
 		seen[r.Name] = i
 	}
+	var fresh, again []snapshot.Entry
+	several := l.clusters() > 1
 	for _, entry := range p.Snapshots {
-		if i, ok := seen[entry.Name]; ok {
+		i, ok := seen[entry.Name]
+		switch {
+		case !ok:
+			fresh = append(fresh, entry)
+		case several || entry.Size != l.Snapshots[i].Size: // two clusters may have taken them in the same second
+			again = append(again, entry)
+		default:
 			l.Snapshots[i].alsoIn(p.Place, entry.Size)
+		}
+	}
+	for _, read := range p.Manifests(ctx, again) {
+		r := &l.Snapshots[seen[read.Name]]
+		if id := read.Manifest.ClusterID; read.Err == nil && id != 0 && r.ClusterID != 0 && id != r.ClusterID {
+			fresh = append(fresh, read.Entry)
 			continue
 		}
-		m, err := p.Manifest(ctx, entry.Name)
-		if errors.Is(err, snapshot.ErrNotFound) {
+		r.alsoIn(p.Place, read.Size)
+	}
+	for _, read := range p.Manifests(ctx, fresh) {
+		if errors.Is(read.Err, snapshot.ErrNotFound) {
 			continue // pruned meanwhile
 		}
-		r := snapshotRow(entry, m)
+		r := snapshotRow(read.Entry, read.Manifest)
 		r.Places = []string{string(p.Place)}
-		if err != nil {
-			r.Error, r.short = err.Error(), "unreadable: run verify"
-			if errors.Is(err, s3.ErrPermission) {
+		if read.Err != nil {
+			r.Error, r.short = read.Err.Error(), "unreadable: run verify"
+			if errors.Is(read.Err, s3.ErrPermission) {
 				r.short = "unreadable: no permission"
 			}
 		}
@@ -121,14 +138,14 @@ func (r *row) alsoIn(place config.Place, bytes int64) {
 func (l *listing) print(out *printer) {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.short}
+		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.short}
 		if m := r.Manifest; m != nil {
-			line = append(line[:4], size(m.RawSize), fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion))
+			line = append(line[:4], size(m.RawSize), fmt.Sprint(m.Revision), r.cluster(), cmp.Or(r.short, m.EtcdVersion))
 		}
 		lines = append(lines, line)
 	}
 	other := func(name, what string) {
-		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", what})
+		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", what})
 	}
 	for _, name := range l.Broken {
 		other(name, "damaged")
@@ -145,7 +162,7 @@ func (l *listing) print(out *printer) {
 		}
 		return
 	}
-	out.table([]string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "ETCD"}, lines)
+	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "CLUSTER", "ETCD"}, lines)
 }
 
 // listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"etcd-rolling-backup/daemon/mirror"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot"
@@ -16,9 +17,21 @@ func mirrorCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "mirror", Usage: "bring the bucket in sync once: upload what is missing, remove what its policy does not keep",
 		Flags: slices.Concat(config.S3Flags(), config.S3PolicyFlags(), config.PolicyFlags(), config.DirFlags(), config.NodeFlags(),
-			[]cli.Flag{config.OutputFlag()}),
+			[]cli.Flag{config.ClusterFlag(), config.OutputFlag()}),
 		Action: e.action(0, mirrorSnapshots),
 	}
+}
+
+// manualMirror returns the options of a mirror pass for one cluster.
+func manualMirror(ctx context.Context, c *call) (mirror.Options, error) {
+	o := service.MirrorOptions(c.cfg)
+	id, err := config.ReadCluster(c.Context)
+	if err != nil || c.cfg.S3 == nil {
+		return o, err // without a bucket, opening it reports that
+	}
+	l, err := service.ManualLineage(ctx, c.cfg, id, true)
+	o.Lineage = func() snapshot.Lineage { return l }
+	return o, err
 }
 
 // mirrored is what --output json shows of a pass.
@@ -31,7 +44,10 @@ type mirrored struct {
 }
 
 func mirrorSnapshots(ctx context.Context, c *call) error {
-	o := service.MirrorOptions(c.cfg)
+	o, err := manualMirror(ctx, c)
+	if err != nil {
+		return err
+	}
 	var bar *progress
 	var shown snapshot.Name
 	o.Progress = func(n snapshot.Name, done, total int64) {

@@ -27,6 +27,9 @@ type row struct {
 	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
+	// ClusterID is the cluster that it was taken from, and RestoredAs a listed cluster that was restored from that one.
+	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
+	RestoredAs snapshot.ID `json:"restored_as,omitempty"`
 
 	short string // Error in a few words, for the table
 }
@@ -34,7 +37,7 @@ type row struct {
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 	r := row{Name: e.Name, Set: e.Name.Set, Node: e.Name.Node, Time: e.Name.Time, Size: e.Size}
 	if m.Format != "" {
-		r.Manifest = &m
+		r.Manifest, r.ClusterID = &m, m.ClusterID
 	}
 	return r
 }

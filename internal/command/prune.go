@@ -23,7 +23,7 @@ func pruneCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "prune", Usage: "apply the retention policy to this node's rolling snapshots now",
 		Flags: slices.Concat([]cli.Flag{
-			config.Bool("retention", "dry-run", "only show what would be removed, and why"), config.OutputFlag(),
+			config.Bool("retention", "dry-run", "only show what would be removed, and why"), config.OutputFlag(), config.ClusterFlag(), config.OrphanFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
 		}, config.PolicyFlags(), config.S3PolicyFlags(), config.S3Flags(), config.DirFlags(), config.NodeFlags()),
 		Action: e.action(0, pruneSnapshots),
@@ -48,6 +48,14 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 	if policy, bucketPolicy := config.PolicyGiven(c.Context); !dryRun && !policy && (local || !bucketPolicy) {
 		return config.Usagef("prune deletes snapshots, and no policy is given: repeat the daemon's --keep-... flags or its --config, or try --dry-run first")
 	}
+	id, err := config.ReadCluster(c.Context)
+	if err != nil {
+		return err
+	}
+	lineage, err := service.ManualLineage(ctx, cfg, id, inBucket)
+	if err != nil {
+		return err
+	}
 	dir, out := snapshot.NewDir(cfg.Store.Dir), []pruned{}
 	add := func(place config.Place, decisions []prune.Decision, err error) error {
 		for _, d := range decisions {
@@ -57,11 +65,12 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 	}
 	var failed error
 	if local {
-		decisions, err := prune.Local(ctx, dir, cfg.Store.Node, cfg.Policy, time.Now(), prune.StoreDetails(dir), dryRun)
+		s := prune.Scope{Node: cfg.Store.Node, Lineage: lineage, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter}
+		decisions, err := prune.Local(ctx, dir, s, time.Now(), prune.StoreDetails(dir), dryRun)
 		failed = add(config.Local, decisions, err)
 	}
 	if inBucket && failed == nil {
-		decisions, err := pruneBucket(ctx, dir, cfg, out, dryRun)
+		decisions, err := pruneBucket(ctx, dir, cfg, lineage, out, dryRun)
 		failed = add(config.S3, decisions, err)
 	}
 	if failed != nil && len(out) == 0 {
@@ -90,7 +99,7 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 }
 
 // pruneBucket prunes the bucket, or only says how. What was decided for the directory already counts: a dry run has removed nothing.
-func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, local []pruned, dryRun bool) ([]prune.Decision, error) {
+func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, lineage snapshot.Lineage, local []pruned, dryRun bool) ([]prune.Decision, error) {
 	b, err := source.OpenBucket(cfg.S3)
 	if err != nil {
 		return nil, err
@@ -103,7 +112,9 @@ func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, loca
 	l.Snapshots = slices.DeleteFunc(l.Snapshots, func(e snapshot.Entry) bool {
 		return slices.ContainsFunc(local, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
 	})
-	return mirror.Prune(ctx, dir, l.Snapshots, b, service.MirrorOptions(cfg), time.Now(), dryRun)
+	o := service.MirrorOptions(cfg)
+	o.Lineage = func() snapshot.Lineage { return lineage }
+	return mirror.Prune(ctx, dir, l.Snapshots, b, o, time.Now(), dryRun)
 }
 
 // fileName is what list --all shows.

@@ -93,7 +93,7 @@ func saveMirror(ctx context.Context, c *call, b *s3.Bucket, entry snapshot.Entry
 	}
 	bar := newProgress(c.stderr, "mirroring")
 	defer bar.done()
-	err := mirror.Upload(ctx, snapshot.NewDir(c.cfg.Store.Dir), b, entry, func(_ snapshot.Name, done, total int64) { bar.update(done, total) })
+	err := mirror.Upload(ctx, snapshot.NewDir(c.cfg.Store.Dir), b, entry, false, func(_ snapshot.Name, done, total int64) { bar.update(done, total) })
 	if err != nil {
 		return partialError{fmt.Errorf("the snapshot is safe here but not in the bucket: %w (once that is fixed, run: mirror)", err)}
 	}

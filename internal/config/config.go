@@ -51,6 +51,8 @@ type Store struct {
 	Dir     string
 	Node    string // this node's name in snapshot names
 	MinFree int64  // bytes that stay free on the disk
+	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
+	OrphanAfter time.Duration
 }
 
 // Mirror says what is kept in the bucket.
@@ -114,6 +116,8 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 		return Usagef("--only-on: %w", role)
 	case has("keep-last") && policy != nil:
 		return usageError{policy}
+	case has("orphan-after") && c.Store.OrphanAfter < 0:
+		return Usagef("--orphan-after: %s: must be a positive duration, or 0s for never", c.Store.OrphanAfter)
 	case has("dir") && c.Store.Dir == "": // as of a variable that is not set: it would be the current one
 		return Usagef("--dir is empty: set it to the directory for the snapshots")
 	case has("endpoints") && c.Etcd.Timeout <= 0:

@@ -100,6 +100,17 @@ func ScheduleFlags() []cli.Flag {
 // PolicyFlags are those of the local policy.
 func PolicyFlags() []cli.Flag { return policyFlags("retention", "", 24, "") }
 
+// OrphanFlag is --orphan-after.
+func OrphanFlag() cli.Flag {
+	return Text("retention", "orphan-after", "0s",
+		"remove other nodes' rolling snapshots, as of an earlier name of this node, except the newest, when that is older than `DURATION`; 0s: never")
+}
+
+// ClusterFlag is --cluster.
+func ClusterFlag() cli.Flag {
+	return Text("store", "cluster", "", "`ID` of the cluster whose snapshots are meant (default: the one of this node's daemon, or the only one there is)")
+}
+
 // S3PolicyFlags are those of Mirror.
 func S3PolicyFlags() []cli.Flag {
 	const g = "s3 retention"

@@ -51,7 +51,7 @@ func Read(c *cli.Context) (Config, error) {
 			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
 			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
 		},
-		Store:  Store{Dir: c.String("dir"), Node: r.node(), MinFree: r.size("min-free", "500MiB or 2GiB")},
+		Store:  Store{Dir: c.String("dir"), Node: r.node(), MinFree: r.size("min-free", "500MiB or 2GiB"), OrphanAfter: r.duration("orphan-after")},
 		Role:   daemon.Role(c.String("only-on")),
 		Policy: r.policy(""),
 		S3:     r.bucket(),
@@ -250,6 +250,18 @@ func (r *reader) monitor() Monitor {
 		m.Heartbeat = h
 	}
 	return m
+}
+
+// ReadCluster reads --cluster; 0: not given.
+func ReadCluster(c *cli.Context) (id snapshot.ID, err error) {
+	text := c.String("cluster")
+	if text == "" {
+		return 0, nil
+	}
+	if err := id.UnmarshalText([]byte(text)); err != nil || id == 0 {
+		return 0, Usagef("--cluster: %q is not the ID of a cluster: use 1 to 16 hexadecimal digits, as list and etcdctl show them", text)
+	}
+	return id, nil
 }
 
 // ReadPlace reads --from, which must be one of the allowed places.

@@ -65,13 +65,19 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// serve makes the documents' endpoint and kubeadm's certificates those of a cluster.
+// serve makes the documents' endpoint and kubeadm's certificates those of a cluster. Each cluster has a directory of its own.
 func (p *place) serve(c *etcdtest.Cluster) {
+	lib := p.root + "/var/lib/"
+	if c.PKI != nil {
+		lib = p.root + "/secure/var/lib/"
+	}
+	p.dir = lib + "etcd-rolling-backup"
 	p.endpoint = strings.TrimPrefix(strings.TrimPrefix(c.Endpoints()[0], "http://"), "https://")
 	pairs := []string{"127.0.0.1:2379", p.endpoint, "127.0.0.1:9000", p.minio, "127.0.0.1:9979", p.listen, "~/.mc/", p.root + "/root/.mc/"}
-	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/lib/", "/var/tmp/"} {
+	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/tmp/"} {
 		pairs = append(pairs, dir, p.root+dir)
 	}
+	pairs = append(pairs, "/var/lib/", lib)
 	if c.PKI != nil {
 		pairs = append(pairs, "/etc/kubernetes/pki/etcd/ca.crt", c.PKI.CACert,
 			"/etc/kubernetes/pki/etcd/healthcheck-client.crt", c.PKI.Client.Cert,

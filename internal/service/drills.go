@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
@@ -30,12 +32,15 @@ func StartDrill(ctx context.Context, file *os.File, rawSize int64, scratch *snap
 }
 
 // doDrill is one of the daemon's drills.
-func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir) (report daemon.DrillReport, err error) {
+func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *status.Tracker) (report daemon.DrillReport, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, drillLimit, fmt.Errorf("aborted after %s", drillLimit))
 	defer cancel()
 	o, err := source.Open(ctx, source.Request{
 		Reference: snapshot.Latest, From: cfg.Drill.From, Dir: cfg.Store.Dir, Bucket: cfg.S3, MinFree: cfg.Store.MinFree,
 		Newest: func(l snapshot.Listing) (snapshot.Entry, error) {
+			l.Snapshots = slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool {
+				return known.Stranger(status.Place(cfg.Drill.From), e)
+			})
 			e, ok := l.Newest(cfg.Store.Node, time.Now())
 			if !ok {
 				return e, fmt.Errorf("%w of node %s to restore as a test", snapshot.ErrNotFound, cfg.Store.Node)

@@ -38,6 +38,8 @@ func reason(j status.Job, err error) status.Reason {
 		return status.LowSpace
 	case j == status.Snapshot:
 		return etcdReason(err)
+	case j == status.Mirror && errors.Is(err, snapshot.ErrExists): // two clusters share a folder
+		return status.Config
 	}
 	// A drill that was not skipped no longer needs the bucket, and what was canceled has no class.
 	beyond := j == status.Drill && !errors.Is(err, daemon.ErrSkipped) || errors.Is(err, context.Canceled)

@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
-	name := recallMember(cfg, dir)
+	name := recallMember(cfg, dir, tracker.State().Cluster)
 	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path())}
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
@@ -69,7 +69,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("address", m.server.Addr().String()).Info("listening")
 	}
 	o := daemon.Options{
-		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy,
+		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
 		Taker: t, Store: dir, Notifier: notifier, Log: log,
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
@@ -87,12 +87,12 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
 	if cfg.S3 != nil {
 		passes := MirrorOptions(cfg)
-		passes.Status = o.Status
+		passes.Status, passes.Lineage = o.Status, o.Status.Lineage
 		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, cfg.S3, dir, passes) }
 	}
 	if s := cfg.Drill.Schedule; s != nil {
 		o.Drill = &daemon.Drill{Schedule: *s, From: status.Place(cfg.Drill.From), Do: func(ctx context.Context) (daemon.DrillReport, error) {
-			return doDrill(ctx, cfg, dir)
+			return doDrill(ctx, cfg, dir, o.Status)
 		}}
 	}
 	if h := cfg.Monitor.Heartbeat; h != nil {

@@ -21,6 +21,8 @@ const (
 	probeTimeout = 2 * time.Second
 	// lookInterval is how often etcd is asked for its status between two snapshots.
 	lookInterval = time.Minute
+	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
+	sameSecondTries = 10
 	// catchUpTimeout is how long a snapshot waits for a follower that lags.
 	catchUpTimeout = time.Second
 )
@@ -54,7 +56,39 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 		return taken, err
 	}
 	catchUp(ctx, m, log)
-	return snapshot.Take(ctx, m, t.dir, o)
+	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
+	if err != nil {
+		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
+	}
+	return t.store(ctx, successor{m, l.Predecessors}, o)
+}
+
+// store takes the snapshot. If its name exists, a daemon of another cluster has taken one in the same second: the next second is free.
+func (t *taker) store(ctx context.Context, m snapshot.Streamer, o snapshot.TakeOptions) (snapshot.Taken, error) {
+	for try := 1; ; try++ {
+		taken, err := snapshot.Take(ctx, m, t.dir, o)
+		if !errors.Is(err, snapshot.ErrExists) || o.Set != snapshot.RollingSet || try == sameSecondTries {
+			return taken, err
+		}
+		select {
+		case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
+		case <-ctx.Done():
+			return taken, err
+		}
+	}
+}
+
+// successor is a member whose cluster was restored from others.
+type successor struct {
+	*member.Member
+	predecessors []snapshot.ID
+}
+
+// Source implements snapshot.Streamer.
+func (s successor) Source() snapshot.Source {
+	source := s.Member.Source()
+	source.Predecessors = s.predecessors
+	return source
 }
 
 // catchUp lets the member apply what the cluster has acknowledged until now. It fails no snapshot: without a confirmation in time, the
@@ -86,6 +120,8 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
+		l, _ := LineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
+		t.status.SetCluster(l)
 	}
 	t.status.SetMember(time.Now(), m.DBSize(), s.Healthy, s.Alarms)
 	return m, nil
@@ -169,7 +205,7 @@ func (n *memberName) get() string {
 
 // recallMember learns the name from the newest rolling snapshot of this node: a daemon that starts when etcd is lost for good has nobody
 // else to ask. With several endpoints the snapshot may be of any of them. What cannot be read is reported once the daemon works.
-func recallMember(cfg config.Config, dir *snapshot.Dir) *memberName {
+func recallMember(cfg config.Config, dir *snapshot.Dir, known snapshot.Lineage) *memberName {
 	name := &memberName{}
 	l, err := dir.List()
 	if err != nil || len(cfg.Etcd.Endpoints) != 1 {
@@ -179,7 +215,7 @@ func recallMember(cfg config.Config, dir *snapshot.Dir) *memberName {
 		if !e.Name.Rolling(cfg.Store.Node) {
 			continue
 		}
-		if m, err := dir.Manifest(e.Name); err == nil {
+		if m, err := dir.Manifest(e.Name); err == nil && (!known.Known() || known.Has(m.ClusterID)) {
 			name.set(nameOf(m.Source))
 			break
 		}

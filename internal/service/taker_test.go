@@ -22,7 +22,7 @@ func TestLookReportsWhetherEtcdAnswers(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	const leads, answers, away = "has a leader", "answers", "does not answer"
 	cfg := member.Config{Endpoints: c.Endpoints(), Timeout: 10 * time.Second}
-	look := &taker{name: &memberName{}, member: func() (member.Config, error) { return cfg, nil }, status: status.New(status.Options{})}
+	look := &taker{name: &memberName{}, dir: snapshot.NewDir(t.TempDir()), member: func() (member.Config, error) { return cfg, nil }, status: status.New(status.Options{})}
 	told := func(want string) bool {
 		m := look.status.State().Member
 		return map[string]bool{leads: m.Leader, answers: m.Asked && m.Away.IsZero(), away: !m.Away.IsZero()}[want]
@@ -86,7 +86,7 @@ func TestMemberNameIsLearned(t *testing.T) {
 	tk := of("n1", own)
 	recalled := func(node string) *taker {
 		cfg := config.Config{Store: config.Store{Node: node}, Etcd: config.Etcd{Endpoints: []string{own}}}
-		return &taker{name: recallMember(cfg, dir)}
+		return &taker{name: recallMember(cfg, dir, snapshot.Lineage{})}
 	}
 	called("no snapshot", recalled("n1"), "")
 	_, err = tk.Take(t.Context(), logrus.New(), func() {})

@@ -121,7 +121,7 @@ func (p *painter) diskFact(free int64) fact {
 	f := fact{Label: "On the disk", Value: notKnown}
 	if i := p.Places[status.Local]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
-		f.More = append(f.More, total(i.Copies))
+		f.More = append(append(f.More, total(i.Copies)), p.others(status.Local)...)
 	} else if i.Error != "" {
 		f.Value, f.Tone = "can't be read", bad
 	}
@@ -137,7 +137,7 @@ func (p *painter) mirrorFact() fact {
 	f.Tone = p.tone(j.Failures > 0, status.CodeMirrorFailing, status.CodeMirrorBehind, status.CodeUnmirrored, status.CodeS3Unlisted)
 	if i := p.Places[status.S3]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
-		f.More = append(f.More, "of this node, "+total(i.Copies)) // other nodes may share the folder
+		f.More = append(append(f.More, "of this node, "+total(i.Copies)), p.others(status.S3)...) // other nodes may share the folder
 	}
 	if n := len(m.Pending); n > 0 {
 		f.More = append(f.More, status.Grouped(int64(n))+" not uploaded yet, behind for "+status.Span(p.now.Sub(m.PendingSince)))

@@ -133,6 +133,9 @@ func (p *painter) rowView(r row) rowView {
 	if r.pending && p.Enabled[status.Mirror] {
 		v.Tags = append(v.Tags, tag{Text: "not in S3 yet", Tone: "wait"})
 	}
+	if p.fromPredecessor(r.Copy) {
+		v.Tags = append(v.Tags, tag{Text: "from before the restore"})
+	}
 	if t.After(p.now) {
 		v.Tags = append(v.Tags, tag{Text: "dated in the future", Tone: "wait"})
 	}

@@ -1,0 +1,180 @@
+package status
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// aliveFor is how long after its last snapshot another cluster counts as alive: a little more than a week, for weekly schedules.
+const aliveFor = 8 * 24 * time.Hour
+
+// SetCluster records the cluster of the member, as the member says, and what it was restored from. If the saved State was of another
+// cluster that this one does not succeed, its results are not this daemon's: two daemons share directory and node name, or somebody
+// made a new cluster. They are dropped; what is known about files and objects stays.
+func (t *Tracker) SetCluster(l snapshot.Lineage) {
+	t.change(func(s *State) {
+		before := s.Cluster
+		if before.Cluster == l.Cluster {
+			l.Since = before.Since
+			if len(l.Predecessors) == 0 {
+				l.Predecessors = before.Predecessors
+			}
+		} else if before.Known() && !s.Confirmed && !l.Has(before.Cluster) {
+			s.Jobs, s.Mirror, s.History, s.Starts, s.PruneError = map[Job]JobState{}, MirrorState{}, nil, nil, ""
+		}
+		changed := !s.Confirmed || before.Cluster != l.Cluster || !slices.Equal(before.Predecessors, l.Predecessors)
+		s.Cluster, s.Confirmed = l, true
+		if changed {
+			s.sortByCluster()
+		}
+	})
+}
+
+// Lineage returns the cluster whose snapshots this daemon may remove; unknown until the member has answered once since the start,
+// because the saved State may be that of another daemon.
+func (t *Tracker) Lineage() snapshot.Lineage {
+	s := t.State()
+	if !s.Confirmed {
+		return snapshot.Lineage{}
+	}
+	return s.Cluster
+}
+
+// Lineage returns the cluster with those of its predecessors that are not alive any more.
+func (s State) Lineage() snapshot.Lineage {
+	var all []snapshot.Origin
+	for _, i := range s.Places {
+		for _, c := range slices.Concat(i.Copies, i.Others) {
+			all = append(all, snapshot.Origin{Cluster: c.Cluster, Time: c.Name.Time})
+		}
+	}
+	return s.Cluster.Settled(all)
+}
+
+// sortByCluster moves the snapshots of other clusters to Others, and those of this one's lineage to Copies. One whose manifest was not
+// read yet is among the Copies.
+func (s *State) sortByCluster() {
+	l := s.Lineage()
+	s.Cluster.Since = l.Since
+	for p, i := range s.Places {
+		all := slices.Concat(i.Copies, i.Others)
+		slices.SortFunc(all, NewestFirst)
+		i.Copies, i.Others = nil, nil
+		for _, c := range all {
+			if l.Known() && c.Cluster != 0 && !l.Has(c.Cluster) {
+				i.Others = append(i.Others, c)
+			} else {
+				i.Copies = append(i.Copies, c)
+			}
+		}
+		s.Places[p] = i
+	}
+}
+
+// Stranger reports whether a listed snapshot of this node's name is known to be of another cluster.
+func (t *Tracker) Stranger(p Place, e snapshot.Entry) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, known := Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}.withKnown(t.state.Places[p].Others)
+	return known
+}
+
+// SetManifests records what the manifests of listed copies say.
+func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
+	if len(read) == 0 {
+		return
+	}
+	t.change(func(s *State) {
+		i := s.Places[p]
+		for _, list := range [][]Copy{i.Copies, i.Others, i.Nodes} {
+			for n := range list {
+				if x, ok := read[list[n].Name]; ok {
+					list[n].RawSize, list[n].Revision, list[n].Cluster, list[n].Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+				}
+			}
+		}
+		s.sortByCluster()
+	})
+}
+
+// SetNodes records the snapshots of other nodes in a place.
+func (t *Tracker) SetNodes(p Place, copies []Copy) {
+	t.change(func(s *State) {
+		i := s.Places[p]
+		next := make([]Copy, len(copies))
+		for n, c := range copies {
+			next[n], _ = c.withKnown(i.Nodes)
+		}
+		i.Nodes = next
+		s.Places[p] = i
+	})
+}
+
+// Rival is another cluster with snapshots of this node's name in one place.
+type Rival struct {
+	Cluster snapshot.ID
+	Place   Place
+	Count   int
+	Newest  time.Time
+	Alive   bool // it has taken snapshots since this cluster's first one, and recently
+}
+
+// Rivals returns the other clusters, in a fixed order.
+func (s State) Rivals(now time.Time) []Rival {
+	type key struct {
+		id snapshot.ID
+		p  Place
+	}
+	found := map[key]Rival{}
+	for p, i := range s.Places {
+		for _, c := range i.Others {
+			if !s.counts(p) {
+				continue
+			}
+			r := found[key{c.Cluster, p}]
+			r.Cluster, r.Place, r.Count = c.Cluster, p, r.Count+1
+			if c.Name.Time.After(r.Newest) {
+				r.Newest = c.Name.Time
+			}
+			r.Alive = !r.Newest.Before(s.Cluster.Since) && now.Sub(r.Newest) < aliveFor
+			found[key{c.Cluster, p}] = r
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b Rival) int { return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Cluster, b.Cluster)) })
+}
+
+// setAside returns the clusters that a loss of data is not looked for in: predecessors, and others that are alive.
+func (s State) setAside(now time.Time) map[snapshot.ID]bool {
+	out := map[snapshot.ID]bool{}
+	for _, id := range s.Lineage().Predecessors {
+		out[id] = true
+	}
+	for _, r := range s.Rivals(now) {
+		if r.Alive {
+			out[r.Cluster] = true
+		}
+	}
+	return out
+}
+
+// clusterProblems reports other clusters that take snapshots under this node's name in the same place.
+func (s State) clusterProblems(l *problemList, now time.Time) {
+	for _, r := range s.Rivals(now) {
+		if !r.Alive {
+			continue
+		}
+		remedy := "give each cluster its own --dir, or each daemon its own --node"
+		if r.Place == S3 {
+			remedy = "give each cluster its own --s3-folder"
+		}
+		l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
+			"this node is of cluster %s: %s", r.Cluster, r.Place.In(), Absolute(r.Newest), s.Cluster.Cluster, remedy)
+	}
+}

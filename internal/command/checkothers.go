@@ -1,0 +1,139 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
+)
+
+// staleNode is the age of the newest snapshot at which another node in the bucket counts as gone: there, other nodes are normal.
+const staleNode = 7 * 24 * time.Hour
+
+// checkOthers warns of rolling snapshots that no policy removes: those of other clusters under this node's name, and those of other
+// node names, which may be earlier names of this node. A place that can't be listed is reported by the other checks.
+func checkOthers(ctx context.Context, cfg config.Config, cluster snapshot.ID, now time.Time) []finding {
+	dir := snapshot.NewDir(cfg.Store.Dir)
+	known, _ := status.Open(dir, cfg.Store.Node, status.Options{}) // without it, more manifests are read
+	lineage := known.State().Cluster
+	if cluster != 0 {
+		of, err := service.LineageOf(dir, cluster, known)
+		if err != nil {
+			return []finding{warn("clusters", "%s: what this cluster was restored from is not known", line(err))}
+		}
+		of.Since = lineage.Since
+		lineage = of
+	}
+	places, _ := source.List(ctx, cfg.Store.Dir, cfg.S3)
+	var out []finding
+	for _, p := range places {
+		defer p.Close()
+		o := others{Listing: p, node: cfg.Store.Node, known: known, now: now}
+		if lineage.Known() {
+			out = append(out, o.clusters(ctx, lineage)...)
+		}
+		out = append(out, o.nodes(cfg)...)
+	}
+	return out
+}
+
+// others looks for snapshots of others in one place.
+type others struct {
+	source.Listing
+	node  string
+	known *status.Tracker // has the clusters of most snapshots
+	now   time.Time
+}
+
+// origins returns the clusters of this node's rolling snapshots, newest first.
+func (o others) origins(ctx context.Context) []snapshot.Origin {
+	var out []snapshot.Origin
+	var unknown []snapshot.Entry
+	for _, e := range o.Snapshots {
+		if !e.Name.Rolling(o.node) {
+			continue
+		}
+		if c, _ := o.known.Known(status.Place(o.Place), e); c.Cluster != 0 {
+			out = append(out, snapshot.Origin{Cluster: c.Cluster, Time: e.Name.Time})
+		} else {
+			unknown = append(unknown, e)
+		}
+	}
+	for _, r := range o.Manifests(ctx, unknown) {
+		out = append(out, snapshot.Origin{Cluster: r.Manifest.ClusterID, Time: r.Name.Time})
+	}
+	slices.SortStableFunc(out, func(a, b snapshot.Origin) int { return b.Time.Compare(a.Time) })
+	return out
+}
+
+func (o others) clusters(ctx context.Context, l snapshot.Lineage) []finding {
+	all := o.origins(ctx)
+	settled := l.Settled(all)
+	count, newest, order := map[snapshot.ID]int{}, map[snapshot.ID]time.Time{}, []snapshot.ID{}
+	for _, x := range all {
+		if x.Cluster == 0 || settled.Has(x.Cluster) {
+			continue
+		}
+		if count[x.Cluster]++; count[x.Cluster] == 1 {
+			newest[x.Cluster] = x.Time
+			order = append(order, x.Cluster)
+		}
+	}
+	var out []finding
+	for _, id := range order {
+		remedy := "if that cluster is gone, delete them by name: delete" + o.from() + " NAME"
+		if !settled.Since.IsZero() && !newest[id].Before(settled.Since) {
+			remedy = "if that cluster is in use, give each cluster its own --s3-folder; " + remedy
+			if o.Place == config.Local {
+				remedy = strings.Replace(remedy, "--s3-folder", "--dir", 1)
+			}
+		}
+		out = append(out, warn("other cluster", "%s has %d rolling snapshots of node %s from cluster %s, the newest %s old; this cluster is %s. "+
+			"They are kept and not counted: %s", o.Where, count[id], o.node, id, age(o.now, newest[id]), settled.Cluster, remedy))
+	}
+	return out
+}
+
+func (o others) from() string {
+	if o.Place == config.S3 {
+		return " --from s3"
+	}
+	return ""
+}
+
+// nodes warns of other node names in the directory, and in the bucket of those without new snapshots.
+func (o others) nodes(cfg config.Config) []finding {
+	flag, after := "--orphan-after", cfg.Store.OrphanAfter
+	if o.Place == config.S3 {
+		flag, after = "--s3-orphan-after", cfg.Mirror.OrphanAfter
+	}
+	count, newest := map[string]int{}, map[string]time.Time{}
+	for _, e := range o.Snapshots { // newest first
+		if e.Name.Set != snapshot.RollingSet || e.Name.Node == o.node {
+			continue
+		}
+		if count[e.Name.Node]++; count[e.Name.Node] == 1 {
+			newest[e.Name.Node] = e.Name.Time
+		}
+	}
+	var texts []string
+	for _, node := range slices.Sorted(maps.Keys(count)) {
+		if o.Place == config.S3 && o.now.Sub(newest[node]) < staleNode {
+			continue
+		}
+		texts = append(texts, fmt.Sprintf("%s (%d, the newest %s old)", node, count[node], age(o.now, newest[node])))
+	}
+	if len(texts) == 0 || after > 0 {
+		return nil
+	}
+	return []finding{warn("other nodes", "%s has rolling snapshots of other node names, which stay for ever: %s. "+
+		"If they are earlier names of this node, set --node to a fixed name, and %s or delete%s to remove them", o.Where, strings.Join(texts, ", "), flag, o.from())}
+}
