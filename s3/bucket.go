@@ -59,7 +59,7 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{cfg: c, transport: newTransport(tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff}
+	b := &Bucket{cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"
 	}
@@ -108,8 +108,11 @@ func (b *Bucket) key(n snapshot.Name) string { return b.prefix + n.String() }
 type op struct {
 	doing  string // "put NAME"
 	action string // the permission it needs
+	key    string // of the object; "" if there is none
 	long   bool   // a transfer: limited only by Stall
 }
+
+func (o op) stores() bool { return strings.Contains(o.action, "s3:PutObject") }
 
 // do makes the call, and repeats it if that may help. It adds an explanation to errors.
 func (b *Bucket) do(ctx context.Context, o op, call func(context.Context) error) error {
@@ -118,7 +121,7 @@ func (b *Bucket) do(ctx context.Context, o op, call func(context.Context) error)
 		if err == nil {
 			return nil
 		}
-		err = b.explain(ctx, o.doing, o.action, err)
+		err = b.explain(ctx, o, err)
 		if try == attempts || !transient(err) || !b.pause(ctx, try) {
 			return err
 		}

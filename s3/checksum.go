@@ -157,7 +157,7 @@ func (u *upload) verify(ctx context.Context, pieces []piece) error {
 		return err
 	}
 	if err := u.compare(pieces, stored); err != nil {
-		return errors.Join(u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err), u.delete(ctx, u.name))
+		return errors.Join(u.explain(ctx, u.reading(), err), u.delete(ctx, u.name))
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 		return u.exists(ctx)
 	}
 	if errors.Is(err, ErrChecksum) {
-		return u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err)
+		return u.explain(ctx, u.reading(), err)
 	}
 	return err
 }
@@ -184,7 +184,7 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
 	info, err := u.stat(ctx, "put", u.name, u.cfg.Checksum != ChecksumMD5)
 	if errors.Is(err, snapshot.ErrNotFound) {
-		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
+		err = u.explain(ctx, u.reading(), fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
 	}
 	return info, err
 }

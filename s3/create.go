@@ -38,7 +38,7 @@ func (u *upload) taken(ctx context.Context, pieces []piece) (bool, error) {
 }
 
 func (u *upload) exists(ctx context.Context) error {
-	return u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w there with other contents, and is left as it is", snapshot.ErrExists))
+	return u.explain(ctx, u.reading(), fmt.Errorf("%w there with other contents, and is left as it is", snapshot.ErrExists))
 }
 
 // unlessTaken handles the answer to a request with If-None-Match: the object exists, which may be ours.
@@ -48,7 +48,7 @@ func (u *upload) unlessTaken(ctx context.Context, pieces []piece, err error) err
 	}
 	done, err := u.taken(ctx, pieces)
 	if err == nil && !done {
-		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has stored and removed the object meanwhile", ErrBusy))
+		err = u.explain(ctx, u.reading(), fmt.Errorf("%w: another process has stored and removed the object meanwhile", ErrBusy))
 	}
 	return err
 }

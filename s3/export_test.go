@@ -30,3 +30,6 @@ func Split(size int64) (parts int, each, last int64) {
 	p := split(size)
 	return len(p), p[0].size, p[len(p)-1].size
 }
+
+// ClassOf is the class of an error as a call returns it.
+func ClassOf(err error) string { return Class(&callError{kind: classify(err)}) }

@@ -96,6 +96,9 @@ func (u *upload) op() op {
 	return o
 }
 
+// reading is an op that compares what is stored.
+func (u *upload) reading() op { return op{doing: "put " + u.name.String(), action: "s3:GetObject"} }
+
 func (u *upload) count(n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

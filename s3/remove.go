@@ -26,7 +26,7 @@ func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 		return err
 	}
 	if why := b.locked(info, time.Now()); why != "" {
-		return b.explain(ctx, "remove "+n.String(), "", fmt.Errorf("%w: %s", ErrLocked, why))
+		return b.explain(ctx, op{doing: "remove " + n.String()}, fmt.Errorf("%w: %s", ErrLocked, why))
 	}
 	return b.delete(ctx, n)
 }

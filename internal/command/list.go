@@ -79,8 +79,11 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		r.Places = []string{string(p.Place)}
 		if err != nil {
 			r.Error, r.short = err.Error(), "unreadable: run verify"
-			if errors.Is(err, s3.ErrPermission) {
+			switch {
+			case errors.Is(err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
+			case errors.Is(err, s3.ErrArchived):
+				r.short = "archived: restore the object first"
 			}
 		}
 		l.Snapshots = append(l.Snapshots, r)
