@@ -44,6 +44,7 @@ type Bucket struct {
 	region    string
 	prefix    string // "" or "folder/"
 	put       minio.PutObjectOptions
+	learned   *Learned
 	limit     *rate.Limiter // nil: unlimited
 	backoff   time.Duration // before the second try; it doubles
 }
@@ -59,7 +60,10 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff}
+	b := &Bucket{
+		cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff,
+		learned: cmp.Or(c.Learned, new(Learned)),
+	}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"
 	}
@@ -102,7 +106,12 @@ func (b *Bucket) String() string {
 	return strings.TrimSuffix("s3://"+b.cfg.Bucket+"/"+b.prefix, "/") + " at " + b.endpoint
 }
 
-func (b *Bucket) key(n snapshot.Name) string { return b.prefix + n.String() }
+// object is one object, and how errors name it.
+type object struct{ name, key string }
+
+func (b *Bucket) objectOf(n snapshot.Name) object {
+	return object{name: n.String(), key: b.prefix + n.String()}
+}
 
 // op is one call to the server, as errors name it.
 type op struct {

@@ -29,8 +29,8 @@ const (
 
 // Checksum modes.
 const (
-	ChecksumAuto = "auto" // S3's own: CRC-32C of each part and of the whole object
-	ChecksumMD5  = "md5"  // Content-MD5 and ETag, for servers without S3's own checksums
+	ChecksumAuto = "auto" // S3's own, CRC-32C of each part and of the whole object; MD5 if the server does not take them
+	ChecksumMD5  = "md5"  // Content-MD5 and ETag
 )
 
 // Config says where the bucket is and how to reach it. Open reads files and environment each time, so rotated keys and
@@ -54,6 +54,7 @@ type Config struct {
 	UploadRate         int64         // bytes per second, 0: unlimited
 	Checksum           string        // auto or md5; "" is auto
 	Timeout            time.Duration // for each small call; 0: 30 s
+	Learned            *Learned      // of earlier Buckets of the same server; nil: nothing yet
 	Stall              time.Duration // longest time in a transfer in which no byte moves; 0: 1 min
 }
 

@@ -13,7 +13,12 @@ func (b *Bucket) Hasten() { b.backoff = 20 * time.Millisecond }
 
 // Put stores any bytes, as PutArchive does with archives, but for the proof.
 func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
-	return (&upload{Bucket: b, name: n, r: r, size: size, replace: true, progress: progress}).run(ctx)
+	u := b.upload(b.objectOf(n), r, size)
+	u.replace = true
+	if progress != nil {
+		u.progress = progress
+	}
+	return u.run(ctx)
 }
 
 // Skew is how far this clock was ahead of the server's.

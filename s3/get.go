@@ -18,7 +18,11 @@ import (
 // transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
 // caller has closed the reader.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
-	r := &getReader{ctx: ctx, bucket: b, name: n, op: op{doing: "get " + n.String(), action: "s3:GetObject", key: b.key(n), long: true}}
+	return b.get(ctx, b.objectOf(n))
+}
+
+func (b *Bucket) get(ctx context.Context, o object) (io.ReadCloser, int64, error) {
+	r := &getReader{ctx: ctx, bucket: b, op: op{doing: "get " + o.name, action: "s3:GetObject", key: o.key, long: true}}
 	if err := r.open(); err != nil {
 		return nil, 0, err
 	}
@@ -28,7 +32,6 @@ func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64
 type getReader struct {
 	ctx    context.Context //nolint:containedctx // of the Get that it continues
 	bucket *Bucket
-	name   snapshot.Name
 	op     op
 	body   io.ReadCloser // nil between two connections
 	etag   string
@@ -46,7 +49,7 @@ func (r *getReader) open() error {
 				return err
 			}
 		}
-		body, info, _, err := b.core.GetObject(ctx, b.cfg.Bucket, b.key(r.name), opts)
+		body, info, _, err := b.core.GetObject(ctx, b.cfg.Bucket, r.op.key, opts)
 		if err != nil {
 			return err
 		}
@@ -113,22 +116,23 @@ func (r *getReader) Close() error {
 
 // Tail returns the last snapshot.TailSize bytes, or all if there are fewer, and the total size, with one request.
 func (b *Bucket) Tail(ctx context.Context, n snapshot.Name) (tail []byte, size int64, err error) {
-	err = b.do(ctx, op{doing: "read the end of " + n.String(), action: "s3:GetObject", key: b.key(n)}, func(ctx context.Context) (err error) {
-		tail, size, err = b.tail(ctx, n)
+	o := b.objectOf(n)
+	err = b.do(ctx, op{doing: "read the end of " + o.name, action: "s3:GetObject", key: o.key}, func(ctx context.Context) (err error) {
+		tail, size, err = b.tail(ctx, o.key)
 		return err
 	})
 	return tail, size, err
 }
 
-func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+func (b *Bucket) tail(ctx context.Context, key string) ([]byte, int64, error) {
 	var opts minio.GetObjectOptions
 	if err := opts.SetRange(0, -snapshot.TailSize); err != nil {
 		return nil, 0, err
 	}
-	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), opts)
+	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, key, opts)
 	if res, ok := response(err); ok && res.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		// An empty object has no last bytes; some servers say the same about an object that is shorter than the range.
-		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), minio.GetObjectOptions{})
+		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, key, minio.GetObjectOptions{})
 	}
 	if err != nil {
 		return nil, 0, err
