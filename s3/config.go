@@ -67,8 +67,10 @@ func (c Config) Check() error {
 	switch {
 	case c.Bucket == "":
 		return configError("--s3-bucket is empty")
-	case s3utils.CheckValidBucketNameStrict(c.Bucket) != nil:
-		return configError("--s3-bucket: %q is not a valid bucket name: 3 to 63 lowercase letters, digits, dots and hyphens", c.Bucket)
+	case s3utils.CheckValidBucketName(c.Bucket) != nil:
+		return configError("--s3-bucket: %q is not a valid bucket name: 3 to 63 letters, digits, dots, hyphens and underscores, or TENANT:BUCKET", c.Bucket)
+	case c.Lookup == "dns" && !c.dnsName():
+		return configError("--s3-bucket-lookup: dns puts %q into the server's host name, which allows only lowercase letters, digits, dots and hyphens: set path", c.Bucket)
 	case u.Scheme == "http" && (c.CA != "" || c.InsecureSkipVerify):
 		return configError("--s3-endpoint: %s is plain http, but --s3-ca or --s3-insecure-skip-verify is set: write https:// or remove them", u)
 	case c.CA != "" && c.InsecureSkipVerify:
@@ -127,9 +129,16 @@ func (c Config) region(u *url.URL) string {
 	return cmp.Or(c.Region, s3utils.GetRegionFromURL(*u), defaultRegion)
 }
 
+// dnsName reports that the bucket's name can be a part of a host name. Those of Ceph and old ones of Amazon may have capitals,
+// underscores and a tenant.
+func (c Config) dnsName() bool { return s3utils.CheckValidBucketNameStrict(c.Bucket) == nil }
+
 func (c Config) lookup() (minio.BucketLookupType, error) {
 	switch c.Lookup {
 	case "", "auto":
+		if !c.dnsName() {
+			return minio.BucketLookupPath, nil
+		}
 		return minio.BucketLookupAuto, nil
 	case "dns":
 		return minio.BucketLookupDNS, nil
