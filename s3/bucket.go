@@ -1,8 +1,9 @@
 // Package s3 stores snapshots in a bucket: put, list, get, remove, and returns errors by class.
 //
 // Invariant: every key that List returns, or that another method touches, is the folder, a slash and a valid snapshot name.
-// Nothing else in the bucket is read, changed or removed. PutArchive reports success only after the server has reported size and
-// checksum of what it stored, and both match the archive.
+// Nothing else in the bucket is read, changed or removed, except what Probe itself stores. PutArchive reports success only after the
+// server has reported size and checksum of what it stored, and both match the archive; it overwrites nothing unless it is asked to.
+// An answer that does not come from this bucket is an error, whatever its status.
 //
 // Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix are enough; no
 // call lists buckets, checks one with HEAD, or asks for its location. Without these optional permissions nothing fails:

@@ -175,4 +175,12 @@ func TestArchivedObjectIsReportedAsSuch(t *testing.T) {
 		}
 	}
 	wantList(t, b, n)
+
+	// Every snapshot would be stored there: the probe reads what it has stored.
+	faults = s3test.RunHTTPFaults(t, s3test.RunFake(t).Target) // MinIO does not know the class
+	_, archives := bed(t, faults.Target)
+	archives.StorageClass = "GLACIER"
+	faults.Set(s3test.When(s3test.Download, s3test.Refuse(http.StatusForbidden, "InvalidObjectState")))
+	line := probed(t, open(t, archives), "s3:GetObject")
+	wantError(t, line.Err, s3.ErrArchived, "--s3-storage-class GLACIER archives")
 }

@@ -168,6 +168,9 @@ func (b *Bucket) hintRegion() string {
 }
 
 func (b *Bucket) hintArchived(o op) string {
+	if class := strings.ToUpper(b.cfg.StorageClass); class == "GLACIER" || class == "DEEP_ARCHIVE" {
+		return fmt.Sprintf("--s3-storage-class %s archives snapshots at once, and restoring one takes hours: use GLACIER_IR or STANDARD_IA", b.cfg.StorageClass)
+	}
 	return fmt.Sprintf("archived in Glacier or a similar class: restore the object first, for example with: "+
 		"aws s3api restore-object --bucket %s --key %s --restore-request Days=7", shellWord(b.cfg.Bucket), shellWord(o.key))
 }
