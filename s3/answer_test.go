@@ -162,6 +162,30 @@ func TestIgnoredRangeIsAnError(t *testing.T) {
 	}
 }
 
+// A listing without end is given up before it takes the memory.
+func TestEndlessListingIsAnError(t *testing.T) {
+	t.Parallel()
+	_, faults, c := shared(t)
+	next := 0
+	faults.Set(func(w http.ResponseWriter, r *http.Request, h http.Handler) {
+		var page strings.Builder
+		page.WriteString("<ListBucketResult><IsTruncated>true</IsTruncated>")
+		for range 1000 {
+			fmt.Fprintf(&page, "<Contents><Key>backups/%s</Key></Contents>", rolling(t, next))
+			next++
+		}
+		fmt.Fprintf(&page, "<NextContinuationToken>%d</NextContinuationToken></ListBucketResult>", next)
+		says(http.StatusOK, "application/xml", page.String())(w, r, h)
+	})
+	b := open(t, c)
+	b.ListAtMost(4500)
+	_, err := b.List(t.Context())
+	wantError(t, err, s3.ErrHost, "more than 4500 snapshots")
+	if next != 5000 {
+		t.Errorf("%d keys were read", next)
+	}
+}
+
 // Servers that know only the first version of the listing are listed with it, over several pages.
 func TestListWithTheFirstVersionOfTheCall(t *testing.T) {
 	t.Parallel()

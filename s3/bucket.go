@@ -38,16 +38,17 @@ const firstBackoff = 500 * time.Millisecond
 
 // Bucket is a folder in a bucket. It is safe for concurrent use.
 type Bucket struct {
-	cfg       Config
-	core      minio.Core
-	transport *transport
-	endpoint  string
-	region    string
-	prefix    string // "" or "folder/"
-	put       minio.PutObjectOptions
-	learned   *Learned
-	limit     *rate.Limiter // nil: unlimited
-	backoff   time.Duration // before the second try; it doubles
+	cfg        Config
+	core       minio.Core
+	transport  *transport
+	endpoint   string
+	region     string
+	prefix     string // "" or "folder/"
+	put        minio.PutObjectOptions
+	learned    *Learned
+	limit      *rate.Limiter // nil: unlimited
+	maxEntries int           // of a listing, which may have no end
+	backoff    time.Duration // before the second try; it doubles
 }
 
 // Open reads the files that Config names and makes no request. Errors wrap ErrConfig.
@@ -63,7 +64,7 @@ func Open(c Config) (*Bucket, error) {
 	}
 	b := &Bucket{
 		cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff,
-		learned: cmp.Or(c.Learned, new(Learned)),
+		maxEntries: 1_000_000, learned: cmp.Or(c.Learned, new(Learned)),
 	}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"

@@ -11,6 +11,9 @@ import (
 // Hasten shortens the rests between tries, which are the same otherwise.
 func (b *Bucket) Hasten() { b.backoff = 20 * time.Millisecond }
 
+// ListAtMost sets how many snapshots a bucket may have.
+func (b *Bucket) ListAtMost(n int) { b.maxEntries = n }
+
 // Put stores any bytes, as PutArchive does with archives, but for the proof.
 func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
 	u := b.upload(b.objectOf(n), r, size)

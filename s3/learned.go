@@ -66,7 +66,7 @@ func (b *Bucket) learn(w way) {
 }
 
 // errNoChecksum marks a server that ignores S3's own checksums.
-var errNoChecksum = errors.New("the server stores none of S3's checksums: set --s3-checksum md5")
+var errNoChecksum = errors.New("the server stores none of S3's checksums")
 
 // refusesHeader reports that a request may succeed without the headers that some servers do not know.
 func refusesHeader(err error) bool {

@@ -11,9 +11,6 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// maxEntries limits the memory that a listing without end can take.
-const maxEntries = 1_000_000
-
 // List returns the folder's snapshots, newest first. It skips deeper folders and keys without a valid name.
 func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 	var entries []snapshot.Entry
@@ -21,13 +18,13 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 		if name, ok := b.nameOf(o.Key); ok {
 			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
 		}
-		return len(entries) <= maxEntries
+		return len(entries) <= b.maxEntries
 	}, func() { entries = nil })
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) > maxEntries {
-		return nil, b.explain(ctx, op{doing: "list", action: "s3:ListBucket"}, notS3("it lists more than %d snapshots", maxEntries))
+	if len(entries) > b.maxEntries {
+		return nil, b.explain(ctx, op{doing: "list", action: "s3:ListBucket"}, notS3("it lists more than %d snapshots", b.maxEntries))
 	}
 	slices.SortFunc(entries, snapshot.NewestFirst)
 	return entries, nil
