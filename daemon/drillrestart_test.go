@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,4 +216,49 @@ func TestDrillOfTheFutureIsIgnored(t *testing.T) {
 		b.runFor(time.Minute)
 		d.want(0)
 	})
+}
+
+// A drill fails, and all later ones are skipped for lack of memory. It is a reason while its snapshot exists, with the name over
+// restarts. After that it is not known whether the snapshots can be restored, until the drill is overdue.
+func TestFailedDrillIsAReasonUntilItsSnapshotIsGone(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, "@hourly")
+			d := newDrills(b, "@weekly")
+			d.end = func(n int) error { return map[bool]error{true: errStart, false: daemon.ErrSkipped}[n == 0] }
+			want := func(code status.Code, texts ...string) {
+				t.Helper()
+				got := b.status.Problems()
+				if code == "" && len(got) == 0 {
+					return
+				}
+				if len(got) != 1 || got[0].Code != code {
+					t.Fatalf("restarts %t, after %s: %+v, want %q", restarts, time.Since(b.origin), got, code)
+				}
+				for _, x := range texts {
+					if !strings.Contains(got[0].Text, x) {
+						t.Errorf("restarts %t, after %s: %s lacks %q", restarts, time.Since(b.origin), got[0].Text, x)
+					}
+				}
+			}
+			life := func(until time.Duration, check func()) {
+				if !restarts {
+					b.at(until, check)
+					return
+				}
+				b.runFor(until - time.Since(b.origin))
+				check()
+			}
+			first := snapshot.Name{Set: snapshot.RollingSet, Node: node, Time: b.origin}
+			life(10*time.Minute, func() { want(status.CodeDrillFailed, "restore drill of "+first.String()+" failed: "+errStart.Error()) })
+			life(170*time.Minute, func() { want(status.CodeDrillFailed, first.String()) })
+			life(5*time.Hour+time.Minute, func() { want("") })
+			life(25*time.Hour+time.Minute, func() {
+				want(status.CodeDrillLate, "the last one was skipped: "+daemon.ErrSkipped.Error(), "the last one that ran failed at 2000-01-01 00:00:01 UTC")
+			})
+			if !restarts {
+				b.runFor(26 * time.Hour)
+			}
+		})
+	}
 }

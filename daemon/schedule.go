@@ -5,15 +5,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/robfig/cron/v3"
 )
 
 // ErrSchedule marks a schedule that is invalid or has no run.
 var ErrSchedule = errors.New("schedule")
+
+const (
+	cronForm = `use five cron fields such as "0 * * * *", @hourly, or @every 15m`
+	zoneForm = "use a name such as Europe/Berlin or UTC"
+)
 
 // Schedule determines when runs are due: a cron expression plus a fixed delay of this node.
 type Schedule struct {
@@ -24,42 +30,92 @@ type Schedule struct {
 
 // ParseSchedule parses five cron fields, @hourly and similar, or @every DURATION; CRON_TZ=ZONE before the fields
 // sets the time zone, by default that of the process. The node's runs are delayed by a fixed part of jitter, computed
-// from the node's name, so it is the same after every restart. Errors wrap ErrSchedule.
+// from the node's name, so it is the same after every restart. Errors wrap ErrSchedule and say what to write instead.
 func ParseSchedule(spec string, jitter time.Duration, node string) (Schedule, error) {
 	fields := strings.Fields(spec)
+	s := Schedule{spec: strings.Join(fields, " "), offset: offset(jitter, node)}
 	if len(fields) == 0 {
-		return Schedule{}, fmt.Errorf("%w: it is empty", ErrSchedule)
-	}
-	// The library panics if no space follows the zone; a tab does not count as one.
-	if zoned := strings.HasPrefix(fields[0], "CRON_TZ=") || strings.HasPrefix(fields[0], "TZ="); zoned && len(fields) < 2 {
-		return Schedule{}, fmt.Errorf("%w: %q has a time zone but no cron fields", ErrSchedule, spec)
-	}
-	// The library would round it up to a second.
-	if d, err := time.ParseDuration(fields[len(fields)-1]); err == nil && d < time.Second && slices.Contains(fields, "@every") {
-		return Schedule{}, fmt.Errorf("%w: %q: %s is shorter than a second", ErrSchedule, spec, d)
+		return Schedule{}, fmt.Errorf("%w: it is empty: %s", ErrSchedule, cronForm)
 	}
 	if jitter < 0 {
 		return Schedule{}, fmt.Errorf("%w: a jitter of %s is negative", ErrSchedule, jitter)
 	}
-	c, err := cron.ParseStandard(strings.Join(fields, " "))
-	if err != nil {
-		return Schedule{}, fmt.Errorf("%w: %q: %w", ErrSchedule, spec, err)
+	zone, fields, err := cutZone(fields)
+	if err == nil && fields[0] == "@every" {
+		s.cron, err = parseEvery(strings.Join(fields[1:], " "))
+	} else if err == nil {
+		s.cron, err = parseCalendar(fields, zone)
 	}
-	s := Schedule{spec: strings.Join(fields, " "), cron: c, offset: offset(jitter, node)}
+	if err != nil {
+		return Schedule{}, fmt.Errorf("%w: %q%w", ErrSchedule, s.spec, err)
+	}
 	if s.Next(time.Now()).IsZero() {
 		return Schedule{}, fmt.Errorf("%w: %q has no run in the next five years", ErrSchedule, spec)
 	}
 	return s, nil
 }
 
+// cutZone returns the time zone of a schedule and the fields after it. The text of its errors follows the quoted schedule.
+func cutZone(fields []string) (*time.Location, []string, error) {
+	zone, name, found := time.Local, "", false
+	for _, prefix := range []string{"CRON_TZ=", "TZ="} {
+		if name, found = strings.CutPrefix(fields[0], prefix); found {
+			break
+		}
+	}
+	if found {
+		fields = fields[1:]
+		switch loaded, err := time.LoadLocation(name); {
+		case len(fields) == 0:
+			return nil, nil, fmt.Errorf(" has a time zone but no cron fields: %s", cronForm)
+		case strings.HasPrefix(fields[0], "TZ=") || strings.HasPrefix(fields[0], "CRON_TZ="): // the library panics if nothing follows
+			return nil, nil, errors.New(" has two time zones before the cron fields: remove one")
+		case name == "": // for the library, that is UTC
+			return nil, nil, fmt.Errorf(": the time zone is empty: %s", zoneForm)
+		case err != nil:
+			return nil, nil, fmt.Errorf(": unknown time zone %s: %s", name, zoneForm)
+		default:
+			zone = loaded
+		}
+	}
+	if zone != time.Local {
+		return zone, fields, nil
+	}
+	// Where Go does not know the zone in TZ, the zone of the process is UTC, without an error.
+	tz := os.Getenv("TZ")
+	if name := strings.TrimPrefix(tz, ":"); name != "" && name != "UTC" && time.Local.String() == "UTC" {
+		return nil, nil, fmt.Errorf(": the environment variable TZ is %q, an unknown time zone: %s, or write CRON_TZ=ZONE before the cron fields", tz, zoneForm)
+	}
+	return zone, fields, nil
+}
+
+func parseEvery(text string) (cron.Schedule, error) {
+	d, err := ParseDuration(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf(": %q is not a duration like 15m, 12h or 1d", text)
+	case d < time.Second: // the library would round it up
+		return nil, fmt.Errorf(": %s is shorter than a second", d)
+	}
+	return cron.Every(d), nil
+}
+
+// ParseDuration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
+func ParseDuration(text string) (time.Duration, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d, nil
+	}
+	d, err := model.ParseDuration(text)
+	return time.Duration(d), err
+}
+
 // Next is the first run after t, in the process's time zone; zero if there is none within five years.
 func (s Schedule) Next(t time.Time) time.Time {
-	// Without CRON_TZ the library evaluates the fields in the time zone of its argument, and snapshot names are in UTC.
 	next := s.cron.Next(t.Local().Add(-s.offset))
 	if next.IsZero() {
 		return next
 	}
-	return next.Add(s.offset)
+	return next.Add(s.offset).Local()
 }
 
 // String is the expression, with single spaces.
@@ -73,39 +129,4 @@ func offset(jitter time.Duration, node string) time.Duration {
 	h := sha256.Sum256([]byte(node))
 	seconds := uint64(jitter / time.Second)
 	return time.Duration(binary.BigEndian.Uint64(h[:])%seconds) * time.Second //nolint:gosec // less than jitter
-}
-
-// ErrSkipped marks a run that was left to another member, and a drill that was skipped.
-var ErrSkipped = errors.New("skipped")
-
-// Role selects the members of a cluster that take snapshots.
-type Role string
-
-// The roles of --only-on.
-const (
-	RoleAny      Role = "any"
-	RoleLeader   Role = "leader"
-	RoleFollower Role = "follower"
-)
-
-// ParseRole parses --only-on.
-func ParseRole(s string) (Role, error) {
-	switch r := Role(s); r {
-	case RoleAny, RoleLeader, RoleFollower:
-		return r, nil
-	}
-	return "", fmt.Errorf("%q is not leader, follower or any", s)
-}
-
-// Choose returns nil if this member must take the snapshot, according to its own status, and ErrSkipped otherwise. A member that knows
-// no leader always takes it: it may have the last copy of the data. So does the only voting member: there is no other one.
-func (r Role) Choose(leader, healthy bool, voters int) error {
-	switch {
-	case r == RoleAny || !healthy || voters == 1 || leader == (r == RoleLeader):
-		return nil
-	case leader:
-		return fmt.Errorf("%w: the member is the leader", ErrSkipped)
-	default:
-		return fmt.Errorf("%w: the member is a follower", ErrSkipped)
-	}
 }

@@ -61,6 +61,10 @@ func TestScheduleGivesTheNextRuns(t *testing.T) {
 		{"TZ=Asia/Kolkata @daily", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
 		{" CRON_TZ=Asia/Kolkata\t0 0 * * *", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
 		{"CRON_TZ=Asia/Kolkata\t@daily", "2026-03-01T10:00:00Z", []string{"2026-03-01T18:30:00Z"}},
+		{"@every 1d", "2026-03-01T10:20:30Z", []string{"2026-03-02T10:20:30Z", "2026-03-03T10:20:30Z"}},
+		{"@every 1w", "2026-03-01T10:20:30Z", []string{"2026-03-08T10:20:30Z"}},
+		{"@every 1d12h", "2026-03-01T10:20:30Z", []string{"2026-03-02T22:20:30Z"}},
+		{"0 3 1-7 * */7", "2026-03-01T10:20:30Z", []string{"2026-04-05T03:00:00Z", "2026-05-03T03:00:00Z"}}, // the first Sunday of a month
 		{"CRON_TZ=UTC @every 2h", "2026-03-01T10:00:00Z", []string{"2026-03-01T12:00:00Z"}},
 	} {
 		t.Run(tc.spec, func(t *testing.T) {
@@ -84,8 +88,14 @@ func TestScheduleFollowsDaylightSaving(t *testing.T) {
 		{"noon moves with the zone, autumn", "0 12 * * *", "2026-10-24T00:00:00Z", []string{"2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"}},
 		{"each hour comes, spring", "0 * * * *", "2026-03-28T23:30:00Z", []string{"2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"}},
 		{"each hour comes, autumn", "0 * * * *", "2026-10-24T23:30:00Z", []string{"2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"}},
-		{"a missing hour has no run", "30 2 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"}},
-		{"an hour that comes twice has two", "30 2 * * *", "2026-10-24T12:00:00Z", []string{"2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"}},
+		{"a run in the missing hour comes right after it", "30 2 * * *", "2026-03-28T00:00:00Z", []string{"2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"}},
+		{"a run in the hour that comes twice comes once", "30 2 * * *", "2026-10-24T12:00:00Z", []string{"2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"}},
+		{"a weekly run loses no week", "0 2 * * 0", "2026-03-22T12:00:00Z", []string{"2026-03-29T01:00:00Z", "2026-04-05T00:00:00Z"}},
+		{"a yearly run loses no year", "30 2 28 3 *", "2026-12-01T00:00:00Z", []string{"2027-03-28T01:00:00Z", "2028-03-28T00:30:00Z"}},
+		{"several runs in the missing hour are one", "*/10 2 * * *", "2026-03-28T12:00:00Z", []string{"2026-03-29T01:00:00Z", "2026-03-30T00:00:00Z"}},
+		{"an hourly run is not made up", "30 * * * *", "2026-03-29T00:00:00Z", []string{"2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"}},
+		{"every quarter of an hour comes, autumn", "*/15 * * * *", "2026-10-25T00:40:00Z", []string{"2026-10-25T00:45:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:15:00Z"}},
+		{"@every does not look at the clock", "@every 1h", "2026-03-29T00:30:00Z", []string{"2026-03-29T01:30:00Z", "2026-03-29T02:30:00Z"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			wantNext(t, parse(t, zone+tc.spec, 0, node), tc.after, tc.want...)
@@ -136,7 +146,19 @@ func TestInvalidScheduleIsRefused(t *testing.T) {
 		{"  TZ=UTC  ", "no cron fields"},
 		{"CRON_TZ=Europe/Atlantis 0 * * * *", "Europe/Atlantis"},
 		{"CRON_TZ=../passwd 0 * * * *", "../passwd"},
+		{"CRON_TZ=Europe/Berln 0 * * * *", "unknown time zone Europe/Berln: use a name such as Europe/Berlin"},
+		{"CRON_TZ=Local/ 0 * * * *", "unknown time zone Local/"},
+		{"CRON_TZ= 0 * * * *", "the time zone is empty"},
 		{"TZ=UTC TZ=UTC", "fields"},
+		{"TZ=UTC CRON_TZ=UTC 0 * * * *", "two time zones"},
+		{"0 0 * * 8", "above maximum"},
+		{"0 0 * * 5-8", "above maximum"},
+		{"0 0 * * 7-2", "beyond end of range"},
+		{"0 0 * * 1-7/0", "1-7/0"},
+		{"0 0 * * 1-7-7", "too many hyphens"},
+		{"0 0 7 13 7", "above maximum"},
+		{"@every 1d 2h", "1d 2h"},
+		{"@every 1 d", "1 d"},
 	} {
 		t.Run(tc.spec, func(t *testing.T) {
 			_, err := daemon.ParseSchedule(tc.spec, 0, node)

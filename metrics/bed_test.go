@@ -33,11 +33,18 @@ func handler(make func(now *time.Time) *status.Tracker) http.Handler {
 	return of(make(&now), &now).Handler()
 }
 
+// fromHere is a request from this machine.
+func fromHere(path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+path, nil)
+	r.RemoteAddr = "127.0.0.1:5"
+	return r
+}
+
 // get asks a handler and gives status and body.
 func get(t testing.TB, h http.Handler, path string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	h.ServeHTTP(w, fromHere(path))
 	body, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)

@@ -91,8 +91,9 @@ func (s *scrape) jobs() {
 		s.gauge("failures_in_a_row", float64(x.Failures), string(j))
 		s.truth("in_progress", x.Running, string(j))
 	}
-	if x := s.state.Jobs[status.Drill]; s.state.Enabled[status.Drill] && (x.Failures > 0 || !x.Success.IsZero()) {
-		s.truth("drill_passed", x.Failures == 0)
+	failed := s.state.DrillFailed()
+	if x := s.state.Jobs[status.Drill]; s.state.Enabled[status.Drill] && (failed || x.Failures == 0 && !x.Success.IsZero()) {
+		s.truth("drill_passed", !failed)
 	}
 }
 

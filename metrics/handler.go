@@ -19,21 +19,31 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// readyz answers 200 and "ok", or 503 with one problem per line.
-func (m *Metrics) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz answers 200 and "ok", or 503 with one problem per line: its text, or only its code for clients that the Audience does not trust.
+func (m *Metrics) readyz(w http.ResponseWriter, r *http.Request) {
 	problems := m.o.Problems()
 	if len(problems) == 0 {
 		plain(w, http.StatusOK, "ok\n")
 		return
 	}
+	trusted := m.o.Audience.trusts(r)
 	var text strings.Builder
 	for _, p := range problems {
-		text.WriteString(p.Text + "\n")
+		if trusted {
+			text.WriteString(p.Text + "\n")
+		} else {
+			text.WriteString(string(p.Code) + "\n")
+		}
 	}
 	plain(w, http.StatusServiceUnavailable, text.String())
 }
 
-func (m *Metrics) statusPage(w http.ResponseWriter, _ *http.Request) {
+func (m *Metrics) statusPage(w http.ResponseWriter, r *http.Request) {
+	if !m.o.Audience.trusts(r) {
+		plain(w, http.StatusForbidden, "The status page is shown on this machine only, for example at http://127.0.0.1:9979. For other machines, set a\n"+
+			"password with --web-config, or allow everybody with --status-page network. /metrics, /healthz and /readyz are open.\n")
+		return
+	}
 	free, known := m.free()
 	if !known {
 		free = -1

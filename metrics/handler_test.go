@@ -23,7 +23,7 @@ func TestHandlerAnswers(t *testing.T) {
 		{healthy + "/healthz", 200, "ok\n"},
 		{unhealthy + "/healthz", 200, "ok\n"},
 		{healthy + "/readyz", 200, "ok\n"},
-		{unhealthy + "/readyz", 503, "\ndamage was found in rolling_node-a_20261122T120000Z.db.zst on the disk\n"},
+		{unhealthy + "/readyz", 503, "\ndamage was found in rolling_node-a_20261122T120000Z.db.zst on the disk: page 17 of the database does not match its digest\n"},
 		{healthy + "/metrics", 200, "\netcd_rolling_backup_ready 1\n"},
 		{unhealthy + "/metrics", 200, "\netcd_rolling_backup_ready 0\n"},
 		{healthy + "/", 200, "<h1>Healthy</h1>"},

@@ -25,6 +25,8 @@ type Options struct {
 	FreeBytes func() (int64, error)
 	// MinFree is how many bytes a snapshot must leave free there.
 	MinFree int64
+	// Audience says who may read the page and the texts of /readyz.
+	Audience Audience
 	// Page has further content of the status page.
 	Page page.Options
 	// Now is the clock; nil: the wall clock.

@@ -13,7 +13,12 @@ import (
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
+
+	"etcd-rolling-backup/internal/connlimit"
 )
+
+// maxConnections is enough for several Prometheus servers, probes and browsers. Each takes a descriptor, and snapshots need some too.
+const maxConnections = 128
 
 // Errors of Open.
 var (
@@ -66,6 +71,7 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 			Handler:           o.Handler,
 			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: 16 << 10,
+			ConnState:      connlimit.New(maxConnections, false).ConnState,
 			// Port scanners and probes abort handshakes all day.
 			ErrorLog: log.New(cmp.Or(o.Log, io.Discard), "", 0),
 		},

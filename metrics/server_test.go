@@ -105,3 +105,37 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 		t.Error("the request was answered")
 	}
 }
+
+// Connections that send nothing are closed when there are too many, so they take neither the port nor all descriptors.
+func TestSilentConnectionsKeepNoScraperOut(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", Handler: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	var silent []net.Conn
+	for range 400 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent = append(silent, c)
+	}
+	if a := ask(t, "http://"+s.Addr().String()); a.body != "hello" {
+		t.Errorf("the scraper got %q", a.body)
+	}
+	if n, err := silent[0].Read(make([]byte, 1)); err == nil {
+		t.Errorf("a silent connection got %d bytes", n)
+	}
+	for _, c := range silent { // the shutdown would wait for those without a request
+		_ = c.Close()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -79,3 +79,62 @@ func TestWebConfigThatGoesBadIsReported(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The library reads these files itself, so a byte order mark is an error here. A key with a passphrase is called that.
+func TestKeyFilesThatTheLibraryCannotReadAreExplained(t *testing.T) {
+	config, _ := webConfig(t)
+	dir := filepath.Dir(config)
+	key, err := os.ReadFile("../snapshot/keyfile/testdata/pkcs8.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := os.ReadFile(filepath.Join(dir, "cert.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		file, want string
+		text       []byte
+	}{
+		{"cert.pem", "cert.pem has a byte order mark: save it as UTF-8 without one", append([]byte("\xef\xbb\xbf"), cert...)},
+		{"cert.pem", "cert.pem is UTF-16 text: save it as UTF-8", []byte("\xff\xfe-\x00")},
+		{"key.pem", "key.pem has a passphrase", key},
+	} {
+		file := filepath.Join(dir, tc.file)
+		before, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(text []byte) {
+			if err := os.WriteFile(file, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(tc.text)
+		_, err = metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: config})
+		if !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), filepath.Join(dir, tc.want)) {
+			t.Errorf("got %v, want %q", err, tc.want)
+		}
+		write(before)
+	}
+}
+
+// A configuration file may begin with a byte order mark.
+func TestWebConfigMayHaveAMark(t *testing.T) {
+	config, _ := webConfig(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, append([]byte("\xef\xbb\xbf"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}

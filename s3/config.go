@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 const (
@@ -210,7 +211,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		pool = x509.NewCertPool() // a container without root certificates
 	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM(keyfile.Unmark(pem)) {
 		return nil, configError("--s3-ca: %s holds no PEM certificate", from)
 	}
 	t.RootCAs = pool
@@ -228,7 +229,7 @@ func (c Config) caPEM() (pem []byte, from string, err error) {
 	if err == nil && strings.Contains(string(decoded), pemBegin) {
 		return decoded, "the base64 text", nil
 	}
-	pem, err = os.ReadFile(c.CA)
+	pem, err = keyfile.Text(c.CA)
 	if err != nil {
 		return nil, "", configError("--s3-ca is neither PEM text, nor base64 of PEM text, nor a readable file: %w", shorten(err))
 	}

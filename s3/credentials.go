@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // credentials returns the keys in the files, or a chain of sources that is asked at the first call.
@@ -41,7 +43,7 @@ func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, erro
 }
 
 func readKey(flag, file string) (string, error) {
-	text, err := os.ReadFile(file)
+	text, err := keyfile.Text(file)
 	if err != nil {
 		return "", configError("read %s: %w", flag, shorten(err))
 	}

@@ -30,6 +30,10 @@ const (
 	freelistPage = 0x10
 
 	noFreelist = math.MaxUint64 // no free list on the disk, as in etcd's databases
+
+	// maxDepth limits how deep pages and buckets are nested. A tree of etcd's has less than ten levels, and none of its buckets is in
+	// another one. bbolt recurses without a limit.
+	maxDepth = 64
 )
 
 // pages verifies the structure of a database, with bounds on every step. bbolt trusts each page number and length that it reads:
@@ -40,10 +44,12 @@ type pages struct {
 	size  uint64 // of a page, bytes
 	limit uint64 // the first page number that is not in use
 	seen  []bool // by page number
+	depth int    // of the element that is being read
 }
 
-// verifyPages checks all pages that tx can reach. Its errors are faults of the database, or come from ctx.
-func verifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
+// VerifyPages checks all pages of the database in f that tx, a transaction on it, can reach. Time and memory are bounded by the size
+// of the file. Its errors wrap ErrDamaged, or come from the disk or ctx.
+func VerifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -59,12 +65,13 @@ func verifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 	if err != nil {
 		return err
 	}
-	if freelist != noFreelist {
-		if err := p.freelist(freelist); err != nil {
-			return err
-		}
+	if err := p.tree(ctx, root, nil, nil); err != nil {
+		return err
 	}
-	return p.tree(ctx, root, nil, nil)
+	if freelist == noFreelist {
+		return nil
+	}
+	return p.freelist(freelist)
 }
 
 // meta finds the meta page that bbolt chose, reads the limit from it and returns the page of the free list.
@@ -85,6 +92,7 @@ func (p *pages) meta(txid, root uint64) (freelist uint64, err error) {
 	return 0, fmt.Errorf("%w: no meta page of transaction %d", ErrDamaged, txid)
 }
 
+// freelist checks the list of the free pages, after all pages in use were seen: bbolt would write new data to each page in it.
 func (p *pages) freelist(id uint64) error {
 	page, err := p.page(id)
 	if err != nil {
@@ -97,6 +105,13 @@ func (p *pages) freelist(id uint64) error {
 	}
 	if ne.Uint16(page[8:]) != freelistPage || count > uint64(len(entries))/8 {
 		return fmt.Errorf("%w: page %d is not a free list of %d pages", ErrDamaged, id, count)
+	}
+	for ; count > 0; count, entries = count-1, entries[8:] {
+		free := ne.Uint64(entries)
+		if free < 2 || free >= p.limit || p.seen[free] {
+			return fmt.Errorf("%w: the free list contains page %d, which is not free", ErrDamaged, free)
+		}
+		p.seen[free] = true
 	}
 	return nil
 }
@@ -135,18 +150,29 @@ func (p *pages) page(id uint64) ([]byte, error) {
 	return start[:(more+1)*p.size], nil
 }
 
+// elements checks what is in a page. bbolt writes keys and values one after the other, so no byte belongs to two elements: otherwise
+// a small file could contain any number of buckets.
 func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
+	if p.depth++; p.depth > maxDepth {
+		return fmt.Errorf("%w: pages and buckets are nested more than %d deep", ErrDamaged, maxDepth)
+	}
+	defer func() { p.depth-- }()
 	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
 	leaf, branch := flags == leafPage, flags == branchPage && count > 0
 	if !leaf && !branch || pageHeader+count*elementSize > len(page) {
 		return fmt.Errorf("%w: not a tree page: flags %#x, %d elements in %d bytes", ErrDamaged, flags, count, len(page))
 	}
 	var before element
+	end := uint64(pageHeader + count*elementSize)
 	for i := range count {
 		e, err := elementAt(page, i, leaf)
 		if err != nil {
 			return err
 		}
+		if e.start < end {
+			return fmt.Errorf("%w: element %d overlaps another one", ErrDamaged, i)
+		}
+		end = e.start + uint64(len(e.key)+len(e.value))
 		if i == 0 && bytes.Compare(e.key, low) < 0 || i > 0 && bytes.Compare(e.key, before.key) <= 0 ||
 			high != nil && bytes.Compare(e.key, high) >= 0 {
 			return fmt.Errorf("%w: key %x is out of order", ErrDamaged, e.key)
@@ -186,6 +212,7 @@ func (p *pages) bucket(ctx context.Context, value []byte) error {
 
 type element struct {
 	key, value []byte
+	start      uint64 // of the key, in the page
 	child      uint64 // of a branch
 	bucket     bool   // of a leaf: the value is a bucket
 }
@@ -209,6 +236,7 @@ func elementAt(page []byte, i int, leaf bool) (element, error) {
 	if position+keyLen+valueLen > uint64(len(b)) {
 		return e, fmt.Errorf("%w: element %d extends beyond its page", ErrDamaged, i)
 	}
+	e.start = uint64(pageHeader+i*elementSize) + position //nolint:gosec // both fit in 4 bytes
 	e.key, e.value = b[position:position+keyLen], b[position+keyLen:position+keyLen+valueLen]
 	return e, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -178,9 +179,60 @@ func TestVerifyFindsBrokenFreelist(t *testing.T) {
 			copy(pageOf(broken, id)[pageHeader:], bytes.Repeat([]byte{0x7f}, 8))
 			mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(1)), "free list with %s", name)
 		}
+		for name, free := range map[string]uint64{"a used page": 4, "itself": uint64(id), "a meta page": 1, "no page": 1 << 40} {
+			broken := bytes.Clone(db)
+			binary.NativeEndian.PutUint64(pageOf(broken, id)[pageHeader:], free)
+			mustBeDamaged(t, b, archive(t, withDigest(broken), manifestA(1)), "free list with %s", name)
+		}
 		return
 	}
 	t.Error("the database has no free list")
+}
+
+// bombs are valid for bbolt, and take it more time or stack than any machine has.
+func bombs(t *testing.T) map[string][]byte {
+	t.Helper()
+	leaf := func(elements int) []byte {
+		page := make([]byte, pageHeader)
+		binary.NativeEndian.PutUint16(page[8:], 2)
+		binary.NativeEndian.PutUint16(page[10:], uint16(elements))
+		return page
+	}
+	element := func(position, key, value int) []byte {
+		e := make([]byte, elementSize)
+		for i, x := range []int{1, position, key, value} { // 1: a bucket
+			binary.NativeEndian.PutUint32(e[4*i:], uint32(x))
+		}
+		return e
+	}
+	nested := leaf(0)
+	for range 2000 {
+		nested = slices.Concat(leaf(1), element(elementSize, 1, 16+len(nested)), []byte("k"), make([]byte, 16), nested)
+	}
+	// Each level has two buckets with the same bytes: 2^60 of them in some kilobytes.
+	twice := leaf(0)
+	for range 60 {
+		value := append(make([]byte, 16), twice...)
+		twice = slices.Concat(leaf(2), element(2*elementSize+1, 1, len(value)), element(elementSize+2, 1, len(value)-1), []byte("ab"), value)
+	}
+	out := map[string][]byte{}
+	for name, inside := range map[string][]byte{"nested buckets": nested, "buckets that overlap": twice} {
+		data := database(t, asEtcd(), etcdBuckets, func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte("lease")).Put([]byte("a"), append(make([]byte, 16), inside...))
+		})
+		// bbolt writes the value as a plain one.
+		at := bytes.Index(data, append([]byte("a"), append(make([]byte, 16), inside[:64]...)...))
+		binary.NativeEndian.PutUint32(data[at-elementSize:], 1)
+		out[name] = data
+	}
+	return out
+}
+
+func TestVerifyOfNestedBucketsEnds(t *testing.T) {
+	b := newBench(t)
+	for name, db := range bombs(t) {
+		mustBeDamaged(t, b, archive(t, withDigest(db), manifestA(1)), "%s", name)
+	}
 }
 
 // Whatever byte of the pages is wrong, Verify reports it or can read everything. It never ends the process.

@@ -109,7 +109,7 @@ const maxPageErrors = 3
 // digests matched, so etcd's own file was already broken when the snapshot was taken.
 func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 	err = ViewDatabase(f, func(tx *bbolt.Tx) error {
-		if err := verifyPages(ctx, f, tx); err != nil {
+		if err := VerifyPages(ctx, f, tx); err != nil {
 			return err
 		}
 		if err := checkPages(ctx, tx); err != nil {
@@ -124,7 +124,7 @@ func inspect(ctx context.Context, f *os.File) (d Database, err error) {
 // ViewDatabase lets bbolt read the database in f, and closes f. An invalid database wraps ErrDamaged.
 func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
 	// bbolt panics on invalid pages. If the disk fails under a memory mapping, this read fails and the process goes on. Only bbolt's
-	// own check reads in a goroutine that nothing can protect. It reads pages that verifyPages has just read.
+	// own check reads in a goroutine that nothing can protect. It reads pages that VerifyPages has just read.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {

@@ -99,4 +99,12 @@ func wantCodes(t *testing.T, when string, tr *status.Tracker, want ...status.Cod
 	}
 }
 
+// wantPassing compares what may pass at the moment.
+func wantPassing(t *testing.T, tr *status.Tracker, want ...status.Code) {
+	t.Helper()
+	if got := tr.State().Passing(noon); !slices.Equal(codes(got), want) {
+		t.Errorf("passing %v, want %v:\n%s", codes(got), want, texts(got))
+	}
+}
+
 var errPage = errors.New("page 17")

@@ -262,7 +262,7 @@ func TestDamagedNamesAllCopiesOfTheNewestAndCountsTheRest(t *testing.T) {
 			tr.SetDamaged(p, now, x.Name, errPage)
 		}
 	}
-	if got, want := texts(tr.Problems()), "damage was found in "+list[0].Name.String()+" on the disk and in S3 and 2 others"; got != want {
+	if got, want := texts(tr.Problems()), "damage was found in "+list[0].Name.String()+" on the disk and in S3 and 2 others: page 17"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

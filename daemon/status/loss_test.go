@@ -36,8 +36,9 @@ func TestLossIsAProblemForAnHour(t *testing.T) {
 		},
 		"lost half an hour ago": {[]status.Copy{raw(before(.5), 10*mib, 99), raw(before(1.5), 90*mib, 97)}, []status.Code{status.CodeShrank}, "", before(.5)},
 		"lost an hour ago":      {[]status.Copy{raw(before(1), 10*mib, 99), raw(before(2), 90*mib, 97)}, nil, "", time.Time{}},
-		"after a long stop":     {[]status.Copy{raw(before(70), 90*mib, 5000)}, []status.Code{status.CodeShrank, status.CodeRevisionFell}, "", noon},
-		"one of the future":     {[]status.Copy{raw(before(-5), 90*mib, 5000), raw(before(1), 10*mib, 99)}, nil, "", time.Time{}},
+		"after a long stop": {[]status.Copy{raw(before(70), 90*mib, 5000)}, []status.Code{status.CodeRevisionFell}, "the revision of the newest snapshot fell to 100 from 5,000: is it the same cluster?; " +
+			"the database of the newest snapshot shrank to 10 MiB, less than half of the 90 MiB before", noon},
+		"one of the future": {[]status.Copy{raw(before(-5), 90*mib, 5000), raw(before(1), 10*mib, 99)}, nil, "", time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := noon
@@ -66,7 +67,7 @@ func TestLossIsSeenOnANewDisk(t *testing.T) {
 	tr.SetInventory(status.S3, []status.Copy{{Name: large.Name, Size: large.Size}}, nil)
 	wantCodes(t, "before the manifest in the bucket was read", tr)
 	tr.SetDetails(status.S3, large.Name, large.RawSize, large.Revision)
-	wantCodes(t, "after that", tr, status.CodeShrank, status.CodeRevisionFell)
+	wantCodes(t, "after that", tr, status.CodeRevisionFell)
 }
 
 // TestManualSnapshotsAreComparedToo: what a manual one holds counts as well.
@@ -128,7 +129,7 @@ func TestLossIsSeenWhenWhatCameBeforeIsDamaged(t *testing.T) {
 	broken := status.Copy{Name: large.Name, Size: large.Size, Damage: "its end is missing", Found: noon}
 	tr.SetBroken([]status.Copy{broken})
 	tr.SetInventory(status.Local, []status.Copy{small}, nil)
-	wantCodes(t, "set aside", tr, status.CodeShrank, status.CodeRevisionFell, status.CodeDamaged)
+	wantCodes(t, "set aside", tr, status.CodeRevisionFell, status.CodeDamaged)
 	tr.SetBroken(nil)
 	wantCodes(t, "removed", tr)
 }

@@ -23,7 +23,31 @@ func TestMemberIsWhatEtcdAnsweredLast(t *testing.T) {
 		},
 		"with alarms, one of which is new to us": {
 			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, []string{"NOSPACE", "corrupt", "NEWS"}) },
-			status.Member{Asked: true, Seen: at(-9), Database: mib, Alarms: []string{"NOSPACE", "CORRUPT", "other"}},
+			status.Member{
+				Asked: true, Seen: at(-9), Database: mib, Alarms: []string{"NOSPACE", "CORRUPT", "other"}, Alarmed: at(-9), Leaderless: at(-9),
+			},
+		},
+		"without a leader and with an alarm for some time": {
+			func(tr *status.Tracker) {
+				tr.SetMember(at(-9), mib, false, []string{"NOSPACE"})
+				tr.MemberAway(at(-6))
+				tr.SetMember(at(-3), mib, false, []string{"CORRUPT"})
+			},
+			status.Member{Asked: true, Seen: at(-3), Database: mib, Alarms: []string{"CORRUPT"}, Alarmed: at(-9), Leaderless: at(-9)},
+		},
+		"with a leader again, and without an alarm": {
+			func(tr *status.Tracker) {
+				tr.SetMember(at(-9), mib, false, []string{"NOSPACE"})
+				tr.SetMember(at(-3), mib, true, []string{})
+			},
+			status.Member{Asked: true, Seen: at(-3), Database: mib, Leader: true, Alarms: []string{}},
+		},
+		"a snapshot was taken since": {
+			func(tr *status.Tracker) {
+				tr.MemberAway(at(-6))
+				tr.Saved(at(-3), statustest.Taken(at(-3), mib, 1), 0, 0)
+			},
+			status.Member{Asked: true},
 		},
 		"away since the first try": {
 			func(tr *status.Tracker) {
@@ -56,14 +80,4 @@ func TestMemberIsWhatEtcdAnsweredLast(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestTroubleOfEtcdIsNoProblemOfTheBackups: they do their work all the same.
-func TestTroubleOfEtcdIsNoProblemOfTheBackups(t *testing.T) {
-	now := noon
-	tr := statustest.Healthy(&now)
-	tr.SetMember(now, mib, false, []string{"NOSPACE"})
-	wantCodes(t, "with an alarm and no leader", tr)
-	tr.MemberAway(now)
-	wantCodes(t, "away", tr)
 }

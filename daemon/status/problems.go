@@ -1,46 +1,12 @@
 package status
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 )
-
-// Code identifies a kind of problem. It does not depend on numbers, times or names in the text.
-type Code string
-
-// The codes of the problems that a State can have. internal/service adds three: "directory-replaced", "server" and "log".
-const (
-	CodeStarting         Code = "starting"
-	CodeDiskUnreadable   Code = "disk-unreadable"
-	CodeSnapshotLate     Code = "snapshot-late"
-	CodeSnapshotsFailing Code = "snapshots-failing"
-	CodeNoSnapshot       Code = "no-snapshot"
-	CodePruneFailed      Code = "prune-failed"
-	CodeShrank           Code = "shrank"
-	CodeRevisionFell     Code = "revision-fell"
-	CodeCrashLoop        Code = "crash-loop"
-	CodeMirrorBehind     Code = "mirror-behind"
-	CodeUnmirrored       Code = "unmirrored"
-	CodeMirrorFailing    Code = "mirror-failing"
-	CodeS3Starting       Code = "s3-starting"
-	CodeS3Unlisted       Code = "s3-unlisted"
-	CodeDamaged          Code = "damaged"
-	CodeVerifyFailed     Code = "verify-failed"
-	CodeDrillFailed      Code = "drill-failed"
-	CodeDrillLate        Code = "drill-late"
-	CodeUnsaved          Code = "unsaved"
-)
-
-// Problem is one reason why the backups are unhealthy.
-type Problem struct {
-	Code  Code
-	Text  string    // one line
-	Since time.Time // zero: not known
-}
 
 const (
 	// tolerated is how many failures in a row of snapshots or of the mirror are no problem yet: a retry may succeed.
@@ -53,9 +19,6 @@ const (
 	// is a little less than an hour, so that with an hourly schedule the result does not depend on seconds.
 	lossShown = 55 * time.Minute
 )
-
-// MirrorTolerated reports whether this number of mirror failures in a row is no problem yet.
-func MirrorTolerated(failures int) bool { return failures <= tolerated }
 
 // grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
 // for the duration of runs and for retries, which for drills come after longer pauses.
@@ -71,20 +34,24 @@ func (s State) grace(j Job) time.Duration {
 // next one is due, it is late in any case.
 func (s State) maxRunTime() time.Duration { return max(s.grace(Snapshot), s.Jobs[Snapshot].Interval) }
 
-// problemList collects problems.
-type problemList []Problem
-
-func (l *problemList) add(code Code, since time.Time, format string, args ...any) {
-	*l = append(*l, Problem{code, fmt.Sprintf(format, args...), since})
+// Problems returns the reasons why the backups are unhealthy at that time: each needs a person. None: they are healthy.
+func (s State) Problems(now time.Time) []Problem {
+	return slices.DeleteFunc(s.findings(now), func(p Problem) bool { return p.Passing })
 }
 
-// Problems returns the reasons why the backups are unhealthy at that time; none: they are healthy.
-func (s State) Problems(now time.Time) []Problem {
+// Passing returns what is wrong at that time but may pass without a person, because the daemon tries again.
+func (s State) Passing(now time.Time) []Problem {
+	return slices.DeleteFunc(s.findings(now), func(p Problem) bool { return !p.Passing })
+}
+
+// findings returns all that is wrong, one for each fault.
+func (s State) findings(now time.Time) []Problem {
 	if !s.Ready() {
-		return []Problem{{CodeStarting, "starting: the snapshots on the disk and in the bucket are not known yet", time.Time{}}}
+		return []Problem{{Code: CodeStarting, Text: "starting: the snapshots on the disk and in the bucket are not known yet"}}
 	}
 	var l problemList
 	s.snapshotProblems(&l, now)
+	s.etcdProblems(&l, now)
 	s.lossProblems(&l, now)
 	if n := s.StartsSince(now.Add(-StartsWindow)); n > toleratedStarts {
 		l.add(CodeCrashLoop, s.Starts[len(s.Starts)-n], "the daemon was started %d times within an hour, the last at %s", n, Absolute(s.Starts[len(s.Starts)-1]))
@@ -93,36 +60,50 @@ func (s State) Problems(now time.Time) []Problem {
 		s.mirrorProblems(&l, now)
 	}
 	s.proofProblems(&l, now)
-	return l
+	return Fold(l)
 }
 
 func (s State) snapshotProblems(l *problemList, now time.Time) {
 	j, disk := s.Jobs[Snapshot], s.Places[Local]
 	if disk.Error != "" {
-		l.add(CodeDiskUnreadable, time.Time{}, "the snapshots on the disk can't be read: %s", disk.Error)
+		l.add(CodeDiskUnreadable, time.Time{}, "the snapshots on the disk can't be read: %s", disk.Error).under(CodeDirectoryReplaced)
 	}
-	late := now.Sub(j.Due)
+	switch {
+	case j.Failures > tolerated:
+		p := l.add(CodeSnapshotsFailing, j.Failed, "%d snapshots failed in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+		p.ofDisk(j.Reason)
+	case j.Failures > 0:
+		p := l.add(CodeSnapshotRetried, j.Failed, "the snapshot failed at %s and is tried again: %s", Absolute(j.Failed), j.Because())
+		p.passing().ofDisk(j.Reason).under(CodeSnapshotLate, CodeNoSnapshot)
+	}
+	late, why := now.Sub(j.Due), ""
+	if j.Failures > 0 && j.Failures <= tolerated {
+		why = ": " + j.Because()
+	}
+	known := []Code{CodeSnapshotsFailing, CodeDiskUnreadable, CodeCrashLoop}
 	switch {
 	case j.Due.IsZero():
 	case j.Running && late > s.maxRunTime():
-		l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s is still being taken; it began at %s", Absolute(j.Due), Absolute(j.Attempt))
+		p := l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s is still being taken; it began at %s", Absolute(j.Due), Absolute(j.Attempt))
+		p.addedTo(known...)
 	case !j.Running && late > s.grace(Snapshot):
-		l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s has not been taken, %s overdue", Absolute(j.Due), Span(late))
-	}
-	if j.Failures > tolerated {
-		l.add(CodeSnapshotsFailing, j.Failed, "%d snapshots failed in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+		p := l.add(CodeSnapshotLate, j.Due, "the snapshot due at %s has not been taken, %s overdue%s", Absolute(j.Due), Span(late), why)
+		p.addedTo(known...)
 	}
 	here := slices.ContainsFunc(disk.Copies, func(c Copy) bool { return !c.Name.Time.After(now) })
 	switch {
 	case disk.Error != "": // not known
 	case here || j.Settled.After(j.Success): // or left to another member
 	case j.Success.IsZero():
-		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk yet")
+		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk yet%s", why).under(CodeSnapshotsFailing, CodeDirectoryReplaced)
 	default:
-		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk any more")
+		l.add(CodeNoSnapshot, time.Time{}, "there is no snapshot on the disk any more").under(CodeDirectoryReplaced)
 	}
 	if s.PruneError != "" {
-		l.add(CodePruneFailed, s.PruneAt, "pruning on the disk failed: %s", s.PruneError)
+		p := l.add(CodePruneFailed, s.PruneAt, "pruning on the disk failed: %s", s.PruneError).under(CodeDiskUnreadable)
+		if j.Reason == Disk { // the same disk
+			p.under(CodeSnapshotsFailing)
+		}
 	}
 }
 
@@ -133,7 +114,9 @@ func (s State) lossProblems(l *problemList, now time.Time) {
 		return
 	}
 	if c.Shrank() {
-		l.add(CodeShrank, c.LossSince, "the database of the newest snapshot shrank to %s, less than half of the %s before", Size(c.Newest.RawSize), Size(c.RawSize))
+		p := l.add(CodeShrank, c.LossSince, "the database of the newest snapshot shrank to %s, less than half of the %s before",
+			Size(c.Newest.RawSize), Size(c.RawSize))
+		p.addedTo(CodeRevisionFell)
 	}
 	if c.RevisionFell() {
 		l.add(CodeRevisionFell, c.LossSince, "the revision of the newest snapshot fell to %s from %s: is it the same cluster?",
@@ -170,21 +153,39 @@ func (s State) Compare(window time.Duration, now time.Time) (retention.Compariso
 func (s State) mirrorProblems(l *problemList, now time.Time) {
 	j, m := s.Jobs[Mirror], s.Mirror
 	limit := s.Jobs[Snapshot].Interval + s.grace(Snapshot)
+	why := ""
+	if j.Failures > 0 && j.Failures <= tolerated {
+		why = "; the last pass failed at " + Absolute(j.Failed) + ": " + j.Because()
+	}
 	switch {
 	case !m.PendingSince.IsZero() && now.Sub(m.PendingSince) > limit:
-		l.add(CodeMirrorBehind, m.PendingSince, "S3 is behind since %s%s", Absolute(m.PendingSince), m.pendingText())
+		p := l.add(CodeMirrorBehind, m.PendingSince, "S3 is behind since %s%s%s", Absolute(m.PendingSince), m.pendingText(), why)
+		p.addedTo(CodeMirrorFailing)
 	case !m.UnmirroredAt.IsZero() && now.Sub(m.UnmirroredAt) <= limit:
-		l.add(CodeUnmirrored, m.UnmirroredAt, "snapshots were pruned on the disk before they were uploaded, the last at %s: "+
+		p := l.add(CodeUnmirrored, m.UnmirroredAt, "snapshots were pruned on the disk before they were uploaded, the last at %s: "+
 			"S3 was unreachable or is too slow, or the disk keeps too few", Absolute(m.UnmirroredAt))
+		p.addedTo(CodeMirrorFailing)
 	}
 	switch {
 	case j.Failures > tolerated:
-		l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+		p := l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
+		s.ofFile(p, j.Reason)
 	case s.AwaitsS3():
 		l.add(CodeS3Starting, time.Time{}, "S3 has not answered since the start")
 	// Without a listing the pending snapshots are not known, so S3 would look healthy.
 	case !s.Places[S3].Listed:
 		l.add(CodeS3Unlisted, j.Failed, "S3 could not be listed since the start: %s", j.Because())
+	case j.Failures > 0:
+		p := l.add(CodeMirrorRetried, j.Failed, "mirroring failed at %s and is tried again: %s", Absolute(j.Failed), j.Because())
+		s.ofFile(p.passing().under(CodeMirrorBehind), j.Reason)
+	}
+}
+
+// ofFile says that a pass which failed because of a file on the disk is explained by the problem of that file.
+func (s State) ofFile(p *Problem, r Reason) {
+	p.ofDisk(r)
+	if r == Damaged {
+		p.under(CodeDamaged)
 	}
 }
 
@@ -205,27 +206,6 @@ func (s State) AwaitsS3() bool {
 	return s.Enabled[Mirror] && !s.Places[S3].Listed && s.Jobs[Mirror].Failures == 0
 }
 
-// proofProblems reports damage and failed drills.
-func (s State) proofProblems(l *problemList, now time.Time) {
-	damages := s.Damages()
-	if len(damages) > 0 {
-		l.add(CodeDamaged, damages[0].Found, "damage was found in %s", someOf(damages))
-	}
-	if !s.Enabled[Drill] {
-		return
-	}
-	if j := s.Jobs[Verify]; j.Failures > 0 && j.Reason != Damaged {
-		l.add(CodeVerifyFailed, j.Failed, "verification%s failed: %s", j.of(), j.Because())
-	}
-	j := s.Jobs[Drill]
-	if j.Failures > 0 {
-		l.add(CodeDrillFailed, j.Failed, "restore drill%s failed: %s", j.of(), j.Because())
-	}
-	if late := now.Sub(j.Due); !j.Due.IsZero() && late > s.grace(Drill) {
-		l.add(CodeDrillLate, j.Due, "the restore drill due at %s has not passed yet, %s overdue", Absolute(j.Due), Span(late))
-	}
-}
-
 // StartsSince counts the starts of the daemon after that time.
 func (s State) StartsSince(after time.Time) int {
 	n := 0
@@ -235,29 +215,4 @@ func (s State) StartsSince(after time.Time) int {
 		}
 	}
 	return n
-}
-
-func (j JobState) of() string {
-	if j.Name.Set == "" {
-		return ""
-	}
-	return " of " + j.Name.String()
-}
-
-// someOf names the first snapshot with its damaged copies and counts the other snapshots.
-func someOf(damages []Damage) string {
-	first := damages[0]
-	out := first.Name.String() + " " + first.Place.In()
-	others := map[string]bool{}
-	for _, d := range damages[1:] {
-		if d.Name == first.Name {
-			out += " and " + d.Place.In()
-		} else {
-			others[d.Name.String()] = true
-		}
-	}
-	if n := len(others); n > 0 {
-		out += " and " + Count(n, "other", "others")
-	}
-	return out
 }

@@ -129,42 +129,6 @@ func mirrorCases() map[string]problemCase {
 	}
 }
 
-func drillCases() map[string]problemCase {
-	x := statustest.Name(hour)
-	failed := status.Outcome{Name: x, Reason: status.Contents, Message: "3 keys are missing"}
-	noSpace, noSnapshot := status.Outcome{Skipped: true, Reason: status.LowSpace}, status.Outcome{Skipped: true, Reason: status.NoSnapshot}
-	week := 7 * 24 * time.Hour
-	ends := func(outcomes ...status.Outcome) func(tr *status.Tracker) {
-		return func(tr *status.Tracker) {
-			for i, o := range outcomes {
-				tr.End(status.Drill, after(time.Duration(i+1)*time.Minute), o)
-			}
-		}
-	}
-	due := func(d, interval time.Duration, outcomes ...status.Outcome) func(tr *status.Tracker) {
-		return func(tr *status.Tracker) {
-			tr.Schedule(status.Drill, after(d), interval)
-			ends(outcomes...)(tr)
-			tr.Schedule(status.Drill, after(2*time.Hour), interval) // the next try, or the next one
-		}
-	}
-	return map[string]problemCase{
-		"failed":                   {ends(failed), after(time.Minute), status.CodeDrillFailed, "restore drill of " + x.String() + " failed: 3 keys are missing"},
-		"failed, then skipped":     {ends(failed, noSpace), after(3 * time.Minute), status.CodeDrillFailed, ""},
-		"failed, then nothing":     {ends(failed, noSnapshot), after(3 * time.Minute), status.CodeDrillFailed, ""},
-		"skipped":                  {ends(noSpace), after(2 * time.Minute), "", ""},
-		"failed, then passed":      {ends(failed, status.Outcome{Name: x}), after(3 * time.Minute), "", ""},
-		"late within the grace":    {due(-24*time.Hour, week), hour, "", ""},
-		"weekly, late by a day":    {due(-24*time.Hour, week), after(time.Minute), status.CodeDrillLate, "the restore drill due at 2026-11-21 12:00:00 UTC has not passed yet, 24 h overdue"},
-		"skipped for lack of room": {due(-3*time.Hour, time.Hour, noSpace), after(time.Minute), status.CodeDrillLate, "the restore drill due at 2026-11-22 09:00:00 UTC"},
-		"no snapshot to restore":   {due(-3*time.Hour, time.Hour, noSnapshot), after(time.Minute), "", ""},
-		"passed late":              {due(-72*time.Hour, time.Hour, status.Outcome{Name: x}), after(time.Minute), "", ""},
-		"verification failed": {func(tr *status.Tracker) {
-			tr.End(status.Verify, after(time.Minute), status.Outcome{Name: x, Reason: status.LowSpace, Message: "only 3 MiB are free"})
-		}, after(time.Minute), status.CodeVerifyFailed, "verification of " + x.String() + " failed: only 3 MiB are free"},
-	}
-}
-
 func damageCases() map[string]problemCase {
 	x, other := statustest.Name(hour), statustest.Name(after(-time.Hour))
 	found := func(tr *status.Tracker) {
@@ -233,7 +197,7 @@ func TestProblemsSaySinceWhen(t *testing.T) {
 	list := statustest.History(noon)
 	since := map[status.Code]time.Time{
 		status.CodeSnapshotsFailing: noon.Add(-110 * time.Second), status.CodeMirrorBehind: list[4].Name.Time,
-		status.CodeDamaged: noon.Add(-40 * time.Second), status.CodeDrillFailed: noon.Add(-30 * time.Second),
+		status.CodeDamaged: noon.Add(-40 * time.Second), status.CodeDrillFailed: noon.Add(-30 * time.Second), status.CodeEtcdNoSpace: noon.Add(-20 * time.Second),
 	}
 	got := tr.Problems()
 	if len(got) != len(since) {

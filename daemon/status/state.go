@@ -45,6 +45,8 @@ type JobState struct {
 	Message  string        `json:"message,omitempty"`  // of the last failure
 	Name     snapshot.Name `json:"name"`               // the snapshot of the last run; zero: none
 	Skipped  Reason        `json:"skipped,omitempty"`  // why the last run was skipped; "": it was not
+	// SkippedBecause is the message of that skip; "": there is none.
+	SkippedBecause string `json:"skipped_because,omitempty"`
 
 	Next time.Time `json:"next,omitzero"` // when the next run begins, which may be a retry
 	// Due is when the run that is not yet done was or is due. A retry does not move it.
@@ -86,16 +88,6 @@ type MirrorState struct {
 	LostPending  int             `json:"lost_pending,omitempty"` // pending ones that were pruned on the disk since then
 	UnmirroredAt time.Time       `json:"unmirrored_at,omitzero"` // when a pending one was last pruned on the disk
 	Locked       int             `json:"locked,omitempty"`       // to be pruned, but protected by Object Lock
-}
-
-// Member is the state of the etcd member, from requests since the start.
-type Member struct {
-	Asked    bool
-	Seen     time.Time // when it last answered; zero: never
-	Away     time.Time // since when it does not answer; zero: it answers
-	Database int64     // size of its file in bytes
-	Leader   bool      // it had a leader
-	Alarms   []string  // from Alarms()
 }
 
 // Failure is one error, or several equal ones in a row.

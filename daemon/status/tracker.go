@@ -3,7 +3,6 @@ package status
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -67,7 +66,13 @@ func (t *Tracker) Problems() []Problem {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.saveErr != nil {
-		out = append(out, Problem{Code: CodeUnsaved, Text: "the status can't be saved, so a restart would forget it: " + oneLine(t.saveErr.Error())})
+		l := problemList(out)
+		p := l.add(CodeUnsaved, time.Time{}, "the status can't be saved, so a restart would forget it: %s", oneLine(t.saveErr.Error()))
+		p.under(CodeDiskUnreadable, CodeDirectoryReplaced)
+		if r := t.state.Jobs[Snapshot].Reason; r == Disk || r == LowSpace { // the same disk
+			p.under(CodeSnapshotsFailing)
+		}
+		out = Fold(l)
 	}
 	return out
 }
@@ -117,7 +122,7 @@ type Outcome struct {
 	Name    snapshot.Name // the snapshot of the run; zero: none
 	Reason  Reason        // why it failed or was skipped
 	Skipped bool
-	Message string        // of a failure; contains no secret
+	Message string        // of a failure or a skip; contains no secret
 	Took    time.Duration // duration of a verification or a drill; 0: not known
 	Began   time.Time     // of a verification that found damage; if the file was replaced since, it is another one; zero: at its end
 }
@@ -128,7 +133,8 @@ func (t *Tracker) End(j Job, at time.Time, o Outcome) {
 		o.Message = oneLine(o.Message)
 		switch {
 		case o.Skipped:
-			s.skipped(j, at, within(o.Reason, SkipReasons(j)))
+			o.Reason = within(o.Reason, SkipReasons(j))
+			s.skipped(j, at, o)
 		case o.Reason != "":
 			o.Reason = within(o.Reason, FailureReasons(j))
 			s.failed(j, at, o)
@@ -158,10 +164,11 @@ func (s *State) verdict(j Job, at time.Time, o Outcome) {
 }
 
 func (s *State) succeeded(j Job, at time.Time, name snapshot.Name) {
+	s.answered(j)
 	s.Counters.Runs[Run{j, Succeeded, ""}]++
 	s.job(j, func(x *JobState) {
 		x.began(at)
-		x.Success, x.Settled, x.Name, x.Skipped, x.Due = at, at, name, "", time.Time{}
+		x.Success, x.Settled, x.Name, x.Skipped, x.SkippedBecause, x.Due = at, at, name, "", "", time.Time{}
 		x.Failures, x.Reason, x.Message = 0, "", ""
 	})
 }
@@ -174,7 +181,7 @@ func (s *State) failed(j Job, at time.Time, o Outcome) {
 	s.job(j, func(x *JobState) {
 		x.began(at)
 		x.Failures++
-		x.Failed, x.Reason, x.Message, x.Name, x.Skipped = at, o.Reason, o.Message, o.Name, ""
+		x.Failed, x.Reason, x.Message, x.Name, x.Skipped, x.SkippedBecause = at, o.Reason, o.Message, o.Name, "", ""
 	})
 	s.remember(Failure{At: at, Job: j, Name: o.Name, Reason: o.Reason, Message: o.Message})
 	if j == Snapshot && o.Reason == Unreachable {
@@ -182,14 +189,23 @@ func (s *State) failed(j Job, at time.Time, o Outcome) {
 	}
 }
 
+// answered records that etcd answered a snapshot that was taken or left to another member.
+func (s *State) answered(j Job) {
+	if j == Snapshot {
+		s.Member.Away = time.Time{}
+	}
+}
+
 // skipped records a skipped run. A drill that was skipped for lack of space, memory or S3 remains due.
-func (s *State) skipped(j Job, at time.Time, r Reason) {
+func (s *State) skipped(j Job, at time.Time, o Outcome) {
+	r := o.Reason
 	s.Counters.Runs[Run{j, Skipped, r}]++
 	if j == Drill && r != Other && slices.Contains(S3Reasons(), r) { // the bucket did not deliver the snapshot
 		s.Counters.S3Errors[r]++
 	}
+	s.answered(j)
 	s.job(j, func(x *JobState) {
-		x.Running, x.Skipped = false, r
+		x.Running, x.Skipped, x.SkippedBecause = false, r, o.Message
 		if j != Snapshot && r != NoSnapshot {
 			return
 		}
@@ -226,25 +242,4 @@ func (t *Tracker) Saved(at time.Time, c Copy, stream, sync time.Duration) {
 		}
 		s.Mirror.Pending = append(slices.Clone(s.Mirror.Pending), c.Name)
 	})
-}
-
-// SetMember records etcd's answer: the size of its database file, whether it has a leader, and the raised alarms by etcd's names.
-func (t *Tracker) SetMember(at time.Time, databaseBytes int64, hasLeader bool, raised []string) {
-	names := make([]string, len(raised))
-	for i, a := range raised {
-		names[i] = within(strings.ToUpper(a), Alarms())
-	}
-	t.change(func(s *State) {
-		s.Member = Member{Asked: true, Seen: at, Database: databaseBytes, Leader: hasLeader, Alarms: names}
-	})
-}
-
-// MemberAway records that etcd did not answer a request. A run that fails with the reason Unreachable records it too.
-func (t *Tracker) MemberAway(at time.Time) { t.change(func(s *State) { s.Member.away(at) }) }
-
-func (m *Member) away(at time.Time) {
-	m.Asked = true
-	if m.Away.IsZero() {
-		m.Away = at
-	}
 }

@@ -25,8 +25,8 @@ func TestFlagsFirst(t *testing.T) {
 		{"list --all x --output json", "list --all --output json x"}, // --all takes no value
 		{"list x --all=true y", "list --all=true x y"},
 		{"prune --keep-last -1 x", "prune --keep-last -1 x"},   // a value may look like a flag
-		{"save x --name --dir d", "save --name --dir x d"},     // and so does the library read it
-		{"save --name -h --dir d", "save --name -h --dir d"},   // the value -h asks for no help
+		{"save x --label --dir d", "save --label --dir x d"},   // and so does the library read it
+		{"save --label -h --dir d", "save --label -h --dir d"}, // the value -h asks for no help
 		{"verify a -- --dir d", "verify a -- --dir d"},         // behind -- all are arguments
 		{"verify --dir d -- a --x", "verify --dir d -- a --x"}, //
 		{"verify - --dir d", "verify --dir d -"},               // - alone is an argument

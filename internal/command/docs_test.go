@@ -81,7 +81,7 @@ func flagTables(commands []*cli.Command) string {
 	rows := map[string][]string{} // by category
 	takers := map[string][]string{}
 	for _, c := range commands {
-		for _, f := range c.Flags {
+		for _, f := range c.VisibleFlags() {
 			row, category := flagRow(f), f.(cli.CategorizableFlag).GetCategory()
 			if !slices.Contains(categories, category) {
 				categories = append(categories, category)
@@ -124,7 +124,7 @@ func flagRow(f cli.Flag) string {
 func TestDocsNameOnlyWhatThereIs(t *testing.T) {
 	known := []string{"--help", "--version", "ETCDCTL_PASSWORD"}
 	for _, c := range visible() {
-		for _, f := range c.Flags {
+		for _, f := range c.VisibleFlags() {
 			known = append(append(known, "--"+f.Names()[0]), f.(cli.DocGenerationFlag).GetEnvVars()...)
 		}
 	}

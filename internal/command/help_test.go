@@ -12,7 +12,7 @@ import (
 // For a flag of a new kind, config would show the library's own error texts.
 func TestKindsOfFlags(t *testing.T) {
 	for _, c := range visible() {
-		for _, f := range c.Flags {
+		for _, f := range c.VisibleFlags() {
 			switch f.(type) {
 			case *cli.StringFlag, *cli.StringSliceFlag, *cli.IntFlag, *cli.BoolFlag:
 			default:
@@ -30,7 +30,7 @@ func TestHelp(t *testing.T) {
 		if status != exitDone || stderr != "" {
 			t.Errorf("%s --help: status %d, stderr %q", c.Name, status, stderr)
 		}
-		for _, f := range c.Flags {
+		for _, f := range c.VisibleFlags() {
 			name := f.Names()[0]
 			usage := f.(cli.DocGenerationFlag).GetUsage()
 			if seen[name] || usage == "" || !strings.Contains(stdout, "--"+name+" ") {

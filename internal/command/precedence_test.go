@@ -29,7 +29,7 @@ func parse(t *testing.T, command string, args ...string) *cli.Context {
 // Every flag of every command can be set in each of the three places, and they take precedence in the documented order.
 func TestPrecedenceOfEveryFlag(t *testing.T) {
 	for _, command := range visible() {
-		for _, f := range command.Flags {
+		for _, f := range command.VisibleFlags() {
 			name := f.Names()[0]
 			if name == "config" {
 				continue // it names the file; testdata/precedence.txtar has it
@@ -53,18 +53,24 @@ func TestPrecedenceOfEveryFlag(t *testing.T) {
 						t.Errorf("%s: got %q, want %q", source, got, value)
 					}
 				}
-				file := filepath.Join(t.TempDir(), "config.yaml")
-				if err := os.WriteFile(file, []byte(name+": "+values[0]+"\n"), 0o600); err != nil {
+				file, text := filepath.Join(t.TempDir(), "config.yaml"), name+": "+values[0]+"\n"
+				if name == "name" { // the file cannot set it: testdata/config_file.txtar
+					text = ""
+				}
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				want("file", values[0], "--config", file)
+				if text != "" {
+					want("file", values[0], "--config", file)
+				}
 				vars := f.(cli.DocGenerationFlag).GetEnvVars()
 				if own := "ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); vars[0] != own {
 					t.Errorf("the variable is %s, want %s", vars[0], own)
 				}
-				if len(vars) > 1 {
-					t.Setenv(vars[1], values[1])
-					want(vars[1], values[1], "--config", file)
+				for i := len(vars) - 1; i > 0; i-- { // the last one gives way to all before it
+					value := values[1] + strings.Repeat("x", i-1)
+					t.Setenv(vars[i], value)
+					want(vars[i], value, "--config", file)
 				}
 				t.Setenv(vars[0], values[2])
 				want(vars[0], values[2], "--config", file)

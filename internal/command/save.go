@@ -23,7 +23,8 @@ func saveCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "save", Usage: "take one snapshot now; retention never removes it",
 		Flags: slices.Concat([]cli.Flag{
-			config.Text("snapshot", "name", snapshot.ManualSet, "`LABEL` that the snapshot's name begins with"),
+			config.Text("snapshot", "label", snapshot.ManualSet, "`LABEL` that the snapshot's name begins with"),
+			config.Deprecated("name", "label"),
 			config.Bool("snapshot", "no-mirror", "never upload this snapshot to the bucket"),
 		}, config.EtcdFlags(), config.StoreFlags(), config.S3Flags(), config.LogFlags(), []cli.Flag{config.OutputFlag()}),
 		Action: e.action(0, save),
@@ -31,9 +32,16 @@ func saveCommand(e env) *cli.Command {
 }
 
 func save(ctx context.Context, c *call) error {
-	cfg, label := c.cfg, c.String("name")
+	cfg, label := c.cfg, c.String("label")
+	deprecated := c.IsSet("name") && !c.IsSet("label")
+	if deprecated {
+		label = c.String("name")
+	}
 	if err := checkLabel(label); err != nil {
 		return err
+	}
+	if deprecated {
+		fmt.Fprintln(c.stderr, program+": save --name and ETCD_BACKUP_NAME are deprecated for the label: use --label or ETCD_BACKUP_LABEL")
 	}
 	// Opened before anything is taken, for a wrong file can be fixed immediately. Nobody is asked: an S3 that is down must not prevent it.
 	var b *s3.Bucket
@@ -67,13 +75,13 @@ func save(ctx context.Context, c *call) error {
 // checkLabel refuses labels that mean something else where a snapshot is asked for, or that retention prunes.
 func checkLabel(label string) error {
 	if err := snapshot.CheckPart("label", label); err != nil {
-		return config.Usagef("--name: %w", err)
+		return config.Usagef("--label: %w", err)
 	}
 	if strings.EqualFold(label, snapshot.RollingSet) {
-		return config.Usagef("--name: %q is reserved for the daemon, whose snapshots retention prunes: choose another label", label)
+		return config.Usagef("--label: %q is reserved for the daemon, whose snapshots retention prunes: choose another label", label)
 	}
 	if strings.EqualFold(label, snapshot.Latest) {
-		return config.Usagef("--name: %q means the newest of all wherever a snapshot is asked for: choose another label", label)
+		return config.Usagef("--label: %q means the newest of all wherever a snapshot is asked for: choose another label", label)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 // second cluster, and one with TLS and authentication.
 func startServers(t *testing.T) []string {
 	t.Helper()
-	plain := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	plain := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true, Sockets: true})
 	if _, err := etcdtest.Fill(t.Context(), etcdtest.Dial(t, plain), etcdtest.FillOptions{Bytes: 1 << 20, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +81,10 @@ func startServers(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	locked, err := filepath.Abs("../../snapshot/keyfile/testdata/pkcs8.key")
+	if err != nil {
+		t.Fatal(err)
+	}
 	passwords := t.TempDir()
 	right, wrong := filepath.Join(passwords, "right"), filepath.Join(passwords, "wrong")
 	for file, text := range map[string]string{right: password + "\n", wrong: secret + "-guessed"} {
@@ -90,6 +94,7 @@ func startServers(t *testing.T) []string {
 	}
 	return []string{
 		"ENDPOINT=" + plain.Members[0].Endpoint,
+		"SOCKET=" + plain.Members[0].Socket,
 		"LEARNER=" + learner.Endpoint,
 		"OTHER=" + other.Members[0].Endpoint,
 		"SECURE=" + secure.Members[0].Endpoint,
@@ -101,6 +106,7 @@ func startServers(t *testing.T) []string {
 		"STRANGE_CACERT=" + stranger.CACert,
 		"STRANGE_CERT=" + stranger.Client.Cert,
 		"STRANGE_KEY=" + stranger.Client.Key,
+		"PASSPHRASE_KEY=" + locked,
 		"RIGHT_PASSWORD=" + right,
 		"WRONG_PASSWORD=" + wrong,
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/keyfile"
 	"etcd-rolling-backup/snapshot/member"
 	"etcd-rolling-backup/snapshot/peer"
 )
@@ -37,7 +37,7 @@ type Config struct {
 
 // Etcd says how the member is reached.
 type Etcd struct {
-	Endpoints         []string // with or without http:// or https://
+	Endpoints         []string // as those of member.Config
 	CACert, Cert, Key string   // PEM files
 	User              string
 	PasswordFile      string        // takes precedence over Password
@@ -79,9 +79,11 @@ const (
 
 // Monitor says how others learn about the state of the daemon.
 type Monitor struct {
-	Listen    string            // HOST:PORT of metrics, health and status page; "": no server
-	WebConfig string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
-	Heartbeat *daemon.Heartbeat // nil: none
+	Listen string // HOST:PORT of metrics, health and status page; "": no server
+	// PageForNetwork: everybody may read the status page, not only this machine and clients that have authenticated.
+	PageForNetwork bool
+	WebConfig      string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
+	Heartbeat      *daemon.Heartbeat // nil: none
 }
 
 // Log is the form of the log.
@@ -107,7 +109,7 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 	case has("node") && node != nil:
 		return Usagef("--node: %w", node)
 	case has("schedule") && c.Schedule.String() == "":
-		return Usagef("--schedule is empty: %s", cronForm)
+		return Usagef(`--schedule is empty: use five cron fields such as "0 * * * *"`)
 	case has("schedule") && role != nil:
 		return Usagef("--only-on: %w", role)
 	case has("keep-last") && policy != nil:
@@ -164,13 +166,13 @@ func (e Etcd) Member() (member.Config, error) {
 		Endpoints: e.Endpoints, CACert: e.CACert, Cert: e.Cert, Key: e.Key, User: e.User, Timeout: e.Timeout,
 	}
 	for _, endpoint := range e.Endpoints {
-		if strings.Contains(endpoint, "@") { // endpoints are logged, and the password would be too
+		if strings.Contains(endpoint, "@") && !strings.HasPrefix(endpoint, "unix:") && !strings.HasPrefix(endpoint, "unixs:") { // endpoints are logged, and the password would be too
 			return cfg, Usagef("--endpoints: use --user and --password-file, not a URL with user and password")
 		}
 	}
 	password := string(e.Password)
 	if e.PasswordFile != "" {
-		text, err := os.ReadFile(e.PasswordFile)
+		text, err := keyfile.Text(e.PasswordFile)
 		if err != nil {
 			return cfg, Usagef("read --password-file: %w", err)
 		}

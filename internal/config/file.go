@@ -1,10 +1,12 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,6 +67,8 @@ func applyFile(c *cli.Context, known []string) error {
 		switch {
 		case slices.Contains(seen, key.Value):
 			return Usagef("%s: %q is given twice", where, key.Value)
+		case key.Value == "name": // it would still set the flag of restore in a file that was written for save
+			return Usagef("%s: \"name\" set the label of save and the member of restore: write \"label\" for save, and use restore --name on the command line", where)
 		case !slices.Contains(known, key.Value):
 			return Usagef("%s: unknown key %q: keys are flag names without the leading hyphens", where, key.Value)
 		}
@@ -87,13 +91,12 @@ func applyFile(c *cli.Context, known []string) error {
 
 // readFile returns keys and values in turn.
 func readFile(path string) ([]*yaml.Node, error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, Usagef("read --config: %w", err)
 	}
-	defer f.Close()
 	var doc, second yaml.Node
-	decoder := yaml.NewDecoder(f)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	err = decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) {
 		return nil, nil
@@ -105,12 +108,33 @@ func readFile(path string) ([]*yaml.Node, error) {
 	case err == nil:
 		return nil, Usagef("%s line %d: a second document begins here: put all keys into one", path, second.Line)
 	case !errors.Is(err, io.EOF):
+		if quote := unquoted(path, string(text)); quote != nil {
+			return nil, quote
+		}
 		return nil, Usagef("read --config: %s: %w", path, err)
 	case root[0].Kind != yaml.MappingNode:
 		return nil, Usagef("%s line %d: expected lines of the form KEY: VALUE", path, root[0].Line)
 	default:
 		return root[0].Content, nil
 	}
+}
+
+// unquoted returns an error for the first value of a broken file that needs quotes, because its first character means something else in YAML,
+// such as those of schedules. YAML's own error says so in its own words, and often with another line.
+func unquoted(path, text string) error {
+	entry := regexp.MustCompile("^\\s*(- |[\\w-]+:\\s)\\s*([@`*&!%][^#]*)")
+	for i, line := range strings.Split(text, "\n") {
+		m := entry.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		quoted := `"` + strings.TrimSpace(m[2]) + `"`
+		if strings.ContainsAny(m[2], `"\`) {
+			quoted = "'" + strings.TrimSpace(m[2]) + "'"
+		}
+		return Usagef("%s line %d: %c has a special meaning in YAML: put the value in quotes: %s %s", path, i+1, m[2][0], strings.TrimSpace(m[1]), quoted)
+	}
+	return nil
 }
 
 // plainValue is a value as the command line would write it; a list, if the flag takes several values, becomes one with
@@ -120,6 +144,8 @@ func plainValue(n *yaml.Node, f cli.Flag) (string, error) {
 	switch {
 	case n.Tag == "!!null":
 		return "", errors.New("the value is missing: set one or remove the line")
+	case n.Kind == yaml.ScalarNode && !strings.HasPrefix(n.Tag, "!!"): // the rest of the text may be part of the tag
+		return "", errors.New("! has a special meaning in YAML: put the value in quotes")
 	case n.Kind == yaml.ScalarNode:
 		return n.Value, nil
 	case n.Kind == yaml.SequenceNode && several:

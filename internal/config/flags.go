@@ -24,6 +24,11 @@ func Bool(group, name, usage string) *cli.BoolFlag {
 	return &cli.BoolFlag{Name: name, Category: group, Usage: usage, EnvVars: envVars(name)}
 }
 
+// Deprecated makes a flag for one release that works as before and that help and documentation do not show.
+func Deprecated(name, instead string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Usage: "the former --" + instead, EnvVars: envVars(name), Hidden: true}
+}
+
 func count(group, name string, value int, usage string) *cli.IntFlag {
 	return &cli.IntFlag{Name: name, Category: group, Value: value, Usage: usage, EnvVars: envVars(name)}
 }
@@ -41,7 +46,7 @@ func EtcdFlags() []cli.Flag {
 	const g = "etcd"
 	endpoints := &cli.StringSliceFlag{
 		Name: "endpoints", Category: g, Value: cli.NewStringSlice("127.0.0.1:2379"), EnvVars: envVars("endpoints", "ETCDCTL_ENDPOINTS"),
-		Usage: "`HOST:PORT` of the etcd member on this node; of several, the first that answers (https if a CA or certificate is given)",
+		Usage: "`HOST:PORT` of the etcd member on this node, or unix:///PATH; of several, the first that answers (https if a CA or certificate is given)",
 	}
 	return slices.Concat([]cli.Flag{endpoints}, CertificateFlags(), []cli.Flag{
 		Text(g, "user", "", "`NAME` of an etcd user with the role root", "ETCDCTL_USER"),
@@ -125,7 +130,7 @@ func S3Flags() []cli.Flag {
 	const g = "s3"
 	return []cli.Flag{
 		Text(g, "s3-bucket", "", "`BUCKET` to mirror the snapshots to; without one nothing is mirrored"),
-		Text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless it begins with http:// (default: Amazon)"),
+		Text(g, "s3-endpoint", "", "`HOST[:PORT]`, https unless it begins with http:// (default: Amazon)", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
 		Text(g, "s3-region", "", "`REGION` of the bucket (default: us-east-1)", "AWS_REGION", "AWS_DEFAULT_REGION"),
 		Text(g, "s3-folder", "", "`FOLDER` in the bucket, one for each cluster"),
 		Text(g, "s3-access-key-file", "", "`FILE` with the access key; without it AWS variables, profile, web identity, IAM role"),
@@ -156,6 +161,7 @@ func DrillFlags() []cli.Flag {
 func MonitorFlags() []cli.Flag {
 	return []cli.Flag{
 		Text("monitoring", "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
+		Text("monitoring", "status-page", "local", "`WHO` may read the status page and the texts of /readyz without a password: local (this machine) or network"),
 		Text("monitoring", "web-config", "", "`FILE` with TLS and passwords for --listen, in the format that all Prometheus exporters share"),
 		Text("monitoring", "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path"),
 	}

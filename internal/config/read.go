@@ -12,7 +12,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
-	"github.com/prometheus/common/model"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -24,8 +23,6 @@ import (
 
 // drillJitter spreads the nodes' drills: those that share their storage would otherwise start at the same moment.
 const drillJitter = 6 * time.Hour
-
-const cronForm = `use five cron fields such as "0 * * * *", @hourly, or @every 15m`
 
 // off as a value switches something off. An empty value does not: it may be a variable that is not set.
 const off = "off"
@@ -74,17 +71,13 @@ func Read(c *cli.Context) (Config, error) {
 	return cfg, cfg.check(c.Context, r.has)
 }
 
-// duration reads Go's form (90s, 1h30m) and Prometheus's, which has days, weeks and years (7d, 4w, 1y).
+// duration reads what daemon.ParseDuration does.
 func (r *reader) duration(flag string) time.Duration {
-	s := r.String(flag)
-	if d, err := time.ParseDuration(s); err == nil || !r.has(flag) {
-		return d
+	d, err := daemon.ParseDuration(r.String(flag))
+	if err != nil && r.has(flag) {
+		r.fail(Usagef("--%s: %q is not a duration like 90s, 12h or 7d", flag, r.String(flag)))
 	}
-	d, err := model.ParseDuration(s)
-	if err != nil {
-		r.fail(Usagef("--%s: %q is not a duration like 90s, 12h or 7d", flag, s))
-	}
-	return time.Duration(d)
+	return d
 }
 
 func (r *reader) positive(flag string) time.Duration {
@@ -175,7 +168,7 @@ func (r *reader) schedule(node string) daemon.Schedule {
 	}
 	s, err := daemon.ParseSchedule(r.String("schedule"), jitter, node)
 	if err != nil && r.has("schedule") { // its text begins with "schedule: "
-		r.fail(Usagef("--%w: %s", err, cronForm))
+		r.fail(Usagef("--%w", err))
 	}
 	return s
 }
@@ -199,11 +192,16 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
 		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags()) {
-			if name := f.Names()[0]; r.has("s3-bucket") && r.IsSet(name) && name != "s3-region" && name != "s3-bucket" { // the region may be AWS's own variable
+			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
 		}
 		return nil
+	}
+	if variable := r.foreign("s3-endpoint"); variable != "" { // the error would name a flag that was not given
+		if err := (s3.Config{Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint")}).Check(); err != nil {
+			r.fail(Usagef("%s", strings.ReplaceAll(err.Error(), "--s3-endpoint", "$"+variable)))
+		}
 	}
 	return &s3.Config{
 		Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint"), Region: r.String("s3-region"), Folder: r.String("s3-folder"),
@@ -225,7 +223,7 @@ func (r *reader) drill(node string) Drill {
 	}
 	s, err := daemon.ParseSchedule(spec, jitter, node)
 	if err != nil {
-		r.fail(Usagef(`--drill-%w: use five cron fields such as "0 4 * * 0", @weekly, @every 24h, or off`, err))
+		r.fail(Usagef("--drill-%w (off: no drills)", err))
 	}
 	d.Schedule = &s
 	return d
@@ -233,6 +231,7 @@ func (r *reader) drill(node string) Drill {
 
 func (r *reader) monitor() Monitor {
 	m := Monitor{Listen: r.String("listen"), WebConfig: r.String("web-config")}
+	m.PageForNetwork = r.choice("status-page", "local", "network") == "network"
 	if m.Listen == "" && r.has("listen") {
 		where := "--listen"
 		if variable := envVars("listen")[0]; slices.Contains(os.Environ(), variable+"=") {

@@ -17,19 +17,23 @@ import (
 // section that shows commands has one.
 func disasters() map[string]func(t *testing.T, p *place) *bed {
 	return map[string]func(t *testing.T, p *place) *bed{
-		"Restore an etcd cluster":                       oneChanged,
-		"Which snapshot?":                               oneChanged,
-		"One member of several is lost: do not restore": oneOfThreeLost,
-		"Several members, from one node's disk":         quorumLost,
-		"Several members, from S3":                      allLostWithBucket,
-		"A fresh machine, from S3":                      freshMachine,
-		"kubeadm":                                       kubeadmThreeChanged,
-		"systemd, with directories of your own":         ownDirectories,
-		"RKE and old rke-tools archives":                rkeChanged,
-		"k3s and RKE2 archives":                         k3sArchive,
-		"A laptop with nothing but zstd and etcdutl":    laptop,
-		"Check the restored cluster":                    quorumBack,
-		"Practice":                                      oneChanged,
+		"Restore an etcd cluster":                        oneChanged,
+		"Which snapshot?":                                oneChanged,
+		"One member of several is lost: do not restore":  oneOfThreeLost,
+		"Several members, from one node's disk":          quorumLost,
+		"Several members, from S3":                       allLostWithBucket,
+		"A fresh machine, from S3":                       freshMachine,
+		"kubeadm":                                        kubeadmThreeChanged,
+		"systemd, with directories of your own":          ownDirectories,
+		"RKE and old rke-tools archives":                 rkeChanged,
+		"k3s and RKE2 archives":                          k3sArchive,
+		"A laptop with nothing but zstd and etcdutl":     laptop,
+		"Check the restored cluster":                     quorumBack,
+		"Practice":                                       oneChanged,
+		"Look at a snapshot first":                       oneToLookAt,
+		"The quorum is lost: take a last snapshot first": quorumLost,
+		"One survivor of three":                          quorumLost,
+		"kubeadm, from S3":                               kubeadmLostWithBucket,
 	}
 }
 
@@ -45,6 +49,17 @@ func one(t *testing.T, p *place) *bed {
 func oneChanged(t *testing.T, p *place) *bed {
 	b := one(t, p)
 	b.backup(t, "", nil)
+	return b
+}
+
+// oneToLookAt has free ports for a second etcd.
+func oneToLookAt(t *testing.T, p *place) *bed {
+	b := oneChanged(t, p)
+	ports, err := proctest.ReservePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.outside = append(b.outside, "127.0.0.1:12379", ports[0], "127.0.0.1:12380", ports[1])
 	return b
 }
 
@@ -209,5 +224,23 @@ func kubeadmThreeChanged(t *testing.T, p *place) *bed {
 	}
 	b.await(t)
 	b.backup(t, "", nil)
+	return b
+}
+
+// kubeadmLostWithBucket has three control plane nodes and snapshots in the bucket only.
+func kubeadmLostWithBucket(t *testing.T, p *place) *bed {
+	b := newBed(t, p, true, "node-a", "node-b", "node-c")
+	for _, m := range b.machines {
+		m.kubeadm(t)
+	}
+	b.await(t)
+	b.bucket(t)
+	b.mirror(t)
+	b.outside = append(b.outside, shownSnapshot, onlySnapshot(t, b.machines[0]))
+	for _, m := range b.machines {
+		if err := os.RemoveAll(m.dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return b
 }

@@ -23,6 +23,7 @@ import (
 // What the runbook writes where each reader has something of their own.
 const (
 	shownSnapshot = "rolling_node-a_20261121T220000Z.db.zst"
+	shownLast     = "last-alive_node-a_20261122T030000Z.db.zst"
 	shownAside    = "before-restore-20261122T031500Z"
 )
 
@@ -153,8 +154,10 @@ func (m *machine) translate(t *testing.T) {
 	var pairs []string
 	for _, at := range m.bed.machines {
 		pairs = append(pairs, at.address+":2380", at.peer, at.address+":2379", at.client)
-		if l, err := filepath.Glob(at.has("/var/lib/etcd-rolling-backup/rolling_*.db.zst")); err == nil && len(l) > 0 {
-			pairs = append(pairs, shownSnapshot, filepath.Base(l[len(l)-1]))
+		for set, shown := range map[string]string{"rolling": shownSnapshot, "last-alive": shownLast} {
+			if l, err := filepath.Glob(at.has("/var/lib/etcd-rolling-backup/" + set + "_*.db.zst")); err == nil && len(l) > 0 {
+				pairs = append(pairs, shown, filepath.Base(l[len(l)-1]))
+			}
 		}
 	}
 	if l, err := filepath.Glob(m.has("/var/lib/*.before-restore-*")); err == nil && len(l) > 0 {

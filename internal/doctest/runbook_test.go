@@ -129,7 +129,7 @@ func outputOf(rest []block) *block {
 }
 
 var stepMark = regexp.MustCompile(`^run by TestRunbook: (if there are several, )?on (each node|each other node|the laptop|[\w-]+)` +
-	`( at once|, with its name|)(, in the background until it says .+|, fails|)(?:; then (.*))?$`)
+	`( at once|, with its name|)(, in the background until it says .+|, next to it|, fails|)(?:; then (.*))?$`)
 
 const backgroundMark = ", in the background until it says "
 
@@ -163,7 +163,7 @@ func (b *bed) carryOut(t *testing.T, step block, output *block) {
 	}
 	on := b.where(t, step, mark[2])
 	for _, m := range on {
-		if background := b.background[m.name]; background != nil {
+		if background := b.background[m.name]; background != nil && mark[4] != ", next to it" {
 			b.end(t, m.name, background)
 		}
 		m.translate(t)
@@ -180,7 +180,7 @@ func (b *bed) carryOut(t *testing.T, step block, output *block) {
 			if mark[3] == ", with its name" {
 				mine.text = regexp.MustCompile(`--name node-\w`).ReplaceAllString(step.text, "--name "+m.name)
 			}
-			err = errors.Join(err, m.step(t.Context(), mine, output, mark[4] != ""))
+			err = errors.Join(err, m.step(t.Context(), mine, output, mark[4] == ", fails"))
 		}
 	}
 	if err != nil {

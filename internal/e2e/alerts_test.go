@@ -195,7 +195,7 @@ func (b *proofBed) objectIsAltered() breakage {
 	return breakage{
 		name:     "object altered",
 		alerts:   map[string]string{"EtcdBackupDamaged": firing, "EtcdBackupDrillFailed": firing, "EtcdBackupNotReady": pending},
-		tells:    []string{"damage was found in rolling_" + node, "in S3", "restore drill of rolling_" + node, " failed: "},
+		tells:    []string{"damage was found in rolling_" + node, "in S3: "},
 		log:      "restore drill failed",
 		repaired: "restore drill passed",
 		do: func(t *testing.T) {

@@ -23,7 +23,7 @@ func TestSavesAndDaemonShareADirectory(t *testing.T) {
 	var saves []*process
 	for round := range 3 {
 		for label := range 4 {
-			saves = append(saves, start(t, words("save", store(dir), reach, []string{fmt.Sprintf("--name=round%d-%d", round, label)})...))
+			saves = append(saves, start(t, words("save", store(dir), reach, []string{fmt.Sprintf("--label=round%d-%d", round, label)})...))
 		}
 		for _, p := range saves {
 			p.demand(t, 0, "saved ")
@@ -46,7 +46,7 @@ func TestOnlyOneOfTwoSavesGetsAName(t *testing.T) {
 	for name, at := range map[string]int{"at once": 4, "one after the other": 1} {
 		t.Run(name, func(t *testing.T) {
 			dir := newStore(t)
-			args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--name=same"})
+			args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--label=same"})
 			winners, losers := 0, 0
 			for round := 0; losers == 0; round++ {
 				if round == 50 {
@@ -92,7 +92,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 	v := newValve(t, c.Members[0].Endpoint, middle)
 	reach := flags(c, c.Members[0].Endpoint)
 
-	dead := start(t, words("save", store(dir), flags(c, v.Endpoint()), []string{"--name=dead"})...)
+	dead := start(t, words("save", store(dir), flags(c, v.Endpoint()), []string{"--label=dead"})...)
 	v.holds(t)
 	left := partial(t, dir)
 	dead.kill()
@@ -101,7 +101,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 	}
 
 	living := newValve(t, c.Members[0].Endpoint, middle)
-	save := start(t, words("save", store(dir), flags(c, living.Endpoint()), []string{"--name=living"})...)
+	save := start(t, words("save", store(dir), flags(c, living.Endpoint()), []string{"--label=living"})...)
 	living.holds(t)
 	var own string
 	eventually(t, "the living save had its partial", func() bool {

@@ -42,7 +42,7 @@ func TestDaemonKeepsAndPrunesOnSchedule(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--name=before-upgrade"})...)
+	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--label=before-upgrade"})...)
 	must(t, os.WriteFile(dir+"/notes.txt", []byte("mine"), 0o600))
 	must(t, os.Link(only(t, dir), dir+"/rolling_node-b_20200101T000000Z.db.zst"))
 

@@ -129,12 +129,12 @@ func TestNoMirrorKeepsASnapshotLocal(t *testing.T) {
 		}
 		return filepath.Base(strings.Fields(p.stdout.String())[1])
 	}
-	save("saved", "--no-mirror", "--name=private")
+	save("saved", "--no-mirror", "--label=private")
 	b.has()
 	pass := words("mirror", mirror, []string{"--dir=" + dir, "--node=" + node})
 	run(t, 0, []string{"0 uploaded, 0 waiting"}, pass...)
 	b.has()
-	public := save("mirrored to s3://", "--name=public")
+	public := save("mirrored to s3://", "--label=public")
 	run(t, 0, []string{"0 uploaded, 0 waiting"}, pass...)
 	b.has(public)
 	p, _ := m.follow(t, mirror, []string{"--dir=" + dir})

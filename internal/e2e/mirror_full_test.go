@@ -43,7 +43,7 @@ func TestFullBucketKeepsNoParts(t *testing.T) {
 	d := &follower{process: start(t, words("daemon", at, mirror, []string{"--schedule=@every 1h", "--log-level=debug"})...)}
 	d.next(t, "snapshot saved")
 	d.next(t, "mirroring failed", "raise the quota", "waiting=2", "uploaded=0")
-	run(t, 1, []string{"saved", "safe here but not in the bucket", "raise the quota"}, words("save", at, mirror, []string{"--name=by-hand"})...)
+	run(t, 1, []string{"saved", "safe here but not in the bucket", "raise the quota"}, words("save", at, mirror, []string{"--label=by-hand"})...)
 	b.has()
 	wantWhole(t, dir, 3)
 	faults.Set(nil)

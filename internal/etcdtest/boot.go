@@ -83,6 +83,11 @@ func (c *Cluster) newMember(name, client, peer string) *Member {
 		DataDir:   filepath.Join(c.Dir, name, "data"),
 		cluster:   c,
 	}
+	if c.options.Sockets {
+		// With a port, as etcd 3.4 wants it: etcd makes a file of this name in its working directory.
+		m.Dir = filepath.Join(c.Dir, name)
+		m.Socket = strings.Replace(scheme, "http", "unix", 1) + filepath.Join(m.Dir, "localhost:1")
+	}
 	m.Name, m.Program, m.Env = name, c.etcd, cleanEnv()
 	m.LogPath = filepath.Join(c.Dir, name, "etcd.log")
 	m.Probe = m.healthy
@@ -110,6 +115,9 @@ func (c *Cluster) arguments(m *Member, members []*Member, state string) []string
 	}
 	if c.PKI != nil {
 		args = append(args, c.PKI.serverFlags()...)
+	}
+	if m.Socket != "" {
+		args = append(args, "--listen-client-urls="+m.ClientURL+","+strings.Replace(m.Socket, m.Dir+"/", "", 1))
 	}
 	if c.options.QuotaBytes != 0 {
 		args = append(args, "--quota-backend-bytes="+strconv.FormatInt(c.options.QuotaBytes, 10))

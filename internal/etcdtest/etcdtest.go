@@ -35,6 +35,7 @@ type Options struct {
 	TLS           bool     // mutual TLS for clients and peers, with certificates made for this cluster
 	Dir           string   // missing or empty directory for all files, kept by Stop; empty means a temporary one that Stop removes
 	QuotaBytes    int64    // size of the database that raises NOSPACE; 0 leaves etcd's own 2 GiB
+	Sockets       bool     // clients also reach the members at Member.Socket
 	UnsafeNoFsync bool     // faster, but not safe against power loss; a killed process still loses nothing
 	Flags         []string // further flags of etcd for every member, last and so with precedence
 }

@@ -14,6 +14,7 @@ type Member struct {
 	ClientURL string // http://127.0.0.1:port, or https
 	PeerURL   string // likewise
 	Endpoint  string // the client URL's 127.0.0.1:port
+	Socket    string // unix:///PATH, or unixs:///PATH, with a file called localhost:1 for its certificate; empty without Options.Sockets
 	DataDir   string // etcd's --data-dir
 
 	cluster *Cluster

@@ -26,9 +26,9 @@ type process struct {
 // startProcess runs a program with its output appended to the log. The process must survive its caller but not this program. The
 // kernel sends the parent-death signal when the *thread* that forked exits. So one goroutine locks that thread from the fork until
 // the child has exited; then the signal comes only when this program exits.
-func startProcess(program string, args, env []string, log *os.File) (*process, error) {
+func startProcess(program string, args, env []string, dir string, log *os.File) (*process, error) {
 	cmd := exec.Command(program, args...)
-	cmd.Env = env
+	cmd.Env, cmd.Dir = env, dir
 	cmd.Stdout, cmd.Stderr = log, log
 	// A process group of its own: Ctrl-C in a terminal must not reach the servers before the program that owns them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -27,6 +27,7 @@ type Server struct {
 	Program string   // path of the executable
 	Args    []string // its arguments, without the program's name
 	Env     []string // its complete environment
+	Dir     string   // its working directory; empty means that of the test
 	LogPath string   // every start appends the output; the directory must exist
 
 	// Probe checks once whether the server is ready, and returns nil if it is. It is called until then.
@@ -143,7 +144,7 @@ func (s *Server) spawn() (offset int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := startProcess(s.Program, s.Args, s.Env, log)
+	p, err := startProcess(s.Program, s.Args, s.Env, s.Dir, log)
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", s.Name, err)
 	}

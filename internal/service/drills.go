@@ -48,7 +48,7 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir) (report 
 		if cfg.Drill.From == config.S3 && !errors.Is(err, snapshot.ErrNotFound) {
 			err = skippedDrill{err} // what fails on the way says nothing about the snapshot
 		}
-		return daemon.DrillReport{}, err
+		return report, err
 	}
 	defer o.File.Close()
 	r, err := StartDrill(ctx, o.File, dir, cfg.Store.MinFree, nil)

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
@@ -93,5 +96,17 @@ func wantCounted(t *testing.T, result status.Result, err error, want status.Reas
 	m.End(status.Drill, time.Now(), status.Outcome{Skipped: result == status.Skipped, Reason: got, Message: err.Error()})
 	if n := m.State().Counters.Runs[status.Run{Job: status.Drill, Result: result, Reason: got}]; n != 1 {
 		t.Errorf("%s, %v: counted %d times with the reason %s", result, err, n, got)
+	}
+}
+
+// The report has the name of an archive of which nothing can be read, so that the reason names it.
+func TestDrillOfADamagedArchiveNamesIt(t *testing.T) {
+	dir := snapshot.NewDir(filepath.Join(t.TempDir(), "store"))
+	must(t, dir.Prepare())
+	name := snapshot.Name{Set: snapshot.RollingSet, Node: "n1", Time: time.Now().UTC().Truncate(time.Second)}
+	must(t, os.WriteFile(filepath.Join(dir.Path(), name.String()), nil, 0o600))
+	r, err := doDrill(t.Context(), config.Config{Store: config.Store{Dir: dir.Path(), Node: "n1"}, Drill: config.Drill{From: "local"}}, dir)
+	if !errors.Is(err, snapshot.ErrDamaged) || r.Name != name {
+		t.Errorf("%v, %v", r.Name, err)
 	}
 }

@@ -59,14 +59,14 @@ func says(t *testing.T, l io.Writer, text string) {
 func wantProblem(t *testing.T, l *LogWriter, want string) {
 	t.Helper()
 	if got := l.problems(); len(got) != 1 || got[0].Text != want || got[0].Code != "log" {
-		t.Errorf("the problems are %q, want %q", got, want)
+		t.Errorf("the problems are %+v, want %q", got, want)
 	}
 }
 
 func wantNoProblem(t *testing.T, l *LogWriter) {
 	t.Helper()
 	if got := l.problems(); got != nil {
-		t.Errorf("the log works, and a problem is %q", got)
+		t.Errorf("the log works, and a problem is %+v", got)
 	}
 }
 
@@ -243,7 +243,9 @@ func TestMetricsReportTheLog(t *testing.T) {
 		out := newGate()
 		l := NewLogWriter(out, reportLost)
 		defer l.Close()
-		m := metrics.New(metrics.Options{State: status.New(status.Options{}).State, Problems: l.problems})
+		m := metrics.New(metrics.Options{
+			State: status.New(status.Options{}).State, Problems: l.problems, Audience: metrics.Audience{Network: true},
+		})
 		tells := func(path string) string {
 			r := httptest.NewRecorder()
 			m.Handler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))

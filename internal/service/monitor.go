@@ -35,6 +35,7 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 	}
 	shown := metrics.New(metrics.Options{
 		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: cfg.Store.MinFree,
+		Audience: metrics.Audience{WebConfig: cfg.Monitor.WebConfig, Network: cfg.Monitor.PageForNetwork},
 		Page: page.Options{
 			Version: p.Version, Node: cfg.Store.Node, RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
 		},
@@ -45,7 +46,7 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 
 // shownProblems are why the daemon is unhealthy, if it is, for those who ask its server.
 func (m *monitor) shownProblems() []status.Problem {
-	return slices.Concat(m.status.Problems(), m.home.problems(), m.lines.problems())
+	return status.Fold(slices.Concat(m.home.problems(), m.status.Problems(), m.lines.problems()))
 }
 
 // problems are those for log and heartbeat. They also report a server that answers nobody.
@@ -119,6 +120,6 @@ func (d *sameDir) problems() []status.Problem {
 	if !d.other.Load() {
 		return nil
 	}
-	return []status.Problem{{Code: "directory-replaced", Text: d.dir + " is not the same directory as at the start: its disk was unmounted, or another was " +
+	return []status.Problem{{Code: status.CodeDirectoryReplaced, Text: d.dir + " is not the same directory as at the start: its disk was unmounted, or another was " +
 		"mounted over it: mount it again, or restart the daemon if this is intended"}}
 }

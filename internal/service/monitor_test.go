@@ -21,7 +21,7 @@ func TestOtherDirectoryIsReportedUntilTheFirstIsBack(t *testing.T) {
 			runtime.Gosched()
 		}
 		if got := p.problems(); len(got) > 0 != told {
-			t.Errorf("%s: %q", when, got)
+			t.Errorf("%s: %+v", when, got)
 		}
 	}
 	want("at the start", false)

@@ -65,6 +65,14 @@ func etcdReason(err error) status.Reason {
 	case errors.Is(err, config.ErrUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
 		return status.Config
 	}
+	answer, answered := etcdAnswer(err)
+	switch {
+	case answered && answer.Code() == codes.DataLoss: // the cluster is corrupt
+		return status.Damaged
+	// No leader, an election, too many requests: etcd answers, so it is reachable, and will be able to later.
+	case answered && !errors.Is(answer, rpctypes.ErrStopped) && slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted}, answer.Code()):
+		return status.Timeout
+	}
 	// gRPC passes on only codes and texts, and of several endpoints the first that has a code.
 	switch grpcCode(err) {
 	// The last two are etcd's codes for a wrong password, and for a user while authentication is off.
@@ -72,6 +80,10 @@ func etcdReason(err error) status.Reason {
 		return status.Credentials
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return status.Unreachable
+	case codes.ResourceExhausted: // a limit on the way to etcd
+		return status.Timeout
+	case codes.Unimplemented: // it speaks gRPC, and is no etcd
+		return status.Config
 	}
 	switch {
 	case onDisk(err):
@@ -84,9 +96,27 @@ func etcdReason(err error) status.Reason {
 	return status.Other
 }
 
-// grpcCode is the code of etcd's answer or of the connection. etcd's client turns some answers into errors of its own.
-func grpcCode(err error) codes.Code {
+// grpcError is an error with a gRPC status.
+type grpcError interface {
+	error
+	GRPCStatus() *grpcstatus.Status
+}
+
+// etcdAnswer finds an error that etcd itself answered, as opposed to one of the connection. etcd's client has turned some answers into
+// errors of its own.
+func etcdAnswer(err error) (rpctypes.EtcdError, bool) {
 	if answer, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		return answer, true
+	}
+	if s, ok := errors.AsType[grpcError](err); ok {
+		return errors.AsType[rpctypes.EtcdError](rpctypes.Error(s.GRPCStatus().Err()))
+	}
+	return rpctypes.EtcdError{}, false
+}
+
+// grpcCode is the code of etcd's answer or of the connection.
+func grpcCode(err error) codes.Code {
+	if answer, ok := etcdAnswer(err); ok {
 		return answer.Code()
 	}
 	return grpcstatus.Code(err)

@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
@@ -117,6 +121,47 @@ func TestReasonOfErrors(t *testing.T) {
 	} {
 		if got := reason(tc.kind, tc.err); got != tc.want {
 			t.Errorf("%s of %s: %s, want %s", tc.kind, tc.err, got, tc.want)
+		}
+	}
+}
+
+// What etcd and gRPC answer, as gRPC passes it on, and as etcd's client turns it into its own error. What may pass is no fault of the
+// configuration, and an etcd that answers is not unreachable.
+func TestReasonOfEtcdsAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want status.Reason
+	}{
+		{grpcstatus.Error(codes.Unavailable, "connection error: desc = \"transport: connection refused\""), status.Unreachable},
+		{grpcstatus.Error(codes.Unavailable, "error reading from server: connection reset by peer"), status.Unreachable},
+		{grpcstatus.Error(codes.DeadlineExceeded, "context deadline exceeded"), status.Unreachable},
+		{rpctypes.ErrGRPCStopped, status.Unreachable},
+		{rpctypes.ErrGRPCNoLeader, status.Timeout},
+		{rpctypes.ErrGRPCLeaderChanged, status.Timeout},
+		{rpctypes.ErrGRPCTimeout, status.Timeout},
+		{rpctypes.ErrGRPCTimeoutDueToLeaderFail, status.Timeout},
+		{rpctypes.ErrGRPCTimeoutDueToConnectionLost, status.Timeout},
+		{rpctypes.ErrGRPCUnhealthy, status.Timeout},
+		{rpctypes.ErrGRPCRequestTooManyRequests, status.Timeout},
+		{rpctypes.ErrGRPCNoSpace, status.Timeout},
+		{grpcstatus.Error(codes.ResourceExhausted, "received message larger than max"), status.Timeout},
+		{rpctypes.ErrGRPCCorrupt, status.Damaged},
+		{rpctypes.ErrGRPCAuthFailed, status.Credentials},
+		{rpctypes.ErrGRPCAuthNotEnabled, status.Credentials},
+		{rpctypes.ErrGRPCInvalidAuthToken, status.Credentials},
+		{rpctypes.ErrGRPCPermissionDenied, status.Credentials},
+		{rpctypes.ErrGRPCUserEmpty, status.Credentials},
+		{grpcstatus.Error(codes.Unavailable, "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"), status.Certificate},
+		{grpcstatus.Error(codes.Unimplemented, "unknown service etcdserverpb.Maintenance"), status.Config},
+		{grpcstatus.Error(codes.Internal, "strange"), status.Other},
+	} {
+		for form, err := range map[string]error{
+			"plain": tc.err, "wrapped": fmt.Errorf("connect to etcd: %w", tc.err), "client's": fmt.Errorf("stream: %w", rpctypes.Error(tc.err)),
+			"joined": errors.Join(fmt.Errorf("127.0.0.1:1: %w", tc.err)),
+		} {
+			if got := reason(status.Snapshot, err); got != tc.want {
+				t.Errorf("%s, %s: %s, want %s", form, err, got, tc.want)
+			}
 		}
 	}
 }

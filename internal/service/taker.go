@@ -94,13 +94,11 @@ func (t *taker) probe(ctx context.Context, log logrus.FieldLogger) error {
 
 // lookLoop asks etcd for its status again and again. That it does not answer is only logged for debugging: the metrics show when it last did.
 func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
-	tick := time.NewTicker(lookInterval)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(t.lookPause()):
 		}
 		if err := t.look(ctx); err != nil && ctx.Err() == nil {
 			log.WithField("error", ErrorLine(err)).Debug("etcd does not answer")
@@ -108,11 +106,19 @@ func (t *taker) lookLoop(ctx context.Context, log logrus.FieldLogger) {
 	}
 }
 
-// look reads the member's status. With a user each connection is a login, which costs etcd more than the answer is worth.
-func (t *taker) look(ctx context.Context) error {
-	if cfg, err := t.member(); err != nil || cfg.User != "" {
-		return err
+// loginInterval is the time between two looks that need a login, which costs etcd more: a bcrypt hash and a write through raft.
+const loginInterval = 10 * time.Minute
+
+// lookPause returns the time until the next look.
+func (t *taker) lookPause() time.Duration {
+	if cfg, err := t.member(); err == nil && cfg.User != "" {
+		return loginInterval
 	}
+	return lookInterval
+}
+
+// look reads the member's status.
+func (t *taker) look(ctx context.Context) error {
 	m, err := t.connect(ctx)
 	if err != nil {
 		return err

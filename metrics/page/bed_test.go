@@ -71,6 +71,15 @@ func wantTexts(t *testing.T, body string, want ...string) {
 	}
 }
 
+// wantState wants the color and the headline, which the title begins with.
+func wantState(t *testing.T, body, mood, headline string) {
+	t.Helper()
+	wantTexts(t, body, `<section class="state `+mood+`"`, "<h1>"+headline+"</h1>", "<title>"+headline+" – ")
+	if strings.Count(body, "<h1>") != 1 {
+		t.Error("more than one headline")
+	}
+}
+
 // errorsOf are the page's last errors as text.
 func errorsOf(body string) []string {
 	_, list, _ := strings.Cut(body, `<ol class="errors">`)

@@ -33,6 +33,16 @@ func pageCases(t *testing.T) map[string]pageCase {
 	alarmed, away := statustest.Healthy(&now), statustest.Healthy(&now)
 	alarmed.SetMember(noon, 2*gib, true, []string{"NOSPACE"})
 	away.MemberAway(noon.Add(-time.Minute))
+	corrupt, quorum, retried, s3Down, drill := statustest.Healthy(&now), statustest.Healthy(&now), statustest.Healthy(&now), statustest.Healthy(&now), statustest.Healthy(&now)
+	corrupt.SetMember(noon.Add(-5*time.Minute), 2*gib, true, []string{"CORRUPT"})
+	quorum.SetMember(noon.Add(-5*time.Minute), 2*gib, false, nil)
+	statustest.Fail(retried, status.Snapshot, noon.Add(-3*time.Second), status.Unreachable, "connect to etcd at 127.0.0.1:2379: connection refused")
+	retried.Schedule(status.Snapshot, noon.Add(14*time.Second), time.Hour)
+	s3Down.SetPending(noon.Add(-4*time.Hour), statustest.Names(list[:4]))
+	for range 7 {
+		statustest.Fail(s3Down, status.Mirror, noon.Add(-time.Minute), status.Connection, "list bucket backups at minio.example.net:9000: connection refused")
+	}
+	drill.End(status.Drill, noon, status.Outcome{Name: list[0].Name, Reason: status.Start, Message: "the restored etcd exited after 2 s: exit status 1"})
 	newest := list[0].Name.String()
 	return map[string]pageCase{
 		"healthy": {show(t, statustest.Healthy(&now)), []string{
@@ -42,26 +52,33 @@ func pageCases(t *testing.T) map[string]pageCase {
 		"unhealthy": {show(t, statustest.Unhealthy(&now)), []string{
 			"Needs attention", "4 snapshots failed in a row", "5 snapshots are not uploaded yet", "amage was found in " + newest,
 			"estore drill of rolling_node-a_20261122T110000Z.db.zst failed", "exit status 1", "raises NOSPACE", "is skipped because",
-			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "not in S3 yet", "Mirroring failed",
+			"/var/lib/etcd rolling_node-a_20261122T100000Z.db.zst", "not in S3 yet", "the last pass failed at 2026-11-22 12:11:40 UTC", "None but those above.",
 		}},
 		"broken": {render(t, statustest.Broken(&now), notes), []string{
-			"Last good snapshot 12 min ago, next is due now. Its copy on the disk is damaged, and the copy in S3 has not been verified.",
+			"Last good snapshot 12 min ago, next is due now. Its copy on the disk is damaged, and the copy in S3 has not been verified since it was uploaded.",
 			"Damage was found in " + newest + " on the disk", "disk, damaged", "✗ damaged, just now", "✗ a copy is damaged",
 			"--from s3 --data-dir /var/lib/etcd " + newest, "from S3. Its copy on the disk is damaged",
-			"Stop etcd on all of them first.", "in sync as of 9 s ago", "not verified",
+			"Stop etcd on all of them first.", "in sync as of 9 s ago", "verified when taken",
 		}},
 		"damaged": {show(t, damaged()), []string{
 			"Needs attention", "The newest, 12 min old, is damaged. Next in 59 min.", "the newest, of 2026-11-22 12:00:00 UTC, is damaged",
 		}},
-		"alarm": {show(t, alarmed), []string{"Backups are healthy, etcd raises NOSPACE"}},
-		"away":  {show(t, away), []string{"Backups are healthy, etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
-		"slow":  {show(t, slowS3()), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
-		"empty": {show(t, tracker(everything(), nil)), []string{"Needs attention", "here is no snapshot on the disk yet", "None yet"}},
+		"alarm":   {show(t, alarmed), []string{"Backups work, etcd needs attention", "Alarm NOSPACE in etcd"}},
+		"corrupt": {show(t, corrupt), []string{"Needs attention", "Do not trust the snapshots taken since 2026-11-22 12:07:30 UTC"}},
+		"quorum":  {show(t, quorum), []string{"Backups work, etcd needs attention", "the cluster has lost its quorum", "has no leader"}},
+		"retried": {show(t, retried), []string{
+			"The snapshot failed, trying again", "Last good snapshot 12 min ago, but the last try failed 3 s ago, the next one in 14 s.", "Next try",
+		}},
+		"s3 down": {show(t, s3Down), []string{"Needs attention", "Mirroring failed 7 times in a row", "4 snapshots are not uploaded yet", "None but those above."}},
+		"drill":   {show(t, drill), []string{"Needs attention", "Restore drill of " + newest + " failed", "The newest snapshot is skipped"}},
+		"away":    {show(t, away), []string{"etcd does not answer", "since 2026-11-22 12:11:30 UTC; before that it had a leader"}},
+		"slow":    {show(t, slowS3()), []string{"Starting", "S3 has not answered since the start", "dated in the future", "not known"}},
+		"empty":   {show(t, tracker(everything(), nil)), []string{"Needs attention", "here is no snapshot on the disk yet", "None yet"}},
 		"gone": {show(t, gone()), []string{
 			"Needs attention", "The snapshots on the disk can't be read: open /backups: no such file or directory",
 			"The last good snapshot is not known now. Next in 59 min.", "not known", "can't be read", "They can't be read now.",
 		}},
-		"no room":  {show(t, noRoom()), []string{"Healthy", "none yet", "the last one was skipped (low_space)", "next in 58 min"}},
+		"no room":  {show(t, noRoom()), []string{"Backups work, the restore drill was skipped", "none yet", "the last one was skipped (low_space)", "next in 58 min"}},
 		"starting": {show(t, status.New(everything())), []string{"Starting", "not known yet"}},
 		"first":    {show(t, statustest.Many(&now, 1)), []string{"Healthy", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
 		"many":     {show(t, statustest.Many(&now, 500)), []string{"Healthy", "The newest 50 of 500"}},
@@ -157,8 +174,8 @@ func TestMissingVerdictIsShown(t *testing.T) {
 		want  []string
 	}{
 		"wide":       {proofs, 1200, []string{"–", "–"}},
-		"narrow":     {proofs, 768, []string{"not verified", "not drilled"}},
-		"phone":      {proofs, 360, []string{"not verified", "not drilled"}},
+		"narrow":     {proofs, 768, []string{"verified when taken", "no drill"}},
+		"phone":      {proofs, 360, []string{"verified when taken", "no drill"}},
 		"drills off": {off, 360, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

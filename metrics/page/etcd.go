@@ -9,11 +9,11 @@ import (
 
 // etcdFact is the page's fact about etcd, once a request was sent to it.
 func etcdFact(m status.Member, now time.Time) fact {
-	f := fact{Label: "etcd", Value: etcdTrouble(m), Tone: warn}
+	f := fact{Label: "etcd", Value: etcdTrouble(m)}
 	switch {
 	case m.Away.IsZero():
 		if f.Value == "" {
-			f.Value, f.Tone = "has a leader", ""
+			f.Value = "has a leader"
 		}
 		f.More = []string{"database " + status.Size(m.Database), "as of " + status.Relative(m.Seen, now)}
 	case m.Seen.IsZero():
@@ -24,7 +24,7 @@ func etcdFact(m status.Member, now time.Time) fact {
 	return f
 }
 
-// etcdTrouble returns etcd's own problem in a few words, which is no problem of the backups; "": none.
+// etcdTrouble returns etcd's own problem in a few words; "": none.
 func etcdTrouble(m status.Member) string {
 	switch {
 	case !m.Away.IsZero():
@@ -34,7 +34,7 @@ func etcdTrouble(m status.Member) string {
 	case len(m.Alarms) > 0:
 		return "raises " + strings.Join(m.Alarms, ", ")
 	case !m.Leader:
-		return "knows no leader"
+		return "has no leader"
 	}
 	return ""
 }
@@ -45,7 +45,7 @@ func etcdBefore(m status.Member) string {
 	case len(m.Alarms) > 0:
 		return "raised " + strings.Join(m.Alarms, ", ")
 	case !m.Leader:
-		return "knew no leader"
+		return "had no leader"
 	}
 	return "had a leader"
 }

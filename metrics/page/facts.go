@@ -24,7 +24,9 @@ func (p *painter) facts(free int64) []fact {
 	}
 	out := slices.Concat([]fact{p.lastFact(), p.nextFact(), p.diskFact(free)}, s3, proofs)
 	if p.Member.Asked {
-		out = append(out, etcdFact(p.Member, p.now))
+		etcd := etcdFact(p.Member, p.now)
+		etcd.Tone = p.tone(etcdTrouble(p.Member) != "", status.CodeEtcdAlarm, status.CodeEtcdAway, status.CodeEtcdCorrupt, status.CodeEtcdNoLeader, status.CodeEtcdNoSpace)
+		out = append(out, etcd)
 	}
 	return out
 }
@@ -52,7 +54,7 @@ func (p *painter) summary() string {
 	return sentences(last, x.doubts(p.DrillFrom))
 }
 
-// upcoming returns when the next snapshot begins, "" if that is not known.
+// upcoming returns when the next snapshot begins, and that the last one failed if it did; "" if that is not known.
 func (p *painter) upcoming() string {
 	j := p.Jobs[status.Snapshot]
 	switch {
@@ -61,7 +63,11 @@ func (p *painter) upcoming() string {
 	case j.Next.IsZero():
 		return ""
 	}
-	return "next " + coming(j.Next, p.now, "is due now")
+	next := coming(j.Next, p.now, "is due now")
+	if j.Failures > 0 {
+		return "but the last try failed " + status.Relative(j.Failed, p.now) + ", the next one " + next
+	}
+	return "next " + next
 }
 
 func (p *painter) lastFact() fact {
@@ -101,6 +107,10 @@ func (p *painter) nextFact() fact {
 		f.Value = coming(j.Next, p.now, "due now")
 		f.More = append(f.More, status.Absolute(j.Next))
 	}
+	if j.Failures > 0 {
+		f.Label, f.Tone = "Next try", p.tone(true, status.CodeSnapshotsFailing, status.CodeSnapshotLate, status.CodeNoSnapshot)
+		f.More = append(f.More, "failed "+status.Count(j.Failures, "time", "times")+" in a row")
+	}
 	if j.Interval > 0 {
 		f.More = append(f.More, "every "+status.Span(j.Interval))
 	}
@@ -124,9 +134,7 @@ func (p *painter) diskFact(free int64) fact {
 func (p *painter) mirrorFact() fact {
 	j, m := p.Jobs[status.Mirror], p.Mirror
 	f := fact{Label: "In S3", Value: notKnown}
-	if !status.MirrorTolerated(j.Failures) {
-		f.Tone = bad
-	}
+	f.Tone = p.tone(j.Failures > 0, status.CodeMirrorFailing, status.CodeMirrorBehind, status.CodeUnmirrored, status.CodeS3Unlisted)
 	if i := p.Places[status.S3]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
 		f.More = append(f.More, "of this node, "+total(i.Copies)) // other nodes may share the folder
@@ -145,23 +153,20 @@ func (p *painter) mirrorFact() fact {
 	return f
 }
 
+// verifyFact does not count the verified snapshots: drills verify the newest one, and a low number would look like a fault.
 func (p *painter) verifyFact() fact {
 	f := p.proofFact("Last verification", "", p.Jobs[status.Verify])
-	verified := 0
-	for _, r := range p.rows {
-		if !r.Verified.IsZero() && !slices.Contains(r.damaged, p.DrillFrom) {
-			verified++
-		}
-	}
-	if len(p.rows) > 0 {
-		f.More = append(f.More, status.Grouped(int64(verified))+" of "+status.Grouped(int64(len(p.rows)))+" verified")
-	}
+	f.More = append(f.More, "each snapshot is verified when it is taken, and the newest again in each restore drill")
 	return f
 }
 
 func (p *painter) drillFact() fact {
 	j := p.Jobs[status.Drill]
-	f := p.proofFact("Last restore drill", "passed ", j)
+	shown := j
+	if !p.DrillFailed() {
+		shown.Failures = 0
+	}
+	f := p.proofFact("Last restore drill", "passed ", shown)
 	if j.Skipped != "" { // or else it would look as if its hour had not come yet
 		f.More = append(f.More, "the last one was skipped ("+string(j.Skipped)+")")
 	}
@@ -177,6 +182,8 @@ func (p *painter) drillFact() fact {
 // proofFact is how the last verification or drill ended, and when.
 func (p *painter) proofFact(label, passed string, j status.JobState) fact {
 	switch {
+	case j.Failures > 0 && j.Reason == status.Damaged: // the damage is a problem for as long as it exists, and shown once
+		return fact{Label: label, Value: "found damage", More: []string{status.Absolute(j.Failed)}}
 	case j.Failures > 0:
 		return fact{Label: label, Value: "failed", Tone: bad, More: []string{status.Absolute(j.Failed)}}
 	case j.Success.IsZero():

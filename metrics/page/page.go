@@ -45,8 +45,8 @@ func Render(s status.State, problems []status.Problem, free int64, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	p := &painter{State: s, rows: rowsOf(s), now: now, o: o}
-	v := p.view(problems, free)
+	p := &painter{State: s, rows: rowsOf(s), now: now, o: o, problems: problems}
+	v := p.view(free)
 	v.Style = template.CSS(css)
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "page.html", v); err != nil {
@@ -61,19 +61,22 @@ type painter struct {
 	rows []row // newest first
 	now  time.Time
 	o    Options
+
+	problems []status.Problem
 }
 
-func (p *painter) view(problems []status.Problem, free int64) view {
+func (p *painter) view(free int64) view {
 	v := view{
-		Version: p.o.Version, Node: p.o.Node, Now: at(p.now), Facts: p.facts(free), Summary: p.summary(),
+		Version: p.o.Version, Node: p.o.Node, Now: at(p.now), Facts: p.facts(free), Summary: p.summary(), NoErrors: "None.",
 		Nothing: "None yet. The first one is taken as soon as etcd answers.", Verify: p.Enabled[status.Verify], Drill: p.Enabled[status.Drill],
 	}
-	for _, x := range problems {
-		v.Reasons = append(v.Reasons, x.Text)
-	}
-	p.headline(&v, problems)
+	p.headline(&v)
 	for _, f := range p.History {
-		v.Problems = append(v.Problems, failureView(f, p.now))
+		if p.isAbove(f, v.Reasons) {
+			v.NoErrors = "None but those above."
+		} else {
+			v.Problems = append(v.Problems, failureView(f, p.now))
+		}
 	}
 	rows := p.rows
 	if len(rows) > 0 {
@@ -94,25 +97,6 @@ func (p *painter) view(problems []status.Problem, free int64) view {
 		v.Rows = append(v.Rows, p.rowView(r))
 	}
 	return v
-}
-
-// headline sets the headline about the backups. If they are healthy and etcd has a problem, the headline shows both.
-func (p *painter) headline(v *view, problems []status.Problem) {
-	trouble := etcdTrouble(p.Member)
-	switch {
-	case !p.Ready():
-		v.Mood, v.Headline, v.Nothing = "starting", "Starting", "Not known yet."
-	case p.Places[status.Local].Error != "":
-		v.Mood, v.Headline, v.Nothing = "ill", "Needs attention", "They can't be read now."
-	case len(problems) == 1 && p.AwaitsS3():
-		v.Mood, v.Headline = "starting", "Starting"
-	case len(problems) > 0:
-		v.Mood, v.Headline = "ill", "Needs attention"
-	case trouble != "":
-		v.Mood, v.Headline, v.Trouble = "well", "Backups are healthy", "etcd "+trouble
-	default:
-		v.Mood, v.Headline = "well", "Healthy"
-	}
 }
 
 // restore returns the section with the restore command for the best snapshot.

@@ -34,17 +34,17 @@ func TestDamagedCopyIsNotRestored(t *testing.T) {
 		restore, tags, word string
 		verdict             string // of the newest's verification
 	}{
-		"none": {"", func(*status.Tracker) {}, "local " + x.String(), "disk|S3", healthy, "not verified"},
+		"none": {"", func(*status.Tracker) {}, "local " + x.String(), "disk|S3", healthy, "verified when taken"},
 		"on the disk, by verification": {
-			"", failed, "s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified", "✗ damaged, just now",
+			"", failed, "s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified since it was uploaded", "✗ damaged, just now",
 		},
 		"on the disk, by the mirror": {
 			"", func(tr *status.Tracker) { find(tr, status.Local) },
-			"s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified", "✗ damaged, just now",
+			"s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified since it was uploaded", "✗ damaged, just now",
 		},
 		"on the disk, set aside": {
 			"", func(tr *status.Tracker) { failed(tr); rename(tr) },
-			"s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified", "✗ damaged, just now",
+			"s3 " + x.String(), "disk, damaged!|S3", "and the copy in s3 has not been verified since it was uploaded", "✗ damaged, just now",
 		},
 		"on the disk, set aside, and gone from S3": {
 			"", func(tr *status.Tracker) { failed(tr); rename(tr); tr.SetInventory(status.S3, list[1:], nil) },
@@ -55,7 +55,7 @@ func TestDamagedCopyIsNotRestored(t *testing.T) {
 			"s3 " + x.String(), "disk, damaged!|S3", "is damaged.", "✓ just now",
 		},
 		"in S3, by verification": {
-			status.S3, failed, "local " + x.String(), "disk|S3, damaged!", "and the copy on the disk has not been verified", "✗ damaged, just now",
+			status.S3, failed, "local " + x.String(), "disk|S3, damaged!", "and the copy on the disk has not been verified since it was taken", "✗ damaged, just now",
 		},
 		"in both": {
 			"", func(tr *status.Tracker) { find(tr, status.S3); find(tr, status.Local) },
@@ -72,7 +72,7 @@ func TestDamagedCopyIsNotRestored(t *testing.T) {
 		},
 		"uploaded from there": {
 			"", func(tr *status.Tracker) { find(tr, status.Local); tr.Uploaded(list[0], time.Second) },
-			"local " + x.String(), "disk|S3", healthy, "not verified",
+			"local " + x.String(), "disk|S3", healthy, "verified when taken",
 		},
 		"verified again": {
 			"", func(tr *status.Tracker) { find(tr, status.Local); verified(tr) }, "local " + x.String(), "disk|S3", healthy, "✓ just now",
@@ -86,7 +86,7 @@ func TestDamagedCopyIsNotRestored(t *testing.T) {
 				find(tr, status.Local)
 				tr.Pruned(status.Local, noon, []snapshot.Name{x}, nil)
 			},
-			"s3 " + x.String(), "S3", healthy, "not verified",
+			"s3 " + x.String(), "S3", healthy, "verified when taken",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

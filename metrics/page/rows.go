@@ -101,7 +101,7 @@ func (r row) doubts(drilled status.Place) string {
 	}
 	out := "its copy " + r.damaged[0].In() + " is damaged"
 	if p != drilled || r.Verified.IsZero() {
-		out += ", and the copy " + p.In() + " has not been verified"
+		out += ", and the copy " + p.In() + " has not been verified since it was " + map[status.Place]string{status.Local: "taken", status.S3: "uploaded"}[p]
 	}
 	return out
 }
@@ -136,7 +136,7 @@ func (p *painter) rowView(r row) rowView {
 	if t.After(p.now) {
 		v.Tags = append(v.Tags, tag{Text: "dated in the future", Tone: "wait"})
 	}
-	v.Verified, v.Drilled = verdictView{Label: "verified", None: "not verified"}, verdictView{Label: "drill", None: "not drilled"}
+	v.Verified, v.Drilled = verdictView{Label: "verified", None: "verified when taken"}, verdictView{Label: "drill", None: "no drill"}
 	v.Verified.set(r.Verified, false, "", p.now)
 	v.Drilled.set(r.Drilled, r.BadDrill, "failed ", p.now)
 	if slices.Contains(r.damaged, p.DrillFrom) {

@@ -13,7 +13,6 @@ type view struct {
 	Style                   template.CSS
 	Now                     moment
 	Mood, Headline, Summary string
-	Trouble                 string // etcd's, in the headline
 	Reasons                 []string
 	Facts                   []fact
 	Restore                 *restoreView
@@ -21,7 +20,7 @@ type view struct {
 	Crosses                 bool // the plots show damaged copies
 	Problems                []problemView
 	Rows                    []rowView
-	More, Nothing           string
+	More, Nothing, NoErrors string
 	Verify, Drill           bool
 }
 
@@ -32,7 +31,7 @@ func at(t time.Time) moment { return moment{t.UTC().Format(time.RFC3339), status
 type fact struct {
 	Label, Value string
 	More         []string
-	Tone         string // "", bad: a problem of the backups, warn: only of etcd
+	Tone         string // "", bad: a problem, warn: it may pass
 }
 
 const (

@@ -58,6 +58,7 @@ func TestLastErrorsSayHowOftenAndWhen(t *testing.T) {
 			for _, f := range c.story {
 				f(tr)
 			}
+			recovered(tr, x)
 			if got := errorsOf(show(t, tr)); !slices.EqualFunc(got, c.want, strings.HasPrefix) {
 				t.Errorf("has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
@@ -65,77 +66,73 @@ func TestLastErrorsSayHowOftenAndWhen(t *testing.T) {
 	}
 }
 
-// TestHeadlineTellsEtcdsTroubleApart: the backups are healthy, and nobody must read that everything is.
-func TestHeadlineTellsEtcdsTroubleApart(t *testing.T) {
-	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+// recovered is after all jobs worked again: then errors are in the list of the last errors only.
+func recovered(tr *status.Tracker, x snapshot.Name) {
+	statustest.Take(tr, noon, status.Copy{Name: x, Size: 1})
+	tr.Schedule(status.Snapshot, noon.Add(time.Hour), time.Hour)
+	tr.Mirrored(noon, 0)
+	tr.SetPending(noon, nil)
+	tr.SetIntact(status.S3, x)
+	tr.End(status.Verify, noon, status.Outcome{Name: x})
+	tr.End(status.Drill, noon, status.Outcome{Name: x})
+	tr.Pruned(status.Local, noon, nil, nil)
+}
+
+// TestFaultIsOneErrorOnThePage: what the headline shows is not repeated in the list of the last errors.
+func TestFaultIsOneErrorOnThePage(t *testing.T) {
+	list := statustest.History(noon)
+	const refused = "connect to etcd at 127.0.0.1:2379: connection refused"
 	for name, c := range map[string]struct {
-		story          func(tr *status.Tracker)
-		headline, fact string
+		story   func(tr *status.Tracker)
+		message string
+		reasons int
+		below   []string
 	}{
-		"not asked yet": {func(*status.Tracker) {}, "Healthy", ""},
-		"healthy":       {func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, nil) }, "Healthy", "has a leader; database 1.0 MiB; as of 9 s ago"},
-		"no leader": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, nil) },
-			"Backups are healthy, etcd knows no leader", "knows no leader; database 1.0 MiB; as of 9 s ago",
-		},
-		"alarms": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, []string{"NOSPACE", "corrupt"}) },
-			"Backups are healthy, etcd raises NOSPACE, CORRUPT", "raises NOSPACE, CORRUPT; database 1.0 MiB; as of 9 s ago",
-		},
-		"away": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, nil); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it had a leader",
-		},
-		"away with an alarm": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, true, []string{"NOSPACE"}); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it raised NOSPACE",
-		},
-		"away without a leader": {
-			func(tr *status.Tracker) { tr.SetMember(at(-9), mib, false, nil); tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; since 2026-11-22 12:12:24 UTC; before that it knew no leader",
-		},
-		"never seen": {
-			func(tr *status.Tracker) { tr.MemberAway(at(-6)) },
-			"Backups are healthy, etcd does not answer", "does not answer; has not answered since the start",
-		},
-		"trouble of both": {
-			func(tr *status.Tracker) { tr.MemberAway(at(-6)); tr.SetInventory(status.Local, nil, nil) },
-			"Needs attention", "does not answer; has not answered since the start",
-		},
+		"snapshots fail": {func(tr *status.Tracker) {
+			for range 3 {
+				statustest.Fail(tr, status.Snapshot, noon, status.Unreachable, refused)
+			}
+		}, refused, 1, nil},
+		"a snapshot failed": {func(tr *status.Tracker) { statustest.Fail(tr, status.Snapshot, noon, status.Unreachable, refused) }, refused, 1, nil},
+		"S3 is down": {func(tr *status.Tracker) {
+			tr.SetPending(noon.Add(-3*time.Hour), statustest.Names(list[:2]))
+			for range 3 {
+				statustest.Fail(tr, status.Mirror, noon, status.Host, "no such host")
+			}
+		}, "no such host", 1, nil},
+		"a file is damaged": {func(tr *status.Tracker) {
+			tr.SetDamaged(status.Local, noon, list[0].Name, errors.New("page 17"))
+			tr.End(status.Verify, noon, status.Outcome{Name: list[0].Name, Reason: status.Damaged, Message: "page 17"})
+			tr.End(status.Drill, noon, status.Outcome{Name: list[0].Name, Reason: status.Damaged, Message: "drill: page 17"})
+		}, "page 17", 1, nil},
+		"a drill failed, and pruning before": {func(tr *status.Tracker) {
+			tr.Pruned(status.Local, noon, nil, errors.New("read-only"))
+			tr.Pruned(status.Local, noon, nil, nil)
+			tr.End(status.Drill, noon, status.Outcome{Name: list[0].Name, Reason: status.Start, Message: "exit status 1"})
+		}, "exit status 1", 1, []string{"Pruning failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := tracker(status.Options{}, statustest.History(noon)[:1])
+			now := noon
+			tr := statustest.Healthy(&now)
 			c.story(tr)
 			body := show(t, tr)
-			title, _, _ := strings.Cut(body[strings.Index(body, "<title>")+len("<title>"):], " – ")
-			if title != c.headline {
-				t.Errorf("title %q, want %q", title, c.headline)
+			if n := strings.Count(body, "<li>") - len(errorsOf(body)); n != c.reasons {
+				t.Errorf("%d reasons", n)
 			}
-			first, trouble, both := strings.Cut(c.headline, ", ")
-			if both {
-				first += `, <span class="trouble">` + trouble + `</span>`
+			if n := strings.Count(body, c.message); n != 1 {
+				t.Errorf("shows %q %d times", c.message, n)
 			}
-			wantTexts(t, body, "<h1>"+first+"</h1>")
-			if got := factOf(body, "etcd"); got != c.fact {
-				t.Errorf("the figure of etcd is %q, want %q", got, c.fact)
+			if got := errorsOf(body); !slices.EqualFunc(got, c.below, strings.HasPrefix) {
+				t.Errorf("below: %q, want %q", got, c.below)
+			}
+			if c.below == nil {
+				wantTexts(t, body, "None but those above.")
 			}
 		})
 	}
 }
 
-// TestHeadlineDuringTheFirstPass: a daemon that waits for S3 only is starting.
-func TestHeadlineDuringTheFirstPass(t *testing.T) {
-	tr := status.New(status.Options{Mirror: true, Now: statustest.Noon})
-	wantTexts(t, show(t, tr), "<h1>Starting</h1>", "Not known yet.")
-	tr.SetInventory(status.Local, statustest.History(noon), nil)
-	tr.Begin(status.Mirror, noon)
-	wantTexts(t, show(t, tr), "<h1>Starting</h1>", "<li>S3 has not answered since the start</li>")
-	tr.Pruned(status.Local, noon, nil, errors.New("read-only"))
-	wantTexts(t, show(t, tr), "<h1>Needs attention</h1>")
-	tr.Pruned(status.Local, noon, nil, nil)
-	tr.End(status.Mirror, noon, status.Outcome{Reason: status.Host, Message: "no such host"})
-	wantTexts(t, show(t, tr), "<h1>Needs attention</h1>")
-}
+const whenVerified = "each snapshot is verified when it is taken, and the newest again in each restore drill"
 
 func TestFigures(t *testing.T) {
 	now := noon
@@ -149,19 +146,19 @@ func TestFigures(t *testing.T) {
 			"Next snapshot":      "in 47 min; 2026-11-22 13:00:00 UTC; every 1 h",
 			"On the disk":        "34 snapshots; 1.4 GiB; 41 GiB free",
 			"In S3":              "34 snapshots; of this node, 1.4 GiB; in sync as of 12 min ago",
-			"Last verification":  "10 min ago; 2026-11-22 12:02:00 UTC; 9 of 34 verified",
+			"Last verification":  "10 min ago; 2026-11-22 12:02:00 UTC; " + whenVerified,
 			"Last restore drill": "passed 3 h ago; 2026-11-22 08:14:00 UTC; next in 8 h",
 		}},
 		"unhealthy": {statustest.Unhealthy(&now), map[string]string{
 			"In S3":              "29 snapshots; of this node, 1.2 GiB; 5 not uploaded yet, behind for 4 h; last pass failed 50 s ago",
-			"Last verification":  "failed; 2026-11-22 12:11:50 UTC; 8 of 34 verified",
+			"Last verification":  "found damage; 2026-11-22 12:11:50 UTC; " + whenVerified,
 			"Last restore drill": "failed; 2026-11-22 12:12:00 UTC; next in 8 h",
 		}},
 		"jobs that are off": {tracker(status.Options{}, list[:1]), map[string]string{
 			"In S3": "off; no bucket is configured", "Last restore drill": "off; nothing tests that a snapshot can be restored", "Last verification": "",
 		}},
 		"nothing yet": {tracker(everything(), nil), map[string]string{
-			"Last good snapshot": "none yet", "On the disk": "0 snapshots; 0 B; 41 GiB free", "Last restore drill": "none yet", "Last verification": "none yet",
+			"Last good snapshot": "none yet", "On the disk": "0 snapshots; 0 B; 41 GiB free", "Last restore drill": "none yet", "Last verification": "none yet; " + whenVerified,
 		}},
 		"before the first listing": {status.New(everything()), map[string]string{
 			"Last good snapshot": "not known yet", "Next snapshot": "not known yet", "On the disk": "not known yet; 41 GiB free",

@@ -57,7 +57,7 @@ func TestReadme(t *testing.T) {
 
 // TestInhibits has each alert either inhibit EtcdBackupNotReady or named here as one that comes without a word of /readyz.
 func TestInhibits(t *testing.T) {
-	apart := []string{"EtcdBackupShrank", "EtcdBackupRevisionFell", "EtcdBackupNobody", "EtcdBackupDiskWillFill", "EtcdBackupEtcdAlarm", "EtcdBackupAbsent", "EtcdBackupNotReady"}
+	apart := []string{"EtcdBackupShrank", "EtcdBackupRevisionFell", "EtcdBackupNobody", "EtcdBackupDiskWillFill", "EtcdBackupAbsent", "EtcdBackupNotReady"}
 	m := regexp.MustCompile(`source_matchers: \['alertname=~"([^"]+)"'\]`).FindStringSubmatch(read(t, "README.md"))
 	if m == nil {
 		t.Fatal("README.md has no rule to inhibit by")

@@ -13,11 +13,11 @@ import (
 // certificate, because a refusal comes immediately.
 const alertWait = 500 * time.Millisecond
 
-// Alert returns the TLS alert with which the server at HOST:PORT refuses a complete handshake, or nil if there is none. With TLS
+// Alert returns the TLS alert with which the server at an address of the network, as for net.Dial, refuses a complete handshake, or nil if there is none. With TLS
 // 1.3 the client has finished the handshake before the server checks its certificate. A client that then writes may get a broken
 // connection first; a client that only reads always gets the alert.
-func Alert(ctx context.Context, address string, cfg *tls.Config) error {
-	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", address)
+func Alert(ctx context.Context, network, address string, cfg *tls.Config) error {
+	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil // the caller got the same error
 	}
@@ -29,12 +29,12 @@ func Alert(ctx context.Context, address string, cfg *tls.Config) error {
 	return alertIn(err)
 }
 
-// SpeaksTLS reports whether the server at HOST:PORT takes part in a TLS handshake. It sends no request.
-func SpeaksTLS(ctx context.Context, address string) bool {
+// SpeaksTLS reports whether the server takes part in a TLS handshake. It sends no request.
+func SpeaksTLS(ctx context.Context, network, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
 	asking := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // who he is does not matter here
-	conn, err := asking.DialContext(ctx, "tcp", address)
+	conn, err := asking.DialContext(ctx, network, address)
 	if err == nil {
 		_ = conn.Close() // nothing was written
 	}

@@ -46,7 +46,7 @@ func TestSpeaksTLS(t *testing.T) {
 		"plain http":                {server(t, plain, tls.NoClientCert), false},
 		"nothing said":              {silent(t), false},
 	} {
-		if got := handshake.SpeaksTLS(t.Context(), x.address); got != x.want {
+		if got := handshake.SpeaksTLS(t.Context(), "tcp", x.address); got != x.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
@@ -56,13 +56,13 @@ func TestSpeaksTLS(t *testing.T) {
 func TestAlert(t *testing.T) {
 	cfg := &tls.Config{InsecureSkipVerify: true}
 	secure := (*httptest.Server).StartTLS
-	if err := handshake.Alert(t.Context(), server(t, secure, tls.RequireAnyClientCert), cfg); err == nil || !strings.Contains(err.Error(), "certificate required") {
+	if err := handshake.Alert(t.Context(), "tcp", server(t, secure, tls.RequireAnyClientCert), cfg); err == nil || !strings.Contains(err.Error(), "certificate required") {
 		t.Errorf("without a certificate: %v", err)
 	}
 	for name, address := range map[string]string{
 		"content": server(t, secure, tls.NoClientCert), "no TLS": server(t, (*httptest.Server).Start, tls.NoClientCert),
 	} {
-		if err := handshake.Alert(t.Context(), address, cfg); err != nil {
+		if err := handshake.Alert(t.Context(), "tcp", address, cfg); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

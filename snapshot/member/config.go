@@ -11,10 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"os"
-	"strings"
 	"time"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // ErrConfig marks settings that cannot work, whatever etcd does.
@@ -45,7 +44,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // Config says how to reach a member. Connect reads the files each time, so rotated certificates need no restart.
 type Config struct {
-	Endpoints []string // with or without http:// or https://
+	Endpoints []string // HOST:PORT, with or without http:// or https://, or unix:// or unixs:// and the path of a socket
 	CACert    string   // PEM files
 	Cert, Key string
 	User      string
@@ -62,39 +61,18 @@ func (c Config) Check() error {
 		return fmt.Errorf("%w: --cert and --key go together: set both or neither", ErrConfig)
 	}
 	for _, e := range c.Endpoints {
-		if _, err := c.endpointURL(e); err != nil {
+		if _, err := c.parseEndpoint(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c Config) secure() bool { return c.CACert != "" || c.Cert != "" }
-
-// endpointURL completes an endpoint: https if a CA or certificate is set, because etcd's TLS port accepts nothing else.
-func (c Config) endpointURL(endpoint string) (string, error) {
-	full := endpoint
-	if !strings.Contains(endpoint, "://") {
-		full = "http://" + endpoint
-		if c.secure() {
-			full = "https://" + endpoint
-		}
-	}
-	u, err := url.Parse(full)
-	if err != nil || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT or https://HOST:PORT", ErrConfig, endpoint)
-	}
-	if u.Scheme == "http" && c.secure() {
-		return "", fmt.Errorf("%w: --endpoints: %s is plain http, but a CA or certificate is set: write https:// or remove them", ErrConfig, endpoint)
-	}
-	return u.Scheme + "://" + u.Host, nil
-}
-
 // tlsConfig reads the certificate files. Errors wrap ErrCertificate.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CACert != "" {
-		pem, err := os.ReadFile(c.CACert)
+		pem, err := keyfile.PEM(c.CACert)
 		if err != nil {
 			return nil, certificateErrorf("read --cacert: %w", err)
 		}
@@ -104,7 +82,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		pair, err := keyfile.Pair(c.Cert, c.Key)
 		if err != nil {
 			return nil, certificateErrorf("read --cert %s and --key %s: %w", c.Cert, c.Key, err)
 		}
@@ -126,7 +104,7 @@ func (c Config) Certificates() ([]Certificate, error) {
 		if f.File == "" {
 			continue
 		}
-		rest, err := os.ReadFile(f.File)
+		rest, err := keyfile.PEM(f.File)
 		if err != nil {
 			return nil, certificateErrorf("read --%s: %w", f.Flag, err)
 		}

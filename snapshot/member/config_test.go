@@ -32,6 +32,12 @@ func TestCheck(t *testing.T) {
 		{at(member.Config{}, "ftp://127.0.0.1:2379"), "is not HOST:PORT"},
 		{at(member.Config{}, "127.0.0.1:2379", ""), "is not HOST:PORT"},
 		{at(member.Config{}, "http://a b:2379"), "is not HOST:PORT"},
+		{at(member.Config{}, "unix:///run/etcd.sock", "unix:etcd.sock", "unix://localhost:2379", "unixs:///run/etcd@1.sock"), ""},
+		{at(secure, "unix:///run/etcd.sock"), ""},
+		{at(member.Config{}, "unix://"), "has no path of a socket: write unix:///PATH"},
+		{at(member.Config{}, "unixs:"), "has no path of a socket: write unixs:///PATH"},
+		{at(member.Config{}, "unix:///run/"), "has no path of a socket"},
+		{at(member.Config{}, "unixx:///run/etcd.sock"), "is not HOST:PORT"},
 		{at(member.Config{Cert: "a.crt"}, "127.0.0.1:2379"), "--cert and --key go together"},
 		{at(member.Config{Key: "a.key"}, "127.0.0.1:2379"), "--cert and --key go together"},
 	} {
@@ -79,6 +85,7 @@ func TestCertificateFiles(t *testing.T) {
 		{"missing certificate", withPair(good, etcdtest.KeyPair{Cert: missing, Key: pki.Client.Key}), []string{"--cert " + missing}},
 		{"certificate that is none", withPair(good, etcdtest.KeyPair{Cert: rubbish, Key: pki.Client.Key}), []string{"--cert " + rubbish}},
 		{"key that is none", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: rubbish}), []string{"--key " + rubbish}},
+		{"key with a passphrase", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: "../keyfile/testdata/pkcs8.key"}), []string{"pkcs8.key has a passphrase", "openssl pkey"}},
 		{"key of another certificate", withPair(good, etcdtest.KeyPair{Cert: pki.Client.Cert, Key: pki.Peer.Key}), []string{"--key " + pki.Peer.Key, "does not match"}},
 	} {
 		r.demand(t)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -21,9 +20,11 @@ const noLogin = "no answer in time: is etcd stopped, or does a firewall block it
 
 // Parts of hints that are replaced when more is known.
 const (
-	hintNoCert  = "etcd requires a client certificate: set --cert and --key"
-	hintGiveCA  = "set --cacert, and --cert and --key if it requires a client certificate"
-	hintLeaveCA = "remove --cacert and --cert"
+	hintNoCert    = "etcd requires a client certificate: set --cert and --key"
+	hintGiveCA    = "set --cacert, and --cert and --key if it requires a client certificate"
+	hintLeaveCA   = "remove --cacert and --cert"
+	hintOtherName = "etcd's certificate is not valid for this endpoint: use a name or address that is in it"
+	hintListening = "is etcd running and listening there?"
 )
 
 // hint returns what to check, by a part of the message from TLS, gRPC or etcd. The messages come only as text, because gRPC does
@@ -38,7 +39,7 @@ func hint(text string) string {
 		{ErrWantsTLS.Error(), hintGiveCA},
 		{"looked like an HTTP/1.1 header", "that is not etcd's client port, which is usually 2379"},
 		{"certificate signed by unknown authority", "--cacert is not the CA of etcd's server certificate"},
-		{"certificate is valid for", "etcd's certificate is not valid for this endpoint: use a name or address that is in it"},
+		{"certificate is valid for", hintOtherName},
 		{"doesn't contain any IP SANs", "etcd's certificate contains no IP address: use a name that is in it"},
 		{"not valid for any names", "etcd's certificate contains nothing of this kind: use a name or address that is in it"},
 		{"certificate has expired or is not yet valid", "renew etcd's server certificate, or correct the clock"},
@@ -48,7 +49,9 @@ func hint(text string) string {
 		{"tls: certificate required", hintNoCert},
 		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
 		{"tls: bad certificate", "etcd requires --cert and --key of a client certificate that its CA signed and that has not expired"},
-		{"connection refused", "is etcd running and listening there?"},
+		{"connection refused", hintListening},
+		{"connect: no such file or directory", hintListening}, // a socket
+		{"connect: permission denied", "this user may not open etcd's socket: run as its owner"},
 		{"error reading server preface", "etcd closed the connection: has it stopped?"},
 		{"error reading from server", "the connection broke: has etcd stopped?"},
 		{"connection reset by peer", "etcd closed the connection: has it stopped?"},
@@ -81,6 +84,11 @@ func (c Config) explain(endpoint string, err error) error {
 		fit("--cacert is not the CA of etcd's server certificate", "set --cacert to the CA of etcd's server certificate")
 	}
 	switch plain, secure := strings.HasPrefix(endpoint, "http://"), strings.HasPrefix(endpoint, "https://"); {
+	case strings.HasPrefix(endpoint, "unix:"):
+		fit(hintGiveCA, "write unixs: instead of unix:, and "+hintGiveCA)
+	case strings.HasPrefix(endpoint, "unixs:"):
+		fit(hintLeaveCA, "write unix: instead of unixs:")
+		fit(hintOtherName, "etcd's client wants a certificate with the name of the socket's file: choose one that is in it, or use HOST:PORT")
 	case plain:
 		fit(hintGiveCA, "write https:// and "+hintGiveCA)
 	case secure && c.secure():
@@ -122,18 +130,19 @@ var ErrWantsTLS = errors.New("it requires TLS and does not speak plain http")
 
 // clarify returns the server's own reason for refusing the connection, or else err. gRPC writes on, and often gets a broken pipe
 // instead of the alert. A server that requires TLS closes a plain connection without a message.
-func clarify(ctx context.Context, endpoint string, cfg *tls.Config, err error) error {
-	u, parseErr := url.Parse(endpoint)
-	if parseErr != nil || status.Code(err) != codes.Unavailable {
+func (e endpoint) clarify(ctx context.Context, cfg *tls.Config, err error) error {
+	if status.Code(err) != codes.Unavailable {
 		return err
 	}
-	if cfg == nil {
-		if handshake.SpeaksTLS(ctx, u.Host) {
+	if !e.secure {
+		if handshake.SpeaksTLS(ctx, e.network, e.address) {
 			return ErrWantsTLS
 		}
 		return err
 	}
-	if alert := handshake.Alert(ctx, u.Host, cfg); alert != nil {
+	cfg = cfg.Clone()
+	cfg.ServerName = e.serverName
+	if alert := handshake.Alert(ctx, e.network, e.address, cfg); alert != nil {
 		return alert
 	}
 	return err

@@ -31,7 +31,7 @@ var (
 
 // Member is a connection to one member.
 type Member struct {
-	endpoint string
+	endpoint string // as a URL
 	client   *clientv3.Client
 	end      context.CancelFunc // the context in which client lives
 	source   snapshot.Source
@@ -72,7 +72,7 @@ func Connect(ctx context.Context, c Config) (*Member, error) {
 	return first, nil
 }
 
-func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error) {
+func (c Config) dial(ctx context.Context, text string) (_ *Member, err error) {
 	// The client lives longer than this call. Until it is created, which requires a login if there is a user, it stops with the
 	// caller's ctx.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -84,27 +84,27 @@ func (c Config) dial(ctx context.Context, endpoint string) (_ *Member, err error
 	}()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	url, err := c.endpointURL(endpoint)
+	e, err := c.parseEndpoint(text)
 	if err != nil {
 		return nil, err
 	}
 	cfg := clientv3.Config{
 		Context:   life,
-		Endpoints: []string{url}, Username: c.User, Password: string(c.Password),
+		Endpoints: []string{e.url}, Username: c.User, Password: string(c.Password),
 		DialTimeout: c.Timeout, Logger: zap.NewNop(),
 	}
-	if strings.HasPrefix(url, "https:") {
+	if e.secure {
 		if cfg.TLS, err = c.tlsConfig(); err != nil {
 			return nil, err
 		}
 	}
 	client, err := clientv3.New(cfg) // logs in if there is a user
 	if err != nil {
-		return nil, c.explain(endpoint, clarify(ctx, url, cfg.TLS, err))
+		return nil, c.explain(text, e.clarify(ctx, cfg.TLS, err))
 	}
-	m := &Member{endpoint: url, client: client, end: end}
+	m := &Member{endpoint: e.url, client: client, end: end}
 	if err := m.describe(ctx); err != nil {
-		return nil, errors.Join(c.explain(endpoint, clarify(ctx, url, cfg.TLS, err)), client.Close())
+		return nil, errors.Join(c.explain(text, e.clarify(ctx, cfg.TLS, err)), client.Close())
 	}
 	return m, nil
 }

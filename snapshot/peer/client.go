@@ -161,7 +161,7 @@ func (c *Client) clarify(ctx context.Context, err error) error {
 	if ctx.Err() != nil || kindOf(err) != nil {
 		return err
 	}
-	if alert := handshake.Alert(ctx, c.peer, c.tls); alert != nil {
+	if alert := handshake.Alert(ctx, "tcp", c.peer, c.tls); alert != nil {
 		return alert
 	}
 	return err

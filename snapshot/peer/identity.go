@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // Identity is what a member presents and trusts: PEM files, etcd's own.
@@ -28,14 +29,14 @@ func (id Identity) load() (loaded, error) {
 	if id.CACert == "" || id.Cert == "" || id.Key == "" {
 		return l, fmt.Errorf("%w: --cacert, --cert and --key are all required: both sides present a certificate", ErrConfig)
 	}
-	ca, err := os.ReadFile(id.CACert)
+	ca, err := keyfile.PEM(id.CACert)
 	if err != nil {
 		return l, fmt.Errorf("read --cacert: %w%s", err, fileHint(err))
 	}
 	if !l.roots.AppendCertsFromPEM(ca) {
 		return l, fmt.Errorf("read --cacert: %s holds no PEM certificate", id.CACert)
 	}
-	if l.pair, err = tls.LoadX509KeyPair(id.Cert, id.Key); err != nil {
+	if l.pair, err = keyfile.Pair(id.Cert, id.Key); err != nil {
 		return l, fmt.Errorf("read --cert %s and --key %s: %w%s", id.Cert, id.Key, err, fileHint(err))
 	}
 	if l.pair.Leaf == nil { // as with GODEBUG=x509keypairleaf=0

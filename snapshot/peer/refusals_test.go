@@ -32,17 +32,18 @@ func TestIdentities(t *testing.T) {
 		both  bool // refused by Dial too
 		words []string
 	}{
-		"nothing":          {peer.Identity{}, true, []string{"--cacert, --cert and --key"}},
-		"no key":           {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert}, true, []string{"all required"}},
-		"missing CA":       {peer.Identity{CACert: missing, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", missing}},
-		"CA that is none":  {peer.Identity{CACert: rubbish, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", rubbish}},
-		"missing key":      {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: missing}, true, []string{"--key " + missing}},
-		"key that is none": {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: rubbish}, true, []string{"--key " + rubbish}},
-		"key of another":   {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: pki.Client.Key}, true, []string{"does not match", "another certificate"}},
-		"expired":          {identity(pki, expired), true, []string{"expired on", "renew"}},
-		"not yet valid":    {identity(pki, early), true, []string{"is not valid before", "clock"}},
-		"for clients only": {client(pki), false, []string{"for clients only", "healthcheck-client.crt", "pki/etcd/server.crt"}},
-		"of another CA":    {peer.Identity{CACert: pki.CACert, Cert: stranger.Server.Cert, Key: stranger.Server.Key}, false, []string{"was not signed by the CA in --cacert"}},
+		"nothing":             {peer.Identity{}, true, []string{"--cacert, --cert and --key"}},
+		"no key":              {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert}, true, []string{"all required"}},
+		"missing CA":          {peer.Identity{CACert: missing, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", missing}},
+		"CA that is none":     {peer.Identity{CACert: rubbish, Cert: pki.Server.Cert, Key: pki.Server.Key}, true, []string{"--cacert", rubbish}},
+		"missing key":         {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: missing}, true, []string{"--key " + missing}},
+		"key that is none":    {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: rubbish}, true, []string{"--key " + rubbish}},
+		"key with passphrase": {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: "../keyfile/testdata/legacy.key"}, true, []string{"../keyfile/testdata/legacy.key has a passphrase"}},
+		"key of another":      {peer.Identity{CACert: pki.CACert, Cert: pki.Server.Cert, Key: pki.Client.Key}, true, []string{"does not match", "another certificate"}},
+		"expired":             {identity(pki, expired), true, []string{"expired on", "renew"}},
+		"not yet valid":       {identity(pki, early), true, []string{"is not valid before", "clock"}},
+		"for clients only":    {client(pki), false, []string{"for clients only", "healthcheck-client.crt", "pki/etcd/server.crt"}},
+		"of another CA":       {peer.Identity{CACert: pki.CACert, Cert: stranger.Server.Cert, Key: stranger.Server.Key}, false, []string{"was not signed by the CA in --cacert"}},
 	} {
 		l := listen(t, "127.0.0.1:0")
 		refused(t, "Serve: "+what, peer.Serve(t.Context(), l, x.id, offer([]byte("x")), nil), x.words...)

@@ -18,8 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
+	"etcd-rolling-backup/internal/connlimit"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -103,6 +102,7 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 		return err
 	}
 	var connections sync.WaitGroup
+	limiter := connlimit.New(maxConnections, true)
 	h := &http.Server{
 		Handler:           s,
 		TLSConfig:         own.serverConfig(),
@@ -114,7 +114,8 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 		// Otherwise "OPTIONS *" is answered without a call of observe.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(errorLog{s}, "", 0),
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(c net.Conn, state http.ConnState) {
+			limiter.ConnState(c, state)
 			switch state {
 			case http.StateNew:
 				connections.Add(1)
@@ -131,7 +132,7 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 			_ = h.Close() // its error only lists the connections that it closes
 		}
 	})
-	err = h.ServeTLS(netutil.LimitListener(l, maxConnections), "", "")
+	err = h.ServeTLS(l, "", "")
 	failed := ended() // otherwise ctx has ended it
 	if failed {
 		_ = h.Close() // err has the reason

@@ -29,7 +29,7 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, wal.discard()) }()
 	}
-	if err := p.build(data, wal); err != nil {
+	if err := p.build(ctx, data, wal); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -49,7 +49,7 @@ func (p *Plan) Run(ctx context.Context) (err error) {
 }
 
 // build makes the directories complete and safe on the disk, under their staging names.
-func (p *Plan) build(data, wal *stage) error {
+func (p *Plan) build(ctx context.Context, data, wal *stage) error {
 	c := etcdutl.RestoreConfig{
 		SnapshotPath:        throughFD(p.scratch),
 		SkipHashCheck:       true, // Unpack has compared the digest and removed it
@@ -74,7 +74,7 @@ func (p *Plan) build(data, wal *stage) error {
 			return fmt.Errorf("build the data directory: %w", err)
 		}
 	}
-	built, err := look(filepath.Join(data.path(), "member", "snap", "db"))
+	built, err := look(ctx, filepath.Join(data.path(), "member", "snap", "db"))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -26,13 +27,17 @@ func (c content) begins(bump uint64) int64 {
 	return max(1, c.last, c.finished, c.scheduled) // a compaction may have removed the newest change, a deletion
 }
 
-// look reads the content of a database that was verified to be what etcd sent. An invalid database wraps snapshot.ErrDamaged.
-func look(path string) (c content, err error) {
+// look verifies all pages of a database and reads its content. A matching digest says only that etcd sent these bytes: its own file
+// may be broken, and etcd's library would crash on it. An invalid database wraps snapshot.ErrDamaged.
+func look(ctx context.Context, path string) (c content, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return c, fmt.Errorf("open the database: %w", err)
 	}
 	err = snapshot.ViewDatabase(f, func(tx *bbolt.Tx) error {
+		if err := snapshot.VerifyPages(ctx, f, tx); err != nil {
+			return err
+		}
 		if err := c.readRevisions(tx); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := look(throughFD(p.scratch))
+	found, err := look(ctx, throughFD(p.scratch))
 	if err != nil {
 		return err
 	}
