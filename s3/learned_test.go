@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -212,5 +213,26 @@ func TestUploadAdaptsToGofakes3(t *testing.T) {
 	wantStored(t, open(t, c), n, whole)
 	if len(notices) != 1 {
 		t.Errorf("noticed %q", notices)
+	}
+}
+
+// A server that refuses a header need not wait for the body: its answer arrives all the same.
+func TestRefusalBeforeTheBodyIsUnderstood(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{3 << 20, part - 8<<10, part + 3<<20} {
+		_, faults, c := shared(t)
+		faults.Set(s3test.When(s3test.Method(http.MethodPut), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if r.Header.Get("X-Amz-Checksum-Crc32c") == "" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/xml")
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, "<Error><Code>InvalidArgument</Code><Message>Unsupported header</Message></Error>") // a client that breaks off needs no answer
+		}))
+		n, whole := archiveOf(t, size)
+		must(t, open(t, c).PutArchive(t.Context(), n, opened(t, whole), false, nil))
+		wantStored(t, open(t, c), n, whole)
 	}
 }

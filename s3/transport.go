@@ -19,6 +19,10 @@ import (
 // dialTimeout limits name resolution and connecting, which move no bytes that Stall could count.
 const dialTimeout = 10 * time.Second
 
+// expectFrom is the size from which a body is sent only after the server's consent. Otherwise one that refuses a header or the space, and
+// closes the connection meanwhile, could be taken for a broken connection. Amazon's own clients do the same from this size on.
+const expectFrom = 2 << 20
+
 // transport watches the progress of each request and records how far the server's clock differs from ours.
 type transport struct {
 	base   *http.Transport
@@ -34,14 +38,15 @@ func newTransport(bucket string, t *tls.Config, timeout, stall time.Duration) *t
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 			return proxyRefusal(res)
 		},
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     t,
-		TLSHandshakeTimeout: timeout,
-		MaxIdleConnsPerHost: 2 * uploadThreads,
-		IdleConnTimeout:     30 * time.Second,
-		WriteBufferSize:     64 << 10,
-		ReadBufferSize:      64 << 10,
-		DisableCompression:  true, // lengths must be those of the object
+		DialContext:           dialer.DialContext,
+		TLSClientConfig:       t,
+		TLSHandshakeTimeout:   timeout,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   2 * uploadThreads,
+		IdleConnTimeout:       30 * time.Second,
+		WriteBufferSize:       64 << 10,
+		ReadBufferSize:        64 << 10,
+		DisableCompression:    true, // lengths must be those of the object
 	}}
 }
 
@@ -88,6 +93,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	watched := req.WithContext(ctx)
 	if req.Body != nil {
 		watched.Body = &sentBody{req.Body, w}
+	}
+	if req.ContentLength > expectFrom {
+		watched.Header = req.Header.Clone()
+		watched.Header.Set("Expect", "100-continue")
 	}
 	res, err := t.base.RoundTrip(watched)
 	w.answered()
