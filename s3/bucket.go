@@ -1,8 +1,9 @@
 // Package s3 stores snapshots in a bucket: put, list, get, remove, and returns errors by class.
 //
 // Invariant: every key that List returns, or that another method touches, is the folder, a slash and a valid snapshot name.
-// Nothing else in the bucket is read, changed or removed. PutArchive reports success only after the server has reported size and
-// checksum of what it stored, and both match the archive.
+// Nothing else in the bucket is read, changed or removed, except what Probe itself stores. PutArchive reports success only after the
+// server has reported size and checksum of what it stored, and both match the archive; it overwrites nothing unless it is asked to.
+// An answer that does not come from this bucket is an error, whatever its status.
 //
 // Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix are enough; no
 // call lists buckets, checks one with HEAD, or asks for its location. Without these optional permissions nothing fails:
@@ -37,15 +38,17 @@ const firstBackoff = 500 * time.Millisecond
 
 // Bucket is a folder in a bucket. It is safe for concurrent use.
 type Bucket struct {
-	cfg       Config
-	core      minio.Core
-	transport *transport
-	endpoint  string
-	region    string
-	prefix    string // "" or "folder/"
-	put       minio.PutObjectOptions
-	limit     *rate.Limiter // nil: unlimited
-	backoff   time.Duration // before the second try; it doubles
+	cfg        Config
+	core       minio.Core
+	transport  *transport
+	endpoint   string
+	region     string
+	prefix     string // "" or "folder/"
+	put        minio.PutObjectOptions
+	learned    *Learned
+	limit      *rate.Limiter // nil: unlimited
+	maxEntries int           // of a listing, which may have no end
+	backoff    time.Duration // before the second try; it doubles
 }
 
 // Open reads the files that Config names and makes no request. Errors wrap ErrConfig.
@@ -59,7 +62,10 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{cfg: c, transport: newTransport(tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff}
+	b := &Bucket{
+		cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff,
+		maxEntries: 1_000_000, learned: cmp.Or(c.Learned, new(Learned)),
+	}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"
 	}
@@ -102,14 +108,22 @@ func (b *Bucket) String() string {
 	return strings.TrimSuffix("s3://"+b.cfg.Bucket+"/"+b.prefix, "/") + " at " + b.endpoint
 }
 
-func (b *Bucket) key(n snapshot.Name) string { return b.prefix + n.String() }
+// object is one object, and how errors name it.
+type object struct{ name, key string }
+
+func (b *Bucket) objectOf(n snapshot.Name) object {
+	return object{name: n.String(), key: b.prefix + n.String()}
+}
 
 // op is one call to the server, as errors name it.
 type op struct {
 	doing  string // "put NAME"
 	action string // the permission it needs
+	key    string // of the object; "" if there is none
 	long   bool   // a transfer: limited only by Stall
 }
+
+func (o op) stores() bool { return strings.Contains(o.action, "s3:PutObject") }
 
 // do makes the call, and repeats it if that may help. It adds an explanation to errors.
 func (b *Bucket) do(ctx context.Context, o op, call func(context.Context) error) error {
@@ -118,7 +132,7 @@ func (b *Bucket) do(ctx context.Context, o op, call func(context.Context) error)
 		if err == nil {
 			return nil
 		}
-		err = b.explain(ctx, o.doing, o.action, err)
+		err = b.explain(ctx, o, err)
 		if try == attempts || !transient(err) || !b.pause(ctx, try) {
 			return err
 		}

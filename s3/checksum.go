@@ -68,8 +68,8 @@ func readAt(r io.ReaderAt, p []byte, offset int64) error {
 func (p *piece) text() string { return base64.StdEncoding.EncodeToString(p.sum) }
 
 // checksum returns what goes with a piece: Content-MD5, or the header of S3's own checksum.
-func (b *Bucket) checksum(p *piece) (contentMD5 string, header map[string]string) {
-	if b.cfg.Checksum == ChecksumMD5 {
+func (w way) checksum(p *piece) (contentMD5 string, header map[string]string) {
+	if w.md5 {
 		return p.text(), nil
 	}
 	return "", map[string]string{headerCRC32C: p.text()}
@@ -98,7 +98,7 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	if stored.Size != u.size {
 		return fmt.Errorf("%w: the server stored %d bytes, not %d", ErrChecksum, stored.Size, u.size)
 	}
-	if u.cfg.Checksum == ChecksumMD5 {
+	if u.md5 {
 		return u.compareETag(pieces, stored)
 	}
 	whole, err := wholeCRC(pieces)
@@ -108,7 +108,7 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 	got, _, _ := strings.Cut(stored.ChecksumCRC32C, "-")
 	switch composite, err := minio.ChecksumCRC32C.CompositeChecksum(objectParts(pieces)); {
 	case got == "":
-		return fmt.Errorf("%w: the server stores none of S3's checksums: set --s3-checksum md5", ErrConfig)
+		return fmt.Errorf("%w: %w", ErrConfig, errNoChecksum)
 	case got == whole:
 		return nil
 	case err == nil && got == composite.Encoded(): // older servers store the checksum of the parts' checksums
@@ -119,7 +119,7 @@ func (u *upload) compare(pieces []piece, stored minio.ObjectInfo) error {
 
 // opaque reports that only an ETag could be compared, and it is not computed from the bytes.
 func (u *upload) opaque(stored minio.ObjectInfo) bool {
-	return u.cfg.Checksum == ChecksumMD5 && (strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms"))
+	return u.md5 && (strings.HasPrefix(u.cfg.SSE, "kms") || strings.HasPrefix(stored.Metadata.Get("X-Amz-Server-Side-Encryption"), "aws:kms"))
 }
 
 // compareETag compares the ETag. It is the MD5 of all bytes, or for multipart uploads usually of the parts' MD5s. With a KMS key
@@ -144,10 +144,22 @@ func (u *upload) compareETag(pieces []piece, stored minio.ObjectInfo) error {
 		}
 		want = hex.EncodeToString(whole.sum)
 	}
-	if !strings.EqualFold(stored.ETag, want) {
-		return fmt.Errorf("%w: the ETag of the stored object is %s, not %s", ErrChecksum, stored.ETag, want)
+	if strings.EqualFold(stored.ETag, want) {
+		return nil
 	}
-	return nil
+	// Not every server computes ETags like Amazon's: those of encrypted objects and of objects in parts may be anything.
+	if len(pieces) > 1 || !looksLikeMD5(stored.ETag) || stored.Metadata.Get("X-Amz-Server-Side-Encryption") != "" {
+		return errReadBack
+	}
+	return fmt.Errorf("%w: the ETag of the stored object is %s, not %s", ErrChecksum, stored.ETag, want)
+}
+
+// errReadBack marks an object whose ETag proves nothing: only its bytes do.
+var errReadBack = errors.New("the ETag is not an MD5")
+
+func looksLikeMD5(etag string) bool {
+	sum, err := hex.DecodeString(etag)
+	return err == nil && len(sum) == md5.Size
 }
 
 // verify asks what the server stored. It removes a wrong object, because under its name it would count as a good copy.
@@ -156,10 +168,17 @@ func (u *upload) verify(ctx context.Context, pieces []piece) error {
 	if err != nil {
 		return err
 	}
-	if err := u.compare(pieces, stored); err != nil {
-		return errors.Join(u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err), u.delete(ctx, u.name))
+	err = u.compare(pieces, stored)
+	if errors.Is(err, errReadBack) {
+		err = u.readBack(ctx)
 	}
-	return nil
+	switch {
+	case errors.Is(err, errNoChecksum): // sent again in another way, which compares the object that is there
+		return u.explain(ctx, u.reading(), err)
+	case errors.Is(err, ErrChecksum):
+		return errors.Join(u.explain(ctx, u.reading(), err), u.delete(ctx, u.object))
+	}
+	return err
 }
 
 // settle handles an upload that somebody else has aborted, most likely a process that stored the same snapshot and then removed
@@ -175,25 +194,25 @@ func (u *upload) settle(ctx context.Context, pieces []piece) error {
 		return u.exists(ctx)
 	}
 	if errors.Is(err, ErrChecksum) {
-		return u.explain(ctx, "put "+u.name.String(), "s3:GetObject", err)
+		return u.explain(ctx, u.reading(), err)
 	}
 	return err
 }
 
 // stored returns what the server has under the name.
 func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
-	info, err := u.stat(ctx, "put", u.name, u.cfg.Checksum != ChecksumMD5)
+	info, err := u.stat(ctx, "put", u.object, !u.md5)
 	if errors.Is(err, snapshot.ErrNotFound) {
-		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
+		err = u.explain(ctx, u.reading(), fmt.Errorf("%w: another process has aborted the upload or removed the object", ErrBusy))
 	}
 	return info, err
 }
 
 // stat asks for size and lock, and for the checksum, which some servers refuse; verb is the action for errors.
-func (b *Bucket) stat(ctx context.Context, verb string, n snapshot.Name, checksum bool) (minio.ObjectInfo, error) {
+func (b *Bucket) stat(ctx context.Context, verb string, o object, checksum bool) (minio.ObjectInfo, error) {
 	var info minio.ObjectInfo
-	err := b.do(ctx, op{doing: verb + " " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
-		info, err = b.core.StatObject(ctx, b.cfg.Bucket, b.key(n), minio.StatObjectOptions{Checksum: checksum})
+	err := b.do(ctx, op{doing: verb + " " + o.name, action: "s3:GetObject", key: o.key}, func(ctx context.Context) (err error) {
+		info, err = b.core.StatObject(ctx, b.cfg.Bucket, o.key, minio.StatObjectOptions{Checksum: checksum})
 		return err
 	})
 	return info, err

@@ -30,8 +30,8 @@ const (
 
 // Checksum modes.
 const (
-	ChecksumAuto = "auto" // S3's own: CRC-32C of each part and of the whole object
-	ChecksumMD5  = "md5"  // Content-MD5 and ETag, for servers without S3's own checksums
+	ChecksumAuto = "auto" // S3's own, CRC-32C of each part and of the whole object; MD5 if the server does not take them
+	ChecksumMD5  = "md5"  // Content-MD5 and ETag
 )
 
 // Config says where the bucket is and how to reach it. Open reads files and environment each time, so rotated keys and
@@ -55,6 +55,7 @@ type Config struct {
 	UploadRate         int64         // bytes per second, 0: unlimited
 	Checksum           string        // auto or md5; "" is auto
 	Timeout            time.Duration // for each small call; 0: 30 s
+	Learned            *Learned      // of earlier Buckets of the same server; nil: nothing yet
 	Stall              time.Duration // longest time in a transfer in which no byte moves; 0: 1 min
 }
 
@@ -67,8 +68,10 @@ func (c Config) Check() error {
 	switch {
 	case c.Bucket == "":
 		return configError("--s3-bucket is empty")
-	case s3utils.CheckValidBucketNameStrict(c.Bucket) != nil:
-		return configError("--s3-bucket: %q is not a valid bucket name: 3 to 63 lowercase letters, digits, dots and hyphens", c.Bucket)
+	case s3utils.CheckValidBucketName(c.Bucket) != nil:
+		return configError("--s3-bucket: %q is not a valid bucket name: 3 to 63 letters, digits, dots, hyphens and underscores, or TENANT:BUCKET", c.Bucket)
+	case c.Lookup == "dns" && !c.dnsName():
+		return configError("--s3-bucket-lookup: dns puts %q into the server's host name, which allows only lowercase letters, digits, dots and hyphens: set path", c.Bucket)
 	case u.Scheme == "http" && (c.CA != "" || c.InsecureSkipVerify):
 		return configError("--s3-endpoint: %s is plain http, but --s3-ca or --s3-insecure-skip-verify is set: write https:// or remove them", u)
 	case c.CA != "" && c.InsecureSkipVerify:
@@ -127,9 +130,16 @@ func (c Config) region(u *url.URL) string {
 	return cmp.Or(c.Region, s3utils.GetRegionFromURL(*u), defaultRegion)
 }
 
+// dnsName reports that the bucket's name can be a part of a host name. Those of Ceph and old ones of Amazon may have capitals,
+// underscores and a tenant.
+func (c Config) dnsName() bool { return s3utils.CheckValidBucketNameStrict(c.Bucket) == nil }
+
 func (c Config) lookup() (minio.BucketLookupType, error) {
 	switch c.Lookup {
 	case "", "auto":
+		if !c.dnsName() {
+			return minio.BucketLookupPath, nil
+		}
 		return minio.BucketLookupAuto, nil
 	case "dns":
 		return minio.BucketLookupDNS, nil

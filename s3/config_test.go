@@ -2,18 +2,22 @@ package s3_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/s3"
+	"etcd-rolling-backup/snapshot"
 )
 
 func TestBadConfigIsRefused(t *testing.T) {
 	t.Parallel()
 	for flag, change := range map[string]func(*s3.Config){
 		"--s3-bucket is empty":                  func(c *s3.Config) { c.Bucket = "" },
-		"--s3-bucket:":                          func(c *s3.Config) { c.Bucket = "Not_A_Bucket" },
+		"--s3-bucket:":                          func(c *s3.Config) { c.Bucket = "not/a/bucket" },
+		"only lowercase letters":                func(c *s3.Config) { c.Bucket, c.Lookup = "Team_A", "dns" },
 		"--s3-endpoint is not":                  func(c *s3.Config) { c.Endpoint = "ftp://host" },
 		"--s3-endpoint is not HOST":             func(c *s3.Config) { c.Endpoint = "https://" },
 		"--s3-endpoint contains a user":         func(c *s3.Config) { c.Endpoint = "https://user:hunter2@host" },
@@ -70,4 +74,56 @@ func TestClass(t *testing.T) {
 	if got := (&s3.PermissionError{Action: "s3:PutObject"}).Error(); got != "no permission for s3:PutObject" {
 		t.Error(got)
 	}
+}
+
+// Names that only a path can have work like all others, with every call.
+func TestBucketNamesForPathStyle(t *testing.T) {
+	t.Parallel()
+	fake := s3test.RunFake(t)
+	for _, bucket := range []string{"Team_A", "UPPER", "tenant:backups", "tenant_1:Backups.2026", "a_b"} {
+		for _, lookup := range []string{"", "auto", "path"} {
+			t.Run(bucket+" "+lookup, func(t *testing.T) {
+				c := config(t, fake.Target, bucket)
+				c.Lookup, c.Folder = lookup, "x"+lookup
+				if lookup == "" {
+					must(t, fake.AddBucket(bucket))
+				}
+				b := open(t, c)
+				for i, size := range []int{1000, part + 1000} {
+					n := rolling(t, i)
+					put(t, b, n, noise(size))
+					wantStored(t, b, n, noise(size))
+				}
+				_, _, err := b.Tail(t.Context(), rolling(t, 0))
+				must(t, err)
+				wantList(t, b, rolling(t, 1), rolling(t, 0))
+				must(t, b.Remove(t.Context(), rolling(t, 0)))
+				_, err = b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, 0)
+				must(t, err)
+				for _, p := range b.Probe(t.Context()) {
+					if p.Err != nil {
+						t.Errorf("%s: %v", p.Action, p.Err)
+					}
+				}
+				wantList(t, b, rolling(t, 1))
+			})
+		}
+	}
+}
+
+// The tenant is in our name of the bucket and not in the server's.
+func TestListingOfATenantsBucket(t *testing.T) {
+	t.Parallel()
+	_, faults, c := shared(t)
+	c.Bucket = "tenant:backups"
+	for name, want := range map[string]error{"backups": nil, "tenant:backups": nil, "": nil, "other": s3.ErrHost, "tenant": s3.ErrHost} {
+		faults.Set(says(http.StatusOK, "application/xml", "<ListBucketResult><Name>"+name+"</Name></ListBucketResult>"))
+		if _, err := open(t, c).List(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+	}
+	faults.Set(nil)
+	// MinIO refuses the name itself, and not the signature over it.
+	_, err := open(t, c).List(t.Context())
+	wantError(t, err, s3.ErrConfig, "InvalidBucketName")
 }

@@ -16,7 +16,7 @@ import (
 // taken reports whether the archive is in the bucket already, for example because an earlier upload arrived and its answer did not.
 // Any other object of that name is an ErrExists.
 func (u *upload) taken(ctx context.Context, pieces []piece) (bool, error) {
-	_, err := u.stat(ctx, "put", u.name, false)
+	_, err := u.stat(ctx, "put", u.object, false)
 	switch {
 	case errors.Is(err, snapshot.ErrNotFound):
 		return false, nil
@@ -38,7 +38,7 @@ func (u *upload) taken(ctx context.Context, pieces []piece) (bool, error) {
 }
 
 func (u *upload) exists(ctx context.Context) error {
-	return u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w there with other contents, and is left as it is", snapshot.ErrExists))
+	return u.explain(ctx, u.reading(), fmt.Errorf("%w there with other contents, and is left as it is", snapshot.ErrExists))
 }
 
 // unlessTaken handles the answer to a request with If-None-Match: the object exists, which may be ours.
@@ -48,7 +48,7 @@ func (u *upload) unlessTaken(ctx context.Context, pieces []piece, err error) err
 	}
 	done, err := u.taken(ctx, pieces)
 	if err == nil && !done {
-		err = u.explain(ctx, "put "+u.name.String(), "", fmt.Errorf("%w: another process has stored and removed the object meanwhile", ErrBusy))
+		err = u.explain(ctx, u.reading(), fmt.Errorf("%w: another process has stored and removed the object meanwhile", ErrBusy))
 	}
 	return err
 }
@@ -65,22 +65,23 @@ func (u *upload) identical(ctx context.Context, pieces []piece, stored minio.Obj
 		if ctx.Err() != nil {
 			return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
 		}
-		if err := pieces[i].digest(u.r, u.cfg.Checksum, buf); err != nil {
+		if err := pieces[i].digest(u.r, u.mode(), buf); err != nil {
 			return fmt.Errorf("put %s: %w", u.name, err)
 		}
 	}
 	if err := u.verifyRead(pieces); err != nil {
 		return err
 	}
-	if stored.Size == u.size && u.opaque(stored) {
+	err := u.compare(pieces, stored)
+	if err == nil && u.opaque(stored) || errors.Is(err, errReadBack) {
 		return u.readBack(ctx)
 	}
-	return u.compare(pieces, stored)
+	return err
 }
 
 // readBack compares every byte of the object with the archive.
 func (u *upload) readBack(ctx context.Context) error {
-	r, size, err := u.Get(ctx, u.name)
+	r, size, err := u.get(ctx, u.object)
 	if err != nil {
 		return err
 	}

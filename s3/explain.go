@@ -25,10 +25,10 @@ type callError struct {
 func (e *callError) Error() string   { return e.text }
 func (e *callError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// explain turns err into one readable line: what, where, why, and what to check. action is the required permission.
-func (b *Bucket) explain(ctx context.Context, doing, action string, err error) error {
+// explain turns err into one readable line: what, where, why, and what to check.
+func (b *Bucket) explain(ctx context.Context, o op, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+		return fmt.Errorf("%s: %w", o.doing, context.Cause(ctx))
 	}
 	if as[*callError](err) {
 		return err
@@ -41,12 +41,12 @@ func (b *Bucket) explain(ctx context.Context, doing, action string, err error) e
 	case skew.Abs() > maxSkew:
 		kind = ErrClock // the answer to a HEAD request has no body that could say this
 	default:
-		kind = &PermissionError{Action: action}
+		kind = &PermissionError{Action: o.action}
 	}
-	if h := b.hint(kind, action, text, err); h != "" {
+	if h := b.hint(kind, o, text, err); h != "" {
 		text += " (" + h + ")"
 	}
-	return &callError{text: fmt.Sprintf("%s: %s: %s", doing, b, text), kind: kind, err: err}
+	return &callError{text: fmt.Sprintf("%s: %s: %s", o.doing, b, text), kind: kind, err: err}
 }
 
 // plainText returns err's own message in one line, without the URL that net/http adds in front.
@@ -71,34 +71,48 @@ func response(err error) (minio.ErrorResponse, bool) {
 	return errors.AsType[minio.ErrorResponse](err)
 }
 
-// hint says what to check.
-func (b *Bucket) hint(kind error, action, text string, err error) string {
+// hint says what to check. It names a flag as wrong only if it was given.
+func (b *Bucket) hint(kind error, o op, text string, err error) string {
 	if b.cfg.CA == "" && strings.Contains(text, "certificate signed by unknown authority") {
 		return "the system does not trust the CA of the server's certificate: set --s3-ca to it"
 	}
-	for _, h := range []struct{ piece, hint string }{
-		{"certificate signed by unknown authority", "--s3-ca is not the CA of the server's certificate"},
-		{"certificate is valid for", "the server's certificate is not valid for this host: use a name that is in it as --s3-endpoint"},
-		{"certificate is not valid for any names", "the server's certificate contains no host name: it needs a subject alternative name"},
-		{"doesn't contain any IP SANs", "the server's certificate contains no IP address: use a name that is in it as --s3-endpoint"},
-		{"certificate has expired or is not yet valid", "renew the server's certificate, or correct the clock"},
-		{"server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if you want that"},
-		{"HTTP request to an HTTPS server", "the server requires TLS: write https:// in --s3-endpoint"},
-		{"first record does not look like a TLS handshake", "the server does not speak TLS there: is the port of --s3-endpoint right?"},
-		{"proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and is the proxy running?"},
-		{"Proxy Authentication Required", "the HTTP proxy requires a user and password, in HTTPS_PROXY or HTTP_PROXY"},
-		{"API port", "this is the port of MinIO's console: set --s3-endpoint to the port of the API"},
-		{"ObjectLockConfiguration", "--s3-object-lock requires a bucket that was created with Object Lock"},
-		{"KMS", "--s3-sse requires a KMS for the server: set one up, or remove --s3-sse"},
-		{"torage class", "the server does not know this --s3-storage-class"},
-		{"no such host", "is --s3-endpoint right, and does DNS work?"},
-		{"connection refused", "is the server running, and is --s3-endpoint right?"},
+	for _, h := range []struct {
+		when        bool
+		piece, hint string
+	}{
+		{true, "certificate signed by unknown authority", "--s3-ca is not the CA of the server's certificate"},
+		{true, "certificate is valid for", "the server's certificate is not valid for this host: use a name that is in it as --s3-endpoint"},
+		{true, "certificate is not valid for any names", "the server's certificate contains no host name: it needs a subject alternative name"},
+		{true, "doesn't contain any IP SANs", "the server's certificate contains no IP address: use a name that is in it as --s3-endpoint"},
+		{true, "certificate has expired or is not yet valid", "renew the server's certificate, or correct the clock"},
+		{true, "server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if you want that"},
+		{true, "HTTP request to an HTTPS server", "the server requires TLS: write https:// in --s3-endpoint"},
+		{true, "plain HTTP request was sent to HTTPS port", "the server requires TLS: write https:// in --s3-endpoint"},
+		{true, tlsAlert, "the server requires TLS: write https:// in --s3-endpoint"},
+		{true, "first record does not look like a TLS handshake", "the server does not speak TLS there: is the port of --s3-endpoint right?"},
+		{true, "proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and is the proxy running?"},
+		{true, "Proxy Authentication Required", "the HTTP proxy requires a user and password, in HTTPS_PROXY or HTTP_PROXY"},
+		{true, "API port", "this is the port of MinIO's console: set --s3-endpoint to the port of the API"},
+		{b.cfg.LockFor > 0, "ObjectLockConfiguration", "--s3-object-lock requires a bucket that was created with Object Lock"},
+		{b.cfg.SSE != "", "KMS", "--s3-sse requires a KMS for the server: set one up, or remove --s3-sse"},
+		{b.cfg.SSE == "" && errors.Is(kind, ErrPermission), "kms:", "the bucket encrypts with a KMS key: allow these keys to use it"},
+		{b.cfg.StorageClass != "" && o.stores() && !errors.Is(kind, ErrArchived), "torage class", "the server does not know this --s3-storage-class"},
+		{true, "no such host", b.endpointFlag("is --s3-endpoint right, and does DNS work?")},
+		{true, "connection refused", b.endpointFlag("is the server running, and is --s3-endpoint right?")},
 	} {
-		if strings.Contains(text, h.piece) {
+		if h.when && strings.Contains(text, h.piece) {
 			return h.hint
 		}
 	}
-	return b.hintByKind(kind, action, err)
+	return b.hintByKind(kind, o, err)
+}
+
+// endpointFlag returns the hint, or that the flag is missing.
+func (b *Bucket) endpointFlag(hint string) string {
+	if b.cfg.Endpoint == "" {
+		return "this is Amazon's server: set --s3-endpoint if your bucket is elsewhere"
+	}
+	return hint
 }
 
 // keyFlags returns where the keys come from.
@@ -109,13 +123,17 @@ func (b *Bucket) keyFlags() string {
 	return "--s3-access-key-file and --s3-secret-key-file"
 }
 
-func (b *Bucket) hintByKind(kind error, action string, err error) string {
+func (b *Bucket) hintByKind(kind error, o op, err error) string {
 	res, _ := response(err)
 	skew, _ := b.transport.clock()
 	is := func(target error) bool { return errors.Is(kind, target) }
 	switch {
+	case is(ErrArchived):
+		return b.hintArchived(o)
+	case as[*answerError](err):
+		return b.endpointFlag("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
 	case is(ErrPermission):
-		return fmt.Sprintf("allow %s in the policy of these keys", action)
+		return fmt.Sprintf("allow %s in the policy of these keys", o.action)
 	case is(ErrNoBucket) && res.RequestID == "": // every S3 server sends one
 		return "create the bucket, or correct --s3-bucket; or correct --s3-endpoint, because it does not seem to be an S3 server"
 	case is(ErrNoBucket):
@@ -135,13 +153,34 @@ func (b *Bucket) hintByKind(kind error, action string, err error) string {
 	case is(ErrConfig) && res.Region != "" && res.Region != b.region:
 		return fmt.Sprintf("the bucket is in %s: set --s3-region %s", res.Region, res.Region)
 	case is(ErrConfig) && (res.Code == "AuthorizationHeaderMalformed" || res.Code == "InvalidRegion" || res.StatusCode == http.StatusMovedPermanently):
-		return "--s3-region is not the bucket's region, or --s3-endpoint belongs to another region"
-	case is(ErrConnection) && strings.HasPrefix(b.endpoint, "http:"):
-		return "does the server require TLS? Then write https:// in --s3-endpoint"
-	case is(ErrCertificate):
+		return b.hintRegion()
+	case is(ErrCertificate) && b.cfg.CA != "":
 		return "are --s3-endpoint and --s3-ca right?"
 	}
 	return ""
+}
+
+func (b *Bucket) hintRegion() string {
+	if b.cfg.Region == "" {
+		return fmt.Sprintf("set --s3-region to the bucket's region: without it, %s was used", b.region)
+	}
+	return "--s3-region is not the bucket's region, or the server belongs to another region"
+}
+
+func (b *Bucket) hintArchived(o op) string {
+	if class := strings.ToUpper(b.cfg.StorageClass); class == "GLACIER" || class == "DEEP_ARCHIVE" {
+		return fmt.Sprintf("--s3-storage-class %s archives snapshots at once, and restoring one takes hours: use GLACIER_IR or STANDARD_IA", b.cfg.StorageClass)
+	}
+	return fmt.Sprintf("archived in Glacier or a similar class: restore the object first, for example with: "+
+		"aws s3api restore-object --bucket %s --key %s --restore-request Days=7", shellWord(b.cfg.Bucket), shellWord(o.key))
+}
+
+// shellWord quotes a word for a shell if that is needed.
+func shellWord(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=-") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // skewText returns, for example, "20m0s ahead of" or "5s behind".

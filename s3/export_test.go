@@ -11,9 +11,17 @@ import (
 // Hasten shortens the rests between tries, which are the same otherwise.
 func (b *Bucket) Hasten() { b.backoff = 20 * time.Millisecond }
 
+// ListAtMost sets how many snapshots a bucket may have.
+func (b *Bucket) ListAtMost(n int) { b.maxEntries = n }
+
 // Put stores any bytes, as PutArchive does with archives, but for the proof.
 func (b *Bucket) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64, progress func(done, total int64)) error {
-	return (&upload{Bucket: b, name: n, r: r, size: size, replace: true, progress: progress}).run(ctx)
+	u := b.upload(b.objectOf(n), r, size)
+	u.replace = true
+	if progress != nil {
+		u.progress = progress
+	}
+	return u.run(ctx)
 }
 
 // Skew is how far this clock was ahead of the server's.
@@ -30,3 +38,6 @@ func Split(size int64) (parts int, each, last int64) {
 	p := split(size)
 	return len(p), p[0].size, p[len(p)-1].size
 }
+
+// ClassOf is the class of an error as a call returns it.
+func ClassOf(err error) string { return Class(&callError{kind: classify(err)}) }

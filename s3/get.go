@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -20,7 +18,11 @@ import (
 // transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
 // caller has closed the reader.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
-	r := &getReader{ctx: ctx, bucket: b, name: n, op: op{doing: "get " + n.String(), action: "s3:GetObject", long: true}}
+	return b.get(ctx, b.objectOf(n))
+}
+
+func (b *Bucket) get(ctx context.Context, o object) (io.ReadCloser, int64, error) {
+	r := &getReader{ctx: ctx, bucket: b, op: op{doing: "get " + o.name, action: "s3:GetObject", key: o.key, long: true}}
 	if err := r.open(); err != nil {
 		return nil, 0, err
 	}
@@ -30,7 +32,6 @@ func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64
 type getReader struct {
 	ctx    context.Context //nolint:containedctx // of the Get that it continues
 	bucket *Bucket
-	name   snapshot.Name
 	op     op
 	body   io.ReadCloser // nil between two connections
 	etag   string
@@ -48,7 +49,7 @@ func (r *getReader) open() error {
 				return err
 			}
 		}
-		body, info, _, err := b.core.GetObject(ctx, b.cfg.Bucket, b.key(r.name), opts)
+		body, info, _, err := b.core.GetObject(ctx, b.cfg.Bucket, r.op.key, opts)
 		if err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (r *getReader) again(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // the connection ended early
 	}
-	err = r.bucket.explain(r.ctx, r.op.doing, r.op.action, err)
+	err = r.bucket.explain(r.ctx, r.op, err)
 	_ = r.body.Close() // the read's error matters, not this one
 	r.body = nil
 	if r.tries++; r.tries >= attempts || !transient(err) || !r.bucket.pause(r.ctx, r.tries) {
@@ -115,22 +116,23 @@ func (r *getReader) Close() error {
 
 // Tail returns the last snapshot.TailSize bytes, or all if there are fewer, and the total size, with one request.
 func (b *Bucket) Tail(ctx context.Context, n snapshot.Name) (tail []byte, size int64, err error) {
-	err = b.do(ctx, op{doing: "read the end of " + n.String(), action: "s3:GetObject"}, func(ctx context.Context) (err error) {
-		tail, size, err = b.tail(ctx, n)
+	o := b.objectOf(n)
+	err = b.do(ctx, op{doing: "read the end of " + o.name, action: "s3:GetObject", key: o.key}, func(ctx context.Context) (err error) {
+		tail, size, err = b.tail(ctx, o.key)
 		return err
 	})
 	return tail, size, err
 }
 
-func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+func (b *Bucket) tail(ctx context.Context, key string) ([]byte, int64, error) {
 	var opts minio.GetObjectOptions
 	if err := opts.SetRange(0, -snapshot.TailSize); err != nil {
 		return nil, 0, err
 	}
-	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), opts)
+	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, key, opts)
 	if res, ok := response(err); ok && res.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		// An empty object has no last bytes; some servers say the same about an object that is shorter than the range.
-		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, b.key(n), minio.GetObjectOptions{})
+		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, key, minio.GetObjectOptions{})
 	}
 	if err != nil {
 		return nil, 0, err
@@ -140,57 +142,15 @@ func (b *Bucket) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, erro
 	if text := header.Get("Content-Range"); text != "" {
 		_, total, _ := strings.Cut(text, "/")
 		if size, err = strconv.ParseInt(total, 10, 64); err != nil {
-			return nil, 0, fmt.Errorf("the server answers with the range %q", text)
+			return nil, 0, notS3("it has the range %.80q", text)
 		}
 	}
-	if info.Size != min(size, snapshot.TailSize) {
-		return nil, 0, fmt.Errorf("the server sends %d bytes of %d, not the last %d as requested", info.Size, size, snapshot.TailSize)
+	if info.Size < 0 || info.Size != min(size, snapshot.TailSize) {
+		return nil, 0, notS3("it has %d bytes of %d, not the last %d as requested", info.Size, size, snapshot.TailSize)
 	}
 	tail := make([]byte, info.Size)
 	if _, err = io.ReadFull(body, tail); err != nil {
 		return nil, 0, err
 	}
 	return tail, size, nil
-}
-
-// List returns the folder's snapshots, newest first. It skips deeper folders and keys without a valid name.
-func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
-	var entries []snapshot.Entry
-	err := b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) (err error) {
-		entries, err = b.list(ctx)
-		return err
-	})
-	slices.SortFunc(entries, snapshot.NewestFirst)
-	return entries, err
-}
-
-// list gives each page its own deadline, because each page is a separate call.
-func (b *Bucket) list(ctx context.Context) ([]snapshot.Entry, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	page := time.AfterFunc(b.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
-	defer page.Stop()
-	var entries []snapshot.Entry
-	for o := range b.core.ListObjectsIter(ctx, b.cfg.Bucket, minio.ListObjectsOptions{Prefix: b.prefix}) {
-		if o.Err != nil && ctx.Err() == nil {
-			return nil, o.Err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		page.Reset(b.cfg.Timeout)
-		if name, ok := b.nameOf(o.Key); ok {
-			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
-		}
-	}
-	if ctx.Err() != nil { // the iterator may end without an error then
-		return nil, context.Cause(ctx)
-	}
-	return entries, nil
-}
-
-func (b *Bucket) nameOf(key string) (snapshot.Name, bool) {
-	rest, ok := strings.CutPrefix(key, b.prefix)
-	n, err := snapshot.ParseName(rest)
-	return n, ok && err == nil
 }

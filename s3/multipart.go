@@ -45,7 +45,7 @@ func (u *upload) multipart(ctx context.Context) error {
 	// A server that reports early that the upload does not exist closes the connection while parts are still being sent.
 	if gone(err) || errors.Is(err, ErrConnection) {
 		if settled := u.settle(ctx, pieces); settled == nil || gone(err) {
-			u.abort(ctx, u.key(u.name), id) // in case it still exists
+			u.abort(ctx, u.key, id) // in case it still exists
 			return settled
 		}
 	}
@@ -56,7 +56,7 @@ func (u *upload) multipart(ctx context.Context) error {
 		err = u.unlessTaken(ctx, pieces, u.complete(ctx, id, pieces))
 	}
 	if err != nil {
-		u.abort(ctx, u.key(u.name), id)
+		u.abort(ctx, u.key, id)
 		return err
 	}
 	if err := u.verify(ctx, pieces); err != nil {
@@ -68,13 +68,13 @@ func (u *upload) multipart(ctx context.Context) error {
 
 func (u *upload) begin(ctx context.Context) (id string, err error) {
 	var extra map[string]string
-	if u.cfg.Checksum != ChecksumMD5 {
+	if !u.md5 {
 		extra = map[string]string{headerAlgorithm: minio.ChecksumCRC32C.String(), headerKind: wholeObject}
 	}
 	o := u.op()
 	o.long = false
 	err = u.do(ctx, o, func(ctx context.Context) (err error) {
-		id, err = u.core.NewMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), u.options(extra))
+		id, err = u.core.NewMultipartUpload(ctx, u.cfg.Bucket, u.key, u.options(extra))
 		return err
 	})
 	return id, err
@@ -94,7 +94,7 @@ func (u *upload) sendPart(ctx context.Context, id string, p *piece) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("put %s: %w", u.name, context.Cause(ctx))
 	}
-	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
+	if err := p.digest(u.r, u.mode(), make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
 	}
 	contentMD5, header := u.checksum(p)
@@ -103,7 +103,7 @@ func (u *upload) sendPart(ctx context.Context, id string, p *piece) error {
 		opts.CustomHeader.Set(key, value)
 	}
 	return u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		part, err := u.core.PutObjectPart(ctx, u.cfg.Bucket, u.key(u.name), id, p.number, body, p.size, opts)
+		part, err := u.core.PutObjectPart(ctx, u.cfg.Bucket, u.key, id, p.number, body, p.size, opts)
 		p.etag = part.ETag
 		return err
 	})
@@ -118,7 +118,7 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 		parts[i] = minio.CompletePart{PartNumber: p.number, ETag: p.etag, ChecksumCRC32C: header[headerCRC32C]}
 	}
 	var opts minio.PutObjectOptions
-	if u.cfg.Checksum != ChecksumMD5 {
+	if !u.md5 {
 		whole, err := wholeCRC(pieces)
 		if err != nil {
 			return fmt.Errorf("put %s: %w", u.name, err)
@@ -128,7 +128,7 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 	u.condition(&opts)
 	// A long call, because Amazon may take minutes for it and sends blanks meanwhile.
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
-		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key(u.name), id, parts, opts)
+		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key, id, parts, opts)
 		return unlessGone(err)
 	})
 }
@@ -157,7 +157,7 @@ func (b *Bucket) abort(ctx context.Context, key, id string) {
 func (u *upload) clear(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.Timeout)
 	defer cancel()
-	_ = u.eachUpload(ctx, u.key(u.name), func(_ snapshot.Name, m minio.ObjectMultipartInfo) error {
+	_ = u.eachUpload(ctx, u.key, func(_ snapshot.Name, m minio.ObjectMultipartInfo) error {
 		u.abort(ctx, m.Key, m.UploadID)
 		return nil
 	})

@@ -1,12 +1,13 @@
 package s3
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -24,29 +25,48 @@ type Permission struct {
 	Err      error  // nil: success
 }
 
-// Probe stores, reads, lists and deletes a tiny object in the folder, under a key that no snapshot can have, and begins and
-// aborts an upload of it. It reports the result of each step, and how far the clocks are apart. If storing fails, it skips the
-// steps that need the object, and says so.
+// Probe stores, reads, lists and deletes tiny objects in the folder, in one request and in parts, under keys that no snapshot can have.
+// It does that as PutArchive, Get, List and Remove do. It reports the result of each step, and how far the clocks are apart. If
+// storing fails, it skips the steps that need the object, and says so.
 func (b *Bucket) Probe(ctx context.Context) []Permission {
-	p := &probe{Bucket: b, key: b.prefix + "probe-" + rand.Text() + ".tmp", body: []byte("etcd-rolling-backup\n")}
-	out := []Permission{{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx)}}
+	key := b.prefix + "probe-" + rand.Text()
+	p := &probe{Bucket: b, small: object{"probe", key + ".tmp"}, large: object{"probe in parts", key + "-parts.tmp"}}
+	defer p.clear(ctx)
+	put := Permission{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx, p.small, false)}
+	inParts := Permission{Action: "s3:PutObject", Purpose: "store large snapshots in parts", Err: errNotTried}
 	if b.cfg.LockFor > 0 {
-		out[0].Action, out[0].Purpose = out[0].Action+", s3:PutObjectRetention", "store and lock snapshots"
+		put.Action, put.Purpose = put.Action+", s3:PutObjectRetention", "store and lock snapshots"
+		inParts.Action, inParts.Purpose = put.Action, "store and lock large snapshots in parts"
 	}
-	stored := out[0].Err == nil
+	if p.stored = put.Err == nil; p.stored {
+		inParts.Err = p.put(ctx, p.large, true)
+		p.inParts = inParts.Err == nil
+		put.Detail = "in " + b.String() + ", " + b.proof()
+	}
 	onStored := func(action, purpose string, try func(context.Context) error) Permission {
-		if !stored {
+		if !p.stored {
 			return Permission{Action: action, Purpose: purpose, Optional: true, Err: errNotTried}
 		}
 		return Permission{Action: action, Purpose: purpose, Err: try(ctx)}
 	}
-	return append(out,
+	inParts.Optional = !p.stored
+	return []Permission{
+		put, inParts,
 		onStored("s3:GetObject", "read and verify them", p.get),
-		Permission{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx, stored)},
+		{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx)},
 		onStored("s3:DeleteObject", "prune them", p.delete),
-		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
-		p.aborts(ctx, stored),
-		b.clock())
+		{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
+		p.aborts(ctx),
+		b.clock(),
+	}
+}
+
+// proof says how uploads are proven.
+func (b *Bucket) proof() string {
+	if b.bestWay().md5 {
+		return "proven by size and MD5"
+	}
+	return "proven by S3's CRC-32C"
 }
 
 func (b *Bucket) clock() Permission {
@@ -70,79 +90,79 @@ var errNotTried = errors.New("not tried, because storing the probe failed")
 
 type probe struct {
 	*Bucket
-	key  string
-	body []byte
+	small, large object
+	stored       bool // small is there
+	inParts      bool // large is there
 }
 
+const probeText = "etcd-rolling-backup\n"
+
 func (p *probe) call(ctx context.Context, action string, call func(context.Context) error) error {
-	return p.do(ctx, op{doing: "probe", action: action}, call)
+	return p.do(ctx, op{doing: "probe", action: action, key: p.small.key}, call)
 }
 
 // probeLock is how long a probe is locked if snapshots are: long enough for clocks that differ a little.
 const probeLock = time.Minute
 
-// put locks the probe if snapshots are locked, but only for a moment, and in the mode that an administrator can remove.
-func (p *probe) put(ctx context.Context) error {
-	sent := piece{size: int64(len(p.body))}
-	if err := sent.digest(bytes.NewReader(p.body), p.cfg.Checksum, make([]byte, maxChunk)); err != nil {
-		return err
+// put locks the probe if snapshots are locked, but only for a moment.
+func (p *probe) put(ctx context.Context, o object, parts bool) error {
+	u := p.upload(o, strings.NewReader(probeText), int64(len(probeText)))
+	u.parts, u.lockFor = parts, min(u.lockFor, probeLock)
+	err := u.run(ctx)
+	if missing, ok := errors.AsType[*PermissionError](err); ok && missing.Action == u.reading().action {
+		return nil // it was stored, and get reports what is missing
 	}
-	opts := p.Bucket.put
-	contentMD5, header := p.checksum(&sent)
-	opts.UserMetadata = header
-	action := "s3:PutObject"
-	if p.cfg.LockFor > 0 {
-		action += " and s3:PutObjectRetention"
-		opts.Mode, opts.RetainUntilDate = minio.Governance, time.Now().Add(probeLock).UTC()
-	}
-	return p.call(ctx, action, func(ctx context.Context) error {
-		_, err := p.core.PutObject(ctx, p.cfg.Bucket, p.key, bytes.NewReader(p.body), sent.size, contentMD5, "", opts)
-		return err
-	})
+	return err
 }
 
 func (p *probe) get(ctx context.Context) error {
-	return p.call(ctx, "s3:GetObject", func(ctx context.Context) error {
-		body, _, _, err := p.core.GetObject(ctx, p.cfg.Bucket, p.key, minio.GetObjectOptions{})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		got, err := io.ReadAll(io.LimitReader(body, int64(len(p.body))+1))
-		if err == nil && !bytes.Equal(got, p.body) {
-			return fmt.Errorf("%w: the server returned other bytes than were stored", ErrChecksum)
-		}
+	body, _, err := p.Bucket.get(ctx, p.small)
+	if err != nil {
 		return err
-	})
+	}
+	defer body.Close()
+	got, err := io.ReadAll(io.LimitReader(body, int64(len(probeText))+1))
+	if err == nil && string(got) != probeText {
+		return fmt.Errorf("%w: the server returned other bytes than were stored", ErrChecksum)
+	}
+	return err
 }
 
-func (p *probe) list(ctx context.Context, stored bool) error {
-	return p.call(ctx, "s3:ListBucket", func(ctx context.Context) error {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		for o := range p.core.ListObjectsIter(ctx, p.cfg.Bucket, minio.ListObjectsOptions{Prefix: p.key, MaxKeys: 2}) {
-			if o.Err != nil || o.Key == p.key {
-				return o.Err
-			}
-		}
-		if stored && ctx.Err() == nil {
-			return fmt.Errorf("%w: the server does not list what was just stored", ErrConfig)
-		}
-		return ctx.Err()
-	})
+func (p *probe) list(ctx context.Context) error {
+	found := false
+	err := p.each(ctx, func(info minio.ObjectInfo) bool {
+		found = found || info.Key == p.small.key
+		return !found
+	}, func() { found = false })
+	if err == nil && p.stored && !found {
+		return p.explain(ctx, op{doing: "list", action: "s3:ListBucket"}, fmt.Errorf("%w: the server does not list what was just stored", ErrConfig))
+	}
+	return err
 }
 
 func (p *probe) delete(ctx context.Context) error {
 	// Even if the caller has given up: the probe must not stay.
-	ctx = context.WithoutCancel(ctx)
-	return p.call(ctx, "s3:DeleteObject", func(ctx context.Context) error {
-		return p.core.RemoveObject(ctx, p.cfg.Bucket, p.key, minio.RemoveObjectOptions{})
-	})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	err := p.Bucket.delete(ctx, p.small)
+	if p.inParts {
+		err = cmp.Or(err, p.Bucket.delete(ctx, p.large))
+	}
+	return err
+}
+
+// clear removes what may be stored although the caller gave up before it was known.
+func (p *probe) clear(ctx context.Context) {
+	if ctx.Err() == nil || p.stored && p.inParts {
+		return
+	}
+	p.inParts = true
+	_ = p.delete(ctx) // nobody waits for it
 }
 
 func (p *probe) uploads(ctx context.Context) error {
 	return p.call(ctx, "s3:ListBucketMultipartUploads", func(ctx context.Context) error {
-		_, err := p.core.ListMultipartUploads(ctx, p.cfg.Bucket, p.key, "", "", "/", 1)
+		_, err := p.core.ListMultipartUploads(ctx, p.cfg.Bucket, p.small.key, "", "", "/", 1)
 		return err
 	})
 }
@@ -152,9 +172,9 @@ const noUpload = "none"
 
 // aborts first tries to abort an upload that does not exist, so that nothing is left if the permission is missing. Then it aborts
 // a real one, because a server may look for the upload before it checks the permission.
-func (p *probe) aborts(ctx context.Context, stored bool) Permission {
+func (p *probe) aborts(ctx context.Context) Permission {
 	line := Permission{Action: "s3:AbortMultipartUpload", Purpose: "remove incomplete uploads", Optional: true}
-	if !stored {
+	if !p.stored {
 		line.Err = errNotTried
 		return line
 	}
@@ -163,18 +183,19 @@ func (p *probe) aborts(ctx context.Context, stored bool) Permission {
 	}
 	id, err := p.begin(ctx)
 	if err != nil {
-		return Permission{Action: "s3:PutObject", Purpose: "store snapshots in parts", Err: err}
+		line.Err = err
+		return line
 	}
 	// Even if the caller has given up: the upload must not stay.
 	if line.Err = p.end(context.WithoutCancel(ctx), id); line.Err != nil {
-		line.Err = fmt.Errorf("%w; an empty upload of %s is left: a lifecycle rule AbortIncompleteMultipartUpload removes it", line.Err, p.key)
+		line.Err = fmt.Errorf("%w; an empty upload of %s is left: a lifecycle rule AbortIncompleteMultipartUpload removes it", line.Err, p.small.key)
 	}
 	return line
 }
 
 func (p *probe) begin(ctx context.Context) (id string, err error) {
 	err = p.call(ctx, "s3:PutObject", func(ctx context.Context) (err error) {
-		id, err = p.core.NewMultipartUpload(ctx, p.cfg.Bucket, p.key, p.Bucket.put)
+		id, err = p.core.NewMultipartUpload(ctx, p.cfg.Bucket, p.small.key, p.Bucket.put)
 		return err
 	})
 	return id, err
@@ -182,6 +203,6 @@ func (p *probe) begin(ctx context.Context) (id string, err error) {
 
 func (p *probe) end(ctx context.Context, id string) error {
 	return p.call(ctx, "s3:AbortMultipartUpload", func(ctx context.Context) error {
-		return unlessGone(p.core.AbortMultipartUpload(ctx, p.cfg.Bucket, p.key, id))
+		return unlessGone(p.core.AbortMultipartUpload(ctx, p.cfg.Bucket, p.small.key, id))
 	})
 }

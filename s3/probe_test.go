@@ -66,11 +66,11 @@ func probed(t *testing.T, b *s3.Bucket, action string) s3.Permission {
 	return lines[i]
 }
 
-// begun is the key of the last upload that was begun.
+// begun is the key of the last upload that was begun to be aborted.
 func begun(faults *s3test.HTTPFaults, bucket string) string {
 	key := ""
 	for _, r := range faults.Requests() {
-		if r.Method == http.MethodPost && strings.HasPrefix(r.Query, "uploads") {
+		if r.Method == http.MethodPost && strings.HasPrefix(r.Query, "uploads") && !strings.HasSuffix(r.Path, "-parts.tmp") {
 			key = strings.TrimPrefix(r.Path, "/"+bucket+"/")
 		}
 	}

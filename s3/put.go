@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -27,12 +28,16 @@ const (
 // upload is one archive that is being uploaded.
 type upload struct {
 	*Bucket
-	name     snapshot.Name
+	object
+	way      // of this try
 	r        io.ReaderAt
 	size     int64
-	replace  bool // an existing object may be overwritten
+	parts    bool          // in parts, even if one request is enough
+	replace  bool          // an existing object may be overwritten
+	lockFor  time.Duration // 0: not locked
 	progress func(done, total int64)
-	crc32c   []byte // the checksum that all bytes must have; nil: not checked
+	crc32c   []byte                      // the checksum that all bytes must have; nil: not known
+	check    func(context.Context) error // reads and verifies all of it; nil: that was done, or cannot be
 
 	mu   sync.Mutex
 	done int64
@@ -50,32 +55,57 @@ type upload struct {
 // and the archive has one, the check costs no time: the checksums of the parts give the checksum of the whole after all parts are
 // sent. Otherwise the archive is read once before the upload.
 func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error {
-	u := &upload{Bucket: b, name: n, r: a, size: a.Size, replace: replace, progress: progress}
-	sum, known := a.CRC32C()
-	if known && b.cfg.Checksum != ChecksumMD5 {
+	u := b.upload(b.objectOf(n), a, a.Size)
+	u.replace, u.check = replace, a.VerifyChecksum
+	if sum, known := a.CRC32C(); known {
 		u.crc32c = binary.BigEndian.AppendUint32(nil, sum)
-	} else if err := a.VerifyChecksum(ctx); err != nil {
-		return fmt.Errorf("put %s: %w", n, err)
+	}
+	if progress != nil {
+		u.progress = progress
 	}
 	return u.run(ctx)
+}
+
+func (b *Bucket) upload(o object, r io.ReaderAt, size int64) *upload {
+	return &upload{Bucket: b, object: o, r: r, size: size, lockFor: b.cfg.LockFor, progress: func(int64, int64) {}}
 }
 
 func (u *upload) run(ctx context.Context) error {
 	if u.size < 0 || u.size > maxObject {
 		return fmt.Errorf("put %s: %d bytes: S3 takes objects of 0 bytes to 5 TiB", u.name, u.size)
 	}
-	if u.progress == nil {
-		u.progress = func(int64, int64) {}
+	var refused error
+	for _, w := range u.ways() {
+		u.way = w
+		err := u.try(ctx)
+		if err == nil {
+			u.learn(w)
+		}
+		if !refusesHeader(err) {
+			return err
+		}
+		refused = cmp.Or(refused, err)
 	}
-	if u.size <= partSize {
-		return u.single(ctx)
+	return refused
+}
+
+// try sends the archive in one way.
+func (u *upload) try(ctx context.Context) error {
+	if u.check != nil && (u.crc32c == nil || u.md5) {
+		if err := u.check(ctx); err != nil {
+			return fmt.Errorf("put %s: %w", u.name, err)
+		}
+		u.check = nil
 	}
-	return u.multipart(ctx)
+	if u.size > partSize || u.parts {
+		return u.multipart(ctx)
+	}
+	return u.single(ctx)
 }
 
 // verifyRead compares the bytes that were read with the archive's checksum, before anything gets its name in the bucket.
 func (u *upload) verifyRead(pieces []piece) error {
-	if u.crc32c == nil {
+	if u.crc32c == nil || u.md5 {
 		return nil
 	}
 	got, err := wholeCRC(pieces)
@@ -89,12 +119,15 @@ func (u *upload) verifyRead(pieces []piece) error {
 }
 
 func (u *upload) op() op {
-	o := op{doing: "put " + u.name.String(), action: "s3:PutObject", long: true}
-	if u.cfg.LockFor > 0 {
+	o := op{doing: "put " + u.name, action: "s3:PutObject", long: true}
+	if u.lockFor > 0 {
 		o.action += " and s3:PutObjectRetention"
 	}
 	return o
 }
+
+// reading is an op that compares what is stored.
+func (u *upload) reading() op { return op{doing: "put " + u.name, action: "s3:GetObject"} }
 
 func (u *upload) count(n int64) {
 	u.mu.Lock()
@@ -107,23 +140,23 @@ func (u *upload) count(n int64) {
 func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	o := u.put
 	o.UserMetadata = maps.Clone(extra)
-	if u.cfg.LockFor > 0 {
+	if u.lockFor > 0 {
 		o.Mode = u.cfg.lockMode()
-		o.RetainUntilDate = time.Now().Add(u.cfg.LockFor).UTC()
+		o.RetainUntilDate = time.Now().Add(u.lockFor).UTC()
 	}
 	return o
 }
 
 // condition adds to the request that gives the object its name that the name must be free.
 func (u *upload) condition(o *minio.PutObjectOptions) {
-	if !u.replace {
+	if !u.replace && !u.unconditional {
 		o.SetMatchETagExcept("*")
 	}
 }
 
 func (u *upload) single(ctx context.Context) error {
 	p := &piece{size: u.size}
-	if err := p.digest(u.r, u.cfg.Checksum, make([]byte, digestBuffer)); err != nil {
+	if err := p.digest(u.r, u.mode(), make([]byte, digestBuffer)); err != nil {
 		return fmt.Errorf("put %s: %w", u.name, err)
 	}
 	pieces := []piece{*p}
@@ -139,7 +172,7 @@ func (u *upload) single(ctx context.Context) error {
 	opts := u.options(header)
 	u.condition(&opts)
 	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key(u.name), body, p.size, contentMD5, "", opts)
+		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, body, p.size, contentMD5, "", opts)
 		return err
 	})
 	if err != nil {

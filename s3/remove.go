@@ -21,14 +21,14 @@ const (
 // under Object Lock wraps ErrLocked and does not change.
 func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 	// S3 reports no error when it deletes a missing object, and hides a locked one behind a marker.
-	info, err := b.stat(ctx, "remove", n, false)
+	info, err := b.stat(ctx, "remove", b.objectOf(n), false)
 	if err != nil {
 		return err
 	}
 	if why := b.locked(info, time.Now()); why != "" {
-		return b.explain(ctx, "remove "+n.String(), "", fmt.Errorf("%w: %s", ErrLocked, why))
+		return b.explain(ctx, op{doing: "remove " + n.String()}, fmt.Errorf("%w: %s", ErrLocked, why))
 	}
-	return b.delete(ctx, n)
+	return b.delete(ctx, b.objectOf(n))
 }
 
 // locked returns what locks the object. The headers need s3:GetObjectRetention and s3:GetObjectLegalHold. Without them, only the
@@ -47,9 +47,9 @@ func (b *Bucket) locked(info minio.ObjectInfo, now time.Time) string {
 	return ""
 }
 
-func (b *Bucket) delete(ctx context.Context, n snapshot.Name) error {
-	return b.do(ctx, op{doing: "remove " + n.String(), action: "s3:DeleteObject"}, func(ctx context.Context) error {
-		return b.core.RemoveObject(ctx, b.cfg.Bucket, b.key(n), minio.RemoveObjectOptions{})
+func (b *Bucket) delete(ctx context.Context, o object) error {
+	return b.do(ctx, op{doing: "remove " + o.name, action: "s3:DeleteObject", key: o.key}, func(ctx context.Context) error {
+		return b.core.RemoveObject(ctx, b.cfg.Bucket, o.key, minio.RemoveObjectOptions{})
 	})
 }
 

@@ -19,25 +19,34 @@ import (
 // dialTimeout limits name resolution and connecting, which move no bytes that Stall could count.
 const dialTimeout = 10 * time.Second
 
+// expectFrom is the size from which a body is sent only after the server's consent. Otherwise one that refuses a header or the space, and
+// closes the connection meanwhile, could be taken for a broken connection. Amazon's own clients do the same from this size on.
+const expectFrom = 2 << 20
+
 // transport watches the progress of each request and records how far the server's clock differs from ours.
 type transport struct {
-	base  *http.Transport
-	stall time.Duration
-	skew  atomic.Pointer[time.Duration] // how far our clock was ahead at the last answer
+	base   *http.Transport
+	bucket string // whose answers are expected
+	stall  time.Duration
+	skew   atomic.Pointer[time.Duration] // how far our clock was ahead at the last answer
 }
 
-func newTransport(t *tls.Config, timeout, stall time.Duration) *transport {
+func newTransport(bucket string, t *tls.Config, timeout, stall time.Duration) *transport {
 	dialer := &net.Dialer{Timeout: min(dialTimeout, timeout), KeepAlive: 15 * time.Second}
-	return &transport{stall: stall, base: &http.Transport{
-		Proxy:               proxy(),
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     t,
-		TLSHandshakeTimeout: timeout,
-		MaxIdleConnsPerHost: 2 * uploadThreads,
-		IdleConnTimeout:     30 * time.Second,
-		WriteBufferSize:     64 << 10,
-		ReadBufferSize:      64 << 10,
-		DisableCompression:  true, // lengths must be those of the object
+	return &transport{bucket: bucket, stall: stall, base: &http.Transport{
+		Proxy: proxy(),
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+			return proxyRefusal(res)
+		},
+		DialContext:           dialer.DialContext,
+		TLSClientConfig:       t,
+		TLSHandshakeTimeout:   timeout,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   2 * uploadThreads,
+		IdleConnTimeout:       30 * time.Second,
+		WriteBufferSize:       64 << 10,
+		ReadBufferSize:        64 << 10,
+		DisableCompression:    true, // lengths must be those of the object
 	}}
 }
 
@@ -57,6 +66,17 @@ func proxy() func(*http.Request) (*url.URL, error) {
 	}
 }
 
+// proxyRefusal is for https through a proxy. net/http would only quote the status.
+func proxyRefusal(res *http.Response) error {
+	switch res.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusProxyAuthRequired:
+		return fmt.Errorf("%w: the proxy answers %s", ErrConfig, res.Status)
+	}
+	return fmt.Errorf("%w: the proxy of HTTPS_PROXY answers %s", ErrHost, res.Status)
+}
+
 // clock returns how far our clock was ahead of the server's at its last answer, accurate to about a second.
 func (t *transport) clock() (skew time.Duration, known bool) {
 	if s := t.skew.Load(); s != nil {
@@ -65,13 +85,18 @@ func (t *transport) clock() (skew time.Duration, known bool) {
 	return 0, false
 }
 
-// RoundTrip aborts the request with ErrTimeout if no byte moves in either direction for a whole Stall.
+// RoundTrip aborts the request with ErrTimeout if no byte moves in either direction for a whole Stall. An answer that is not S3's is an
+// error.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	w := newWatch(t.stall, cancel)
 	watched := req.WithContext(ctx)
 	if req.Body != nil {
 		watched.Body = &sentBody{req.Body, w}
+	}
+	if req.ContentLength > expectFrom {
+		watched.Header = req.Header.Clone()
+		watched.Header.Set("Expect", "100-continue")
 	}
 	res, err := t.base.RoundTrip(watched)
 	w.answered()
@@ -85,6 +110,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.skew.Store(&skew)
 	}
 	res.Body = &receivedBody{res.Body, w, cancel}
+	if err := checkAnswer(t.bucket, req, res); err != nil {
+		return nil, errors.Join(err, res.Body.Close())
+	}
 	return res, nil
 }
 

@@ -83,7 +83,7 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	if err != nil {
 		return done, err
 	}
-	remote, err := bucket.List(ctx)
+	remote, err := list(ctx, bucket, o)
 	if err != nil {
 		return done, err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
 	"etcd-rolling-backup/snapshot/member"
@@ -36,6 +37,7 @@ func TestExitStatus(t *testing.T) {
 		{context.DeadlineExceeded, 1},
 		{snapshot.ErrNotFound, 1},
 		{snapshot.ErrExists, 1},
+		{s3.ErrArchived, 1},
 		{snapshot.ErrInUse, 1},
 		{snapshot.ErrStalled, 1},
 		{snapshot.ErrLowSpace, 1},

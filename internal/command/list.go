@@ -118,8 +118,11 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		r.Places = []string{string(p.Place)}
 		if read.Err != nil {
 			r.Error, r.short = read.Err.Error(), "unreadable: run verify"
-			if errors.Is(read.Err, s3.ErrPermission) {
+			switch {
+			case errors.Is(read.Err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
+			case errors.Is(read.Err, s3.ErrArchived):
+				r.short = "archived: restore the object first"
 			}
 		}
 		l.Snapshots = append(l.Snapshots, r)

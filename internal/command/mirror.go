@@ -57,7 +57,8 @@ func mirrorSnapshots(ctx context.Context, c *call) error {
 		}
 		bar.update(done, total)
 	}
-	done, failed := service.MirrorOnce(ctx, c.cfg.S3, snapshot.NewDir(c.cfg.Store.Dir), o)
+	bucket := service.Noticing(c.cfg.S3, service.NewLogger(c.cfg.Log, c.stderr))
+	done, failed := service.MirrorOnce(ctx, bucket, snapshot.NewDir(c.cfg.Store.Dir), o)
 	bar.done()
 	if failed != nil && len(done.Uploaded)+len(done.Removed)+done.Pending+done.Locked+done.Swept == 0 {
 		return failed

@@ -47,7 +47,7 @@ func save(ctx context.Context, c *call) error {
 	var b *s3.Bucket
 	if cfg.S3 != nil && !c.Bool("no-mirror") {
 		var err error
-		if b, err = source.OpenBucket(cfg.S3); err != nil {
+		if b, err = source.OpenBucket(service.Noticing(cfg.S3, service.NewLogger(cfg.Log, c.stderr))); err != nil {
 			return err
 		}
 		defer b.Close()

@@ -210,7 +210,7 @@ func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
 		"--user root needs":         func(c *Config) { c.Etcd.User = "root" },
 		"--password-file needs":     func(c *Config) { c.Etcd.PasswordFile = "config.go" },
 		"--cert and --key":          func(c *Config) { c.Etcd.Cert = "x" },
-		"--s3-bucket":               func(c *Config) { c.S3 = &s3.Config{Bucket: "My_Bucket"} },
+		"--s3-bucket":               func(c *Config) { c.S3 = &s3.Config{Bucket: "my/bucket"} },
 		"--drill-from: ":            func(c *Config) { c.Drill.From = Peer },
 		"--drill-from s3 needs":     func(c *Config) { c.Drill.From, c.S3 = S3, nil },
 		"--web-config is given":     func(c *Config) { c.Monitor.WebConfig = "x" },

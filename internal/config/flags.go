@@ -154,7 +154,7 @@ func S3Flags() []cli.Flag {
 		Text(g, "s3-object-lock", "0s", "lock each object for `DURATION`; the bucket must have Object Lock"),
 		Text(g, "s3-object-lock-mode", "governance", "`MODE` of the lock: governance or compliance"),
 		Text(g, "s3-upload-rate", "0", "upload at most `SIZE` per second, such as 10MiB; 0: unlimited"),
-		Text(g, "s3-checksum", "auto", "`MODE`: auto (S3's own checksums) or md5 (servers without them)"),
+		Text(g, "s3-checksum", "auto", "`MODE`: auto (S3's own checksums, or MD5 if the server does not take them) or md5"),
 		Text(g, "s3-timeout", "30s", "wait at most `DURATION` for an answer from S3; --s3-stall is for transfers"),
 		Text(g, "s3-stall", "1m", "wait at most `DURATION` for the next byte of a transfer"),
 	}

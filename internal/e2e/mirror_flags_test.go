@@ -33,7 +33,7 @@ func TestContradictoryS3FlagsAreRefused(t *testing.T) {
 		refused(append(words, "--s3-folder=c1"), "--s3-bucket")
 		for flag, hint := range map[string]string{
 			"--s3-timeout=-1s": "--s3-timeout", "--s3-stall=0s": "--s3-stall", "--s3-object-lock=-1h": "--s3-object-lock",
-			"--s3-upload-rate=fast": "--s3-upload-rate", "--s3-bucket=My_Bucket": "--s3-bucket", "--s3-folder=a/../b": "--s3-folder",
+			"--s3-upload-rate=fast": "--s3-upload-rate", "--s3-bucket=my/bucket": "--s3-bucket", "--s3-folder=a/../b": "--s3-folder",
 			"--s3-ca=/any.pem --s3-endpoint=http://127.0.0.1:1": "plain http",
 		} {
 			refused(append(append(words, at...), strings.Fields(flag)...), hint)

@@ -27,19 +27,25 @@ const headerLimit = 10 * time.Second
 // the trailer of a stream. Multipart objects have no checksum.
 type FakeServer struct {
 	Target
-	http *http.Server
+	http    *http.Server
+	backend gofakes3.Backend
 }
+
+// AddBucket makes a bucket of any name, also one that clients do not let through, such as Ceph's TENANT:BUCKET.
+func (f *FakeServer) AddBucket(name string) error { return f.backend.CreateBucket(name) }
 
 // Fake starts a server without TLS. The context bounds the start only; the server runs until Close.
 func Fake(ctx context.Context) (*FakeServer, error) {
-	handler := unframe(gofakes3.New(s3mem.New()).Server())
+	backend := s3mem.New()
+	handler := unframe(gofakes3.New(backend).Server())
 	server, endpoint, err := serve(ctx, handler)
 	if err != nil {
 		return nil, fmt.Errorf("start fake S3: %w", err)
 	}
 	return &FakeServer{
-		Target: Target{AccessKey: "fake-access", SecretKey: "fake-secret", endpoint: endpoint},
-		http:   server,
+		Target:  Target{AccessKey: "fake-access", SecretKey: "fake-secret", endpoint: endpoint},
+		http:    server,
+		backend: backend,
 	}, nil
 }
 

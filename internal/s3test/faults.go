@@ -64,8 +64,12 @@ func Skew(d time.Duration) Fault {
 	}
 }
 
-// refuse reads the body first: if a server closes the connection earlier, the client may see a reset instead of the response.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
+	refuseWith(w, r, status, code, fmt.Sprintf("%s, says the test's proxy", code))
+}
+
+// refuseWith reads the body first: if a server closes the connection earlier, the client may see a reset instead of the response.
+func refuseWith(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	_, _ = io.Copy(io.Discard, r.Body) // a client that breaks off needs no answer
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
@@ -77,5 +81,5 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
 		XMLName             xml.Name `xml:"Error"`
 		Code, Message       string
 		Resource, RequestId string // the names of S3's XML
-	}{Code: code, Message: fmt.Sprintf("%s, says the test's proxy", code), Resource: r.URL.Path, RequestId: "s3test"})
+	}{Code: code, Message: message, Resource: r.URL.Path, RequestId: "s3test"})
 }

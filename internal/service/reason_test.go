@@ -111,6 +111,7 @@ func TestReasonOfErrors(t *testing.T) {
 		{status.Mirror, fmt.Errorf("open: %w: %w", s3.ErrConfig, full), status.Config},
 		{status.Mirror, errors.Join(snapshot.ErrDamaged, s3.ErrHost), status.Damaged},
 		{status.Mirror, full, status.Disk},
+		{status.Mirror, fmt.Errorf("read the end: %w", s3.ErrArchived), status.Config},
 		{status.Mirror, errors.New("strange"), status.Other},
 		{status.Verify, snapshot.ErrFormat, status.Damaged},
 		{status.Drill, snapshot.ErrLowSpace, status.LowSpace},

@@ -88,7 +88,8 @@ func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
 	if cfg.S3 != nil {
 		passes := MirrorOptions(cfg)
 		passes.Status, passes.Lineage = o.Status, o.Status.Lineage
-		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, cfg.S3, dir, passes) }
+		bucket := Noticing(cfg.S3, o.Log)
+		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, bucket, dir, passes) }
 	}
 	if s := cfg.Drill.Schedule; s != nil {
 		o.Drill = &daemon.Drill{Schedule: *s, From: status.Place(cfg.Drill.From), Do: func(ctx context.Context) (daemon.DrillReport, error) {
@@ -130,6 +131,16 @@ func MirrorOptions(cfg config.Config) mirror.Options {
 		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter,
 		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) },
 	}
+}
+
+// Noticing returns the bucket's settings for several uploads: what its server turns out not to take is logged once, and remembered.
+func Noticing(bucket *s3.Config, log logrus.FieldLogger) *s3.Config {
+	if bucket == nil {
+		return nil
+	}
+	c := *bucket
+	c.Learned = &s3.Learned{Notice: func(text string) { log.Info(text) }}
+	return &c
 }
 
 // MirrorOnce is one pass, with keys and certificates as they are now.

@@ -1,0 +1,223 @@
+package s3
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// maxPage limits what is read of a listing's page. One of 1000 keys, each of 1024 bytes that are all escaped, has 4 MB.
+const maxPage = 16 << 20
+
+// answerError marks an answer that does not come from the bucket: a login page of the network, a proxy, another server, another bucket.
+type answerError struct{ what string }
+
+func (e *answerError) Error() string { return "the answer is not that of the bucket: " + e.what }
+
+// Unwrap returns ErrHost: the server itself was not reached.
+func (e *answerError) Unwrap() error { return ErrHost }
+
+func notS3(format string, args ...any) error { return &answerError{fmt.Sprintf(format, args...)} }
+
+// checkAnswer returns an error for an answer that S3 would not give. minio-go takes any XML, and sometimes any body, for success: then
+// a bucket would be empty, an object removed or a request permitted because somebody else has answered.
+func checkAnswer(bucket string, req *http.Request, res *http.Response) error {
+	query := req.URL.Query()
+	var root string
+	switch listed := query.Has("list-type") || query.Has("delimiter") && !query.Has("uploads"); {
+	case req.Header.Get("Authorization") == "": // not for S3, but for keys
+		return nil
+	case res.StatusCode >= http.StatusMultipleChoices:
+		return checkRefusal(req, res)
+	case req.Method == http.MethodGet && listed:
+		return checkList(bucket, query, res)
+	case req.Method == http.MethodGet && query.Has("uploads"):
+		root = "ListMultipartUploadsResult"
+	case req.Method == http.MethodPost && query.Has("uploads"):
+		root = "InitiateMultipartUploadResult"
+	case req.Method == http.MethodPost && query.Has("uploadId"):
+		root = "CompleteMultipartUploadResult"
+	default:
+		return checkObject(req, res)
+	}
+	var answer struct {
+		XMLName          xml.Name
+		Bucket, UploadId string
+	}
+	if err := readXML(res, root, &answer, &answer.XMLName); err != nil {
+		return err
+	}
+	if root == "InitiateMultipartUploadResult" && answer.UploadId == "" {
+		return fmt.Errorf("%w: the answer has no ID of an upload", ErrConnection)
+	}
+	return sameBucket(bucket, answer.Bucket)
+}
+
+// checkObject knows answers about one object by their headers, because the contents may be anything.
+func checkObject(req *http.Request, res *http.Response) error {
+	switch {
+	case req.Method == http.MethodDelete && (res.StatusCode == http.StatusNoContent || res.ContentLength == 0):
+		return nil
+	case req.Method == http.MethodDelete:
+		return notS3("it confirms nothing (%s)", described(res))
+	case res.Header.Get("ETag") == "":
+		return notS3("it has no ETag (%s)", described(res))
+	case strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") && !signed(res): // some have an ETag
+		return notS3("it is a web page (%s)", described(res))
+	}
+	return nil
+}
+
+// checkRefusal finds web pages. That they refuse something says nothing about the bucket.
+func checkRefusal(req *http.Request, res *http.Response) error {
+	switch s := res.StatusCode; {
+	case s >= http.StatusInternalServerError && s != http.StatusNetworkAuthenticationRequired,
+		s == http.StatusBadRequest, s == http.StatusTooManyRequests, s == http.StatusProxyAuthRequired:
+		return nil // their class does not depend on who sends them, and the text helps
+	case s == http.StatusNotFound && req.URL.Query().Has("delimiter"):
+		return nil // the hint for a missing bucket says it
+	case s == http.StatusNotModified || s == http.StatusPreconditionFailed || s == http.StatusRequestedRangeNotSatisfiable:
+		return nil
+	}
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	if signed(res) || strings.HasSuffix(kind, "xml") || kind == "" {
+		return nil
+	}
+	return notS3("it is %s", described(res))
+}
+
+// signed reports a header that only S3 servers send, of Amazon, of those that follow it, or of Google.
+func signed(res *http.Response) bool {
+	for name := range res.Header {
+		if strings.HasPrefix(name, "X-Amz-") || strings.HasPrefix(name, "X-Goog-") || name == "X-Guploader-Uploadid" {
+			return true
+		}
+	}
+	return false
+}
+
+func described(res *http.Response) string {
+	text := res.Status
+	if kind := res.Header.Get("Content-Type"); kind != "" {
+		text += ", " + kind
+	}
+	if to, err := res.Location(); err == nil {
+		text += ", to " + to.Host
+	}
+	return text
+}
+
+// readXML reads the body into v and puts it back for minio-go. An S3 error with status 200 is returned as such.
+func readXML(res *http.Response, root string, v any, name *xml.Name) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxPage+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxPage {
+		return notS3("it has more than %d MiB", maxPage>>20)
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(body), res.Body}
+	err = xml.Unmarshal(body, v)
+	switch {
+	case len(bytes.TrimSpace(body)) == 0:
+		return fmt.Errorf("%w: the answer is empty", ErrConnection)
+	case name.Local == "Error":
+		var refused minio.ErrorResponse
+		if err := xml.Unmarshal(body, &refused); err != nil || refused.Code == "" {
+			return notS3("an error without a code")
+		}
+		refused.StatusCode = res.StatusCode
+		return refused
+	case name.Local != "" && name.Local != root:
+		return notS3("it is a <%.40s>, not a <%s> (%s)", name.Local, root, described(res))
+	case err != nil && (name.Local == root || isCut(err)): // minio-go would make any text with EOF a lost connection
+		return fmt.Errorf("%w: the answer is broken or cut: %s", ErrConnection, strings.ReplaceAll(err.Error(), "EOF", "end"))
+	case err != nil:
+		return notS3("it is not XML (%s)", described(res))
+	}
+	return nil
+}
+
+// isCut reports that the XML is valid up to its end, which came early.
+func isCut(err error) bool {
+	syntax, ok := errors.AsType[*xml.SyntaxError](err)
+	return ok && strings.Contains(syntax.Msg, "EOF")
+}
+
+// sameBucket accepts servers that leave the name out, or the tenant in front of it. Aliases of Amazon's access points stand for
+// another name.
+func sameBucket(ours, theirs string) error {
+	_, withoutTenant, tenant := strings.Cut(ours, ":")
+	switch {
+	case theirs == "" || theirs == ours || tenant && theirs == withoutTenant:
+		return nil
+	case strings.HasSuffix(ours, "-s3alias") || strings.HasSuffix(ours, "--ol-s3"):
+		return nil
+	}
+	return notS3("it is about the bucket %.80q", theirs)
+}
+
+// checkList checks one page of a listing. The order of the keys is not checked, because not every server sorts them.
+func checkList(bucket string, query url.Values, res *http.Response) error {
+	var page struct {
+		XMLName               xml.Name
+		Name                  string
+		KeyCount              int
+		IsTruncated           bool
+		NextContinuationToken string
+		NextMarker            string
+		EncodingType          string
+		Contents              []struct{ Key string }
+		CommonPrefixes        []struct{ Prefix string }
+	}
+	if err := readXML(res, "ListBucketResult", &page, &page.XMLName); err != nil {
+		return err
+	}
+	if err := sameBucket(bucket, page.Name); err != nil {
+		return err
+	}
+	keys := make([]string, 0, len(page.Contents)+len(page.CommonPrefixes))
+	for _, c := range page.Contents {
+		keys = append(keys, c.Key)
+	}
+	for _, c := range page.CommonPrefixes {
+		keys = append(keys, c.Prefix)
+	}
+	for _, key := range keys {
+		plain := key
+		if page.EncodingType == "url" {
+			plain, _ = url.QueryUnescape(key) // a wrong one is minio-go's error
+		}
+		if !strings.HasPrefix(plain, query.Get("prefix")) {
+			return notS3("it lists keys of another folder")
+		}
+	}
+	next, this := page.NextContinuationToken, query.Get("continuation-token")
+	if !query.Has("list-type") { // the old version goes on after a key
+		next, this = page.NextMarker, query.Get("marker")
+		if n := len(page.Contents); next == "" && n > 0 {
+			next = page.Contents[n-1].Key
+		}
+	}
+	switch {
+	case page.KeyCount > len(keys):
+		return fmt.Errorf("%w: the listing announces %d keys and has %d", ErrConnection, page.KeyCount, len(keys))
+	case !page.IsTruncated:
+		return nil
+	case next == "":
+		return fmt.Errorf("%w: the listing has a next page, but does not say which", ErrConnection)
+	case next == this:
+		return notS3("its next page is the same again")
+	}
+	return nil
+}
