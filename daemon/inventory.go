@@ -106,7 +106,8 @@ func (d *Daemon) logNodes() {
 func (d *Daemon) damageLoop(ctx context.Context) {
 	unread := map[snapshot.Name]time.Time{} // when a file could not be read
 	for ctx.Err() == nil {
-		for _, x := range d.Status.State().Places[status.Local].Copies {
+		here := d.Status.State().Places[status.Local]
+		for _, x := range slices.Concat(here.Copies, here.Others) {
 			if x.Damage != "" && d.clock().Sub(unread[x.Name]).Abs() >= maxPause && !d.quarantine(ctx, x) {
 				unread[x.Name] = d.clock()
 			}

@@ -63,7 +63,7 @@ func TestObjectOfAnotherClusterWithTheSameNameIsNeitherReplacedNorRemoved(t *tes
 	if !errors.Is(err, snapshot.ErrExists) || !strings.Contains(err.Error(), "--s3-folder") || mirror.IsFileError(err) {
 		t.Error(err)
 	}
-	if !slices.Equal(done.Uploaded, names[3:]) || done.Pending != 2 || len(done.Removed) > 0 {
+	if !slices.Equal(done.Uploaded, names[3:]) || done.Pending != 3 || len(done.Removed) > 0 {
 		t.Errorf("%+v", done)
 	}
 	for n, data := range before {
@@ -81,6 +81,32 @@ func TestObjectOfAnotherClusterWithTheSameNameIsNeitherReplacedNorRemoved(t *tes
 		t.Error(decisions, err)
 	}
 	b.wantHolds(t, names...)
+}
+
+// Of a directory that two clusters share, each daemon uploads its own rolling snapshots. What somebody took with a label goes wherever a
+// daemon finds it.
+func TestRollingSnapshotsOfAnotherClusterAreNotUploaded(t *testing.T) {
+	names, labelled := hourly(t, node, 0, 1, 2), name(t, "before-upgrade", node, midnight)
+	dir, b := directory(t, names[2]), newBucket()
+	put(t, dir, names[0], archiveOf(t, earlier))
+	put(t, dir, names[1], archiveOf(t, stranger))
+	put(t, dir, labelled, archiveOf(t, stranger))
+	o := options(3)
+	o.Lineage = own(earlier)
+	if done, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil || done.Pending != 0 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	b.wantHolds(t, names[0], names[2], labelled)
+}
+
+// A file whose name is taken in the bucket can never be uploaded, so it takes no place in the bucket's policy.
+func TestFileThatCannotBeUploadedTakesNoPlaceInTheBucket(t *testing.T) {
+	names := hourly(t, node, 0, 1, 2, 3, 4)
+	dir, b := directory(t, names...), newBucket().fill(t, names[:2]...).fillOf(t, stranger, names[2], names[4])
+	if _, err := mirror.Pass(t.Context(), dir, b, options(2), today); !errors.Is(err, snapshot.ErrExists) {
+		t.Error(err)
+	}
+	b.wantHolds(t, names[1:]...)
 }
 
 // A listing may be older than the object: then the server decides.

@@ -31,9 +31,12 @@ type plan struct {
 func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
 	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
 	m.readAll(ctx, ofNode(remote, o.Node))
-	all := slices.Clone(remote)
+	var all []snapshot.Entry
 	for _, e := range remote {
-		p.there[e.Name] = !m.clash(e.Name)
+		// Where the object of a name is another cluster's, the file can't be uploaded, and takes no place in the bucket's policy.
+		if p.there[e.Name] = !m.clash(e.Name); p.there[e.Name] {
+			all = append(all, e)
+		}
 	}
 	for _, e := range local {
 		if _, ok := m.remote[e.Name]; !ok {
@@ -64,17 +67,18 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 	}
 	strangers := m.strangers(node, l)
 	for _, e := range local {
-		if e.Name.Node != node || e.Name.Set == snapshot.RollingSet && !keep[e.Name] {
+		clash := m.clash(e.Name)
+		if e.Name.Node != node || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
 			continue
 		}
 		here, err := m.file(e)
-		if err == nil && here.Cluster != 0 && l.Known() && !l.Has(here.Cluster) {
-			continue // of another cluster, whose daemon uploads it
+		if e.Name.Set == snapshot.RollingSet && err == nil && here.Cluster != 0 && l.Known() && !l.Has(here.Cluster) {
+			continue // the daemon of its cluster uploads it
 		}
 		object, isObject := m.remote[e.Name]
 		there, read := m.object(e.Name)
 		switch {
-		case !isObject, !p.there[e.Name]:
+		case !isObject, clash:
 			p.upload = append(p.upload, e)
 		case object.Size == e.Size || !read:
 		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.

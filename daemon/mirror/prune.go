@@ -52,13 +52,16 @@ func (p *plan) inBucket(remote []snapshot.Entry, m *manifests) []prune.Decision 
 		if _, ok := in[d.Name]; !ok {
 			continue
 		}
-		if !d.Keep && m.clash(d.Name) {
-			d.Keep, d.Reasons = true, []string{"of another cluster"}
-		}
 		if !d.Keep && !p.there[p.newest] {
 			d.Keep, d.Reasons = true, append(slices.Clone(d.Reasons), "but the newest is not in the bucket yet: run mirror first")
 		}
 		out = append(out, d)
+	}
+	for _, e := range remote {
+		if m.clash(e.Name) && e.Name.Set == snapshot.RollingSet {
+			x, _ := m.object(e.Name)
+			out = append(out, prune.Decision{Entry: e, Keep: true, Reasons: []string{"of another cluster, " + x.Cluster.String()}})
+		}
 	}
 	return append(out, p.orphans...)
 }

@@ -110,14 +110,16 @@ func (t *Tracker) Known(p Place, e snapshot.Entry) (c Copy, known bool) {
 	return t.state.Described(c), known
 }
 
-// copyIn changes one copy, if it is in that place.
+// copyIn changes one copy, if it is in that place. That may be one of another cluster, if somebody took it with a label.
 func (s *State) copyIn(p Place, n snapshot.Name, f func(c *Copy)) {
 	i := s.Places[p]
-	i.Copies = slices.Clone(i.Copies)
-	for at := range i.Copies {
-		if i.Copies[at].Name == n {
-			f(&i.Copies[at])
-			s.Places[p] = i
+	i.Copies, i.Others = slices.Clone(i.Copies), slices.Clone(i.Others)
+	for _, list := range [][]Copy{i.Copies, i.Others} {
+		for at := range list {
+			if list[at].Name == n {
+				f(&list[at])
+				s.Places[p] = i
+			}
 		}
 	}
 }

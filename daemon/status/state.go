@@ -174,7 +174,7 @@ func (s State) Damages() []Damage {
 				out = append(out, Damage{p, c})
 			}
 		}
-		for _, c := range s.Places[p].Copies {
+		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Others) {
 			if c.Damage != "" && s.counts(p) {
 				out = append(out, Damage{p, c})
 			}
