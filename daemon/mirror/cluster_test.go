@@ -86,17 +86,17 @@ func TestObjectOfAnotherClusterWithTheSameNameIsNeitherReplacedNorRemoved(t *tes
 // Of a directory that two clusters share, each daemon uploads its own rolling snapshots. What somebody took with a label goes wherever a
 // daemon finds it.
 func TestRollingSnapshotsOfAnotherClusterAreNotUploaded(t *testing.T) {
-	names, labelled := hourly(t, node, 0, 1, 2), name(t, "before-upgrade", node, midnight)
+	names, labeled := hourly(t, node, 0, 1, 2), name(t, "before-upgrade", node, midnight)
 	dir, b := directory(t, names[2]), newBucket()
 	put(t, dir, names[0], archiveOf(t, earlier))
 	put(t, dir, names[1], archiveOf(t, stranger))
-	put(t, dir, labelled, archiveOf(t, stranger))
+	put(t, dir, labeled, archiveOf(t, stranger))
 	o := options(3)
 	o.Lineage = own(earlier)
 	if done, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil || done.Pending != 0 {
 		t.Errorf("%+v, %v", done, err)
 	}
-	b.wantHolds(t, names[0], names[2], labelled)
+	b.wantHolds(t, names[0], names[2], labeled)
 }
 
 // A file whose name is taken in the bucket can never be uploaded, so it takes no place in the bucket's policy.
