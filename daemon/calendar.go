@@ -91,7 +91,7 @@ func sundayAsZero(field string) string {
 func (c calendar) Next(t time.Time) time.Time {
 	at := t.In(c.zone)
 	for after := wall(at); ; {
-		begin, end := at.ZoneBounds() // between them the clock on the wall is not changed
+		begin, end := bounds(at)
 		if !c.hourly && !begin.IsZero() {
 			// What that clock showed before it was set back has had its run.
 			if shown := wall(begin.Add(-1)); after.Before(shown) {
@@ -115,6 +115,16 @@ func (c calendar) Next(t time.Time) time.Time {
 			return end
 		}
 	}
+}
+
+// bounds returns two moments around at between which the clock on the wall is not changed: begin is not after at, and end is after it.
+// A zero begin or end is none.
+func bounds(at time.Time) (begin, end time.Time) {
+	begin, end = at.ZoneBounds()
+	if !end.IsZero() && !end.After(at) { // Go's package time, at the end of leap years after 2037
+		end = at.Add(time.Hour)
+	}
+	return begin, end
 }
 
 // wall is what a clock on the wall shows at t in t's time zone, as a time in UTC.

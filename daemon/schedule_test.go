@@ -65,6 +65,8 @@ func TestScheduleGivesTheNextRuns(t *testing.T) {
 		{"@every 1w", "2026-03-01T10:20:30Z", []string{"2026-03-08T10:20:30Z"}},
 		{"@every 1d12h", "2026-03-01T10:20:30Z", []string{"2026-03-02T22:20:30Z"}},
 		{"0 3 1-7 * */7", "2026-03-01T10:20:30Z", []string{"2026-04-05T03:00:00Z", "2026-05-03T03:00:00Z"}}, // the first Sunday of a month
+		{"CRON_TZ=Europe/Berlin 30 4 29 2 *", "2036-03-01T00:00:00Z", []string{"2040-02-29T03:30:00Z", "2044-02-29T03:30:00Z"}},
+		{"CRON_TZ=America/New_York 0 0 1 1 *", "2040-12-30T00:00:00Z", []string{"2041-01-01T05:00:00Z", "2042-01-01T05:00:00Z"}},
 		{"CRON_TZ=UTC @every 2h", "2026-03-01T10:00:00Z", []string{"2026-03-01T12:00:00Z"}},
 	} {
 		t.Run(tc.spec, func(t *testing.T) {
