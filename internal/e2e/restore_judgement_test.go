@@ -144,6 +144,7 @@ func TestRestoreRefusesToReplaceTheDataOfAnotherCluster(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(dirs[1], "member/wal")))
 	must(t, os.WriteFile(filepath.Join(dirs[1], "member/snap/db"), []byte("damaged"), 0o600))
 	must(t, os.Mkdir(filepath.Join(dirs[1], "member/wal"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dirs[1], "member/wal/0000000000000000-0000000000000000.wal"), []byte("damaged"), 0o600))
 	run(t, 0, []string{"warning: cannot tell whether the data in " + dirs[1]}, "restore", archives[0], "--data-dir="+dirs[1], "--replace", "--dry-run")
 }
 

@@ -93,14 +93,14 @@ func TestRestoreSucceedsWhenTheLastSyncFails(t *testing.T) {
 	parallel(t)
 	b := newRestoreBed(t)
 	for fault, says := range map[string]string{
-		"fsync:error=EIO":    "  warning          a power loss could undo the restore: sync directory " + b.data,
+		"fsync:error=EIO":    "warning: a power loss could undo the restore: sync directory " + b.data,
 		"fsync:error=EINVAL": "",
 	} {
 		b.reset()
 		p := b.strace("-e", "trace=fsync", "-e", "inject="+fault, "-P", b.data)
 		p.demand(t, 0, "restored "+b.data, "moved aside", "to go back", says)
-		if out := p.stdout.String(); (says != "") != strings.Contains(out, "warning") {
-			t.Errorf("%s: the output is\n%s", fault, out)
+		if out := p.stderr.String(); (says != "") != strings.Contains(out, "could undo the restore") {
+			t.Errorf("%s: stderr is\n%s", fault, out)
 		}
 		b.want = restoredTree(t, b.member())
 		b.judge()

@@ -27,7 +27,7 @@ func TestPrintedCommandsRestoreTheCluster(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Dir(data(m.Name)), 0o700))
 	}
 	must(t, os.Rename(l.Members[0].DataDir, data("node1")))
-	old := tree(t, data("node1"))
+	old := tree(t, data("node1")+"/member")
 	out := run(t, 0, nil, "restore", archive, "--name=node1", "--data-dir="+data("node1"), "--replace").stdout.String()
 	for i, command := range printed(out, "etcd-rolling-backup restore") {
 		// Each on its node: with its own disk, here a directory of its own.
@@ -47,7 +47,7 @@ func TestPrintedCommandsRestoreTheCluster(t *testing.T) {
 	}
 	undo := strings.SplitN(out, "to go back, with etcd stopped:", 2)
 	paste(t, home, undo[1])
-	wantTree(t, data("node1"), old)
+	wantTree(t, data("node1")+"/member", old)
 }
 
 // With TLS between the members the snapshot is served: the printed command does that, and the one for the others fetches it.

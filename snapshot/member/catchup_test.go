@@ -65,8 +65,11 @@ func TestCatchUpWithUsersAndOnALearner(t *testing.T) {
 			learner, err := c.AddLearner(t.Context())
 			must(t, err)
 			must(t, connect(t, at(plain(c), learner.Endpoint)).CatchUp(t.Context()))
+			nobody := connect(t, plain(c))
 			must(t, c.EnableAuth(t.Context(), "open sesame"))
 			must(t, connect(t, as(plain(c), "root", "open sesame")).CatchUp(t.Context()))
+			// Without the right to read, the member has waited all the same.
+			must(t, nobody.CatchUp(t.Context()))
 		})
 	}
 }
