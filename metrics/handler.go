@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/metrics/page"
 )
 
@@ -30,7 +31,7 @@ func (m *Metrics) readyz(w http.ResponseWriter, r *http.Request) {
 	var text strings.Builder
 	for _, p := range problems {
 		if trusted {
-			text.WriteString(p.Text + "\n")
+			text.WriteString(printable.Text(p.Text) + "\n")
 		} else {
 			text.WriteString(string(p.Code) + "\n")
 		}

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -111,6 +110,6 @@ func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, erro
 	bar := newProgress(c.stderr, "downloading")
 	defer bar.done()
 	r.Reference, r.Dir, r.Bucket, r.Identity, r.Progress = c.ref, c.cfg.Store.Dir, c.cfg.S3, c.cfg.Etcd.Identity, bar.update
-	r.Notice = func(text string) { fmt.Fprintln(c.stderr, text) }
+	r.Notice = func(text string) { c.note("%s", text) }
 	return source.Open(ctx, r)
 }

@@ -8,6 +8,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
@@ -53,7 +54,7 @@ func exitStatus(err error) int {
 }
 
 // report prints an error as one line.
-func report(w io.Writer, err error) { fmt.Fprintln(w, program+": "+line(err)) }
+func report(w io.Writer, err error) { fmt.Fprintln(w, program+": "+printable.Text(line(err))) }
 
 // line is an error's text in one line. The findings of check have already said all there is to say.
 func line(err error) string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,7 +53,7 @@ func list(ctx context.Context, c *call) error {
 	for _, p := range from {
 		defer p.Close()
 		if p.Place == config.S3 && len(p.Snapshots) == 0 {
-			fmt.Fprintln(c.stderr, p.Empty(ctx))
+			c.note("%s", p.Empty(ctx))
 		}
 		out.add(ctx, p)
 	}
@@ -157,7 +156,7 @@ func (l *listing) print(out *printer) {
 		other(name, "partial")
 	}
 	for _, name := range l.Foreign {
-		other(printable(name), "foreign")
+		other(name, "foreign")
 	}
 	if len(lines) == 0 {
 		if len(l.Missing) == 0 {
@@ -190,12 +189,4 @@ func listPlaces(ctx context.Context, c *call) ([]source.Listing, []*source.Place
 		err = errors.Join(err, f)
 	}
 	return nil, nil, err
-}
-
-// printable quotes a name that would break the table or the terminal.
-func printable(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
-		return quoted
-	}
-	return name
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -49,7 +50,7 @@ func (c *call) show(v any, text func(*printer)) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(v)
 	}
-	p := &printer{w: c.stdout}
+	p := &printer{w: printable.Writer(c.stdout)}
 	text(p)
 	return p.err
 }
@@ -72,13 +73,29 @@ func age(now, t time.Time) string {
 	return d.String()
 }
 
+// note prints one line for people to stderr.
+func (e env) note(format string, args ...any) {
+	fmt.Fprintln(e.stderr, printable.Text(fmt.Sprintf(format, args...)))
+}
+
 // printer writes lines and keeps the first error.
 type printer struct {
 	w   io.Writer
 	err error
 }
 
+// line prints one line, or several that format itself has; a text among the args never begins another one.
 func (p *printer) line(format string, args ...any) {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = printable.Text(s)
+		}
+	}
+	p.text(format, args...)
+}
+
+// text is line for args of several lines, which must be the program's own.
+func (p *printer) text(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
 	}
@@ -88,6 +105,9 @@ func (p *printer) line(format string, args ...any) {
 func (p *printer) table(head []string, lines [][]string) {
 	t := tabwriter.NewWriter(p.w, 0, 0, 3, ' ', 0)
 	for _, l := range append([][]string{head}, lines...) {
+		for i := range l {
+			l[i] = printable.Text(l[i])
+		}
 		_, err := fmt.Fprintln(t, strings.Join(l, "\t"))
 		p.err = cmp.Or(p.err, err)
 	}

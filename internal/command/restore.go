@@ -129,7 +129,7 @@ func (r *restoring) warn(format string, args ...any) {
 	r.bar.done()
 	text := fmt.Sprintf(format, args...)
 	r.warnings = append(r.warnings, text)
-	fmt.Fprintln(r.stderr, "warning: "+text)
+	r.note("warning: %s", text)
 }
 
 // warnOfContent warns of what only the unpacked snapshot shows.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"text/template"
 
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/restore"
@@ -82,24 +83,24 @@ func (r restoreReport) LogDir() string { return r.logDir }
 
 const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be restored:{{else}}restored{{end}} {{.DataDir}}
 {{with .LogDir}}  write-ahead log  {{.}}
-{{end}}  member           {{.Name}} of {{.InitialCluster}}
-{{range .LeftOut}}  skipped          {{.}}
-{{end}}  cluster token    {{.Token}}
+{{end}}  member           {{safe .Name}} of {{safe .InitialCluster}}
+{{range .LeftOut}}  skipped          {{safe .}}
+{{end}}  cluster token    {{safe .Token}}
   revision         {{.Revision}}{{with .Bumped}} (raised by {{.}}; all earlier revisions are compacted){{end}}
   owner            {{.Owner}}
 {{if not .Proven}}  digest           not checked (--skip-hash-check)
 {{end}}{{with .Warnings}}  warnings         {{len .}}, see above
 {{end}}{{range .Aside}}  moved aside      {{.From}} to {{.To}}
-{{end}}{{with .Stays}}  stays            {{join . ", "}}
+{{end}}{{with .Stays}}  stays            {{join . ", " | safe}}
 {{end}}`
 
 func (r restoreReport) print(out *printer) {
-	if out.err = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join}).Parse(restoreText)).Execute(out.w, r); r.DryRun {
+	if out.err = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join, "safe": printable.Text}).Parse(restoreText)).Execute(out.w, r); r.DryRun {
 		return
 	}
 	out.line("next steps")
 	for i, step := range r.next.list() {
-		out.line("  %d. %s", i+1, step)
+		out.text("  %d. %s", i+1, step)
 	}
 	// The commands only make sense together. However often somebody goes back and forth, no name is in use.
 	var moves []string
@@ -108,6 +109,6 @@ func (r restoreReport) print(out *printer) {
 		moves = append(moves, service.CommandLine("mv", "-T", m.From, m.From+".unwanted-"+at), service.CommandLine("mv", "-T", m.To, m.From))
 	}
 	if len(moves) > 0 {
-		out.line("to go back, with etcd stopped:\n     %s", strings.Join(moves, " && \\\n     "))
+		out.text("to go back, with etcd stopped:\n     %s", strings.Join(moves, " && \\\n     "))
 	}
 }

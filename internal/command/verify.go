@@ -69,7 +69,7 @@ func verify(ctx context.Context, c *call) error {
 		v.Drill = &d
 	}
 	if m := v.Manifest; !c.asJSON && m != nil && m.Name != filepath.Base(v.File) {
-		fmt.Fprintf(c.stderr, "the file is a renamed copy of %s\n", m.Name)
+		c.note("the file is a renamed copy of %s", m.Name)
 	}
 	return c.show(v, v.print)
 }
