@@ -24,10 +24,32 @@ type Done struct {
 
 // Run builds the data directory in a staging directory and moves it to its place. After an error everything is as before, unless
 // the error says otherwise.
-func (p *Plan) Run(ctx context.Context) (done Done, err error) {
-	var stages []*stage
+func (p *Plan) Run(ctx context.Context) (Done, error) {
+	// What a restore left that died before the data directory existed, or that was of an earlier version. It only takes up space.
+	_ = sweep(filepath.Dir(p.DataDir), filepath.Base(p.DataDir))
+	data, err := p.data.stage()
+	if err != nil {
+		return Done{}, err
+	}
+	wal, err := p.wal.stage()
+	if err != nil {
+		return Done{}, errors.Join(err, data.discard())
+	}
+	return p.runIn(ctx, data, wal)
+}
+
+// stage creates the staging directory of a place; without a place there is nothing to discard.
+func (at place) stage() (*stage, error) {
+	if at.swap == "" {
+		return &stage{}, nil
+	}
+	return newStage(at.parent(), at.base())
+}
+
+// runIn discards the staging directories.
+func (p *Plan) runIn(ctx context.Context, data, wal *stage) (done Done, err error) {
 	defer func() {
-		for _, s := range stages {
+		for _, s := range []*stage{data, wal} {
 			left := s.discard()
 			if err != nil {
 				err = errors.Join(err, left)
@@ -36,29 +58,9 @@ func (p *Plan) Run(ctx context.Context) (done Done, err error) {
 			done.warn(s.left, left)
 		}
 	}()
-	open := func(at place) (s *stage, err error) {
-		if at.swap == "" {
-			return &stage{}, nil
-		}
-		if s, err = newStage(ctx, at.parent(), at.base()); err == nil {
-			stages = append(stages, s)
-		}
-		return s, err
-	}
-	// What a restore left that died before the data directory existed, or that was of an earlier version. It only takes up space.
-	beside := filepath.Dir(p.DataDir)
-	_ = locked(ctx, beside, lockTimeout, func() error { return sweep(beside, filepath.Base(p.DataDir)) })
-	data, err := open(p.data)
-	if err != nil {
-		return done, err
-	}
-	wal, err := open(p.wal)
-	if err != nil {
-		return done, err
-	}
 	if err := p.build(ctx, data, wal); err != nil {
-		for _, s := range stages {
-			if snapshot.Unsupported(s.lock.Sync()) {
+		for _, s := range []*stage{data, wal} {
+			if s.lock != nil && snapshot.Unsupported(s.lock.Sync()) {
 				return done, fmt.Errorf("%w: the file system of %s can't sync directories, and etcd needs that: use another disk: %w", ErrTarget, s.dir, err)
 			}
 		}

@@ -1,14 +1,11 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
@@ -21,8 +18,8 @@ const (
 	stageNew  = "new"
 )
 
-// lockTimeout limits the wait for another restore in the same directory, which may be removing a large tree.
-const lockTimeout = time.Minute
+// claims limits how often a staging directory is created again because another restore took it for a dead one.
+const claims = 10
 
 // stage is a directory next to the target, in which its replacement is built. It is locked as long as the restore runs. The lock is
 // that of the directory itself: NFS and libfuse rename a file that is removed while it is open, and its directory then can't be removed.
@@ -32,42 +29,47 @@ type stage struct {
 	left error // of removing what dead restores left
 }
 
-// newStage creates a staging directory in parent for the target called base, and removes those of dead restores.
-func newStage(ctx context.Context, parent, base string) (s *stage, err error) {
-	// The parent's lock hides the staging directory from others until its own lock is held.
-	err = locked(ctx, parent, lockTimeout, func() error {
-		left := sweep(parent, base)
-		if s, err = claim(parent, base); err != nil {
-			return errors.Join(err, left)
-		}
-		s.left = left
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("create a staging directory in %s: %w", parent, err)
-	}
-	return s, nil
-}
+// errTaken marks a staging directory that another restore removed, or is removing, before it was locked.
+var errTaken = errors.New("removed by another restore")
 
-// claim creates a staging directory. The caller holds the parent's lock.
-func claim(parent, base string) (*stage, error) {
-	dir, err := os.MkdirTemp(parent, base+stageInfix+"*")
-	if err != nil {
-		return nil, err
+// newStage creates a staging directory in parent for the target called base, and removes those of dead restores. Restores in the same
+// directory need no lock in common, which any user could hold where parent can be read by all: a staging directory without a lock is
+// taken for dead, so its restore checks, with the lock, that it still exists.
+func newStage(parent, base string) (s *stage, err error) {
+	left := sweep(parent, base)
+	for range claims {
+		var dir string
+		if dir, err = os.MkdirTemp(parent, base+stageInfix+"*"); err != nil {
+			break
+		}
+		if s, err = mark(dir, unix.Flock); err == nil {
+			s.left = left
+			return s, nil
+		}
+		if !errors.Is(err, errTaken) {
+			break
+		}
 	}
-	return mark(dir, unix.Flock)
+	return nil, fmt.Errorf("create a staging directory in %s: %w", parent, errors.Join(err, left))
 }
 
 // mark turns an empty directory into a staging directory. After an error it is removed.
 func mark(dir string, lock func(fd, how int) error) (*stage, error) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errTaken
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
 	s := &stage{dir: dir, lock: f}
-	if err = lock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = lock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK) || err == nil && !s.exists():
+		return nil, errors.Join(errTaken, f.Close())
+	case err != nil:
 		err = fmt.Errorf("lock %s: %w", dir, err)
-	} else {
+	default:
 		err = os.WriteFile(filepath.Join(dir, stageMark), nil, 0o600)
 	}
 	if err != nil {
@@ -76,11 +78,21 @@ func mark(dir string, lock func(fd, how int) error) (*stage, error) {
 	return s, nil
 }
 
+// exists reports whether the directory's name still leads to it.
+func (s *stage) exists() bool {
+	locked, err := s.lock.Stat()
+	now, missing := os.Lstat(s.dir)
+	return err == nil && missing == nil && os.SameFile(locked, now)
+}
+
 // path returns where the target is built.
 func (s *stage) path() string { return filepath.Join(s.dir, stageNew) }
 
 // discard removes the staging directory and what is still in it.
 func (s *stage) discard() error {
+	if s.lock == nil {
+		return nil
+	}
 	err := errors.Join(removeStage(s.dir), s.lock.Close())
 	if err != nil {
 		return fmt.Errorf("remove the staging directory %s: %w", s.dir, err)
@@ -103,8 +115,7 @@ func removeStage(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// sweep removes staging directories of dead restores. Under the parent's lock, one without a mark cannot belong to a running
-// restore.
+// sweep removes staging directories of dead restores.
 func sweep(parent, base string) error {
 	entries, err := os.ReadDir(parent)
 	for _, e := range entries {
@@ -121,7 +132,7 @@ func sweep(parent, base string) error {
 func sweepOne(dir string) error {
 	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return err
+		return missingIsFine(err)
 	}
 	defer f.Close()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -133,22 +144,4 @@ func sweepOne(dir string) error {
 		return nil
 	}
 	return errors.Join(err, removeStage(dir))
-}
-
-// locked runs change while no other restore creates or removes staging directories in dir.
-func locked(ctx context.Context, dir string, timeout time.Duration, change func() error) (err error) {
-	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
-	patient, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_, err = lock.TryLockContext(patient, 20*time.Millisecond)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s has held the lock of %s for %s: wait until it exits, or stop it", holder(dir), dir, timeout)
-	case err != nil:
-		return fmt.Errorf("lock: %w", err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	return change()
 }

@@ -1,13 +1,13 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,19 +18,19 @@ import (
 // that only have such a name stay.
 func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	parent := t.TempDir()
-	living, err := newStage(t.Context(), parent, "data")
+	living, err := newStage(parent, "data")
 	must(t, err)
-	dead, err := newStage(t.Context(), parent, "data")
+	dead, err := newStage(parent, "data")
 	must(t, err)
 	must(t, os.MkdirAll(dead.path()+"/member/wal", 0o700))
 	must(t, dead.lock.Close())
-	other, err := newStage(t.Context(), parent, "data2")
+	other, err := newStage(parent, "data2")
 	must(t, err)
 	must(t, other.lock.Close())
 	for _, name := range []string{"data.restore-1", "data.restore-2/mine", "data.restore-me", "data.restore-3.old"} {
 		must(t, os.MkdirAll(filepath.Join(parent, name), 0o700))
 	}
-	next, err := newStage(t.Context(), parent, "data")
+	next, err := newStage(parent, "data")
 	must(t, err)
 	for path, want := range map[string]bool{
 		living.dir: true, dead.dir: false, other.dir: true, next.dir: true, parent + "/data.restore-1": false,
@@ -44,10 +44,10 @@ func TestStagesOfDeadRestoresAreRemoved(t *testing.T) {
 	must(t, living.discard())
 
 	// Names are no patterns.
-	strange, err := newStage(t.Context(), parent, `a[*?\]b`)
+	strange, err := newStage(parent, `a[*?\]b`)
 	must(t, err)
 	must(t, strange.lock.Close())
-	again, err := newStage(t.Context(), parent, `a[*?\]b`)
+	again, err := newStage(parent, `a[*?\]b`)
 	must(t, err)
 	must(t, again.discard())
 	if left, err := filepath.Glob(parent + `/a\[*`); err != nil || len(left) > 0 {
@@ -64,27 +64,15 @@ func TestRestoreSucceedsWhenItsStageCannotBeRemoved(t *testing.T) {
 	p, err := Prepare(t.Context(), given{data: database(t, 3)}, o, noon)
 	must(t, err)
 	defer p.Close()
-	f, err := os.Open(dir + "/disk") // whose lock stops the restore when it has created its first staging directory
+	data, err := p.data.stage()
 	must(t, err)
-	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
-	ended := make(chan Done, 1)
-	failed := make(chan error, 1)
-	go func() {
-		done, err := p.Run(t.Context())
-		failed <- err
-		ended <- done
-	}()
-	var stages []string
-	for len(stages) == 0 {
-		stages, err = filepath.Glob(dir + "/data/member.restore-*/" + stageMark)
-		must(t, err)
-		time.Sleep(time.Millisecond)
-	}
-	stage := filepath.Dir(stages[0])
+	wal, err := p.wal.stage()
+	must(t, err)
+	stage := data.dir
 	mounted(t, "tmpfs", stage+"/busy", "tmpfs", 0, "")
-	must(t, f.Close())
-	must(t, <-failed)
-	wantWarning(t, <-ended, stage)
+	done, err := p.runIn(t.Context(), data, wal)
+	must(t, err)
+	wantWarning(t, done, stage)
 	wantData(t, dir+"/data", false)
 
 	again := func(at time.Time) Done {
@@ -115,7 +103,7 @@ func wantWarning(t testing.TB, done Done, path string) {
 // What a restore left next to the data directory before that existed is removed too.
 func TestStageNextToTheDataDirectoryIsRemoved(t *testing.T) {
 	dir := t.TempDir()
-	dead, err := newStage(t.Context(), dir, "data")
+	dead, err := newStage(dir, "data")
 	must(t, err)
 	must(t, dead.lock.Close())
 	must(t, os.Mkdir(dir+"/data", 0o700))
@@ -124,28 +112,64 @@ func TestStageNextToTheDataDirectoryIsRemoved(t *testing.T) {
 	wantNames(t, dir, "data")
 }
 
-// Another restore in the same directory is waited for, but not forever, and not after ctx ends.
-func TestStageWaitsForTheLock(t *testing.T) {
-	parent := t.TempDir()
-	f, err := os.Open(parent)
+// Any user may lock a directory that all can read, such as /var/lib. A restore does not wait for that.
+func TestLockOfTheParentIsNotWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Open(dir)
 	must(t, err)
+	defer f.Close()
 	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
-	errStop := errors.New("SIGTERM")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	stop := time.AfterFunc(50*time.Millisecond, func() { cancel(errStop) })
-	defer stop.Stop()
-	_, err = newStage(ctx, parent, "data")
-	refused(t, "stopped", err, errStop, parent)
-
-	err = locked(t.Context(), parent, 50*time.Millisecond, func() error { return errors.New("ran without the lock") })
-	want := "process " + strconv.Itoa(os.Getpid()) + " (restore.test) has held the lock of " + parent + " for 50ms: wait until it exits, or stop it"
-	if err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
-	must(t, f.Close())
-	s, err := newStage(t.Context(), parent, "data")
+	_, err = restored(t, given{data: database(t, 3)}, Options{DataDir: dir + "/data"})
 	must(t, err)
-	must(t, s.discard())
+	wantNames(t, dir, "data")
+}
+
+// A staging directory that another restore removes or locks before its own lock is created again.
+func TestTakenStageIsGivenUp(t *testing.T) {
+	parent := t.TempDir()
+	before := names(t, "/proc/self/fd")
+	for name, lock := range map[string]func(dir string) func(int, int) error{
+		"being removed": func(string) func(int, int) error { return func(int, int) error { return unix.EWOULDBLOCK } },
+		"removed":       func(dir string) func(int, int) error { return func(int, int) error { return os.Remove(dir) } },
+		"another one of its name": func(dir string) func(int, int) error {
+			return func(int, int) error { return errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o700)) }
+		},
+	} {
+		dir := filepath.Join(parent, "data.restore-1")
+		must(t, os.Mkdir(dir, 0o700))
+		if s, err := mark(dir, lock(dir)); !errors.Is(err, errTaken) || s != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		must(t, errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".old")))
+	}
+	if s, err := mark(filepath.Join(parent, "missing"), unix.Flock); !errors.Is(err, errTaken) || s != nil {
+		t.Errorf("missing: %v", err)
+	}
+	wantNames(t, "/proc/self/fd", before)
+}
+
+// Restores of the same target at the same time never take each other's staging directory.
+func TestRestoresAtTheSameTimeKeepTheirStages(t *testing.T) {
+	parent := t.TempDir()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				s, err := newStage(parent, "data")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !s.exists() {
+					t.Errorf("%s was taken", s.dir)
+				}
+				if err := s.discard(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
 	wantNames(t, parent, "")
 }
 

@@ -12,7 +12,7 @@ import (
 // its target is a directory with a file in it. If it refuses it for another reason, it would refuse the real one too: on overlayfs a
 // directory of a lower layer gives EXDEV, and so does one that belongs to another project quota.
 func (p place) tryMove(ctx context.Context) error {
-	s, err := newStage(ctx, p.parent(), p.base()) // also makes room that a dead restore takes up
+	s, err := newStage(p.parent(), p.base()) // also makes room that a dead restore takes up
 	if err != nil {
 		return fmt.Errorf("try to rename %s: %w", p.swap, err)
 	}
