@@ -80,7 +80,7 @@ type Plan struct {
 // Check is the part of Prepare that needs no snapshot, or only its manifest if the members are Recorded: then it includes the Review. A
 // caller that fetches the snapshot from elsewhere calls it first, and gets the directory whose disk must have room for it.
 func Check(ctx context.Context, o Options, now time.Time) (scratch string, err error) {
-	p, err := newPlan(ctx, o, now)
+	p, err := newPlan(o, now)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +93,7 @@ func Check(ctx context.Context, o Options, now time.Time) (scratch string, err e
 // Prepare checks the target, decompresses and verifies the snapshot next to it, and decides on the cluster. It changes no
 // existing data. The caller closes the plan.
 func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, err error) {
-	p, err := newPlan(ctx, o, now)
+	p, err := newPlan(o, now)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,12 +14,12 @@ import (
 )
 
 // newPlan checks everything that needs no snapshot.
-func newPlan(ctx context.Context, o Options, now time.Time) (p *Plan, err error) {
+func newPlan(o Options, now time.Time) (p *Plan, err error) {
 	if (o.BumpRevision > 0) != o.MarkCompacted {
 		return nil, fmt.Errorf("%w: --bump-revision and --mark-compacted go together: set both or neither", ErrCluster)
 	}
 	p = &Plan{o: o, now: now}
-	if err := p.findPlaces(ctx); err != nil {
+	if err := p.findPlaces(); err != nil {
 		return nil, err
 	}
 	if err := p.findOwner(); err != nil {
@@ -35,7 +34,7 @@ func newPlan(ctx context.Context, o Options, now time.Time) (p *Plan, err error)
 }
 
 // findPlaces finds what is exchanged with the restored data, and checks that it can be.
-func (p *Plan) findPlaces(ctx context.Context) (err error) {
+func (p *Plan) findPlaces() (err error) {
 	if err := checkFree(p.o.DataDir); errors.Is(err, ErrHeld) { // more useful than the error that data exists
 		return err
 	}
@@ -72,7 +71,7 @@ func (p *Plan) findPlaces(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return p.findAside(ctx)
+	return p.findAside()
 }
 
 // findWALDir resolves --wal-dir. One in a data directory that does not exist is refused as that, and not as in a missing directory.
@@ -97,13 +96,13 @@ func (p *Plan) findWALDir() (err error) {
 }
 
 // findAside lists what is moved aside and what stays, and tries whether the existing data can be moved.
-func (p *Plan) findAside(ctx context.Context) error {
+func (p *Plan) findAside() error {
 	for _, at := range []place{p.data, p.wal} {
 		if at.old == "" {
 			continue
 		}
 		p.Aside = append(p.Aside, Move{From: at.swap, To: at.old})
-		if err := at.tryMove(ctx); err != nil {
+		if err := at.tryMove(); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -11,7 +10,7 @@ import (
 // tryMove tries whether the existing data can be renamed, before the work is done. The file system must refuse the rename, because
 // its target is a directory with a file in it. If it refuses it for another reason, it would refuse the real one too: on overlayfs a
 // directory of a lower layer gives EXDEV, and so does one that belongs to another project quota.
-func (p place) tryMove(ctx context.Context) error {
+func (p place) tryMove() error {
 	s, err := newStage(p.parent(), p.base()) // also makes room that a dead restore takes up
 	if err != nil {
 		return fmt.Errorf("try to rename %s: %w", p.swap, err)
