@@ -38,7 +38,7 @@ func (p *Plan) source(s *stage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(pieces{f}, io.NewSectionReader(p.scratch, 0, p.Database.Size))
+	_, err = io.Copy(f, io.NewSectionReader(p.scratch, 0, p.Database.Size))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", fmt.Errorf("copy the database: %w", err)
 	}

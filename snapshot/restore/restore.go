@@ -124,7 +124,7 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 func (p *Plan) Close() { _ = p.scratch.Close() } // a temporary file, which was only read since it was complete
 
 func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
-	p.Database, err = in.Unpack(ctx, pieces{p.scratch}, input.Options{SkipHashCheck: p.o.SkipHashCheck, Progress: p.o.Progress})
+	p.Database, err = in.Unpack(ctx, p.scratch, input.Options{SkipHashCheck: p.o.SkipHashCheck, Progress: p.o.Progress})
 	if err != nil {
 		return err
 	}
@@ -163,18 +163,6 @@ func (p *Plan) identify(ctx context.Context, recorded []snapshot.Member, databas
 		return nil
 	}
 	return p.o.Review(ctx, p)
-}
-
-// pieces splits writes into pieces of at most snapshot.PageCachePiece.
-type pieces struct{ w io.Writer }
-
-func (p pieces) Write(b []byte) (n int, err error) {
-	for len(b) > n && err == nil {
-		var m int
-		m, err = p.w.Write(b[n:min(len(b), n+snapshot.PageCachePiece)])
-		n += m
-	}
-	return n, err
 }
 
 // token derives the new cluster's token from what the cluster is made of. Members restored from different snapshots, or with
