@@ -198,12 +198,7 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 		return l, err
 	}
 	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
-		tail, size, err := b.Tail(ctx, n)
-		if err != nil {
-			return snapshot.Manifest{}, err
-		}
-		m, _, err := snapshot.DecodeTail(tail, size)
-		return m, err
+		return snapshot.ReadManifest(ctx, n, b.Tail)
 	}
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
 	return l, nil
