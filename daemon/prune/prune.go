@@ -58,7 +58,7 @@ func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time,
 // sort makes items of the snapshots that belong to the lineage. kept says why each of the others is kept.
 func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retention.Item, kept map[snapshot.Name]string) {
 	settled := l.Settled(f.origins(mine))
-	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return f[e.Name].Cluster != 0 && !settled.Has(f[e.Name].Cluster) })
+	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })
 	kept = map[snapshot.Name]string{}
 	for _, e := range mine {
 		x, known := f[e.Name]

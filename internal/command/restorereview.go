@@ -71,7 +71,7 @@ func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 
 // isCopy reports whether the restored data can't be mistaken for a member of the recorded cluster.
 func isCopy(p *restore.Plan) bool {
-	recorded := restore.Lineage{Members: p.Members}
+	recorded := restore.DataCluster{Members: p.Members}
 	return len(p.Aside) == 0 && !slices.ContainsFunc(p.Cluster.Peers, func(peer restore.Peer) bool {
 		return slices.ContainsFunc(peer.URLs, recorded.HasPeerURL)
 	})
@@ -100,8 +100,8 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 	}
 	old, unread := p.Existing()
 	taken := r.taken(p)
-	old.Predecessors = r.recorded(old.ClusterID)
-	if id, err := p.Cluster.ID(); err != nil || id == old.ClusterID { // the same restore again
+	old.Predecessors = r.recorded(old.Cluster)
+	if id, err := p.Cluster.ID(); err != nil || id == old.Cluster { // the same restore again
 		return err
 	}
 	switch old.Relation(taken) {
@@ -120,14 +120,14 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 	return fmt.Errorf("%w: %s To replace the data anyway, add --other-cluster", errOtherCluster, text)
 }
 
-// taken is the lineage of the snapshot.
-func (r *restoring) taken(p *restore.Plan) restore.Lineage {
-	l := restore.Lineage{Members: p.Members}
+// taken is the cluster that the snapshot was taken from.
+func (r *restoring) taken(p *restore.Plan) restore.DataCluster {
+	c := restore.DataCluster{Members: p.Members}
 	if m := r.manifest; m != nil {
-		l.ClusterID = m.ClusterID
-		l.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
+		c.Cluster = m.ClusterID
+		c.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
 	}
-	return l
+	return c
 }
 
 // recorded are the clusters that one was restored from, as the snapshot directory records it; a record that can't be read counts as none.
@@ -147,14 +147,14 @@ func because(err error) string {
 }
 
 // identity names a cluster for people.
-func identity(l restore.Lineage) string {
+func identity(c restore.DataCluster) string {
 	var names []string
-	for _, m := range l.Members {
+	for _, m := range c.Members {
 		names = append(names, m.Name)
 	}
 	text := "a cluster"
-	if l.ClusterID != 0 {
-		text = "cluster " + l.ClusterID.String()
+	if c.Known() {
+		text = "cluster " + c.Cluster.String()
 	}
 	if len(names) > 0 {
 		text += " (" + english.PluralWord(len(names), "member ", "members ") + english.WordSeries(names, "and") + ")"
