@@ -12,6 +12,9 @@ type Lineage struct {
 	Cluster      ID        `json:"id,omitempty"` // 0: not known
 	Predecessors []ID      `json:"predecessors,omitempty"`
 	Since        time.Time `json:"since,omitzero"` // when the first known snapshot of the cluster was taken
+	// Restored is when the cluster was last restored, as far as that is recorded. Restored from the same snapshot again it has the same ID,
+	// but its snapshots from before are not its present history.
+	Restored time.Time `json:"restored,omitzero"`
 }
 
 // Known reports whether the cluster is known.
@@ -20,6 +23,11 @@ func (l Lineage) Known() bool { return l.Cluster != 0 }
 // Has reports whether a cluster belongs to the lineage.
 func (l Lineage) Has(id ID) bool {
 	return l.Known() && (id == l.Cluster || slices.Contains(l.Predecessors, id))
+}
+
+// Earlier reports whether a snapshot of the lineage is from before the last restore: of a predecessor, or of the cluster itself.
+func (l Lineage) Earlier(id ID, taken time.Time) bool {
+	return id != 0 && (id != l.Cluster || taken.Before(l.Restored))
 }
 
 // Stranger reports whether a cluster is known not to belong to the lineage.

@@ -69,7 +69,7 @@ func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retentio
 			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
 			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
-			if x.Cluster != 0 && x.Cluster != l.Cluster {
+			if l.Earlier(x.Cluster, e.Name.Time) {
 				item.Predecessor = x.Cluster.String()
 			}
 			items = append(items, item)

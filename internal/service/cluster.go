@@ -14,9 +14,8 @@ import (
 // LineageOf returns a cluster with those that it was restored from: as recorded by restore in the directory, else as the status knows,
 // else as the newest snapshot of the cluster says.
 func LineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snapshot.Lineage, error) {
-	l := snapshot.Lineage{Cluster: cluster}
-	recorded, err := dir.Predecessors(cluster)
-	if l.Predecessors = recorded; len(recorded) > 0 {
+	l, err := dir.Recorded(snapshot.Lineage{Cluster: cluster})
+	if len(l.Predecessors) > 0 {
 		return l, err
 	}
 	if s := t.State(); s.Cluster.Cluster == cluster {
@@ -40,6 +39,14 @@ func LineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snaps
 // the one that all snapshots of the node are of. It asks the bucket only if the directory has no snapshot of the node. If it can't know,
 // the error lists the clusters and wraps config.ErrUsage.
 func ManualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
+	l, err := manualLineage(ctx, cfg, given, bucket)
+	if err != nil {
+		return l, err
+	}
+	return snapshot.NewDir(cfg.Store.Dir).Recorded(l)
+}
+
+func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
 	known, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{}) // without it, the manifests are read
 	saved := known.State().Cluster
 	all, err := origins(ctx, cfg, bucket && !saved.Known())
@@ -89,7 +96,7 @@ func origins(ctx context.Context, cfg config.Config, bucket bool) ([]snapshot.Or
 	return out, nil
 }
 
-// lineage returns a cluster of these snapshots with those that it was restored from: as saved, as recorded, or as its newest one says.
+// lineage returns a cluster of these snapshots with those that it was restored from: as saved, or as its newest one says.
 func lineage(cfg config.Config, id snapshot.ID, all []snapshot.Origin, saved snapshot.Lineage) snapshot.Lineage {
 	i := slices.IndexFunc(all, func(o snapshot.Origin) bool { return o.Cluster == id })
 	switch {
@@ -98,9 +105,5 @@ func lineage(cfg config.Config, id snapshot.ID, all []snapshot.Origin, saved sna
 	case i < 0:
 		return snapshot.Lineage{Cluster: id}
 	}
-	l := snapshot.Lineage{Cluster: id, Predecessors: all[i].Predecessors}
-	if recorded, err := snapshot.NewDir(cfg.Store.Dir).Predecessors(id); err == nil && len(recorded) > 0 {
-		l.Predecessors = recorded
-	}
-	return l
+	return snapshot.Lineage{Cluster: id, Predecessors: all[i].Predecessors}
 }

@@ -90,6 +90,7 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	if late > 0 {
 		r.notice("%d snapshots in %s were not read within %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
 	}
+	r.noticeRevision(read, chosen)
 	found := clusters(all, read, snapshot.NewDir(r.Dir))
 	if len(found) < 2 {
 		return nil
@@ -107,13 +108,33 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	for _, c := range append([]snapshot.Life{base}, strangers...) {
 		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.Cluster, c.Newest, old(c.Newest.Time, now)))
 	}
-	text := fmt.Sprintf("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
-		wheres(all), len(lines), r.Reference, strings.Join(lines, "; "))
+	has := "has"
+	if len(all) > 1 {
+		has = "have"
+	}
+	text := fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
+		wheres(all), has, len(lines), r.Reference, strings.Join(lines, "; "))
 	if r.AnyCluster {
 		r.notice("warning: %s", text)
 		return nil
 	}
 	return config.Usagef("%s", text)
+}
+
+// noticeRevision warns if an older snapshot of the same cluster has a higher revision than the chosen one: then etcd had lost data before
+// that was taken.
+func (r Request) noticeRevision(read map[copyOf]snapshot.Manifest, chosen snapshot.Entry) {
+	own := read[of(chosen)]
+	var highest snapshot.Manifest
+	for _, m := range read {
+		if own.Format != "" && m.ClusterID == own.ClusterID && m.CreatedAt.Before(own.CreatedAt) && m.Revision > max(own.Revision, highest.Revision) {
+			highest = m
+		}
+	}
+	if highest.Format != "" {
+		r.notice("warning: %s is older than %s and has a higher revision, %d instead of %d: etcd may have lost data in between; to use it, give its full name",
+			highest.Name, chosen.Name, highest.Revision, own.Revision)
+	}
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.

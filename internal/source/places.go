@@ -188,11 +188,12 @@ func listDir(path string) (Listing, error) {
 }
 
 func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
-	l := Listing{Place: config.S3, Where: cfg.Place()}
+	l := Listing{Place: config.S3}
 	b, err := OpenBucket(cfg)
 	if err != nil {
 		return l, err
 	}
+	l.Where = cfg.Place()
 	if l.Snapshots, err = b.List(ctx); err != nil {
 		b.Close()
 		return l, err
