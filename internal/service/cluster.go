@@ -54,13 +54,13 @@ func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bu
 		return snapshot.Lineage{}, err
 	}
 	if given != 0 {
-		return lineage(cfg, given, all, saved), nil
+		return lineage(given, all, saved), nil
 	}
 	settled, lives := saved.Settled(all), snapshot.Lives(all)
 	if len(lives) == 0 || saved.Known() && !slices.ContainsFunc(settled.Others(all), settled.Alongside) {
 		return saved, nil
 	}
-	newest := lineage(cfg, lives[0].Cluster, all, saved)
+	newest := lineage(lives[0].Cluster, all, saved)
 	if saved.Known() && !slices.ContainsFunc(lives, func(x snapshot.Life) bool { return x.Cluster == saved.Cluster }) {
 		lives = append(lives, snapshot.Life{Lineage: saved})
 	}
@@ -97,7 +97,7 @@ func origins(ctx context.Context, cfg config.Config, bucket bool) ([]snapshot.Or
 }
 
 // lineage returns a cluster of these snapshots with those that it was restored from: as saved, or as its newest one says.
-func lineage(cfg config.Config, id snapshot.ID, all []snapshot.Origin, saved snapshot.Lineage) snapshot.Lineage {
+func lineage(id snapshot.ID, all []snapshot.Origin, saved snapshot.Lineage) snapshot.Lineage {
 	i := slices.IndexFunc(all, func(o snapshot.Origin) bool { return o.Cluster == id })
 	switch {
 	case saved.Cluster == id:
