@@ -36,7 +36,12 @@ func (p *Plan) checkSpace(need int64) error {
 			return errors.Join(room(dataFlag, p.data.parent(), need), room(walFlag, p.wal.parent(), walSize))
 		}
 	}
-	return room(dataFlag, p.data.parent(), min(need, snapshot.Unlimited-walSize)+walSize)
+	return Room(p.data.parent(), need)
+}
+
+// Room checks that so many bytes, and then etcd's log, fit on the disk of a directory. The error is an ErrNoSpace that says what to do.
+func Room(dir string, size int64) error {
+	return room(dataFlag, dir, min(max(size, 0), snapshot.Unlimited-walSize)+walSize)
 }
 
 // times multiplies a size, which is a stranger's, without overflow.
