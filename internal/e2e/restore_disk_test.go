@@ -149,3 +149,17 @@ mount -t tmpfs -o size=400m,mode=700 tmpfs "$1/member"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	launch(t, cmd).demand(t, 0, dir+"/member is in /etc/fstab and is not mounted", "mount it, or remove it from /etc/fstab", "restored "+dir)
 }
+
+// What is in a bucket is not downloaded to a disk that has no room for it and for etcd's log.
+func TestRestoreFromABucketRefusesAFullDiskBeforeTheDownload(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	b := m.bucket(t)
+	b.plant(m.save(t), rolling(t, node, 1)...)
+	p := onSmallDisk(t, fmt.Sprint(walSpace-slack), func(dir string) []string {
+		return words("restore", b.flags(m.server.Target), []string{"--from=s3", "--dir=" + dir + "/store", "--data-dir=" + dir + "/data", "--members=single"})
+	})
+	if left := p.demandOnDisk(t, 1, "download rolling_", "not enough free space", "free some space there"); len(left) > 0 {
+		t.Errorf("on the disk there is %s", left)
+	}
+}
