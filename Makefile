@@ -14,7 +14,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # For a quicker look: make bench BENCH="-sizes 256MiB -rounds 3"
 BENCH ?= -sizes 1GiB,4GiB -rounds 5
-# How long each fuzz target runs.
+# How long each fuzz target runs. It begins with the corpus in testdata/fuzz, which every test run uses too. An input that fails is written
+# there. To keep others, copy them from $(go env GOCACHE)/fuzz.
 FUZZTIME ?= 30s
 # The packages with goroutines of ours, whose tests run with the race detector. The others drive programs, and internal/e2e builds the
 # daemon for it with the race detector.
@@ -47,7 +48,7 @@ lint-dashboard: ## the dashboard against Grafana's own schema; npm
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z]+' $$package | sed 's/func //'); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$package/*_test.go | sed 's/func //'); do \
 	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 	  done; \
 	done

@@ -81,6 +81,26 @@ func (t *webTLS) check(dir string) error {
 	return nil
 }
 
+// SecretFiles are the files of a web configuration that nobody else may read: itself if it has hashes of passwords, and the key. One that
+// can't be read has none.
+func SecretFiles(path string) (files []string) {
+	c, err := readConfig(path)
+	if err != nil {
+		return nil
+	}
+	if len(c.Users) > 0 {
+		files = append(files, path)
+	}
+	if c.TLS != nil && c.TLS.Key != "" {
+		key := c.TLS.Key
+		if !filepath.IsAbs(key) {
+			key = filepath.Join(filepath.Dir(path), key)
+		}
+		files = append(files, key)
+	}
+	return files
+}
+
 func readConfig(path string) (webConfig, error) {
 	var c webConfig
 	data, err := os.ReadFile(path)

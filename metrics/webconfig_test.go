@@ -138,3 +138,27 @@ func TestWebConfigMayHaveAMark(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRateLimitBoundsWrongPasswords: the remedy of docs/METRICS.md works; a refused request compares no password.
+func TestRateLimitBoundsWrongPasswords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	text := "basic_auth_users:\n  prometheus: " + hash + "\nrate_limit:\n  interval: 1h\n  burst: 3\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := start(t, metrics.ServerOptions{Handler: handler(statustest.Healthy), WebConfig: file})
+	for i := range 6 {
+		req, err := http.NewRequest(http.MethodGet, "http://"+addr+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("prometheus", "wrong")
+		want := http.StatusUnauthorized
+		if i >= 3 {
+			want = http.StatusTooManyRequests
+		}
+		if r := send(t, client(), req); r.status != want {
+			t.Errorf("request %d: %d, want %d", i+1, r.status, want)
+		}
+	}
+}

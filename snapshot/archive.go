@@ -258,6 +258,7 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	if err := m.check(); err != nil {
 		return m, fmt.Errorf("check the manifest before writing: %w", err)
 	}
+	m = m.fitted()
 	tail, err := encodeTail(m, w.out.size)
 	if err != nil {
 		return m, err

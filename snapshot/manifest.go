@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -35,6 +36,8 @@ type Manifest struct {
 	ArchiveCRC32C string `json:"archive_crc32c,omitempty"` // of the same bytes, 8 hex digits; early archives have none
 	ToolVersion   string `json:"tool_version"`
 	LocalOnly     bool   `json:"local_only,omitempty"` // taken with --no-mirror: never uploaded to the bucket
+
+	Omitted []string `json:"omitted,omitempty"` // fields that did not fit, with what etcd reported
 }
 
 // Source describes the member that a snapshot was taken from, as it was just before the snapshot.
@@ -142,6 +145,33 @@ const (
 
 	maxManifest = TailSize - skippableHeader - footerSize
 )
+
+// fitted returns a manifest that an archive has room for. Whatever etcd reports, it must not make a snapshot fail: fields with texts of
+// etcd are left out, the longest first. Without members, a restore takes those in the database.
+func (m Manifest) fitted() Manifest {
+	for _, field := range []struct {
+		name  string
+		clear func()
+	}{
+		{"members", func() { m.Members = nil }},
+		{"alarms", func() { m.Alarms = knownAlarms(m.Alarms) }},
+		{"etcd_version", func() { m.EtcdVersion = "" }},
+		{"storage_version", func() { m.StorageVersion = "" }},
+		{"predecessors", func() { m.Predecessors = nil }},
+	} {
+		if body, err := json.Marshal(m); err != nil || len(body) <= maxManifest { // encodeTail reports the error
+			break
+		}
+		field.clear()
+		m.Omitted = append(m.Omitted, field.name)
+	}
+	return m
+}
+
+// knownAlarms keeps what retention decides by.
+func knownAlarms(all []string) []string {
+	return slices.DeleteFunc([]string{"CORRUPT", "NOSPACE"}, func(a string) bool { return !slices.Contains(all, a) })
+}
 
 // encodeTail returns the skippable frame for an archive of dataSize compressed bytes.
 func encodeTail(m Manifest, dataSize int64) ([]byte, error) {

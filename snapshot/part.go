@@ -211,6 +211,9 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 		return m, err
 	}
 	guard := &spaceGuard{dir: d, w: part, minFree: minFree}
+	if err := guard.expect(size); err != nil {
+		return m, errors.Join(err, part.Abort())
+	}
 	if m, err = part.fill(ctx, guard, r, size, progress); err != nil {
 		return m, errors.Join(err, part.Abort())
 	}
@@ -223,7 +226,11 @@ func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progr
 	if err != nil {
 		return nil, err
 	}
-	if err := copyExactly(ctx, &spaceGuard{dir: d, w: f, minFree: minFree}, r, size, progress); err != nil {
+	guard := &spaceGuard{dir: d, w: f, minFree: minFree}
+	if err = guard.expect(size); err == nil {
+		err = copyExactly(ctx, guard, r, size, progress)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("receive: %w", err), f.Close())
 	}
 	return f, nil

@@ -131,6 +131,14 @@ func (g *spaceGuard) check(n int64) error {
 	return nil
 }
 
+// expect is check for the announced size of all that will be written, before the first byte.
+func (g *spaceGuard) expect(size int64) error {
+	if err := g.check(max(size, 0)); err != nil {
+		return fmt.Errorf("write %s: %w", humanize.IBytes(uint64(max(size, 0))), err)
+	}
+	return nil
+}
+
 // Write implements io.Writer.
 func (g *spaceGuard) Write(p []byte) (int, error) {
 	if n := int64(len(p)); g.written+n > g.next {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -123,3 +124,30 @@ func TestVerifyLeavesSpace(t *testing.T) {
 func options(minFree int64) snapshot.TakeOptions {
 	return snapshot.TakeOptions{Set: snapshot.RollingSet, Node: "node-a", ToolVersion: "test", MinFree: minFree, Stall: time.Minute}
 }
+
+// What is announced is compared with the disk before a byte comes, whatever the number.
+func TestReceiveAndFetchRefuseAnAnnouncedSizeThatDoesNotFit(t *testing.T) {
+	d := snapshot.NewDir(mountTmpfs(t, 16<<20))
+	before, err := d.Free()
+	must(t, err)
+	read := false
+	body := readerFunc(func([]byte) (int, error) {
+		read = true
+		return 0, io.EOF
+	})
+	for _, size := range []int64{12 << 20, 1<<62 + 32, math.MaxInt64} {
+		_, received := d.Receive(t.Context(), nameA().String(), body, size, 8<<20, nil)
+		f, fetched := d.Fetch(t.Context(), body, size, 8<<20, nil)
+		if !errors.Is(received, snapshot.ErrLowSpace) || !errors.Is(fetched, snapshot.ErrLowSpace) || f != nil || read ||
+			!strings.Contains(received.Error(), "free some space") {
+			t.Errorf("%d bytes: %v and %v, the body was read: %t", size, received, fetched, read)
+		}
+	}
+	if after, err := d.Free(); err != nil || before-after > 4096 { // the lock file
+		t.Errorf("%d bytes free and %v, before %d", after, err, before)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

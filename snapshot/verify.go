@@ -14,6 +14,7 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"runtime/debug"
 	"syscall"
@@ -197,13 +198,20 @@ func (d *Database) walk(ctx context.Context, tx *bbolt.Tx) error {
 	return err
 }
 
+// maxRevision is far more than an etcd reaches. Its type is int64, and a restore may raise it.
+const maxRevision = math.MaxInt64 / 2
+
 // see reads a revision: the main revision in 8 bytes big endian, "_", the sub revision, and "t" for a deletion (etcd,
 // server/storage/mvcc/revision.go).
 func (d *Database) see(revision []byte) error {
 	if len(revision) < 17 {
 		return fmt.Errorf("%w: the database has %x instead of a revision", ErrDamaged, revision)
 	}
-	d.Revision = max(d.Revision, int64(binary.BigEndian.Uint64(revision))) //nolint:gosec // etcd's own type is int64
+	main := binary.BigEndian.Uint64(revision)
+	if main > maxRevision {
+		return fmt.Errorf("%w: the database has the revision %d, which no etcd reaches", ErrDamaged, main)
+	}
+	d.Revision = max(d.Revision, int64(main))
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (n *notes) RemoveNote(name string) error {
 }
 
 // save writes the state, which must succeed.
-func save(t *testing.T, tr *status.Tracker, n *notes) {
+func save(t testing.TB, tr *status.Tracker, n *notes) {
 	t.Helper()
 	if err := tr.Save(n, statustest.Node); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -75,6 +76,9 @@ func check(ctx context.Context, c *call) error {
 	}
 	findings = append(findings, checkOthers(ctx, cfg, cluster, now)...)
 	findings = append(findings, checkMonitor(ctx, cfg.Monitor)...)
+	for _, e := range service.Exposures(cfg) {
+		findings = append(findings, warn(e.Flag, "%s", e.Text))
+	}
 	return errors.Join(c.show(findings, func(out *printer) {
 		var lines [][]string
 		for _, f := range findings {

@@ -29,13 +29,16 @@ func checkMonitor(ctx context.Context, w config.Monitor) []finding {
 	switch {
 	case w.Listen != "":
 		out = checkListen(ctx, w)
-	case w.Heartbeat != nil:
+	case w.Heartbeat != nil || w.HeartbeatFile != "":
 		out = append(out, okay("listen", off))
 	default: // a daemon that fails for months would look like one that works
 		out = append(out, warn("listen", "%s, and without --heartbeat-url only the log reports failures", off))
 	}
-	if w.Heartbeat != nil {
-		out = append(out, checkHeartbeat(ctx, w.Heartbeat.Host(), w.Heartbeat.Address()))
+	switch h, err := w.OpenHeartbeat(); {
+	case err != nil:
+		out = append(out, fail("heartbeat", err))
+	case h != nil:
+		out = append(out, checkHeartbeat(ctx, h.Host(), h.Address()))
 	}
 	return out
 }

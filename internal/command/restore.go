@@ -50,7 +50,8 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 		return nil
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: scratch})
+	room := func(size int64) error { return restore.Room(scratch, size) }
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: scratch, Room: room})
 	if err != nil {
 		return err
 	}

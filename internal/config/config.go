@@ -85,7 +85,8 @@ type Monitor struct {
 	// PageForNetwork: everybody may read the status page, not only this machine and clients that have authenticated.
 	PageForNetwork bool
 	WebConfig      string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
-	Heartbeat      *daemon.Heartbeat // nil: none
+	Heartbeat      *daemon.Heartbeat // nil: none, or in a file
+	HeartbeatFile  string            // that contains its URL; "": none
 }
 
 // Log is the form of the log.
@@ -146,7 +147,27 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 	return c.Monitor.check(ctx)
 }
 
+// OpenHeartbeat returns whom to call, as it is now in the file if there is one; nil: nobody. It is called again for each call.
+func (m Monitor) OpenHeartbeat() (*daemon.Heartbeat, error) {
+	if m.HeartbeatFile == "" {
+		return m.Heartbeat, nil
+	}
+	const flag = "--heartbeat-url-file"
+	text, err := keyfile.Text(m.HeartbeatFile)
+	if err != nil {
+		return nil, Usagef("read %s: %w", flag, err)
+	}
+	h, err := daemon.NewHeartbeat(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, Usagef("%s: the content of %s is %w", flag, m.HeartbeatFile, err)
+	}
+	return h, nil
+}
+
 func (m Monitor) check(ctx context.Context) error {
+	if _, err := m.OpenHeartbeat(); err != nil {
+		return err
+	}
 	switch {
 	case m.Listen == "" && m.WebConfig != "":
 		return Usagef("--web-config is given and --listen is off: remove one of them")

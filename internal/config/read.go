@@ -249,6 +249,13 @@ func (r *reader) monitor() Monitor {
 		}
 		m.Heartbeat = h
 	}
+	m.HeartbeatFile = r.String("heartbeat-url-file")
+	switch {
+	case m.HeartbeatFile == "" && r.IsSet("heartbeat-url-file"):
+		r.fail(Usagef("--heartbeat-url-file is empty: set it to the file with the URL, or remove it"))
+	case m.HeartbeatFile != "" && r.String("heartbeat-url") != "":
+		r.fail(Usagef("--heartbeat-url and --heartbeat-url-file both give the URL: remove one of them"))
+	}
 	return m
 }
 

@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -71,5 +73,30 @@ func TestHeartbeatFollowsHealth(t *testing.T) {
 		if strings.Contains(out, secret) {
 			t.Errorf("the address stands in the output:\n%s", out)
 		}
+	}
+}
+
+// The URL in a file stays out of the process list, and is read for each call.
+func TestHeartbeatInAFileIsReadForEachCall(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	seen := &calls{}
+	watcher := httptest.NewServer(seen)
+	defer watcher.Close()
+	file := filepath.Join(t.TempDir(), "url")
+	must(t, os.WriteFile(file, []byte("\ufeff"+watcher.URL+"/one-secret\r\n"), 0o644)) // readable by others, which is reported
+	dir := newStore(t)
+	heartbeat := []string{"--heartbeat-url-file=" + file}
+	run(t, 0, []string{"accepts connections; it was not called", "heartbeat-url-file", "chmod 600"}, words("check", store(dir), flags(c, c.Members[0].Endpoint), heartbeat)...)
+	w := watch(t, dir, flags(c, c.Members[0].Endpoint), heartbeat, []string{"--schedule=@every 1s"})
+	eventually(t, "the first URL was called", func() bool { return seen.last() == "GET /one-secret" })
+	must(t, os.WriteFile(file, []byte(watcher.URL+"/two-secret"), 0o600))
+	eventually(t, "the second URL was called", func() bool { return seen.last() == "GET /two-secret" })
+	must(t, os.WriteFile(file, []byte("two-secret"), 0o600))
+	f := &follower{process: w.process}
+	f.next(t, "heartbeat failed", "not a valid http:// or https:// URL", "level=warning")
+	w.stop(t, syscall.SIGTERM, 0)
+	if out := w.stderr.String(); strings.Contains(out, "-secret") || strings.Count(out, "chmod 600") != 1 {
+		t.Errorf("the URL stands in the log, or the file's mode does not once:\n%s", out)
 	}
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // A restore needs room for the database twice and for etcd's log: with that much it ends well, with less it is refused before
-// anything is made. What says nothing of its size before is refused when it is known, or when the disk is full.
+// anything is made. What says nothing of its size before is refused as soon as the rest of the restore has no room.
 func TestRestoreRefusesADiskThatIsTooSmall(t *testing.T) {
 	parallel(t)
 	c := solid(t)
@@ -50,7 +50,7 @@ func TestRestoreRefusesADiskThatIsTooSmall(t *testing.T) {
 		{"twice", archive, twice + slack, 0, []string{"restored"}},
 		{"not twice", archive, twice - slack, 1, []string{"not enough free space", "free some space there"}},
 		{"not twice, and no size", unknown, twice - slack, 1, []string{"not enough free space"}},
-		{"no room for what comes", endless, walSpace + slack, 1, []string{"no space left on device"}},
+		{"no room for what comes", endless, walSpace + slack, 1, []string{"not enough free space", "free some space there"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			p := onSmallDisk(t, fmt.Sprint(x.size), func(dir string) []string {
@@ -148,4 +148,18 @@ mount -t tmpfs -o size=400m,mode=700 tmpfs "$1/member"
 	cmd := exec.Command("sh", "-c", script, "sh", dir, lean, b.archive)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	launch(t, cmd).demand(t, 0, dir+"/member is in /etc/fstab and is not mounted", "mount it, or remove it from /etc/fstab", "restored "+dir)
+}
+
+// What is in a bucket is not downloaded to a disk that has no room for it and for etcd's log.
+func TestRestoreFromABucketRefusesAFullDiskBeforeTheDownload(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	b := m.bucket(t)
+	b.plant(m.save(t), rolling(t, node, 1)...)
+	p := onSmallDisk(t, fmt.Sprint(walSpace-slack), func(dir string) []string {
+		return words("restore", b.flags(m.server.Target), []string{"--from=s3", "--dir=" + dir + "/store", "--data-dir=" + dir + "/data", "--members=single"})
+	})
+	if left := p.demandOnDisk(t, 1, "download rolling_", "not enough free space", "free some space there"); len(left) > 0 {
+		t.Errorf("on the disk there is %s", left)
+	}
 }

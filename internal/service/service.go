@@ -48,6 +48,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, name := range p.UnknownVariables {
 		log.WithField("variable", name).Warn("environment variable matches no flag and has no effect")
 	}
+	for _, e := range Exposures(cfg) {
+		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
+	}
 	dir := snapshot.NewDir(cfg.Store.Dir)
 	if err := dir.Prepare(); err != nil {
 		return err
@@ -96,8 +99,14 @@ func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
 			return doDrill(ctx, cfg, dir, o.Status)
 		}}
 	}
-	if h := cfg.Monitor.Heartbeat; h != nil {
-		o.Heartbeat = h.Send
+	if m := cfg.Monitor; m.Heartbeat != nil || m.HeartbeatFile != "" {
+		o.Heartbeat = func(ctx context.Context, healthy bool) error {
+			h, err := m.OpenHeartbeat()
+			if err != nil {
+				return err
+			}
+			return h.Send(ctx, healthy)
+		}
 	}
 }
 

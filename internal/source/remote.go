@@ -93,6 +93,11 @@ func (r Request) fetch(ctx context.Context, at *Remote) (*Opened, error) {
 	}
 	o := &Opened{Snapshot: n, Name: n.String(), Place: at.Place, From: at.From, Scratch: scratchAt(dir)}
 	err := at.Read(ctx, func(body io.Reader, size int64) (err error) {
+		if r.Room != nil {
+			if err := r.Room(size); err != nil {
+				return err
+			}
+		}
 		o.File, err = o.Scratch.Fetch(ctx, body, size, r.MinFree, r.Progress)
 		return err
 	})

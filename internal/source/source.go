@@ -40,6 +40,8 @@ type Request struct {
 	// Before may refuse a snapshot in the bucket before it is downloaded, by its manifest; nil: nothing is refused. It is not called if the
 	// manifest can't be read.
 	Before func(context.Context, snapshot.Manifest) error
+	// Room may refuse a download of so many bytes to Scratch; nil: MinFree decides alone.
+	Room func(size int64) error
 	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	Mend bool

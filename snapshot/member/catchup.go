@@ -19,7 +19,7 @@ func (m *Member) CatchUp(ctx context.Context) error {
 	r, err := pb.NewKVClient(m.client.ActiveConnection()).Range(ctx, &pb.RangeRequest{Key: []byte{0}, Limit: 1, CountOnly: true})
 	switch status.Code(err) {
 	case codes.OK:
-		m.source.Revision = max(m.source.Revision, r.Header.Revision)
+		m.source.Revision = max(m.source.Revision, r.GetHeader().GetRevision())
 		return nil
 	case codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition, codes.InvalidArgument:
 		return nil // the user may not read the key; etcd finds that out after the wait (etcd, server/etcdserver/v3_server.go: Range)

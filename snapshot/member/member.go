@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -27,7 +28,12 @@ var (
 	ErrConnect = errors.New("ask etcd at")
 	// ErrLearner marks a member whose data may be far behind.
 	ErrLearner = errors.New("member is a learner")
+	// ErrAnswer marks an answer that no etcd member gives.
+	ErrAnswer = errors.New("that is not an answer of etcd")
 )
+
+// maxAnswer is far more than the list of any cluster's members, bytes. etcd's client accepts 2 GiB.
+const maxAnswer = 4 << 20
 
 // Member is a connection to one member.
 type Member struct {
@@ -91,7 +97,7 @@ func (c Config) dial(ctx context.Context, text string) (_ *Member, err error) {
 	cfg := clientv3.Config{
 		Context:   life,
 		Endpoints: []string{e.url}, Username: c.User, Password: string(c.Password),
-		DialTimeout: c.Timeout, Logger: zap.NewNop(),
+		DialTimeout: c.Timeout, Logger: zap.NewNop(), MaxCallRecvMsgSize: maxAnswer,
 	}
 	if e.secure {
 		if cfg.TLS, err = c.tlsConfig(); err != nil {
@@ -116,10 +122,14 @@ func (m *Member) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h := status.GetHeader()
+	if h.GetClusterId() == 0 || h.GetMemberId() == 0 {
+		return fmt.Errorf("%w: its status has no cluster ID or member ID: is this etcd's client port?", ErrAnswer)
+	}
 	m.status = status
 	m.source = snapshot.Source{
-		ClusterID: snapshot.ID(status.Header.ClusterId), MemberID: snapshot.ID(status.Header.MemberId),
-		Revision: status.Header.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
+		ClusterID: snapshot.ID(h.ClusterId), MemberID: snapshot.ID(h.MemberId),
+		Revision: h.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
 		EtcdVersion: status.Version, StorageVersion: status.StorageVersion,
 		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
 	}
@@ -132,7 +142,7 @@ func (m *Member) describe(ctx context.Context) error {
 	}
 	for _, x := range list.Members {
 		m.source.Members = append(m.source.Members, snapshot.Member{
-			ID: snapshot.ID(x.ID), Name: x.Name, PeerURLs: x.PeerURLs, ClientURLs: x.ClientURLs, Learner: x.IsLearner,
+			ID: snapshot.ID(x.GetID()), Name: x.GetName(), PeerURLs: x.GetPeerURLs(), ClientURLs: x.GetClientURLs(), Learner: x.GetIsLearner(),
 		})
 	}
 	return nil
@@ -195,12 +205,21 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 		}
 		if first {
 			// The digest comes after the remaining bytes; etcd does not count it.
-			size(int64(len(r.Blob)) + int64(r.RemainingBytes) + sha256.Size) //nolint:gosec // a database's size
+			size(total(r))
 		}
 		if _, err := w.Write(r.Blob); err != nil {
 			return err
 		}
 	}
+}
+
+// total is the length of the whole stream, by its first message; 0, unknown, if that is absurd.
+func total(first *pb.SnapshotResponse) int64 {
+	const most = math.MaxInt64 - maxAnswer - sha256.Size
+	if first.RemainingBytes > most || len(first.Blob) > maxAnswer {
+		return 0
+	}
+	return int64(len(first.Blob)) + int64(first.RemainingBytes) + sha256.Size
 }
 
 // snapshotCodec decodes the messages of one snapshot stream into one buffer, which it reuses. The general codec allocates and

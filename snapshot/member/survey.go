@@ -90,7 +90,7 @@ func see(ctx context.Context, u *url.URL, cfg *tls.Config) Sighting {
 	r, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
 	switch status.Code(err) {
 	case codes.OK:
-		return Sighting{URL: u.String(), Answered: true, Leader: r.Leader != 0, ClusterID: snapshot.ID(r.Header.GetClusterId())}
+		return Sighting{URL: u.String(), Answered: true, Leader: r.GetLeader() != 0, ClusterID: snapshot.ID(r.GetHeader().GetClusterId())}
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		if !handshake.SpeaksTLS(ctx, "tcp", u.Host) {
 			return Sighting{}

@@ -77,17 +77,25 @@ func (c *Client) Offer(ctx context.Context) (Remote, error) {
 	if err != nil {
 		return Remote{}, c.explain(ctx, "ask for its snapshot", err)
 	}
-	var a answer
-	if status == http.StatusOK && json.Unmarshal(text, &a) == nil && a.Service == service {
-		if err := a.check(); err != nil {
+	if offer, ours, err := readOffer(text); status == http.StatusOK && ours {
+		if err != nil {
 			return Remote{}, fmt.Errorf("peer %s: %w", c.peer, err)
 		}
-		return a.Remote, nil
+		return offer, nil
 	}
 	if version := c.etcdVersion(ctx); version != "" {
 		return Remote{}, fmt.Errorf("peer %s: %w: an etcd %s answers there: use the port of serve", c.peer, ErrNoPeer, version)
 	}
 	return Remote{}, fmt.Errorf("peer %s: %w: it answers with HTTP status %d: is this the port of serve?", c.peer, ErrNoPeer, status)
+}
+
+// readOffer reads the answer of /; ours is false if that is of another server.
+func readOffer(text []byte) (offer Remote, ours bool, err error) {
+	var a answer
+	if json.Unmarshal(text, &a) != nil || a.Service != service {
+		return Remote{}, false, nil
+	}
+	return a.Remote, true, a.check()
 }
 
 // check refuses what no Serve sends.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 
 	"go.etcd.io/bbolt"
@@ -71,6 +72,10 @@ func (c *content) readRevisions(tx *bbolt.Tx) (err error) {
 	return err
 }
 
+// maxRevision is far more than an etcd reaches, and leaves room to raise it: etcd's own type is int64, and its library does not look for
+// an overflow.
+const maxRevision = math.MaxInt64 / 2
+
 func mainRevision(b []byte) (int64, error) {
 	switch {
 	case b == nil:
@@ -78,7 +83,11 @@ func mainRevision(b []byte) (int64, error) {
 	case len(b) < 8:
 		return 0, fmt.Errorf("%w: the database has %x instead of a revision", snapshot.ErrDamaged, b)
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // etcd's own type is int64
+	revision := binary.BigEndian.Uint64(b)
+	if revision > maxRevision {
+		return 0, fmt.Errorf("%w: the database has the revision %d, which no etcd reaches", snapshot.ErrDamaged, revision)
+	}
+	return int64(revision), nil
 }
 
 func (c *content) readMembers(tx *bbolt.Tx) error {

@@ -11,14 +11,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
-
-	"github.com/dustin/go-humanize"
-	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
@@ -109,7 +105,7 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 	if p.scratch, err = snapshot.NewDir(p.data.parent()).Scratch(); err != nil {
 		return nil, fmt.Errorf("create a file for the database: %w", err)
 	}
-	err = p.unpack(ctx, in)
+	err = p.unpack(ctx, in, copies)
 	if err == nil { // check again, because the size may not have been known
 		err = p.checkSpace(times(p.Database.Size, copies-1))
 	}
@@ -123,8 +119,8 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 // Close releases the decompressed database.
 func (p *Plan) Close() { _ = p.scratch.Close() } // a temporary file, which was only read since it was complete
 
-func (p *Plan) unpack(ctx context.Context, in Input) (err error) {
-	p.Database, err = in.Unpack(ctx, p.scratch, input.Options{SkipHashCheck: p.o.SkipHashCheck, Progress: p.o.Progress})
+func (p *Plan) unpack(ctx context.Context, in Input, copies int64) (err error) {
+	p.Database, err = in.Unpack(ctx, p.guarded(copies), input.Options{SkipHashCheck: p.o.SkipHashCheck, Progress: p.o.Progress})
 	if err != nil {
 		return err
 	}
@@ -170,65 +166,4 @@ func (p *Plan) identify(ctx context.Context, recorded []snapshot.Member, databas
 func (p *Plan) token(databaseSHA256 string) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(databaseSHA256), p.o.BumpRevision))
 	return "restored-" + hex.EncodeToString(sum[:8])
-}
-
-// ErrNoSpace marks a restore that does not fit on the disk.
-var ErrNoSpace = errors.New("not enough free space")
-
-// walSize is the initial size of etcd's write-ahead log: one segment, and the next one, which etcd prepares in advance (etcd,
-// server/storage/wal: SegmentSizeBytes).
-const walSize = 2 * 64 << 20
-
-// checkSpace checks for need bytes (below zero: unknown) next to the data directory, and for a WAL where it goes.
-func (p *Plan) checkSpace(need int64) error {
-	need = max(need, 0)
-	if p.LogDir != "" {
-		var data, wal unix.Stat_t
-		if err := errors.Join(unix.Stat(p.data.parent(), &data), unix.Stat(p.wal.parent(), &wal)); err != nil {
-			return fmt.Errorf("read free space: %w", err)
-		}
-		if data.Dev != wal.Dev {
-			return errors.Join(room(dataFlag, p.data.parent(), need), room(walFlag, p.wal.parent(), walSize))
-		}
-	}
-	return room(dataFlag, p.data.parent(), min(need, snapshot.Unlimited-walSize)+walSize)
-}
-
-// times multiplies a size, which is a stranger's, without overflow.
-func times(size, n int64) int64 { return min(size, snapshot.Unlimited/max(n, 1)) * n }
-
-// minInodes is more than the files and directories of a restored member.
-const minInodes = 16
-
-func room(flag, dir string, need int64) error {
-	free, err := snapshot.NewDir(dir).Space()
-	switch {
-	case err != nil:
-		return err
-	case free.Bytes < need:
-		return fmt.Errorf("%w: %s has %s and the restore needs %s: free some space there, or set %s to a directory on another disk",
-			ErrNoSpace, dir, humanize.IBytes(uint64(free.Bytes)), humanize.IBytes(uint64(need)), flag) //nolint:gosec // neither is negative
-	case free.Inodes > 0 && free.Inodes < minInodes: // 0 may mean unknown; creating a file shows it
-		return fmt.Errorf("%w: %s has %d inodes left, as `df -i %s` shows, and the restore needs %d: remove files there, or set %s to a directory on another disk",
-			ErrNoSpace, dir, free.Inodes, dir, minInodes, flag)
-	}
-	return nil
-}
-
-// copies returns how many copies of the database are in dir at the same time: one if the file system shares the blocks of a copy,
-// as Btrfs and XFS do, otherwise two, or three if a file without a name can't be opened again.
-func copies(dir string) int64 {
-	a, errA := snapshot.NewDir(dir).Scratch()
-	b, errB := snapshot.NewDir(dir).Scratch()
-	defer func() { _ = errors.Join(a.Close(), b.Close()) }() // one that is nil too
-	if errA != nil || errB != nil {
-		return 2
-	}
-	if !reopens(a) {
-		return 3
-	}
-	if _, err := a.Write(make([]byte, 4096)); err != nil || unix.IoctlFileClone(int(b.Fd()), int(a.Fd())) != nil {
-		return 2
-	}
-	return 1
 }

@@ -28,13 +28,14 @@ func TestRestoreComparesSpaceOfAnySize(t *testing.T) {
 		size  int64
 		words []string // nil: it fits
 	}{
-		"16 EiB":                {huge, 1 << 20, nil},
-		"16 EiB, unknown size":  {huge, -1, nil},
-		"no size":               {unknown, 1 << 20, nil},
-		"fragments":             {fragments, 1 << 20, []string{"has 128 MiB and the restore needs 1", "free some space there"}},
-		"claim of 8 EiB":        {t.TempDir(), math.MaxInt64, []string{"the restore needs 8.0 EiB"}},
-		"claim that overflowed": {t.TempDir(), math.MaxInt64/2 + 1, []string{"the restore needs 8.0 EiB"}},
-		"few inodes":            {inodes, 1 << 20, []string{"inodes left, as `df -i " + inodes, "needs 16", "remove files there"}},
+		"16 EiB":                   {huge, 1 << 20, nil},
+		"16 EiB, unknown size":     {huge, -1, nil},
+		"no size":                  {unknown, 1 << 20, nil},
+		"fragments":                {fragments, 1 << 20, []string{"has 128 MiB and the restore needs 1", "free some space there"}},
+		"claim of 8 EiB":           {t.TempDir(), math.MaxInt64, []string{"the restore needs 8.0 EiB"}},
+		"claim that overflowed":    {t.TempDir(), math.MaxInt64/2 + 1, []string{"the restore needs 8.0 EiB"}},
+		"claim of 2^62 and digest": {t.TempDir(), 1<<62 + 32, []string{"the restore needs 8.0 EiB"}},
+		"few inodes":               {inodes, 1 << 20, []string{"inodes left, as `df -i " + inodes, "needs 16", "remove files there"}},
 	} {
 		o := Options{DataDir: filepath.Join(c.dir, "data"), Identity: Identity{Members: Single}, Size: c.size}
 		p, err := Prepare(t.Context(), in, o, noon)
