@@ -59,7 +59,10 @@ func Read(c *cli.Context) (Config, error) {
 		Log:    r.log(),
 	}
 	r.user(&cfg.Etcd)
-	if cfg.Mirror.Policy.IsZero() { // no flag of it is given, or each has its default
+	switch none := cfg.Mirror.Policy.IsZero(); { // no flag of it is given, or each has its default
+	case none && cfg.S3 != nil && cfg.S3.AppendOnly:
+		cfg.Mirror.Policy = keepAll()
+	case none:
 		cfg.Mirror.Policy = cfg.Policy
 	}
 	cfg.Schedule = r.schedule(cfg.Store.Node)
@@ -191,7 +194,7 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
-		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags()) {
+		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags(), VersionFlags()) {
 			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
@@ -210,6 +213,7 @@ func (r *reader) bucket() *s3.Config {
 		SSE: r.String("s3-sse"), StorageClass: r.String("s3-storage-class"), Checksum: r.String("s3-checksum"),
 		LockFor: r.duration("s3-object-lock"), LockMode: r.String("s3-object-lock-mode"),
 		UploadRate: r.size("s3-upload-rate", "10MiB"), Timeout: r.positive("s3-timeout"), Stall: r.positive("s3-stall"),
+		AppendOnly: r.Bool("s3-append-only"), Versions: r.Bool("s3-versions"),
 	}
 }
 
@@ -291,4 +295,16 @@ func ReadPlaces(c *cli.Context, hasBucket bool) (local, bucket bool, err error) 
 		return false, false, Usagef("--from %s needs --s3-bucket", p)
 	}
 	return p != S3, p != Local, nil
+}
+
+// ReadRemovalPlaces is ReadPlaces for a command that removes snapshots there: nothing is removed from a bucket whose lifecycle does that.
+func ReadRemovalPlaces(c *cli.Context, bucket *s3.Config) (local, inBucket bool, err error) {
+	local, inBucket, err = ReadPlaces(c, bucket != nil)
+	switch {
+	case err != nil || !inBucket || !bucket.AppendOnly:
+		return local, inBucket, err
+	case Place(c.String("from")) == Anywhere:
+		return local, false, nil
+	}
+	return false, false, Usagef("--from %s: with --s3-append-only nothing is removed from the bucket, whose lifecycle does that: use --from local", c.String("from"))
 }
