@@ -90,7 +90,11 @@ func (l Listing) Empty(ctx context.Context) string {
 	}
 	found, err := l.folders(ctx)
 	if err != nil || len(found) == 0 {
-		return text + ": is --s3-folder right?"
+		text += ": is --s3-folder right?"
+		if l.version == nil {
+			text += " Were they deleted? --s3-versions finds what a versioned bucket still has"
+		}
+		return text
 	}
 	const most = 8
 	var names []string
