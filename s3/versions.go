@@ -22,8 +22,8 @@ import (
 const (
 	// keptVersions is how many versions of a name are considered: the oldest ones.
 	keptVersions = 100
-	// versionsOfEach is how many versions, on average, a listing may have of each entry that it may have.
-	versionsOfEach = 10
+	// A listing of versions may have fewer names than one of objects, because each takes more memory, and more versions.
+	fewerNames, moreVersions = 4, 10
 	// versionReads is how many names are looked at side by side.
 	versionReads = 8
 )
@@ -71,9 +71,16 @@ func (b *Bucket) readable(n snapshot.Name) object {
 // history is what a bucket has of one name.
 type history struct {
 	name    snapshot.Name
-	deleted bool               // the newest is a delete marker
-	copies  []minio.ObjectInfo // without delete markers, newest first, at most keptVersions of the oldest
-	newest  minio.ObjectInfo   // of the copies
+	deleted bool     // the newest is a delete marker
+	newest  stored   // without delete markers
+	copies  []stored // likewise, newest first, at most keptVersions of the oldest
+}
+
+// stored is what a listing says of a version. minio.ObjectInfo has several times its size, and a listing may be long.
+type stored struct {
+	id, etag string
+	size     int64
+	modified time.Time
 }
 
 // listVersions lists each snapshot with one of its versions. The program stores a name once, so the original is the oldest version that
@@ -90,8 +97,8 @@ func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	for i, h := range all {
 		group.Go(func() error {
 			o, err := b.choose(ctx, h)
-			entries[i] = snapshot.Entry{Name: h.name, Size: o.Size, Modified: o.LastModified}
-			chosen[i] = Version{ID: o.VersionID, Modified: o.LastModified, Loss: h.loss(o)}
+			entries[i] = snapshot.Entry{Name: h.name, Size: o.size, Modified: o.modified}
+			chosen[i] = Version{ID: o.id, Modified: o.modified, Loss: h.loss(o)}
 			return err
 		})
 	}
@@ -108,11 +115,11 @@ func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	return entries, nil
 }
 
-func (h *history) loss(o minio.ObjectInfo) Loss {
+func (h *history) loss(o stored) Loss {
 	switch {
 	case h.deleted:
 		return Deleted
-	case o.VersionID != h.newest.VersionID:
+	case o.id != h.newest.id:
 		return Overwritten
 	}
 	return NotLost
@@ -122,6 +129,7 @@ func (h *history) loss(o minio.ObjectInfo) Loss {
 func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	var all map[snapshot.Name]*history
 	seen := 0
+	maxNames, maxSeen := b.maxEntries/fewerNames, b.maxEntries*moreVersions
 	o := op{doing: "list versions", action: "s3:ListBucketVersions", long: true}
 	err := b.do(ctx, o, func(ctx context.Context) error {
 		all, seen = map[snapshot.Name]*history{}, 0
@@ -135,14 +143,14 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 				}
 				h.add(o)
 			}
-			return len(all) <= b.maxEntries && seen <= versionsOfEach*b.maxEntries
+			return len(all) <= maxNames && seen <= maxSeen
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(all) > b.maxEntries || seen > versionsOfEach*b.maxEntries {
-		return nil, b.explain(ctx, o, notS3("it lists more than %d versions of %d snapshots", versionsOfEach*b.maxEntries, b.maxEntries))
+	if len(all) > maxNames || seen > maxSeen {
+		return nil, b.explain(ctx, o, notS3("it lists more than %d versions or %d snapshots", maxSeen, maxNames))
 	}
 	var out []*history
 	for _, h := range all {
@@ -157,23 +165,25 @@ func (h *history) add(o minio.ObjectInfo) {
 	if o.IsDeleteMarker {
 		return
 	}
-	o = minio.ObjectInfo{Key: o.Key, VersionID: o.VersionID, Size: o.Size, LastModified: o.LastModified, ETag: o.ETag}
+	v := stored{id: o.VersionID, etag: o.ETag, size: o.Size, modified: o.LastModified}
 	if len(h.copies) == 0 {
-		h.newest = o
+		h.newest = v
 	}
 	if len(h.copies) == keptVersions {
 		h.copies = slices.Delete(h.copies, 0, 1)
 	}
-	h.copies = append(h.copies, o)
+	h.copies = append(h.copies, v)
 }
 
 // choose returns the oldest version that is a snapshot, or the newest one with the same contents; if none is, the newest of all.
-func (b *Bucket) choose(ctx context.Context, h *history) (minio.ObjectInfo, error) {
+func (b *Bucket) choose(ctx context.Context, h *history) (stored, error) {
 	if len(h.copies) == 1 {
 		return h.newest, nil
 	}
 	for _, o := range slices.Backward(h.copies) {
-		ok, err := b.isSnapshot(ctx, object{name: h.name.String(), key: o.Key, version: o.VersionID})
+		at := b.objectOf(h.name)
+		at.version = o.id
+		ok, err := b.isSnapshot(ctx, at)
 		switch {
 		case err != nil:
 			return o, err
@@ -181,7 +191,7 @@ func (b *Bucket) choose(ctx context.Context, h *history) (minio.ObjectInfo, erro
 			continue
 		}
 		for _, same := range h.copies {
-			if same.ETag == o.ETag && same.Size == o.Size {
+			if same.etag == o.etag && same.size == o.size {
 				return same, nil
 			}
 		}

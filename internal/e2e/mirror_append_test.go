@@ -15,7 +15,7 @@ import (
 )
 
 // A node with a key that may only add backs up as any other, and prunes its own disk only.
-func TestAppendOnlyMirrorIsHealthy(t *testing.T) {
+func TestAppendOnlyMirrorReportsNoFailure(t *testing.T) {
 	parallel(t)
 	m := newMirrorBed(t, plainServer.get(t))
 	b := newBucket(t, m.server.Target, s3test.BucketOptions{Versioning: true})
