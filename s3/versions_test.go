@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,4 +53,24 @@ func TestVersionsOfABucketWithoutVersions(t *testing.T) {
 	wantVersion(t, r, n, s3.NotLost, data)
 	must(t, b.Remove(t.Context(), n))
 	wantList(t, r)
+}
+
+// A server that has stored other bytes than the manifest says gives itself away by its checksum.
+func TestWrongOldestVersionIsRuledOutByItsChecksum(t *testing.T) {
+	t.Parallel()
+	c := config(t, server.Target, s3test.Bucket(t, server.Target, s3test.BucketOptions{Versioning: true}))
+	b := open(t, c)
+	for i, size := range []int{20000, part + 20000} {
+		n := rolling(t, i)
+		right := storetest.Archive(t, n, size)
+		wrong := bytes.Clone(right)
+		wrong[100] ^= 1
+		for _, data := range [][]byte{wrong, nil, right, []byte("garbage")} {
+			put(t, b, n, data)
+		}
+		r := reader(t, c)
+		_, err := r.List(t.Context())
+		must(t, err)
+		wantVersion(t, r, n, s3.Overwritten, right)
+	}
 }
