@@ -32,7 +32,7 @@ func (p *probe) appendOnly(ctx context.Context) []Permission {
 			"whoever steals these keys can delete every version of every snapshot: remove s3:DeleteObject and s3:DeleteObjectVersion from their policy")
 	} else {
 		versioning.Err = p.explain(ctx, op{doing: "probe"}, fmt.Errorf("%w: the bucket does not keep old versions, so whoever steals these keys "+
-			"can overwrite every snapshot: enable versioning, for example with: mc version enable ALIAS/%s", ErrConfig, p.cfg.Bucket))
+			"can overwrite every snapshot: enable versioning, for example with: mc version enable ALIAS/%s", ErrExposed, p.cfg.Bucket))
 	}
 	name.Detail, name.Err = p.refused(ctx, "", "s3:DeleteObject", "whoever steals these keys can delete or hide every snapshot: remove s3:DeleteObject from their policy")
 	return lines()
@@ -52,7 +52,7 @@ func (p *probe) refused(ctx context.Context, version, action, danger string) (st
 	}
 	switch {
 	case err == nil:
-		return "", p.explain(ctx, op{doing: "probe"}, fmt.Errorf("%w: %s is allowed: %s", ErrConfig, action, danger))
+		return "", p.explain(ctx, op{doing: "probe"}, fmt.Errorf("%w: %s is allowed: %s", ErrExposed, action, danger))
 	case errors.Is(err, ErrPermission):
 		return "these keys may not do it", nil
 	case errors.Is(err, ErrLocked):

@@ -149,7 +149,7 @@ func TestProbeProvesThatStolenKeysDestroyNothing(t *testing.T) {
 		c.AppendOnly, c.LockMode, c.LockFor = true, "governance", test.lock
 		for _, p := range open(t, c).Probe(t.Context()) {
 			if remedy := test.want[p.Action]; remedy != "" {
-				wantError(t, p.Err, s3.ErrConfig, remedy)
+				wantError(t, p.Err, s3.ErrExposed, remedy)
 			} else if p.Err != nil {
 				t.Errorf("%s: %s: %v", test.key, p.Action, p.Err)
 			}

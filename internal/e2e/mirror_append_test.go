@@ -23,6 +23,8 @@ func TestAppendOnlyMirrorReportsNoFailure(t *testing.T) {
 	mirror := append(b.flags(m.server.As("appender", "appender-secret")), "--s3-append-only")
 	check := words("check", flags(m.etcd, m.etcd.Endpoints()[0]), store(newStore(t)), mirror)
 	run(t, 0, []string{"these keys may not do it", "the bucket keeps old versions"}, check...)
+	exposed := words("check", flags(m.etcd, m.etcd.Endpoints()[0]), store(newStore(t)), m.bucket(t).flags(m.server.Target), []string{"--s3-append-only"})
+	run(t, 1, []string{"check failed: versioning, s3:DeleteObject\n", "overwrite every snapshot", "hide every snapshot"}, exposed...)
 	run(t, 2, []string{"--s3-append-only", "lifecycle"}, append(check, "--s3-keep-last=9")...)
 	p, dir := m.follow(t, mirror)
 	for range 6 { // the directory keeps three
