@@ -21,7 +21,7 @@ import (
 // classify returns the class of an error, nil if it is unknown.
 func classify(err error) error {
 	for _, kind := range []error{
-		ErrConfig, ErrCredentials, ErrHost, ErrTimeout, ErrConnection, ErrChecksum, ErrBusy, ErrLocked, snapshot.ErrNotFound, snapshot.ErrExists,
+		ErrConfig, ErrCredentials, ErrHost, ErrTimeout, ErrConnection, ErrChecksum, ErrBusy, ErrLocked, ErrExposed, snapshot.ErrNotFound, snapshot.ErrExists,
 	} {
 		if errors.Is(err, kind) {
 			return kind

@@ -134,6 +134,8 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 		return b.hintArchived(o)
 	case as[*answerError](err):
 		return b.endpointFlag("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
+	case is(ErrPermission) && o.action == "s3:DeleteObject":
+		return "allow s3:DeleteObject in the policy of these keys, or set --s3-append-only if they must not delete"
 	case is(ErrPermission):
 		return fmt.Sprintf("allow %s in the policy of these keys", o.action)
 	case is(ErrNoBucket) && res.RequestID == "": // every S3 server sends one

@@ -25,7 +25,7 @@ func restoreCommand(e env) *cli.Command {
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
 		Flags: slices.Concat(
 			[]cli.Flag{config.Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local and s3, the newer snapshot)"), config.PeerFlag()},
-			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags()),
+			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(1, restoreSnapshot),
 	}
 }

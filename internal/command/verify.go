@@ -25,7 +25,7 @@ func verifyCommand(e env) *cli.Command {
 			config.MinFreeFlag("the unpacked database"),
 			config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
 			config.Text("store", "from", "", "`PLACE`: local or s3 (default: both, the newer snapshot)"), config.OutputFlag(),
-		}, config.DirFlags(), config.S3Flags()),
+		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(1, verify),
 	}
 }

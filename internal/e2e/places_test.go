@@ -167,7 +167,7 @@ func TestWrongFolderIsNamedAsSuch(t *testing.T) {
 	// Keys that may list only their own folder get no list of others, and no error either.
 	must(t, m.server.AddUser(t.Context(), "narrow", "narrow-secret", s3test.MinimalPolicy(b.name, "cluster-9")))
 	flags := append(b.flags(m.server.As("narrow", "narrow-secret")), "--dir="+dir, "--s3-folder=cluster-9")
-	p := run(t, 0, []string{"s3://" + b.name + "/cluster-9 has no snapshots: is --s3-folder right?\n"}, words("list", flags)...)
+	p := run(t, 0, []string{"s3://" + b.name + "/cluster-9 has no snapshots: is --s3-folder right? Were they deleted? --s3-versions finds what a versioned bucket still has\n"}, words("list", flags)...)
 	if strings.Contains(p.stderr.String(), "prod") {
 		t.Errorf("got %s", p.stderr.String())
 	}

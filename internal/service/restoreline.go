@@ -62,6 +62,9 @@ func BucketFlags(b *s3.Config) []string {
 	if b.InsecureSkipVerify {
 		flags = append(flags, "--s3-insecure-skip-verify")
 	}
+	if b.Versions {
+		flags = append(flags, "--s3-versions")
+	}
 	return flags
 }
 

@@ -37,6 +37,8 @@ type Listing struct {
 	Manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
 	Close    func()
 
+	// version says which version of an object stands for the snapshot; nil: the current one.
+	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
 	folders func(context.Context) ([]string, error)                                          // of the bucket
@@ -99,7 +101,11 @@ func (l Listing) Empty(ctx context.Context) string {
 	}
 	found, err := l.folders(ctx)
 	if err != nil || len(found) == 0 {
-		return text + ": is --s3-folder right?"
+		text += ": is --s3-folder right?"
+		if l.version == nil {
+			text += " Were they deleted? --s3-versions finds what a versioned bucket still has"
+		}
+		return text
 	}
 	const most = 8
 	var names []string
@@ -202,7 +208,26 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 		return snapshot.ReadManifest(ctx, n, b.Tail)
 	}
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
+	if cfg.Versions {
+		l.version = b.Version
+	}
 	return l, nil
+}
+
+// Version says which version of an object was chosen for the snapshot, if it is not the current one; false: there is no such choice.
+func (l Listing) Version(n snapshot.Name) (s3.Version, bool) {
+	if l.version == nil {
+		return s3.Version{}, false
+	}
+	v, ok := l.version(n)
+	return v, ok && v.Loss != s3.NotLost
+}
+
+// noticeVersion says that the name itself no longer has the snapshot.
+func (r Request) noticeVersion(l Listing, n snapshot.Name) {
+	if v, ok := l.Version(n); ok {
+		r.notice("warning: %s was %s in %s: using its version %s of %s", n, v.Loss, l.Where, v.ID, v.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
 }
 
 // open opens a snapshot that is in the listed directory.
