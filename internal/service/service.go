@@ -49,6 +49,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("variable", name).Warn("environment variable matches no flag and has no effect")
 	}
 	dir := snapshot.NewDir(cfg.Store.Dir)
+	if err := dir.Private(); err != nil {
+		return err
+	}
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
