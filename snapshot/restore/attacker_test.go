@@ -177,7 +177,7 @@ func TestReplacedDataDirectoryIsReported(t *testing.T) {
 		must(t, err)
 		l.attack(t, swap, l.victim)
 		_, err = p.runIn(t.Context(), s, &stage{})
-		refused(t, what, err, ErrTarget, l.owned+"/data")
+		refused(t, what, err, errReplaced, l.owned+"/data")
 		wantNames(t, l.owned+"/gone", "member")
 		wantData(t, l.owned+"/gone", true)
 		l.wantUntouched(t, before)

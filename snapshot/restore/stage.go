@@ -120,15 +120,18 @@ func (s *stage) begin() (err error) {
 // exists reports whether the directory's name still leads to it.
 func (s *stage) exists() bool { return same(s.parent, s.name, s.lock) }
 
+// errReplaced is an error of the moment: somebody else changes names while the restore runs.
+var errReplaced = errors.New("another process has replaced a directory of the path during the restore")
+
 // reachable checks that the path of the directory around it still leads there: otherwise nobody would find the restored data.
 func (s *stage) reachable() error {
 	f, err := openDir(s.parent.Name())
 	if err != nil {
-		return fmt.Errorf("%w: another process has replaced a directory in the path: %w", ErrTarget, err)
+		return fmt.Errorf("%w: %w", errReplaced, err)
 	}
 	defer f.Close()
 	if !same(f, ".", s.parent) {
-		return fmt.Errorf("%w: another process has replaced %s", ErrTarget, s.parent.Name())
+		return fmt.Errorf("%w: %s", errReplaced, s.parent.Name())
 	}
 	return nil
 }
