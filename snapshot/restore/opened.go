@@ -89,8 +89,8 @@ func checkFollow(link, target string) error {
 
 // syncDir is [snapshot.SyncDir] for an open directory.
 func syncDir(dir *os.File) error {
-	if err := dir.Sync(); !snapshot.Unsupported(err) {
-		return err
+	if err := dir.Sync(); err != nil && !snapshot.Unsupported(err) {
+		return fmt.Errorf("sync directory %s: %w", dir.Name(), err)
 	}
 	return nil
 }
