@@ -104,7 +104,9 @@ func classifyStatus(r minio.ErrorResponse) error {
 		return ErrHost
 	case s == http.StatusTooManyRequests || s == http.StatusRequestTimeout || s == http.StatusTooEarly || s == http.StatusConflict || s >= 500:
 		return ErrBusy
-	case s >= 300 && s < 400 && s != http.StatusNotModified, s == http.StatusBadRequest, s == http.StatusMethodNotAllowed:
+	case s >= 300 && s < 400 && s != http.StatusNotModified: // S3's own redirects have a code: this is a login page, or another server
+		return ErrHost
+	case s == http.StatusBadRequest, s == http.StatusMethodNotAllowed:
 		return ErrConfig
 	}
 	return nil

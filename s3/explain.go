@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/internal/printable"
 )
 
 // maxText limits how much text of a server or proxy is quoted in an error: some send whole pages.
@@ -172,15 +174,7 @@ func (b *Bucket) hintArchived(o op) string {
 		return fmt.Sprintf("--s3-storage-class %s archives snapshots at once, and restoring one takes hours: use GLACIER_IR or STANDARD_IA", b.cfg.StorageClass)
 	}
 	return fmt.Sprintf("archived in Glacier or a similar class: restore the object first, for example with: "+
-		"aws s3api restore-object --bucket %s --key %s --restore-request Days=7", shellWord(b.cfg.Bucket), shellWord(o.key))
-}
-
-// shellWord quotes a word for a shell if that is needed.
-func shellWord(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=-") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		"%s", printable.Command("aws", "s3api", "restore-object", "--bucket", b.cfg.Bucket, "--key", o.key, "--restore-request", "Days=7"))
 }
 
 // skewText returns, for example, "20m0s ahead of" or "5s behind".

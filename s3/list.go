@@ -11,7 +11,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// List returns the folder's snapshots, newest first. It skips deeper folders and keys without a valid name.
+// List returns the folder's snapshots, newest first, each once: a name that the server lists twice would count twice in the policy. It
+// skips deeper folders and keys without a valid name.
 func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 	var entries []snapshot.Entry
 	err := b.each(ctx, func(o minio.ObjectInfo) bool {
@@ -27,7 +28,7 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 		return nil, b.explain(ctx, op{doing: "list", action: "s3:ListBucket"}, notS3("it lists more than %d snapshots", b.maxEntries))
 	}
 	slices.SortFunc(entries, snapshot.NewestFirst)
-	return entries, nil
+	return slices.CompactFunc(entries, func(a, b snapshot.Entry) bool { return a.Name == b.Name }), nil
 }
 
 // each visits what is in the folder until visit returns false. Before each try, it calls restart.

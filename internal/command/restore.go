@@ -58,6 +58,9 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	r.from = p
 	if err := r.run(ctx, now); err != nil {
 		more := o.SameFlags
+		if o.DryRun {
+			more = append([]string{"--dry-run"}, more...)
+		}
 		if o.Name != "" {
 			more = append([]string{"--name", o.Name}, more...)
 		}
@@ -95,6 +98,9 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	}
 	defer plan.Close()
 	r.warnOfContent(plan)
+	if r.o.Replace && len(plan.Aside) == 0 {
+		r.warn("--replace had nothing to replace in %s: is it the data directory of etcd?", plan.DataDir)
+	}
 	report := r.newReport(plan)
 	if !r.o.DryRun {
 		record := r.lineage(plan)

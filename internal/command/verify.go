@@ -55,7 +55,11 @@ func verify(ctx context.Context, c *call) error {
 	defer p.File.Close()
 	r, err := verifyOpened(ctx, c, p)
 	if err != nil {
-		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
+		var more []string
+		if c.Bool("restore") {
+			more = []string{"--restore"}
+		}
+		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")), more...)
 	}
 	v := verified{
 		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,

@@ -65,6 +65,17 @@ func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	return out
 }
 
+// Origins reads of which clusters some snapshots are, in the same order. Those whose manifests can't be read are missing.
+func (l Listing) Origins(ctx context.Context, of []snapshot.Entry) []snapshot.Origin {
+	var out []snapshot.Origin
+	for _, r := range l.Manifests(ctx, of) {
+		if m := r.Manifest; r.Err == nil {
+			out = append(out, snapshot.Origin{Cluster: m.ClusterID, Predecessors: m.Predecessors, Name: r.Name})
+		}
+	}
+	return out
+}
+
 // Has tells whether the snapshot was there.
 func (l Listing) Has(n snapshot.Name) bool {
 	_, has := l.entry(n)
@@ -177,22 +188,18 @@ func listDir(path string) (Listing, error) {
 }
 
 func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
-	l := Listing{Place: config.S3, Where: cfg.Place()}
+	l := Listing{Place: config.S3}
 	b, err := OpenBucket(cfg)
 	if err != nil {
 		return l, err
 	}
+	l.Where = cfg.Place()
 	if l.Snapshots, err = b.List(ctx); err != nil {
 		b.Close()
 		return l, err
 	}
 	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
-		tail, size, err := b.Tail(ctx, n)
-		if err != nil {
-			return snapshot.Manifest{}, err
-		}
-		m, _, err := snapshot.DecodeTail(tail, size)
-		return m, err
+		return snapshot.ReadManifest(ctx, n, b.Tail)
 	}
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
 	return l, nil
