@@ -94,7 +94,7 @@ func clusterOfLog(dir string) (snapshot.ID, error) {
 }
 
 func clusterOfFile(path string) (id snapshot.ID, err error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return 0, fmt.Errorf("read the write-ahead log: %w", err)
 	}
@@ -121,7 +121,7 @@ func clusterOfFile(path string) (id snapshot.ID, err error) {
 }
 
 func membersOf(path string) ([]snapshot.Member, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the members: %w", err)
 	}

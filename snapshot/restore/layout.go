@@ -144,7 +144,7 @@ func follow(path string) (string, error) {
 	if err != nil {
 		return "", leadsNowhere(path, err)
 	}
-	return target, nil
+	return target, checkFollow(path, target)
 }
 
 func leadsNowhere(link string, err error) error {

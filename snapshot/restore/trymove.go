@@ -17,9 +17,9 @@ func (p place) tryMove() error {
 	if err != nil {
 		return fmt.Errorf("try to rename %s: %w", p.swap, err)
 	}
-	err = move(p.swap, s.dir)
+	err = move(s.parent, p.base(), s.parent, s.name)
 	if err == nil { // no file system may do this; the staging directory is gone, and its name has the data
-		err = errors.Join(errors.New("its file system replaces directories that are not empty"), move(s.dir, p.swap), s.lock.Close())
+		err = errors.Join(errors.New("its file system replaces directories that are not empty"), move(s.parent, s.name, s.parent, p.base()), s.close(), s.parent.Close())
 		return fmt.Errorf("%w: %s: %w", ErrTarget, p.swap, err)
 	}
 	_ = s.discard() // the next restore removes what is left
