@@ -27,16 +27,50 @@ func TestPromisesNameTestsThatExist(t *testing.T) {
 		t.Fatalf("%d promises were found", len(promises))
 	}
 	for i, promise := range promises {
-		names := regexp.MustCompile("`([a-z0-9/]+) (Test\\w+|Fuzz\\w+)`").FindAllStringSubmatch(promise, -1)
+		names := namedTests(promise)
 		if len(names) == 0 {
 			t.Errorf("promise %d names no test", i+1)
 		}
-		for _, n := range names {
-			if dir, name := n[1], n[2]; !existing[dir+" "+name] {
-				t.Errorf("promise %d: there is no %s in %s", i+1, name, dir)
+		for _, name := range names {
+			if !existing[name] {
+				t.Errorf("promise %d: there is no %s", i+1, name)
 			}
 		}
 	}
+}
+
+// The security model names a test for what it says about each attacker, and each of them exists.
+func TestSecurityModelNamesTestsThatExist(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "docs", "SECURITY-MODEL.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	existing := testsBelow(t, root)
+	_, attackers, ok := strings.Cut(string(text), "\n## Attackers\n")
+	if !ok {
+		t.Fatal("docs/SECURITY-MODEL.md has no section Attackers")
+	}
+	for _, attacker := range strings.Split(attackers, "\n### ")[1:] {
+		title, _, _ := strings.Cut(attacker, "\n")
+		names := namedTests(attacker)
+		if len(names) == 0 {
+			t.Errorf("%s: names no test", title)
+		}
+		for _, name := range names {
+			if !existing[name] {
+				t.Errorf("%s: there is no %s", title, name)
+			}
+		}
+	}
+}
+
+// namedTests are the tests that a text names: "snapshot TestTake".
+func namedTests(text string) (names []string) {
+	for _, n := range regexp.MustCompile("`([a-z0-9/]+) (Test\\w+|Fuzz\\w+)`").FindAllStringSubmatch(text, -1) {
+		names = append(names, n[1]+" "+n[2])
+	}
+	return names
 }
 
 // testsBelow are all tests with their directories: "snapshot TestTake".
