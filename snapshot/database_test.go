@@ -112,6 +112,8 @@ func TestVerifyRefusesOtherDatabases(t *testing.T) {
 		"no key":         database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte("v"))),
 		"half a key":     database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte{0x0a, 9, 'k'})),
 		"bad compaction": database(t, asEtcd(), etcdBuckets, put("meta", []byte("finishedCompactRev"), []byte{9})),
+		"no such revision": database(t, asEtcd(), etcdBuckets, put("key", revisionKey(1<<62), []byte{0x0a, 1, 'k'})),
+		"a negative one":   database(t, asEtcd(), etcdBuckets, put("key", revisionKey(-1), []byte{0x0a, 1, 'k'})),
 		"a bucket inside of the keys": database(t, asEtcd(), etcdBuckets, func(tx *bbolt.Tx) error {
 			_, err := tx.Bucket([]byte("key")).CreateBucket(revisionKey(2))
 			return err
