@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -36,6 +37,8 @@ func checkAnswer(bucket string, req *http.Request, res *http.Response) error {
 		return nil
 	case res.StatusCode >= http.StatusMultipleChoices:
 		return checkRefusal(req, res)
+	case req.Method == http.MethodGet && query.Has("versions"):
+		return checkVersions(bucket, query, res)
 	case req.Method == http.MethodGet && listed:
 		return checkList(bucket, query, res)
 	case req.Method == http.MethodGet && query.Has("uploads"):
@@ -193,14 +196,8 @@ func checkList(bucket string, query url.Values, res *http.Response) error {
 	for _, c := range page.CommonPrefixes {
 		keys = append(keys, c.Prefix)
 	}
-	for _, key := range keys {
-		plain := key
-		if page.EncodingType == "url" {
-			plain, _ = url.QueryUnescape(key) // a wrong one is minio-go's error
-		}
-		if !strings.HasPrefix(plain, query.Get("prefix")) {
-			return notS3("it lists keys of another folder")
-		}
+	if err := sameFolder(keys, page.EncodingType, query); err != nil {
+		return err
 	}
 	next, this := page.NextContinuationToken, query.Get("continuation-token")
 	if !query.Has("list-type") { // the old version goes on after a key
@@ -217,6 +214,61 @@ func checkList(bucket string, query url.Values, res *http.Response) error {
 	case next == "":
 		return fmt.Errorf("%w: the listing has a next page, but does not say which", ErrConnection)
 	case next == this:
+		return notS3("its next page is the same again")
+	}
+	return nil
+}
+
+func sameFolder(keys []string, encoding string, query url.Values) error {
+	for _, key := range keys {
+		plain := key
+		if encoding == "url" {
+			plain, _ = url.QueryUnescape(key) // a wrong one is minio-go's error
+		}
+		if !strings.HasPrefix(plain, query.Get("prefix")) {
+			return notS3("it lists keys of another folder")
+		}
+	}
+	return nil
+}
+
+// checkVersions checks one page of a listing of versions.
+func checkVersions(bucket string, query url.Values, res *http.Response) error {
+	type version struct{ Key, VersionId string }
+	var page struct {
+		XMLName                            xml.Name
+		Name                               string
+		IsTruncated                        bool
+		NextKeyMarker, NextVersionIdMarker string
+		EncodingType                       string
+		Version, DeleteMarker              []version
+		CommonPrefixes                     []struct{ Prefix string }
+	}
+	if err := readXML(res, "ListVersionsResult", &page, &page.XMLName); err != nil {
+		return err
+	}
+	if err := sameBucket(bucket, page.Name); err != nil {
+		return err
+	}
+	var keys []string
+	for _, v := range slices.Concat(page.Version, page.DeleteMarker) {
+		keys = append(keys, v.Key)
+		if v.VersionId == "" {
+			return notS3("it lists a version without an ID")
+		}
+	}
+	for _, c := range page.CommonPrefixes {
+		keys = append(keys, c.Prefix)
+	}
+	if err := sameFolder(keys, page.EncodingType, query); err != nil {
+		return err
+	}
+	switch {
+	case !page.IsTruncated:
+		return nil
+	case page.NextKeyMarker == "":
+		return fmt.Errorf("%w: the listing has a next page, but does not say which", ErrConnection)
+	case page.NextKeyMarker == query.Get("key-marker") && page.NextVersionIdMarker == query.Get("version-id-marker"):
 		return notS3("its next page is the same again")
 	}
 	return nil

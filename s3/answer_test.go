@@ -83,6 +83,17 @@ func TestAnswerThatIsNoListingIsAnError(t *testing.T) {
 	}
 }
 
+// A name that the server lists twice is one snapshot: otherwise it would count twice in the policy.
+func TestNameThatIsListedTwiceIsOneSnapshot(t *testing.T) {
+	t.Parallel()
+	b, faults, _ := shared(t)
+	n := rolling(t, 0)
+	entry := "<Contents><Key>backups/" + n.String() + "</Key><Size>5</Size><LastModified>2026-11-21T22:00:00.000Z</LastModified></Contents>"
+	faults.Set(says(http.StatusOK, "application/xml",
+		`<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>`+entry+entry+"</ListBucketResult>"))
+	wantList(t, b, n)
+}
+
 // A page of another server confirms nothing: no upload, no removal, no contents, no missing snapshot.
 func TestWebPageConfirmsNothing(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,9 @@
 // lifecycle rule (NoncurrentVersionExpiration) decides when its bytes are deleted, because the permission to delete versions
 // would let a stolen key destroy every backup. Remove does not hide a snapshot under Object Lock behind a marker: it refuses with
 // ErrLocked.
+//
+// Stolen keys: with Config.AppendOnly s3:PutObject, s3:GetObject and s3:ListBucket are enough. What such keys overwrite stays as an old
+// version in a versioned bucket, and with Config.Versions the original is read; see versions.go.
 package s3
 
 import (
@@ -46,6 +49,7 @@ type Bucket struct {
 	prefix     string // "" or "folder/"
 	put        minio.PutObjectOptions
 	learned    *Learned
+	versions   versions
 	limit      *rate.Limiter // nil: unlimited
 	maxEntries int           // of a listing, which may have no end
 	backoff    time.Duration // before the second try; it doubles
@@ -109,7 +113,19 @@ func (b *Bucket) String() string {
 }
 
 // object is one object, and how errors name it.
-type object struct{ name, key string }
+type object struct {
+	name, key string
+	version   string // "": the current one
+}
+
+// reading is an op that reads the object.
+func (o object) reading(doing string) op {
+	p := op{doing: doing + " " + o.name, action: "s3:GetObject", key: o.key}
+	if o.version != "" {
+		p.action = "s3:GetObject and s3:GetObjectVersion" // MinIO wants the first, Amazon the second
+	}
+	return p
+}
 
 func (b *Bucket) objectOf(n snapshot.Name) object {
 	return object{name: n.String(), key: b.prefix + n.String()}

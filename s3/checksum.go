@@ -162,7 +162,7 @@ func looksLikeMD5(etag string) bool {
 	return err == nil && len(sum) == md5.Size
 }
 
-// verify asks what the server stored. It removes a wrong object, because under its name it would count as a good copy.
+// verify asks what the server stored. It discards a wrong object, because under its name it would count as a good copy.
 func (u *upload) verify(ctx context.Context, pieces []piece) error {
 	stored, err := u.stored(ctx)
 	if err != nil {
@@ -176,7 +176,7 @@ func (u *upload) verify(ctx context.Context, pieces []piece) error {
 	case errors.Is(err, errNoChecksum): // sent again in another way, which compares the object that is there
 		return u.explain(ctx, u.reading(), err)
 	case errors.Is(err, ErrChecksum):
-		return errors.Join(u.explain(ctx, u.reading(), err), u.delete(ctx, u.object))
+		return errors.Join(u.explain(ctx, u.reading(), err), u.discard(ctx))
 	}
 	return err
 }
@@ -211,8 +211,8 @@ func (u *upload) stored(ctx context.Context) (minio.ObjectInfo, error) {
 // stat asks for size and lock, and for the checksum, which some servers refuse; verb is the action for errors.
 func (b *Bucket) stat(ctx context.Context, verb string, o object, checksum bool) (minio.ObjectInfo, error) {
 	var info minio.ObjectInfo
-	err := b.do(ctx, op{doing: verb + " " + o.name, action: "s3:GetObject", key: o.key}, func(ctx context.Context) (err error) {
-		info, err = b.core.StatObject(ctx, b.cfg.Bucket, o.key, minio.StatObjectOptions{Checksum: checksum})
+	err := b.do(ctx, o.reading(verb), func(ctx context.Context) (err error) {
+		info, err = b.core.StatObject(ctx, b.cfg.Bucket, o.key, minio.StatObjectOptions{Checksum: checksum, VersionID: o.version})
 		return err
 	})
 	return info, err

@@ -21,7 +21,7 @@ import (
 // classify returns the class of an error, nil if it is unknown.
 func classify(err error) error {
 	for _, kind := range []error{
-		ErrConfig, ErrCredentials, ErrHost, ErrTimeout, ErrConnection, ErrChecksum, ErrBusy, ErrLocked, snapshot.ErrNotFound, snapshot.ErrExists,
+		ErrConfig, ErrCredentials, ErrHost, ErrTimeout, ErrConnection, ErrChecksum, ErrBusy, ErrLocked, ErrExposed, snapshot.ErrNotFound, snapshot.ErrExists,
 	} {
 		if errors.Is(err, kind) {
 			return kind
@@ -104,7 +104,9 @@ func classifyStatus(r minio.ErrorResponse) error {
 		return ErrHost
 	case s == http.StatusTooManyRequests || s == http.StatusRequestTimeout || s == http.StatusTooEarly || s == http.StatusConflict || s >= 500:
 		return ErrBusy
-	case s >= 300 && s < 400 && s != http.StatusNotModified, s == http.StatusBadRequest, s == http.StatusMethodNotAllowed:
+	case s >= 300 && s < 400 && s != http.StatusNotModified: // S3's own redirects have a code: this is a login page, or another server
+		return ErrHost
+	case s == http.StatusBadRequest, s == http.StatusMethodNotAllowed:
 		return ErrConfig
 	}
 	return nil

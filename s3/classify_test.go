@@ -29,7 +29,7 @@ func TestEveryCodeHasItsClass(t *testing.T) {
 			"ServiceUnavailable:503 OperationAborted:409 ConditionalRequestConflict:409 TooManyRequests:429 XMinioServerNotInitialized:503 " +
 			"Unknown:500 Unknown:502 Unknown:503 Unknown:504 Unknown:429 Unknown:408 Unknown:409 Unknown:425",
 		"config": "InvalidRequest:400 InvalidArgument:400 NotImplemented:501 InvalidStorageClass:400 PermanentRedirect:301 TemporaryRedirect:307 " +
-			"AuthorizationHeaderMalformed:400 InvalidBucketName:400 MethodNotAllowed:405 InvalidObjectState:403 Unknown:400 Unknown:501 Unknown:302",
+			"AuthorizationHeaderMalformed:400 InvalidBucketName:400 MethodNotAllowed:405 InvalidObjectState:403 Unknown:400 Unknown:501",
 		"credentials": "InvalidAccessKeyId:403 SignatureDoesNotMatch:403 ExpiredToken:400 InvalidToken:400 InvalidSecurity:403 NotSignedUp:403",
 		"permission":  "AccessDenied:403 AllAccessDisabled:403 Unknown:403 Unknown:401",
 		"quota":       "QuotaExceeded:403 XMinioStorageFull:507 XMinioAdminBucketQuotaExceeded:400 Unknown:507",
@@ -38,7 +38,7 @@ func TestEveryCodeHasItsClass(t *testing.T) {
 		"not_found":   "NoSuchKey:404 NoSuchVersion:404",
 		"clock":       "RequestTimeTooSkewed:403",
 		"locked":      "ObjectLocked:400",
-		"host":        "Unknown:511",
+		"host":        "Unknown:511 Unknown:302 Unknown:307",
 		"other":       "PreconditionFailed:412 Unknown:404",
 	} {
 		for pair := range strings.FieldsSeq(codes) {

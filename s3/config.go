@@ -57,6 +57,11 @@ type Config struct {
 	Timeout            time.Duration // for each small call; 0: 30 s
 	Learned            *Learned      // of earlier Buckets of the same server; nil: nothing yet
 	Stall              time.Duration // longest time in a transfer in which no byte moves; 0: 1 min
+
+	// AppendOnly is for keys that may only store, list and read: nothing is removed, and no removal is requested, except by Probe.
+	AppendOnly bool
+	// Versions makes List find what was deleted or overwritten in a versioned bucket, and Get and Tail read it.
+	Versions bool
 }
 
 // Check finds settings that cannot work, without reading a file or asking a server. Errors wrap ErrConfig and name the flag.

@@ -35,6 +35,8 @@ var (
 	ErrChecksum = errors.New("checksum")
 	// ErrArchived marks an object that S3 has moved to an archive, from which it must be restored before it can be read.
 	ErrArchived = errors.New("s3 object archived")
+	// ErrExposed marks a bucket in which stolen keys could destroy snapshots, although AppendOnly is set.
+	ErrExposed = errors.New("history not protected")
 	// ErrBusy marks a server that asks for a later retry.
 	ErrBusy = errors.New("s3 server busy")
 )
@@ -71,6 +73,7 @@ func Class(err error) string {
 		{ErrQuota, "quota"},
 		{ErrChecksum, "checksum"},
 		{ErrBusy, "busy"},
+		{ErrExposed, "config"},
 		{ErrArchived, "config"}, // a lifecycle rule or storage class has moved it
 		{snapshot.ErrNotFound, "not_found"},
 		{context.DeadlineExceeded, "timeout"},

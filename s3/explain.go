@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"etcd-rolling-backup/internal/printable"
 )
 
 // maxText limits how much text of a server or proxy is quoted in an error: some send whole pages.
@@ -132,6 +134,8 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 		return b.hintArchived(o)
 	case as[*answerError](err):
 		return b.endpointFlag("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
+	case is(ErrPermission) && o.action == "s3:DeleteObject":
+		return "allow s3:DeleteObject in the policy of these keys, or set --s3-append-only if they must not delete"
 	case is(ErrPermission):
 		return fmt.Sprintf("allow %s in the policy of these keys", o.action)
 	case is(ErrNoBucket) && res.RequestID == "": // every S3 server sends one
@@ -172,15 +176,7 @@ func (b *Bucket) hintArchived(o op) string {
 		return fmt.Sprintf("--s3-storage-class %s archives snapshots at once, and restoring one takes hours: use GLACIER_IR or STANDARD_IA", b.cfg.StorageClass)
 	}
 	return fmt.Sprintf("archived in Glacier or a similar class: restore the object first, for example with: "+
-		"aws s3api restore-object --bucket %s --key %s --restore-request Days=7", shellWord(b.cfg.Bucket), shellWord(o.key))
-}
-
-// shellWord quotes a word for a shell if that is needed.
-func shellWord(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=-") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		"%s", printable.Command("aws", "s3api", "restore-object", "--bucket", b.cfg.Bucket, "--key", o.key, "--restore-request", "Days=7"))
 }
 
 // skewText returns, for example, "20m0s ahead of" or "5s behind".

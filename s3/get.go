@@ -18,11 +18,12 @@ import (
 // transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
 // caller has closed the reader.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
-	return b.get(ctx, b.objectOf(n))
+	return b.get(ctx, b.readable(n))
 }
 
 func (b *Bucket) get(ctx context.Context, o object) (io.ReadCloser, int64, error) {
-	r := &getReader{ctx: ctx, bucket: b, op: op{doing: "get " + o.name, action: "s3:GetObject", key: o.key, long: true}}
+	r := &getReader{ctx: ctx, bucket: b, version: o.version, op: o.reading("get")}
+	r.op.long = true
 	if err := r.open(); err != nil {
 		return nil, 0, err
 	}
@@ -30,20 +31,21 @@ func (b *Bucket) get(ctx context.Context, o object) (io.ReadCloser, int64, error
 }
 
 type getReader struct {
-	ctx    context.Context //nolint:containedctx // of the Get that it continues
-	bucket *Bucket
-	op     op
-	body   io.ReadCloser // nil between two connections
-	etag   string
-	size   int64
-	offset int64
-	tries  int // in a row, without a byte
+	ctx     context.Context //nolint:containedctx // of the Get that it continues
+	bucket  *Bucket
+	op      op
+	version string
+	body    io.ReadCloser // nil between two connections
+	etag    string
+	size    int64
+	offset  int64
+	tries   int // in a row, without a byte
 }
 
 func (r *getReader) open() error {
 	b := r.bucket
 	return b.do(r.ctx, r.op, func(ctx context.Context) error {
-		var opts minio.GetObjectOptions
+		opts := minio.GetObjectOptions{VersionID: r.version}
 		if r.offset > 0 {
 			if err := errors.Join(opts.SetRange(r.offset, 0), opts.SetMatchETag(r.etag)); err != nil {
 				return err
@@ -116,23 +118,26 @@ func (r *getReader) Close() error {
 
 // Tail returns the last snapshot.TailSize bytes, or all if there are fewer, and the total size, with one request.
 func (b *Bucket) Tail(ctx context.Context, n snapshot.Name) (tail []byte, size int64, err error) {
-	o := b.objectOf(n)
-	err = b.do(ctx, op{doing: "read the end of " + o.name, action: "s3:GetObject", key: o.key}, func(ctx context.Context) (err error) {
-		tail, size, err = b.tail(ctx, o.key)
+	return b.tailOf(ctx, b.readable(n))
+}
+
+func (b *Bucket) tailOf(ctx context.Context, o object) (tail []byte, size int64, err error) {
+	err = b.do(ctx, o.reading("read the end of"), func(ctx context.Context) (err error) {
+		tail, size, err = b.tail(ctx, o)
 		return err
 	})
 	return tail, size, err
 }
 
-func (b *Bucket) tail(ctx context.Context, key string) ([]byte, int64, error) {
-	var opts minio.GetObjectOptions
+func (b *Bucket) tail(ctx context.Context, o object) ([]byte, int64, error) {
+	opts := minio.GetObjectOptions{VersionID: o.version}
 	if err := opts.SetRange(0, -snapshot.TailSize); err != nil {
 		return nil, 0, err
 	}
-	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, key, opts)
+	body, info, header, err := b.core.GetObject(ctx, b.cfg.Bucket, o.key, opts)
 	if res, ok := response(err); ok && res.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		// An empty object has no last bytes; some servers say the same about an object that is shorter than the range.
-		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, key, minio.GetObjectOptions{})
+		body, info, header, err = b.core.GetObject(ctx, b.cfg.Bucket, o.key, minio.GetObjectOptions{VersionID: o.version})
 	}
 	if err != nil {
 		return nil, 0, err

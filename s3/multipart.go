@@ -147,6 +147,9 @@ func unlessGone(err error) error {
 
 // abort frees the parts that the server stores. If it fails, Sweep or the bucket's lifecycle rule does it.
 func (b *Bucket) abort(ctx context.Context, key, id string) {
+	if b.cfg.AppendOnly {
+		return // the lifecycle rule does it
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	_ = b.core.AbortMultipartUpload(ctx, b.cfg.Bucket, key, id) // the upload's own error is reported
@@ -155,6 +158,9 @@ func (b *Bucket) abort(ctx context.Context, key, id string) {
 // clear aborts what earlier tries for the same snapshot left, now that it is stored. Sweep is not enough because MinIO lists
 // uploads only for a complete key, not for a prefix. The permission for it is optional.
 func (u *upload) clear(ctx context.Context) {
+	if u.cfg.AppendOnly {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.Timeout)
 	defer cancel()
 	_ = u.eachUpload(ctx, u.key, func(_ snapshot.Name, m minio.ObjectMultipartInfo) error {

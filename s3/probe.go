@@ -27,10 +27,14 @@ type Permission struct {
 
 // Probe stores, reads, lists and deletes tiny objects in the folder, in one request and in parts, under keys that no snapshot can have.
 // It does that as PutArchive, Get, List and Remove do. It reports the result of each step, and how far the clocks are apart. If
-// storing fails, it skips the steps that need the object, and says so.
+// storing fails, it skips the steps that need the object, and says so. With AppendOnly the objects stay, under the same keys each time,
+// and what it tries to remove are only they.
 func (b *Bucket) Probe(ctx context.Context) []Permission {
 	key := b.prefix + "probe-" + rand.Text()
-	p := &probe{Bucket: b, small: object{"probe", key + ".tmp"}, large: object{"probe in parts", key + "-parts.tmp"}}
+	if b.cfg.AppendOnly {
+		key = b.prefix + "probe-append-only" // always the same, because it stays
+	}
+	p := &probe{Bucket: b, small: object{name: "probe", key: key + ".tmp"}, large: object{name: "probe in parts", key: key + "-parts.tmp"}}
 	defer p.clear(ctx)
 	put := Permission{Action: "s3:PutObject", Purpose: "store snapshots", Err: p.put(ctx, p.small, false)}
 	inParts := Permission{Action: "s3:PutObject", Purpose: "store large snapshots in parts", Err: errNotTried}
@@ -50,15 +54,20 @@ func (b *Bucket) Probe(ctx context.Context) []Permission {
 		return Permission{Action: action, Purpose: purpose, Err: try(ctx)}
 	}
 	inParts.Optional = !p.stored
-	return []Permission{
+	lines := []Permission{
 		put, inParts,
 		onStored("s3:GetObject", "read and verify them", p.get),
 		{Action: "s3:ListBucket", Purpose: "find them", Err: p.list(ctx)},
+	}
+	if b.cfg.AppendOnly {
+		return append(lines, append(p.appendOnly(ctx), b.clock())...)
+	}
+	return append(lines,
 		onStored("s3:DeleteObject", "prune them", p.delete),
-		{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
+		Permission{Action: "s3:ListBucketMultipartUploads", Purpose: "remove incomplete uploads", Optional: true, Err: p.uploads(ctx)},
 		p.aborts(ctx),
 		b.clock(),
-	}
+	)
 }
 
 // proof says how uploads are proven.
@@ -107,7 +116,7 @@ const probeLock = time.Minute
 // put locks the probe if snapshots are locked, but only for a moment.
 func (p *probe) put(ctx context.Context, o object, parts bool) error {
 	u := p.upload(o, strings.NewReader(probeText), int64(len(probeText)))
-	u.parts, u.lockFor = parts, min(u.lockFor, probeLock)
+	u.parts, u.replace, u.lockFor = parts, p.cfg.AppendOnly, min(u.lockFor, probeLock)
 	err := u.run(ctx)
 	if missing, ok := errors.AsType[*PermissionError](err); ok && missing.Action == u.reading().action {
 		return nil // it was stored, and get reports what is missing
@@ -153,7 +162,7 @@ func (p *probe) delete(ctx context.Context) error {
 
 // clear removes what may be stored although the caller gave up before it was known.
 func (p *probe) clear(ctx context.Context) {
-	if ctx.Err() == nil || p.stored && p.inParts {
+	if ctx.Err() == nil || p.cfg.AppendOnly || p.stored && p.inParts {
 		return
 	}
 	p.inParts = true

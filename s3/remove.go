@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 // Remove deletes one snapshot; in a versioned bucket it adds a delete marker. A missing snapshot wraps snapshot.ErrNotFound. One
 // under Object Lock wraps ErrLocked and does not change.
 func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
+	if b.cfg.AppendOnly {
+		return b.explain(ctx, op{doing: "remove " + n.String()}, errAppendOnly)
+	}
 	// S3 reports no error when it deletes a missing object, and hides a locked one behind a marker.
 	info, err := b.stat(ctx, "remove", b.objectOf(n), false)
 	if err != nil {
@@ -29,6 +33,21 @@ func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
 		return b.explain(ctx, op{doing: "remove " + n.String()}, fmt.Errorf("%w: %s", ErrLocked, why))
 	}
 	return b.delete(ctx, b.objectOf(n))
+}
+
+// errAppendOnly is for callers that should not have come this far.
+var errAppendOnly = fmt.Errorf("%w: with --s3-append-only nothing is removed: the bucket's lifecycle does that", ErrConfig)
+
+// discard takes the name from a wrong object that was just stored. Where nothing may be removed, an empty version covers it: the next
+// listing shows a size that is not the archive's, and the archive is stored again.
+func (u *upload) discard(ctx context.Context) error {
+	if !u.cfg.AppendOnly {
+		return u.delete(ctx, u.object)
+	}
+	return u.do(ctx, u.op(), func(ctx context.Context) error {
+		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, http.NoBody, 0, "", "", u.options(nil))
+		return err
+	})
 }
 
 // locked returns what locks the object. The headers need s3:GetObjectRetention and s3:GetObjectLegalHold. Without them, only the
@@ -54,10 +73,13 @@ func (b *Bucket) delete(ctx context.Context, o object) error {
 }
 
 // Sweep aborts multipart uploads that began olderThan ago, of snapshots for which mine returns true, and returns how many.
-// Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload it does nothing. MinIO never lists uploads by prefix, so
+// Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or with AppendOnly, it does nothing. MinIO never lists uploads by prefix, so
 // Sweep finds none there. Instead PutArchive aborts what earlier tries for the same snapshot left, and MinIO removes the rest
 // after a day.
 func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
+	if b.cfg.AppendOnly {
+		return 0, nil
+	}
 	aborted := 0
 	before := time.Now().Add(-olderThan)
 	err := b.eachUpload(ctx, b.prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {

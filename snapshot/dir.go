@@ -48,7 +48,8 @@ func Foreign(path string) *Dir { return &Dir{path: filepath.Clean(path), foreign
 func (d *Dir) Path() string { return d.path }
 
 // Prepare creates the directory (0700) if it is missing, and checks that files can be created in it, by creating the lock file.
-// In a foreign directory it creates no lock file. Errors wrap ErrUnusableDir, or come from the disk.
+// It refuses a directory in which other users can replace files. In a foreign directory it creates no lock file. Errors wrap
+// ErrUnusableDir, or come from the disk.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return d.explainSpace(unusable(err))
@@ -56,11 +57,23 @@ func (d *Dir) Prepare() error {
 	if d.foreign {
 		return d.Writable()
 	}
-	lock, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err := ownDir(d.path, true); err != nil {
+		return err
+	}
+	lock, err := openOwn(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return d.explainSpace(unusable(err))
 	}
 	return errors.Join(lock.Close(), d.Writable())
+}
+
+// Private refuses a directory in which other users can create files, also if it has the sticky bit like /tmp. A missing one is no error.
+// Errors are those of Prepare.
+func (d *Dir) Private() error {
+	if err := ownDir(d.path, false); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // unusable excludes errors that may pass or that the machine causes, because they are not wrong settings.
@@ -88,7 +101,7 @@ func (d *Dir) Writable() error {
 
 // File opens the file of one archive for reading. A missing one wraps ErrNotFound.
 func (d *Dir) File(n Name) (*os.File, error) {
-	f, err := os.Open(d.file(n))
+	f, err := openFile(d.file(n), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, d.file(n))
 	}
@@ -173,6 +186,9 @@ func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 
 // lockFailed explains why a file can't be locked. Without locks two processes could write the same file.
 func lockFailed(path string, err error) error {
+	if errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("lock: %w", notOurs(path, err))
+	}
 	errno, plain := err.(unix.Errno) //nolint:errorlint // any other error names the file itself, or is not one of the file
 	if !plain {
 		return fmt.Errorf("lock %s: %w", path, err)
@@ -188,24 +204,16 @@ func lockFailed(path string, err error) error {
 // lock returns the store's lock. If a foreign directory has no lock file that we can read, the directory itself is locked, which
 // leaves nothing there.
 func (d *Dir) lock() *flock.Flock {
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK
 	path := filepath.Join(d.path, lockName)
-	switch {
-	case !d.foreign:
-		return flock.New(path, flock.SetPermissions(0o600))
-	case readableFile(path):
-		return flock.New(path, flock.SetFlag(os.O_RDONLY))
+	if !d.foreign {
+		return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|flags), flock.SetPermissions(0o600))
+	}
+	if f, err := openFile(path, os.O_RDONLY); err == nil {
+		_ = f.Close()
+		return flock.New(path, flock.SetFlag(os.O_RDONLY|flags))
 	}
 	return flock.New(d.path, flock.SetFlag(os.O_RDONLY))
-}
-
-// readableFile opens only a regular file. Opening a pipe would block.
-func readableFile(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	f, err := os.Open(path)
-	return err == nil && f.Close() == nil
 }
 
 // BrokenSuffix ends the name of an archive file that was found damaged. The name keeps that fact across restarts, and no command

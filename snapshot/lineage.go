@@ -35,14 +35,20 @@ func (d *Dir) RecordRestore(r Restored) error {
 
 // Predecessors returns the clusters that the cluster was restored from, the latest first; none if no restore of it is recorded.
 func (d *Dir) Predecessors(cluster ID) ([]ID, error) {
+	l, err := d.Recorded(Lineage{Cluster: cluster})
+	return l.Predecessors, err
+}
+
+// Recorded returns a lineage with what the directory records about the cluster's last restore; without a record, as it is.
+func (d *Dir) Recorded(l Lineage) (Lineage, error) {
 	all, err := d.restores()
 	if err != nil {
-		return nil, err
+		return l, err
 	}
-	if i := slices.IndexFunc(all, func(x Restored) bool { return x.ClusterID == cluster }); i >= 0 {
-		return all[i].Predecessors, nil
+	if i := slices.IndexFunc(all, func(x Restored) bool { return x.ClusterID == l.Cluster }); i >= 0 {
+		l.Predecessors, l.Restored = all[i].Predecessors, all[i].At
 	}
-	return nil, nil
+	return l, nil
 }
 
 func (d *Dir) restores() (all []Restored, err error) {

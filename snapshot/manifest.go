@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -190,6 +191,16 @@ func encodeTail(m Manifest, dataSize int64) ([]byte, error) {
 	sum := sha256.Sum256(append(bytes.Clone(body), lengths...))
 	b = append(append(b, lengths...), sum[:]...)
 	return append(b, footerMagic...), nil
+}
+
+// ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size.
+func ReadManifest(ctx context.Context, n Name, tail func(context.Context, Name) ([]byte, int64, error)) (Manifest, error) {
+	end, size, err := tail(ctx, n)
+	if err != nil {
+		return Manifest{}, err
+	}
+	m, _, err := DecodeTail(end, size)
+	return m, err
 }
 
 // DecodeTail reads the manifest from the last bytes of an archive of fileSize bytes in all; tail is

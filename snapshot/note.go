@@ -17,6 +17,8 @@ const (
 	statusPrefix = ".status_"
 	// notePrefix begins the names of the files that earlier versions used instead.
 	notePrefix = ".last-"
+	// maxNote is much larger than any note, in bytes.
+	maxNote = 64 << 20
 )
 
 // StatusFile returns the name of the file with the state of a node's daemon. It contains the node because nodes may share a
@@ -39,7 +41,7 @@ func isNote(name string) bool {
 
 // ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.
 func (d *Dir) ReadNote(name string, v any) error {
-	data, err := os.ReadFile(filepath.Join(d.path, name))
+	data, err := readOwn(filepath.Join(d.path, name), maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -93,7 +95,10 @@ func keep(path string, data []byte) error {
 }
 
 func replace(path string, data []byte) error {
-	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err := os.Remove(path + partSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
+		return err
+	}
+	f, err := openOwn(path+partSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -110,11 +115,13 @@ func replace(path string, data []byte) error {
 // overwrite changes a file within the space that it has: the state matters most when the disk is full. A crash during this loses
 // the note.
 func overwrite(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := openOwn(path, os.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(data, 0)
+	if err = onlyName(f); err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
 	if err == nil {
 		err = f.Truncate(int64(len(data)))
 	}

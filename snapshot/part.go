@@ -182,7 +182,7 @@ func removeAbandoned(path string) (bool, error) {
 // for writing, because NFS grants this lock to no reader. It does not block, because a directory like /tmp may contain anything
 // under that name.
 func openAbandoned(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := openFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

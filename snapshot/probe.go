@@ -62,7 +62,7 @@ func (d *Dir) probeArchive(ctx context.Context, base string) (syncs bool, err er
 
 // syncs reports whether the file system can sync directories. Errors of a sync are those of Commit.
 func (d *Dir) syncs() bool {
-	f, err := os.Open(d.path)
+	f, err := os.OpenFile(d.path, unix.O_DIRECTORY, 0)
 	if err != nil {
 		return true
 	}

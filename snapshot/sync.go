@@ -11,7 +11,7 @@ import (
 // SyncDir writes the names in a directory to the disk. Some file systems cannot do this for directories (CIFS of old kernels, vboxsf,
 // some FUSE file systems). That is no error: nothing more can be done there, and the names are valid.
 func SyncDir(path string) error {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, unix.O_DIRECTORY, 0)
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}

@@ -76,7 +76,7 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 			break
 		}
 		g.Go(func() error {
-			read, err := bucketManifest(ctx, m.bucket, e.Name)
+			read, err := snapshot.ReadManifest(ctx, e.Name, m.bucket.Tail)
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			answers = m.record(e, read, err, fresh) || answers
@@ -219,13 +219,4 @@ func localManifest(src Source, e snapshot.Entry) (snapshot.Manifest, error) {
 		return snapshot.Manifest{}, err
 	}
 	return a.Manifest, nil
-}
-
-func bucketManifest(ctx context.Context, bucket Bucket, n snapshot.Name) (snapshot.Manifest, error) {
-	tail, bytes, err := bucket.Tail(ctx, n)
-	if err != nil {
-		return snapshot.Manifest{}, err
-	}
-	m, _, err := snapshot.DecodeTail(tail, bytes)
-	return m, err
 }

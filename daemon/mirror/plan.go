@@ -72,7 +72,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 			continue
 		}
 		here, err := m.file(e)
-		if e.Name.Set == snapshot.RollingSet && err == nil && here.Cluster != 0 && l.Known() && !l.Has(here.Cluster) {
+		if e.Name.Set == snapshot.RollingSet && err == nil && l.Stranger(here.Cluster) {
 			continue // the daemon of its cluster uploads it
 		}
 		object, isObject := m.remote[e.Name]
@@ -96,7 +96,7 @@ func (m *manifests) newest(ctx context.Context, all []snapshot.Entry, node strin
 			continue
 		}
 		x, err := m.details(ctx, e)
-		if err != nil || x.Cluster == 0 || !l.Known() || l.Has(x.Cluster) {
+		if err != nil || !l.Stranger(x.Cluster) {
 			return e.Name
 		}
 	}
@@ -110,7 +110,7 @@ func (m *manifests) origins(all []snapshot.Entry) []snapshot.Origin {
 		if file, ok := m.local[e.Name]; ok && !read {
 			x, _ = m.file(file) // 0 if it can't be read
 		}
-		out = append(out, snapshot.Origin{Cluster: x.Cluster, Time: e.Name.Time})
+		out = append(out, snapshot.Origin{Cluster: x.Cluster, Name: e.Name})
 	}
 	return out
 }

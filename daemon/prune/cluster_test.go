@@ -71,6 +71,15 @@ func TestPruneKeepsHistoryFromBeforeARestore(t *testing.T) {
 	wantNames(t, "left", s.snapshots, names[3], names[4], names[5], names[8], names[9])
 }
 
+// Restored from the same snapshot again, a cluster keeps its ID, but what it did since the first restore is not its present history.
+func TestPruneKeepsHistoryFromBeforeTheSameRestoreAgain(t *testing.T) {
+	names := hourly(t, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
+	s, restored := newStore(names...), scope(2)
+	restored.Lineage.Restored = names[4].Time.Add(time.Minute)
+	s.pruned(t, restored)
+	wantNames(t, "left", s.snapshots, names[3], names[4], names[5], names[8], names[9])
+}
+
 // A cluster that was restored from a living one's snapshot, as for a test: the living one's are not its history.
 func TestPruneLeavesAPredecessorThatIsAlive(t *testing.T) {
 	names := hourly(t, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)

@@ -66,7 +66,7 @@ func read(ctx context.Context, entries []snapshot.Entry, details Details) (facts
 func (f facts) origins(entries []snapshot.Entry) []snapshot.Origin {
 	var out []snapshot.Origin
 	for _, e := range entries {
-		out = append(out, snapshot.Origin{Cluster: f[e.Name].Cluster, Time: e.Name.Time})
+		out = append(out, snapshot.Origin{Cluster: f[e.Name].Cluster, Name: e.Name})
 	}
 	return out
 }

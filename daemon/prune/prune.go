@@ -58,7 +58,7 @@ func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time,
 // sort makes items of the snapshots that belong to the lineage. kept says why each of the others is kept.
 func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retention.Item, kept map[snapshot.Name]string) {
 	settled := l.Settled(f.origins(mine))
-	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return f[e.Name].Cluster != 0 && !settled.Has(f[e.Name].Cluster) })
+	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })
 	kept = map[snapshot.Name]string{}
 	for _, e := range mine {
 		x, known := f[e.Name]
@@ -69,7 +69,7 @@ func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retentio
 			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
 			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
-			if x.Cluster != 0 && x.Cluster != l.Cluster {
+			if l.Earlier(x.Cluster, e.Name.Time) {
 				item.Predecessor = x.Cluster.String()
 			}
 			items = append(items, item)

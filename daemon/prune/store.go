@@ -77,9 +77,7 @@ func aloneIn(ctx context.Context, intact []snapshot.Entry, s Scope, details Deta
 	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return e.Name.Node != s.Node })
 	f, err := read(ctx, mine, details)
 	settled := s.Lineage.Settled(f.origins(mine))
-	return err == nil && s.Lineage.Known() && !slices.ContainsFunc(mine, func(e snapshot.Entry) bool {
-		return f[e.Name].Cluster != 0 && !settled.Has(f[e.Name].Cluster)
-	})
+	return err == nil && s.Lineage.Known() && !slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })
 }
 
 // wouldKeep tells whether the policy would keep the damaged file if it were intact.

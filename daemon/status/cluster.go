@@ -2,7 +2,6 @@ package status
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -48,11 +47,17 @@ func (t *Tracker) Lineage() snapshot.Lineage {
 func (s State) Lineage() snapshot.Lineage {
 	var all []snapshot.Origin
 	for _, i := range s.Places {
-		for _, c := range slices.Concat(i.Copies, i.Others) {
-			all = append(all, snapshot.Origin{Cluster: c.Cluster, Time: c.Name.Time})
-		}
+		all = append(all, origins(slices.Concat(i.Copies, i.Others))...)
 	}
 	return s.Cluster.Settled(all)
+}
+
+func origins(copies []Copy) []snapshot.Origin {
+	var out []snapshot.Origin
+	for _, c := range copies {
+		out = append(out, snapshot.Origin{Cluster: c.Cluster, Name: c.Name})
+	}
+	return out
 }
 
 // sortByCluster moves the snapshots of other clusters to Others, and those of this one's lineage to Copies. One whose manifest was not
@@ -65,7 +70,7 @@ func (s *State) sortByCluster() {
 		slices.SortFunc(all, NewestFirst)
 		i.Copies, i.Others = nil, nil
 		for _, c := range all {
-			if l.Known() && c.Cluster != 0 && !l.Has(c.Cluster) {
+			if l.Stranger(c.Cluster) {
 				i.Others = append(i.Others, c)
 			} else {
 				i.Copies = append(i.Copies, c)
@@ -117,37 +122,25 @@ func (t *Tracker) SetNodes(p Place, copies []Copy) {
 	})
 }
 
-// Rival is another cluster with snapshots of this node's name in one place.
-type Rival struct {
-	Cluster snapshot.ID
-	Place   Place
-	Count   int
-	Newest  time.Time
-	Alive   bool // it has taken snapshots since this cluster's first one, and recently
+// rival is another cluster that takes snapshots of this node's name in one place: since this cluster's first one, and recently.
+type rival struct {
+	snapshot.Life
+	place Place
 }
 
-// Rivals returns the other clusters, in a fixed order.
-func (s State) Rivals(now time.Time) []Rival {
-	type key struct {
-		id snapshot.ID
-		p  Place
-	}
-	found := map[key]Rival{}
+// rivals returns them in a fixed order.
+func (s State) rivals(now time.Time) []rival {
+	var out []rival
 	for p, i := range s.Places {
-		for _, c := range i.Others {
-			if !s.counts(p) {
-				continue
+		for _, x := range snapshot.Lives(origins(i.Others)) {
+			since := s.Cluster.Since.IsZero() || s.Cluster.Alongside(x) // before this cluster's first snapshot, any other is alongside
+			if s.counts(p) && since && now.Sub(x.Newest.Time) < aliveFor {
+				out = append(out, rival{x, p})
 			}
-			r := found[key{c.Cluster, p}]
-			r.Cluster, r.Place, r.Count = c.Cluster, p, r.Count+1
-			if c.Name.Time.After(r.Newest) {
-				r.Newest = c.Name.Time
-			}
-			r.Alive = !r.Newest.Before(s.Cluster.Since) && now.Sub(r.Newest) < aliveFor
-			found[key{c.Cluster, p}] = r
 		}
 	}
-	return slices.SortedFunc(maps.Values(found), func(a, b Rival) int { return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Cluster, b.Cluster)) })
+	slices.SortFunc(out, func(a, b rival) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.Cluster, b.Cluster)) })
+	return out
 }
 
 // setAside returns the clusters that a loss of data is not looked for in: predecessors, and others that are alive.
@@ -156,25 +149,20 @@ func (s State) setAside(now time.Time) map[snapshot.ID]bool {
 	for _, id := range s.Lineage().Predecessors {
 		out[id] = true
 	}
-	for _, r := range s.Rivals(now) {
-		if r.Alive {
-			out[r.Cluster] = true
-		}
+	for _, r := range s.rivals(now) {
+		out[r.Cluster] = true
 	}
 	return out
 }
 
 // clusterProblems reports other clusters that take snapshots under this node's name in the same place.
 func (s State) clusterProblems(l *problemList, now time.Time) {
-	for _, r := range s.Rivals(now) {
-		if !r.Alive {
-			continue
-		}
+	for _, r := range s.rivals(now) {
 		remedy := "give each cluster its own --dir, or each daemon its own --node"
-		if r.Place == S3 {
+		if r.place == S3 {
 			remedy = "give each cluster its own --s3-folder"
 		}
 		l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
-			"this node is of cluster %s: %s", r.Cluster, r.Place.In(), Absolute(r.Newest), s.Cluster.Cluster, remedy)
+			"this node is of cluster %s: %s", r.Cluster, r.place.In(), Absolute(r.Newest.Time), s.Cluster.Cluster, remedy)
 	}
 }

@@ -53,7 +53,7 @@ type others struct {
 	now   time.Time
 }
 
-// origins returns the clusters of this node's rolling snapshots, newest first.
+// origins returns the clusters of this node's rolling snapshots.
 func (o others) origins(ctx context.Context) []snapshot.Origin {
 	var out []snapshot.Origin
 	var unknown []snapshot.Entry
@@ -62,42 +62,28 @@ func (o others) origins(ctx context.Context) []snapshot.Origin {
 			continue
 		}
 		if c, _ := o.known.Known(status.Place(o.Place), e); c.Cluster != 0 {
-			out = append(out, snapshot.Origin{Cluster: c.Cluster, Time: e.Name.Time})
+			out = append(out, snapshot.Origin{Cluster: c.Cluster, Name: e.Name})
 		} else {
 			unknown = append(unknown, e)
 		}
 	}
-	for _, r := range o.Manifests(ctx, unknown) {
-		out = append(out, snapshot.Origin{Cluster: r.Manifest.ClusterID, Time: r.Name.Time})
-	}
-	slices.SortStableFunc(out, func(a, b snapshot.Origin) int { return b.Time.Compare(a.Time) })
-	return out
+	return append(out, o.Origins(ctx, unknown)...)
 }
 
 func (o others) clusters(ctx context.Context, l snapshot.Lineage) []finding {
 	all := o.origins(ctx)
 	settled := l.Settled(all)
-	count, newest, order := map[snapshot.ID]int{}, map[snapshot.ID]time.Time{}, []snapshot.ID{}
-	for _, x := range all {
-		if x.Cluster == 0 || settled.Has(x.Cluster) {
-			continue
-		}
-		if count[x.Cluster]++; count[x.Cluster] == 1 {
-			newest[x.Cluster] = x.Time
-			order = append(order, x.Cluster)
-		}
-	}
 	var out []finding
-	for _, id := range order {
+	for _, x := range settled.Others(all) {
 		remedy := "if that cluster is gone, delete them by name: delete" + o.from() + " NAME"
-		if !settled.Since.IsZero() && !newest[id].Before(settled.Since) {
+		if settled.Alongside(x) {
 			remedy = "if that cluster is in use, give each cluster its own --s3-folder; " + remedy
 			if o.Place == config.Local {
 				remedy = strings.Replace(remedy, "--s3-folder", "--dir", 1)
 			}
 		}
 		out = append(out, warn("other cluster", "%s has %d rolling snapshots of node %s from cluster %s, the newest %s old; this cluster is %s. "+
-			"They are kept and not counted: %s", o.Where, count[id], o.node, id, age(o.now, newest[id]), settled.Cluster, remedy))
+			"They are kept and not counted: %s", o.Where, x.Count, o.node, x.Cluster, age(o.now, x.Newest.Time), settled.Cluster, remedy))
 	}
 	return out
 }

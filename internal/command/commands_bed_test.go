@@ -25,7 +25,7 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// fails STATUS PATTERN ARGS... wants that exit status and one line on stderr that fits the pattern.
+// fails STATUS PATTERN ARGS... wants that exit status and one line on stderr that fits the pattern, after warnings.
 func fails(ts *testscript.TestScript, neg bool, args []string) {
 	unnegated(ts, neg)
 	if len(args) < 3 {
@@ -38,7 +38,7 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s ended with %v, not status %s", strings.Join(args, " "), err, status)
 	}
 	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
-	line, found := strings.CutSuffix(stderr, "\n")
+	line, found := strings.CutSuffix(regexp.MustCompile(`(?m)^warning: .*\n`).ReplaceAllString(stderr, ""), "\n")
 	switch {
 	case !found || strings.Contains(line, "\n") || !strings.HasPrefix(line, program+": "):
 		ts.Fatalf("not one line of an error:\n%s", stderr)

@@ -43,6 +43,9 @@ func remove(ctx context.Context, c *call) error {
 	if wrong != nil {
 		return fmt.Errorf("nothing deleted: %w", wrong)
 	}
+	if _, _, err := config.ReadRemovalPlaces(c.Context, c.cfg.S3); err != nil {
+		return err
+	}
 	from, failures, err := listPlaces(ctx, c)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func downloadCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Text("store", "to", "", "`PATH` of a directory, or of the new file (default: --dir)"),
 			config.MinFreeFlag("the download"), config.PeerFlag(), config.OutputFlag(),
-		}, config.S3Flags(), config.DirFlags(), config.CertificateFlags()),
+		}, config.S3Flags(), config.VersionFlags(), config.DirFlags(), config.CertificateFlags()),
 		Action: e.action(1, download),
 	}
 }
@@ -36,6 +36,7 @@ type downloaded struct {
 
 func download(ctx context.Context, c *call) error {
 	r := source.Request{Reference: c.ref, Dir: c.cfg.Store.Dir, Bucket: c.cfg.S3, Peer: c.String("peer"), Identity: c.cfg.Etcd.Identity}
+	r.Notice = func(text string) { c.note("%s", text) }
 	from, err := source.Find(ctx, r)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
@@ -42,5 +43,5 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 	if other.Place == config.S3 {
 		words = append(words, service.BucketFlags(c.cfg.S3)...)
 	}
-	return fmt.Errorf("%w: %s %s: %s", err, command, what, service.CommandLine(append(words, more...)...))
+	return fmt.Errorf("%w: %s %s: %s", err, command, what, printable.Command(append(words, more...)...))
 }

@@ -23,7 +23,7 @@ func listCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("store", "all", "also show damaged, partial and foreign files"), config.OutputFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
-		}, config.DirFlags(), config.S3Flags()),
+		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(0, list),
 	}
 }
@@ -57,6 +57,7 @@ func list(ctx context.Context, c *call) error {
 		}
 		out.add(ctx, p)
 	}
+	out.markVersions(from)
 	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
 	for _, f := range failed {
 		out.Missing = append(out.Missing, missing{Place: f.Place, Where: f.Where, Error: f.Error()})
@@ -125,6 +126,23 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			}
 		}
 		l.Snapshots = append(l.Snapshots, r)
+	}
+}
+
+// markVersions marks what the bucket has only as old versions. A copy in the directory is shown as usual.
+func (l *listing) markVersions(from []source.Listing) {
+	for i := range l.Snapshots {
+		r := &l.Snapshots[i]
+		for _, p := range from {
+			v, ok := p.Version(r.Name)
+			if !ok || !slices.Contains(r.Places, string(p.Place)) {
+				continue
+			}
+			r.VersionID, r.Lost = v.ID, v.Loss
+			if r.short == "" {
+				r.short = string(v.Loss) + " in the bucket: old version"
+			}
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"etcd-rolling-backup/internal/printable"
+	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -28,6 +29,9 @@ type row struct {
 	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
+	// VersionID and Lost are for --s3-versions: the object has the snapshot only as an old version.
+	VersionID string  `json:"version_id,omitempty"`
+	Lost      s3.Loss `json:"lost,omitempty"` // deleted or overwritten
 	// ClusterID is the cluster that it was taken from, and RestoredAs a listed cluster that was restored from that one.
 	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
 	RestoredAs snapshot.ID `json:"restored_as,omitempty"`

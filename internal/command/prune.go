@@ -40,7 +40,7 @@ type pruned struct {
 
 func pruneSnapshots(ctx context.Context, c *call) error {
 	cfg := c.cfg
-	local, inBucket, err := config.ReadPlaces(c.Context, cfg.S3 != nil)
+	local, inBucket, err := config.ReadRemovalPlaces(c.Context, cfg.S3)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func restoreCommand(e env) *cli.Command {
 		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
 		Flags: slices.Concat(
 			[]cli.Flag{config.Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local and s3, the newer snapshot)"), config.PeerFlag()},
-			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags()),
+			config.RestoreFlags(), config.MemberFlags(), []cli.Flag{config.OutputFlag()}, config.DirFlags(), config.CertificateFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(1, restoreSnapshot),
 	}
 }
@@ -59,6 +59,9 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	r.from = p
 	if err := r.run(ctx, now); err != nil {
 		more := o.SameFlags
+		if o.DryRun {
+			more = append([]string{"--dry-run"}, more...)
+		}
 		if o.Name != "" {
 			more = append([]string{"--name", o.Name}, more...)
 		}
@@ -96,6 +99,9 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	}
 	defer plan.Close()
 	r.warnOfContent(plan)
+	if r.o.Replace && len(plan.Aside) == 0 {
+		r.warn("--replace had nothing to replace in %s: is it the data directory of etcd?", plan.DataDir)
+	}
 	report := r.newReport(plan)
 	if !r.o.DryRun {
 		record := r.lineage(plan)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot/restore"
 )
@@ -53,7 +54,7 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 	host, port, secure := peerAddress(p.Cluster.URLs())
 	if r.in.Manifest == nil || r.in.Damage != nil || !secure { // serve accepts only archives, and needs etcd's certificates
 		n.share = "copy this file to each other node; all must be restored from the same file:" +
-			commandIndent + service.CommandLine(snapshot)
+			commandIndent + printable.Command(snapshot)
 		n.from = []string{"./" + filepath.Base(snapshot)}
 		return n
 	}
@@ -61,7 +62,7 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 	if port != defaultPeerPort {
 		serve = append(serve, "--serve-on", ":"+port)
 	}
-	n.share = "serve this snapshot to the other members:" + r.exports() + commandIndent + service.CommandLine(serve...)
+	n.share = "serve this snapshot to the other members:" + r.exports() + commandIndent + printable.Command(serve...)
 	n.from = slices.Concat([]string{"--peer", net.JoinHostPort(host, port)}, n.certs)
 	return n
 }
@@ -121,22 +122,22 @@ func (n nextSteps) list() (steps []string) {
 		flags = append(flags, "--wal-dir", p.WALDir)
 	}
 	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
-		steps = append(steps, "restore the SELinux labels:"+commandIndent+service.CommandLine(append([]string{"restorecon", "-R"}, dirs...)...))
+		steps = append(steps, "restore the SELinux labels:"+commandIndent+printable.Command(append([]string{"restorecon", "-R"}, dirs...)...))
 	}
 	return append(steps, fmt.Sprintf(`%s
        %s
        --initial-advertise-peer-urls %s
      as a systemd unit: systemctl start etcd
      under kubeadm: move etcd.yaml back into /etc/kubernetes/manifests, and kube-apiserver.yaml when etcd answers`,
-		start, service.CommandLine(flags...), service.CommandLine(strings.Join(p.Cluster.URLs(), ","))),
-		"check: "+service.CommandLine(slices.Concat([]string{"etcdctl"}, n.certs, []string{"endpoint", "status", "--cluster", "-w", "table"})...))
+		start, printable.Command(flags...), printable.Command(strings.Join(p.Cluster.URLs(), ","))),
+		"check: "+printable.Command(slices.Concat([]string{"etcdctl"}, n.certs, []string{"endpoint", "status", "--cluster", "-w", "table"})...))
 }
 
 // restoreOthers says how the other members get the same snapshot: members that start with different bytes never agree.
 func (n nextSteps) restoreOthers() string {
 	text := "restore the other members, each on its node, with etcd stopped:"
 	for _, name := range n.others {
-		text += commandIndent + service.CommandLine(slices.Concat([]string{program, "restore"}, n.from, []string{"--name", name}, n.same)...)
+		text += commandIndent + printable.Command(slices.Concat([]string{program, "restore"}, n.from, []string{"--name", name}, n.same)...)
 	}
 	if n.note != "" {
 		text += "\n     " + n.note

@@ -17,15 +17,15 @@ import (
 // existing data is moved: a foreign snapshot does not say of which cluster it is, but the data that it replaces may.
 func (r *restoring) lineage(p *restore.Plan) []snapshot.ID {
 	taken := r.taken(p)
-	if taken.ClusterID == 0 && len(p.Aside) > 0 {
+	if !taken.Known() && len(p.Aside) > 0 {
 		if old, _ := p.Existing(); old.Relation(taken) == restore.Same { // what can't be read is unknown
-			taken.ClusterID, taken.Predecessors = old.ClusterID, r.recorded(old.ClusterID)
+			taken.Cluster, taken.Predecessors = old.Cluster, r.recorded(old.Cluster)
 		}
 	}
-	if taken.ClusterID == 0 {
+	if !taken.Known() {
 		return nil
 	}
-	return append([]snapshot.ID{taken.ClusterID}, taken.Predecessors...)
+	return append([]snapshot.ID{taken.Cluster}, taken.Predecessors...)
 }
 
 // record notes in the snapshot directory which cluster the restored one continues, for the daemon there. The restore has succeeded, so

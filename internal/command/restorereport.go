@@ -1,12 +1,12 @@
 package command
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"text/template"
 
 	"etcd-rolling-backup/internal/printable"
-	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/restore"
 )
@@ -61,7 +61,8 @@ func (r *restoring) newReport(p *restore.Plan) restoreReport {
 	return report
 }
 
-// afterMoves returns where a file is after the moves. It must be called before them. What is no path of a file stays as it is.
+// afterMoves returns where a file is after the moves. It must be called before them. A path may lead to what is moved in more than one
+// way, for example by a bind mount. What is no path of a file stays as it is.
 func afterMoves(moves []restore.Move, path string) string {
 	full, err := filepath.Abs(path)
 	if err == nil {
@@ -70,12 +71,20 @@ func afterMoves(moves []restore.Move, path string) string {
 	if err != nil {
 		return path
 	}
-	for _, m := range moves {
-		if rest, inside := strings.CutPrefix(full, m.From+string(filepath.Separator)); inside {
-			return filepath.Join(m.To, rest)
+	for above := full; filepath.Dir(above) != above; above = filepath.Dir(above) {
+		for _, m := range moves {
+			if sameFile(above, m.From) {
+				return m.To + strings.TrimPrefix(full, above)
+			}
 		}
 	}
 	return path
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // LogDir is for restoreText.
@@ -106,7 +115,7 @@ func (r restoreReport) print(out *printer) {
 	var moves []string
 	for _, m := range r.Aside {
 		_, at, _ := strings.Cut(m.To, ".before-restore-")
-		moves = append(moves, service.CommandLine("mv", "-T", m.From, m.From+".unwanted-"+at), service.CommandLine("mv", "-T", m.To, m.From))
+		moves = append(moves, printable.Command("mv", "-T", m.From, m.From+".unwanted-"+at), printable.Command("mv", "-T", m.To, m.From))
 	}
 	if len(moves) > 0 {
 		out.text("to go back, with etcd stopped:\n     %s", strings.Join(moves, " && \\\n     "))

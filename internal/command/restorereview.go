@@ -34,16 +34,15 @@ func (r *restoring) review(ctx context.Context, p *restore.Plan) error {
 
 // reviewMembers refuses the restore of a member while most members of its cluster run. The rules:
 //   - Voting members count that answer at a client URL that the snapshot records. A certificate is not needed to see that one runs.
-//   - One that knows a leader is enough: then most members run, even if they can't be reached from here.
+//   - One that knows a leader is enough: then most members run, even if they can't be reached from here. If those that answer know none,
+//     the cluster has lost its quorum, whatever listens at the addresses of the others.
+//   - A cluster of one member can't be replaced by its other members, so its restore is only warned of.
 //   - Members that already run in the cluster that this restore makes do not count.
 //   - It is only a warning with --dry-run, with --ignore-running-members, and for a copy: other peer URLs than the recorded ones and an
 //     empty target.
 func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 	voters := slices.DeleteFunc(slices.Clone(p.Members), func(m snapshot.Member) bool { return m.Learner })
 	slices.SortFunc(voters, func(a, b snapshot.Member) int { return cmp.Compare(a.Name, b.Name) })
-	if len(voters) < 2 {
-		return nil
-	}
 	id, err := p.Cluster.ID()
 	if err != nil {
 		return err
@@ -51,11 +50,15 @@ func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 	cfg := member.Config{CACert: r.cfg.Etcd.CACert, Cert: r.cfg.Etcd.Cert, Key: r.cfg.Etcd.Key}
 	running := slices.DeleteFunc(member.Survey(ctx, cfg, voters, surveyLimit), func(s member.Sighting) bool { return s.Answered && s.ClusterID == id })
 	led := slices.ContainsFunc(running, func(s member.Sighting) bool { return s.Leader })
+	alone := slices.ContainsFunc(running, func(s member.Sighting) bool { return s.Answered }) && !led // an answer counts more than an open port
 	who := fmt.Sprintf("%d of %d members run: %s", len(running), len(voters), seen(running))
 	switch {
 	case len(running) == 0:
 		return nil
-	case 2*len(running) <= len(voters) && !led:
+	case len(voters) == 1:
+		r.warn("the only member of the cluster runs: %s; stop it before you start another etcd on the restored data", seen(running))
+		return nil
+	case alone, 2*len(running) <= len(voters) && !led:
 		r.warn("%s; before you go on, take a last snapshot there (etcd-rolling-backup save --label last-alive), then stop etcd on all nodes", who)
 		return nil
 	case isCopy(p):
@@ -71,7 +74,7 @@ func (r *restoring) reviewMembers(ctx context.Context, p *restore.Plan) error {
 
 // isCopy reports whether the restored data can't be mistaken for a member of the recorded cluster.
 func isCopy(p *restore.Plan) bool {
-	recorded := restore.Lineage{Members: p.Members}
+	recorded := restore.DataCluster{Members: p.Members}
 	return len(p.Aside) == 0 && !slices.ContainsFunc(p.Cluster.Peers, func(peer restore.Peer) bool {
 		return slices.ContainsFunc(peer.URLs, recorded.HasPeerURL)
 	})
@@ -100,8 +103,8 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 	}
 	old, unread := p.Existing()
 	taken := r.taken(p)
-	old.Predecessors = r.recorded(old.ClusterID)
-	if id, err := p.Cluster.ID(); err != nil || id == old.ClusterID { // the same restore again
+	old.Predecessors = r.recorded(old.Cluster)
+	if id, err := p.Cluster.ID(); err != nil || id == old.Cluster { // the same restore again
 		return err
 	}
 	switch old.Relation(taken) {
@@ -120,14 +123,14 @@ func (r *restoring) reviewCluster(p *restore.Plan) error {
 	return fmt.Errorf("%w: %s To replace the data anyway, add --other-cluster", errOtherCluster, text)
 }
 
-// taken is the lineage of the snapshot.
-func (r *restoring) taken(p *restore.Plan) restore.Lineage {
-	l := restore.Lineage{Members: p.Members}
+// taken is the cluster that the snapshot was taken from.
+func (r *restoring) taken(p *restore.Plan) restore.DataCluster {
+	c := restore.DataCluster{Members: p.Members}
 	if m := r.manifest; m != nil {
-		l.ClusterID = m.ClusterID
-		l.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
+		c.Cluster = m.ClusterID
+		c.Predecessors = slices.Concat(m.Predecessors, r.recorded(m.ClusterID))
 	}
-	return l
+	return c
 }
 
 // recorded are the clusters that one was restored from, as the snapshot directory records it; a record that can't be read counts as none.
@@ -147,14 +150,14 @@ func because(err error) string {
 }
 
 // identity names a cluster for people.
-func identity(l restore.Lineage) string {
+func identity(c restore.DataCluster) string {
 	var names []string
-	for _, m := range l.Members {
+	for _, m := range c.Members {
 		names = append(names, m.Name)
 	}
 	text := "a cluster"
-	if l.ClusterID != 0 {
-		text = "cluster " + l.ClusterID.String()
+	if c.Known() {
+		text = "cluster " + c.Cluster.String()
 	}
 	if len(names) > 0 {
 		text += " (" + english.PluralWord(len(names), "member ", "members ") + english.WordSeries(names, "and") + ")"

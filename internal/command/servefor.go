@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -25,11 +25,11 @@ func (c *call) fetchCommands(ctx context.Context, members []snapshot.Member, l n
 	}
 	for _, m := range members {
 		if m.Name != "" && !m.Learner && !slices.Contains(peerHosts([]snapshot.Member{m}), host) {
-			commands = append(commands, service.CommandLine(append(words, "--name", m.Name)...))
+			commands = append(commands, printable.Command(append(words, "--name", m.Name)...))
 		}
 	}
 	if commands == nil {
-		commands = []string{service.CommandLine(words...)}
+		commands = []string{printable.Command(words...)}
 	}
 	return commands
 }

@@ -25,7 +25,7 @@ func verifyCommand(e env) *cli.Command {
 			config.MinFreeFlag("the unpacked database"),
 			config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
 			config.Text("store", "from", "", "`PLACE`: local or s3 (default: both, the newer snapshot)"), config.OutputFlag(),
-		}, config.DirFlags(), config.S3Flags()),
+		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(1, verify),
 	}
 }
@@ -55,7 +55,11 @@ func verify(ctx context.Context, c *call) error {
 	defer p.File.Close()
 	r, err := verifyOpened(ctx, c, p)
 	if err != nil {
-		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")))
+		var more []string
+		if c.Bool("restore") {
+			more = []string{"--restore"}
+		}
+		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")), more...)
 	}
 	v := verified{
 		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,

@@ -61,6 +61,9 @@ type Mirror struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 }
 
+// keepAll is the policy of a bucket whose lifecycle removes snapshots.
+func keepAll() retention.Policy { return retention.Policy{Last: retention.Unlimited} }
+
 // Drill says when the newest snapshot is restored as a test.
 type Drill struct {
 	Schedule *daemon.Schedule // nil: never
@@ -129,6 +132,8 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 		return Usagef("--s3-orphan-after: %s: must be a positive duration, or 0s for never", c.Mirror.OrphanAfter)
 	case has("s3-keep-last") && bucketPolicy != nil:
 		return Usagef("%s", strings.ReplaceAll(bucketPolicy.Error(), "--keep-", "--s3-keep-"))
+	case has("s3-keep-last") && c.S3 != nil && c.S3.AppendOnly && (c.Mirror.Policy != keepAll() || c.Mirror.OrphanAfter != 0):
+		return Usagef("--s3-append-only: the bucket's lifecycle decides what is kept there: remove --s3-keep-... and --s3-orphan-after")
 	case has("drill-from") && c.Drill.From != Local && c.Drill.From != S3:
 		return Usagef("--drill-from: %q is not local or s3", c.Drill.From)
 	case c.Drill.From == S3 && c.S3 == nil:

@@ -211,6 +211,7 @@ func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
 		"--password-file needs":     func(c *Config) { c.Etcd.PasswordFile = "config.go" },
 		"--cert and --key":          func(c *Config) { c.Etcd.Cert = "x" },
 		"--s3-bucket":               func(c *Config) { c.S3 = &s3.Config{Bucket: "my/bucket"} },
+		"--s3-append-only: the bu":  func(c *Config) { c.S3 = &s3.Config{Bucket: "backups", AppendOnly: true} }, // with the policy of the disk
 		"--drill-from: ":            func(c *Config) { c.Drill.From = Peer },
 		"--drill-from s3 needs":     func(c *Config) { c.Drill.From, c.S3 = S3, nil },
 		"--web-config is given":     func(c *Config) { c.Monitor.WebConfig = "x" },

@@ -153,6 +153,7 @@ func S3Flags() []cli.Flag {
 		Text(g, "s3-storage-class", "", "storage `CLASS` of the objects"),
 		Text(g, "s3-object-lock", "0s", "lock each object for `DURATION`; the bucket must have Object Lock"),
 		Text(g, "s3-object-lock-mode", "governance", "`MODE` of the lock: governance or compliance"),
+		Bool(g, "s3-append-only", "never remove anything from the bucket, whose lifecycle does that: for keys that may only store, list and read"),
 		Text(g, "s3-upload-rate", "0", "upload at most `SIZE` per second, such as 10MiB; 0: unlimited"),
 		Text(g, "s3-checksum", "auto", "`MODE`: auto (S3's own checksums, or MD5 if the server does not take them) or md5"),
 		Text(g, "s3-timeout", "30s", "wait at most `DURATION` for an answer from S3; --s3-stall is for transfers"),
@@ -177,6 +178,11 @@ func MonitorFlags() []cli.Flag {
 		Text("monitoring", "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path; the process list shows it"),
 		Text("monitoring", "heartbeat-url-file", "", "`FILE` that contains the URL of --heartbeat-url, which is a secret"),
 	}
+}
+
+// VersionFlags are those of commands that only read the bucket.
+func VersionFlags() []cli.Flag {
+	return []cli.Flag{Bool("s3", "s3-versions", "find snapshots that were deleted or overwritten in a versioned bucket, and read their old versions")}
 }
 
 // PeerFlag is --peer.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -59,7 +58,10 @@ func Read(c *cli.Context) (Config, error) {
 		Log:    r.log(),
 	}
 	r.user(&cfg.Etcd)
-	if cfg.Mirror.Policy.IsZero() { // no flag of it is given, or each has its default
+	switch none := cfg.Mirror.Policy.IsZero(); { // no flag of it is given, or each has its default
+	case none && cfg.S3 != nil && cfg.S3.AppendOnly:
+		cfg.Mirror.Policy = keepAll()
+	case none:
 		cfg.Mirror.Policy = cfg.Policy
 	}
 	cfg.Schedule = r.schedule(cfg.Store.Node)
@@ -191,7 +193,7 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
-		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags()) {
+		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags(), VersionFlags()) {
 			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
@@ -210,6 +212,7 @@ func (r *reader) bucket() *s3.Config {
 		SSE: r.String("s3-sse"), StorageClass: r.String("s3-storage-class"), Checksum: r.String("s3-checksum"),
 		LockFor: r.duration("s3-object-lock"), LockMode: r.String("s3-object-lock-mode"),
 		UploadRate: r.size("s3-upload-rate", "10MiB"), Timeout: r.positive("s3-timeout"), Stall: r.positive("s3-stall"),
+		AppendOnly: r.Bool("s3-append-only"), Versions: r.Bool("s3-versions"),
 	}
 }
 
@@ -269,33 +272,4 @@ func ReadCluster(c *cli.Context) (id snapshot.ID, err error) {
 		return 0, Usagef("--cluster: %q is not the ID of a cluster: use 1 to 16 hexadecimal digits, as list and etcdctl show them", text)
 	}
 	return id, nil
-}
-
-// ReadPlace reads --from, which must be one of the allowed places.
-func ReadPlace(c *cli.Context, allowed ...Place) (Place, error) {
-	p := Place(c.String("from"))
-	if slices.Contains(allowed, p) {
-		return p, nil
-	}
-	var names []string
-	for _, place := range allowed {
-		if place != Anywhere {
-			names = append(names, string(place))
-		}
-	}
-	return p, Usagef("--from: %q is not %s", p, english.WordSeries(names, "or"))
-}
-
-// ReadPlaces reads the --from of a command that works on several places at once. Without --from both count if there is a bucket.
-func ReadPlaces(c *cli.Context, hasBucket bool) (local, bucket bool, err error) {
-	p, err := ReadPlace(c, Anywhere, Local, S3, All)
-	switch {
-	case err != nil:
-		return false, false, err
-	case p == Anywhere:
-		return true, hasBucket, nil
-	case p != Local && !hasBucket:
-		return false, false, Usagef("--from %s needs --s3-bucket", p)
-	}
-	return p != S3, p != Local, nil
 }

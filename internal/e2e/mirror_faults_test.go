@@ -67,7 +67,7 @@ func TestMirrorUploadsWithoutTheRightToDelete(t *testing.T) {
 	m := newMirrorBed(t, plainServer.get(t))
 	b := m.bucket(t)
 	whole := s3test.MinimalPolicy(b.name, "")
-	must(t, m.server.AddUser(t.Context(), "keeper", "keeper-secret", strings.ReplaceAll(whole, "s3:DeleteObject", "s3:GetObjectTagging")))
+	must(t, m.server.AddUser(t.Context(), "keeper", "keeper-secret", s3test.AppendOnlyPolicy(b.name, "")))
 	p, dir := m.follow(t, b.flags(m.server.As("keeper", "keeper-secret")))
 	for _, pause := range []string{"5 ", "10 ", "20 "} {
 		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in_seconds="+pause, "waiting=0")

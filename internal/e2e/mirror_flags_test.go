@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,7 +71,7 @@ func TestS3KeysStaySecret(t *testing.T) {
 	must(t, os.WriteFile(both, []byte(access+"\n"+secret+"\n"), 0o600))
 	at := words("save", flags(bed.etcd, bed.etcd.Endpoints()[0]), []string{"--log-level=debug"})
 	proxied := []string{right[0], "--s3-endpoint=http://s3.example.invalid", right[2], right[3]}
-	for _, x := range []struct {
+	for i, x := range []struct {
 		status int
 		words  []string
 		flags  []string
@@ -86,7 +87,7 @@ func TestS3KeysStaySecret(t *testing.T) {
 		{1, []string{"HTTP_PROXY"}, proxied, []string{"HTTP_PROXY=http://" + access + ":" + secret + "@127.0.0.1:1"}},
 		{1, []string{"HTTP_PROXY"}, proxied, []string{"HTTP_PROXY=http://" + access + ":" + secret + "@127.0.0.1:none"}},
 	} {
-		cmd := exec.Command(lean, slices.Concat(at, store(newStore(t)), x.flags)...)
+		cmd := exec.Command(lean, slices.Concat(at, store(newStore(t)), x.flags, []string{fmt.Sprintf("--label=save-%d", i)})...) // one name for each in the bucket
 		cmd.Env = append([]string{"AWS_EC2_METADATA_DISABLED=true"}, x.env...)
 		p := launch(t, cmd)
 		p.demand(t, x.status, x.words...)

@@ -71,7 +71,7 @@ func TestRestoreKilledAtItsRenamesLeavesOldData(t *testing.T) {
 func TestRestoreOnAFailingDiskChangesNothing(t *testing.T) {
 	parallel(t)
 	b := newRestoreBed(t)
-	for _, fault := range []string{"fdatasync:error=EIO", "fsync:error=EIO", "fallocate:error=ENOSPC", "fchownat:error=EPERM", "renameat:error=EIO", "renameat2:error=EIO"} {
+	for _, fault := range []string{"fdatasync:error=EIO", "fsync:error=EIO", "fallocate:error=ENOSPC", "fchown:error=EPERM", "renameat:error=EIO", "renameat2:error=EIO"} {
 		b.reset()
 		name, _, _ := strings.Cut(fault, ":")
 		p := b.strace("-e", "trace="+name, "-e", "inject="+fault)

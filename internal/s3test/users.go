@@ -10,7 +10,7 @@ import (
 )
 
 // MinimalPolicy is the S3 policy with the minimum rights of a backup in a bucket: to list the keys that begin with prefix ("": all),
-// and to put, get and delete these objects. It does not allow requests about the bucket itself or other buckets.
+// and to put, get and delete these objects, but not their old versions, which MinIO includes in the right to delete. It does not allow requests about the bucket itself or other buckets.
 func MinimalPolicy(bucket, prefix string) string {
 	list := map[string]any{"Effect": "Allow", "Action": []string{"s3:ListBucket"}, "Resource": []string{"arn:aws:s3:::" + bucket}}
 	if prefix != "" {
@@ -21,8 +21,16 @@ func MinimalPolicy(bucket, prefix string) string {
 		"Action":   []string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject"},
 		"Resource": []string{"arn:aws:s3:::" + bucket + "/" + prefix + "*"},
 	}
-	text, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{list, objects}}) // of strings only
+	versions := map[string]any{
+		"Effect": "Deny", "Action": []string{"s3:DeleteObjectVersion"}, "Resource": []string{"arn:aws:s3:::" + bucket + "/" + prefix + "*"},
+	}
+	text, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{list, objects, versions}}) // of strings only
 	return string(text)
+}
+
+// AppendOnlyPolicy is [MinimalPolicy] without the right to delete.
+func AppendOnlyPolicy(bucket, prefix string) string {
+	return strings.Replace(MinimalPolicy(bucket, prefix), `,"s3:DeleteObject"`, "", 1)
 }
 
 // AddUser makes a user with its own policy, as JSON, and returns once both are in effect. For an existing user it rotates the secret:

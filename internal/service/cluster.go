@@ -1,12 +1,9 @@
 package service
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
@@ -17,9 +14,8 @@ import (
 // LineageOf returns a cluster with those that it was restored from: as recorded by restore in the directory, else as the status knows,
 // else as the newest snapshot of the cluster says.
 func LineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snapshot.Lineage, error) {
-	l := snapshot.Lineage{Cluster: cluster}
-	recorded, err := dir.Predecessors(cluster)
-	if l.Predecessors = recorded; len(recorded) > 0 {
+	l, err := dir.Recorded(snapshot.Lineage{Cluster: cluster})
+	if len(l.Predecessors) > 0 {
 		return l, err
 	}
 	if s := t.State(); s.Cluster.Cluster == cluster {
@@ -43,98 +39,71 @@ func LineageOf(dir *snapshot.Dir, cluster snapshot.ID, t *status.Tracker) (snaps
 // the one that all snapshots of the node are of. It asks the bucket only if the directory has no snapshot of the node. If it can't know,
 // the error lists the clusters and wraps config.ErrUsage.
 func ManualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
+	l, err := manualLineage(ctx, cfg, given, bucket)
+	if err != nil {
+		return l, err
+	}
+	return snapshot.NewDir(cfg.Store.Dir).Recorded(l)
+}
+
+func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
 	known, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{}) // without it, the manifests are read
 	saved := known.State().Cluster
-	seen, err := clustersOf(ctx, cfg, bucket && !saved.Known())
+	all, err := origins(ctx, cfg, bucket && !saved.Known())
 	if err != nil {
 		return snapshot.Lineage{}, err
 	}
 	if given != 0 {
-		return seen.lineage(given, saved), nil
+		return lineage(given, all, saved), nil
 	}
-	if saved.Known() && !seen.rivals(saved) {
+	settled, lives := saved.Settled(all), snapshot.Lives(all)
+	if len(lives) == 0 || saved.Known() && !slices.ContainsFunc(settled.Others(all), settled.Alongside) {
 		return saved, nil
 	}
-	ids := seen.ids()
-	if len(ids) == 0 {
-		return saved, nil
+	newest := lineage(lives[0].Cluster, all, saved)
+	if saved.Known() && !slices.ContainsFunc(lives, func(x snapshot.Life) bool { return x.Cluster == saved.Cluster }) {
+		lives = append(lives, snapshot.Life{Lineage: saved})
 	}
-	if saved.Known() && !slices.Contains(ids, saved.Cluster) {
-		ids = append(ids, saved.Cluster)
-	}
-	newest := seen.lineage(ids[0], saved)
-	if !slices.ContainsFunc(ids, func(id snapshot.ID) bool { return !newest.Settled(seen.origins).Has(id) }) {
+	confirmed := newest.Settled(all)
+	if !slices.ContainsFunc(lives, func(x snapshot.Life) bool { return confirmed.Stranger(x.Cluster) }) {
 		return newest, nil
 	}
 	var texts []string
-	for _, id := range ids {
-		texts = append(texts, id.String())
+	for _, x := range lives {
+		texts = append(texts, x.Cluster.String())
 	}
 	return snapshot.Lineage{}, config.Usagef("snapshots of node %s are of several clusters (%s): set --cluster to the one that is meant, as list shows them",
 		cfg.Store.Node, strings.Join(texts, ", "))
 }
 
-// clusters are those of the snapshots of one node.
-type clusters struct {
-	origins      []snapshot.Origin             // newest first
-	predecessors map[snapshot.ID][]snapshot.ID // by the newest snapshot of each
-}
-
-// clustersOf reads the manifests of the node's snapshots. One that can't be read is skipped: pruning keeps it.
-func clustersOf(ctx context.Context, cfg config.Config, bucket bool) (clusters, error) {
-	out := clusters{predecessors: map[snapshot.ID][]snapshot.ID{}}
-	dir := snapshot.NewDir(cfg.Store.Dir)
+// origins reads of which clusters the node's snapshots are, newest first. One whose manifest can't be read is skipped: pruning keeps it.
+func origins(ctx context.Context, cfg config.Config, bucket bool) ([]snapshot.Origin, error) {
+	mine := func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) }
 	places, failed := source.List(ctx, cfg.Store.Dir, nil)
-	if len(failed) > 0 || !slices.ContainsFunc(places[0].Snapshots, func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) }) {
+	if len(failed) > 0 || !slices.ContainsFunc(places[0].Snapshots, mine) {
 		if !bucket {
-			return out, nil // the command reports what is wrong with the directory
+			return nil, nil // the command reports what is wrong with the directory
 		}
 		if places, failed = source.List(ctx, "", cfg.S3); len(failed) > 0 {
-			return out, failed[0]
+			return nil, failed[0]
 		}
 	}
+	var out []snapshot.Origin
 	for _, p := range places {
 		defer p.Close()
-		mine := slices.DeleteFunc(p.Snapshots, func(e snapshot.Entry) bool { return !e.Name.Rolling(cfg.Store.Node) })
-		for _, r := range p.Manifests(ctx, mine) {
-			id := r.Manifest.ClusterID
-			if r.Err != nil || id == 0 {
-				continue
-			}
-			out.origins = append(out.origins, snapshot.Origin{Cluster: id, Time: r.Name.Time})
-			if _, ok := out.predecessors[id]; !ok {
-				out.predecessors[id] = r.Manifest.Predecessors
-				if recorded, err := dir.Predecessors(id); err == nil && len(recorded) > 0 {
-					out.predecessors[id] = recorded
-				}
-			}
-		}
+		out = append(out, p.Origins(ctx, slices.DeleteFunc(p.Snapshots, func(e snapshot.Entry) bool { return !mine(e) }))...)
 	}
 	return out, nil
 }
 
-// ids returns the clusters, the one with the newest snapshot first.
-func (c clusters) ids() []snapshot.ID {
-	newest := map[snapshot.ID]time.Time{}
-	for _, o := range c.origins {
-		if o.Time.After(newest[o.Cluster]) {
-			newest[o.Cluster] = o.Time
-		}
-	}
-	return slices.SortedFunc(maps.Keys(newest), func(a, b snapshot.ID) int { return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a, b)) })
-}
-
-func (c clusters) lineage(id snapshot.ID, saved snapshot.Lineage) snapshot.Lineage {
-	if saved.Cluster == id {
+// lineage returns a cluster of these snapshots with those that it was restored from: as saved, or as its newest one says.
+func lineage(id snapshot.ID, all []snapshot.Origin, saved snapshot.Lineage) snapshot.Lineage {
+	i := slices.IndexFunc(all, func(o snapshot.Origin) bool { return o.Cluster == id })
+	switch {
+	case saved.Cluster == id:
 		return saved
+	case i < 0:
+		return snapshot.Lineage{Cluster: id}
 	}
-	return snapshot.Lineage{Cluster: id, Predecessors: c.predecessors[id]}
-}
-
-// rivals reports whether another cluster has taken snapshots since the first of the lineage. Then the saved state may be that of either.
-func (c clusters) rivals(l snapshot.Lineage) bool {
-	settled := l.Settled(c.origins)
-	return !settled.Since.IsZero() && slices.ContainsFunc(c.origins, func(o snapshot.Origin) bool {
-		return !settled.Has(o.Cluster) && !o.Time.Before(settled.Since)
-	})
+	return snapshot.Lineage{Cluster: id, Predecessors: all[i].Predecessors}
 }

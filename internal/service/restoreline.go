@@ -3,7 +3,6 @@ package service
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
@@ -28,7 +28,7 @@ func restoreLine(program string, cfg config.Config, member func() string) func(s
 		if member := member(); member != "" {
 			words = append(words, "--name", member)
 		}
-		return CommandLine(slices.Concat(words, []string{"--from", string(from)}, flags[from])...)
+		return printable.Command(slices.Concat(words, []string{"--from", string(from)}, flags[from])...)
 	}
 }
 
@@ -61,6 +61,9 @@ func BucketFlags(b *s3.Config) []string {
 	}
 	if b.InsecureSkipVerify {
 		flags = append(flags, "--s3-insecure-skip-verify")
+	}
+	if b.Versions {
+		flags = append(flags, "--s3-versions")
 	}
 	return flags
 }
@@ -116,21 +119,4 @@ func absolute(path string) string {
 		return full
 	}
 	return path
-}
-
-// CommandLine is a command that can be pasted into a shell.
-func CommandLine(words ...string) string {
-	var quoted []string
-	for _, w := range words {
-		quoted = append(quoted, shellWord(w))
-	}
-	return strings.Join(quoted, " ")
-}
-
-// shellWord quotes what a shell would split or expand.
-func shellWord(s string) string {
-	if regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`).MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -20,7 +20,7 @@ const secret = "hunter2"
 // read is the configuration of a daemon with these flags.
 func read(t *testing.T, flags ...string) (cfg config.Config) {
 	t.Helper()
-	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
+	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.VersionFlags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
 		cfg, err = config.Read(c)
 		return err
 	}}
@@ -132,11 +132,11 @@ func TestRestoreNotes(t *testing.T) {
 func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 	given := []string{
 		"--s3-bucket=backups", "--s3-endpoint=minio:9000", "--s3-region=r", "--s3-folder=f/g", "--s3-access-key-file=/a", "--s3-secret-key-file=/s", "--s3-ca=/c",
-		"--s3-bucket-lookup=path", "--s3-timeout=45s", "--s3-stall=2m",
+		"--s3-bucket-lookup=path", "--s3-timeout=45s", "--s3-stall=2m", "--s3-versions",
 	}
-	uploads := []string{"--s3-sse=kms", "--s3-storage-class=c", "--s3-object-lock=7d", "--s3-object-lock-mode=compliance", "--s3-upload-rate=1MiB", "--s3-checksum=md5"}
+	uploads := []string{"--s3-sse=kms", "--s3-storage-class=c", "--s3-object-lock=7d", "--s3-object-lock-mode=compliance", "--s3-upload-rate=1MiB", "--s3-checksum=md5", "--s3-append-only"}
 	alone := []string{"--s3-insecure-skip-verify"} // not with a CA
-	if flags, all := len(given)+len(uploads)+len(alone), len(config.S3Flags()); flags != all {
+	if flags, all := len(given)+len(uploads)+len(alone), len(config.S3Flags())+len(config.VersionFlags()); flags != all {
 		t.Errorf("the bucket has %d flags, and %d are tested", all, flags)
 	}
 	want := read(t, given...).S3

@@ -52,6 +52,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
 	dir := snapshot.NewDir(cfg.Store.Dir)
+	if err := dir.Private(); err != nil {
+		return err
+	}
 	if err := dir.Prepare(); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"etcd-rolling-backup/internal/config"
@@ -33,11 +32,11 @@ func (r Request) Instead(ctx context.Context, damaged snapshot.Name, in config.P
 	all, _ := List(limited, dir, r.Bucket)
 	defer closeAll(all)
 	read, _ := manifests(limited, all, func(n snapshot.Name) bool { return !n.Time.After(damaged.Time) })
-	histories := clusters(read, snapshot.NewDir(r.Dir))
-	var own *cluster // nil: unknown, because the manifest is damaged too
+	histories := clusters(all, read, snapshot.NewDir(r.Dir))
+	own, known := snapshot.Life{}, false // unknown if the manifest is damaged too
 	for _, l := range all {
-		if e, has := l.entry(damaged); has && own == nil {
-			own = clusterOf(histories, read[of(e)])
+		if e, has := l.entry(damaged); has && !known {
+			own, known = clusterOf(histories, read[of(e)])
 		}
 	}
 	for _, e := range merged(all).Snapshots {
@@ -47,23 +46,15 @@ func (r Request) Instead(ctx context.Context, damaged snapshot.Name, in config.P
 			if !has || e.Name.Time.After(damaged.Time) || isCopy && (l.Place == in || in == config.Anywhere && l.Place == config.Local) {
 				continue
 			}
-			c := clusterOf(histories, read[of(e)])
-			unknown := read[of(e)].Format == "" || !isCopy && own == nil && len(histories) > 1
-			stranger := own != nil && c != nil && !own.continues(c)
+			c, itsKnown := clusterOf(histories, read[of(e)])
+			unknown := read[of(e)].Format == "" || !isCopy && !known && len(histories) > 1
+			stranger := known && itsKnown && !own.Continues(c)
 			if !unknown && !stranger && l.intact(ctx, e.Name) == nil {
 				return r.alternative(e.Name, isCopy, l), true
 			}
 		}
 	}
 	return a, false
-}
-
-func clusterOf(all []*cluster, m snapshot.Manifest) *cluster {
-	i := slices.IndexFunc(all, func(c *cluster) bool { return c.id == m.ClusterID })
-	if i < 0 {
-		return nil
-	}
-	return all[i]
 }
 
 func (r Request) alternative(n snapshot.Name, isCopy bool, l Listing) Alternative {

@@ -84,12 +84,29 @@ func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listi
 		return entry, Listing{}, err
 	}
 	if _, err := snapshot.ParseName(r.Reference); err != nil && r.Newest == nil {
+		r.noticeFuture(all, entry)
 		if err := r.oneHistory(ctx, all, entry); err != nil {
 			return entry, Listing{}, err
 		}
 	}
 	at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(entry.Name) })]
 	return entry, at, nil
+}
+
+// noticeFuture warns of a snapshot that is dated in the future: the clock of this machine, or that of the other one, was wrong.
+func (r Request) noticeFuture(all []Listing, chosen snapshot.Entry) {
+	now := time.Now()
+	for _, e := range merged(all).Snapshots { // newest first
+		if !r.mayMean(e.Name) || !e.Name.Time.After(now) {
+			continue
+		}
+		what := "is skipped; to use it, give its full name"
+		if e.Name == chosen.Name {
+			what = "is used, because there is no other"
+		}
+		r.notice("warning: %s is dated in the future and %s (is the clock of this machine right? it shows %s)", e.Name, what, now.UTC().Format(time.RFC3339))
+		return
+	}
 }
 
 // find picks the one that is asked for.

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -54,54 +53,31 @@ func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool
 	return read, late
 }
 
-// cluster is what the snapshots of one etcd cluster say about it.
-type cluster struct {
-	id     snapshot.ID
-	from   []snapshot.ID  // the clusters that it was restored from
-	newest snapshot.Entry // of its snapshots
-	oldest time.Time
+// clusters returns the clusters of the listed snapshots whose manifests were read, the one with the newest snapshot first. dir has the
+// records of restores; the manifests say the same, later.
+func clusters(all []Listing, read map[copyOf]snapshot.Manifest, dir *snapshot.Dir) []snapshot.Life {
+	var origins []snapshot.Origin
+	for _, l := range all {
+		for _, e := range l.Snapshots {
+			m := read[of(e)]
+			origins = append(origins, snapshot.Origin{Cluster: m.ClusterID, Predecessors: m.Predecessors, Name: e.Name})
+		}
+	}
+	lives := snapshot.Lives(origins)
+	for i := range lives {
+		recorded, _ := dir.Predecessors(lives[i].Cluster)
+		lives[i].Predecessors = append(lives[i].Predecessors, recorded...)
+	}
+	return lives
 }
 
-// clusters groups snapshots by their cluster, the one with the newest snapshot first. dir has the records of restores.
-func clusters(read map[copyOf]snapshot.Manifest, dir *snapshot.Dir) []*cluster {
-	byID := map[snapshot.ID]*cluster{}
-	for c, m := range read {
-		if m.ClusterID == 0 {
-			continue
-		}
-		of, known := byID[m.ClusterID]
-		if !known {
-			of = &cluster{id: m.ClusterID, oldest: c.name.Time}
-			of.from, _ = dir.Predecessors(m.ClusterID) // the manifests say the same, later
-			byID[m.ClusterID] = of
-		}
-		of.from = append(of.from, m.Predecessors...)
-		if !known || c.name.Time.After(of.newest.Name.Time) {
-			of.newest = snapshot.Entry{Name: c.name, Size: c.size}
-		}
-		if c.name.Time.Before(of.oldest) {
-			of.oldest = c.name.Time
-		}
+// clusterOf returns that of a manifest; false: it is not among them.
+func clusterOf(all []snapshot.Life, m snapshot.Manifest) (snapshot.Life, bool) {
+	i := slices.IndexFunc(all, func(c snapshot.Life) bool { return c.Cluster == m.ClusterID })
+	if i < 0 {
+		return snapshot.Life{}, false
 	}
-	all := make([]*cluster, 0, len(byID))
-	for _, c := range byID {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b *cluster) int {
-		return cmp.Or(snapshot.NewestFirst(a.newest, b.newest), cmp.Compare(a.id, b.id))
-	})
-	return all
-}
-
-// continues reports whether the two are one history: one was restored from the other, or both from the same one, and neither has a
-// snapshot from the time of the other. Two that live at the same time are two clusters, even if one began as a copy of the other.
-func (c *cluster) continues(d *cluster) bool {
-	if c.id == d.id {
-		return true
-	}
-	related := slices.Contains(c.from, d.id) || slices.Contains(d.from, c.id) ||
-		slices.ContainsFunc(c.from, func(id snapshot.ID) bool { return slices.Contains(d.from, id) })
-	return related && (!c.newest.Name.Time.After(d.oldest) || !d.newest.Name.Time.After(c.oldest))
+	return all[i], true
 }
 
 // oneHistory refuses to choose the newest of several clusters. It is no question of time: who restores another cluster's data has lost
@@ -114,30 +90,51 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	if late > 0 {
 		r.notice("%d snapshots in %s were not read within %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
 	}
-	found := clusters(read, snapshot.NewDir(r.Dir))
+	r.noticeRevision(read, chosen)
+	found := clusters(all, read, snapshot.NewDir(r.Dir))
 	if len(found) < 2 {
 		return nil
 	}
-	base := found[0]
-	if m, known := read[of(chosen)]; known {
-		base = found[slices.IndexFunc(found, func(c *cluster) bool { return c.id == m.ClusterID })]
+	base, known := clusterOf(found, read[of(chosen)])
+	if !known {
+		base = found[0]
 	}
-	strangers := slices.DeleteFunc(slices.Clone(found), base.continues)
+	strangers := slices.DeleteFunc(found, base.Continues)
 	if len(strangers) == 0 {
 		return nil
 	}
 	now := time.Now()
 	var lines []string
-	for _, c := range append([]*cluster{base}, strangers...) {
-		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.id, c.newest.Name, old(c.newest.Name.Time, now)))
+	for _, c := range append([]snapshot.Life{base}, strangers...) {
+		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.Cluster, c.Newest, old(c.Newest.Time, now)))
 	}
-	text := fmt.Sprintf("%s has snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
-		wheres(all), len(lines), r.Reference, strings.Join(lines, "; "))
+	has := "has"
+	if len(all) > 1 {
+		has = "have"
+	}
+	text := fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
+		wheres(all), has, len(lines), r.Reference, strings.Join(lines, "; "))
 	if r.AnyCluster {
 		r.notice("warning: %s", text)
 		return nil
 	}
 	return config.Usagef("%s", text)
+}
+
+// noticeRevision warns if an older snapshot of the same cluster has a higher revision than the chosen one: then etcd had lost data before
+// that was taken.
+func (r Request) noticeRevision(read map[copyOf]snapshot.Manifest, chosen snapshot.Entry) {
+	own := read[of(chosen)]
+	var highest snapshot.Manifest
+	for _, m := range read {
+		if own.Format != "" && m.ClusterID == own.ClusterID && m.CreatedAt.Before(own.CreatedAt) && m.Revision > max(own.Revision, highest.Revision) {
+			highest = m
+		}
+	}
+	if highest.Format != "" {
+		r.notice("warning: %s is older than %s and has a higher revision, %d instead of %d: etcd may have lost data in between; to use it, give its full name",
+			highest.Name, chosen.Name, highest.Revision, own.Revision)
+	}
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.

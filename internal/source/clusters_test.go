@@ -78,6 +78,7 @@ func TestLatestIsOfOneHistoryOnly(t *testing.T) {
 		},
 		"restored, and a stranger":       {all: []taken{{"n1", 1, a, nil}, {"n1", 3, b, []snapshot.ID{a}}, {"n1", 2, c, nil}}, clusters: []string{"bb", "cc"}},
 		"a copy that lives on alongside": {all: []taken{{"n1", 1, a, nil}, {"n1", 2, b, []snapshot.ID{a}}, {"n1", 3, a, nil}}, clusters: []string{"aa", "bb"}},
+		"the newest one's is not known":  {all: []taken{{"n1", 1, a, nil}, {"n1", 2, b, nil}, {"n1", 3, 0, nil}}, clusters: []string{"aa", "bb"}},
 		"clusters are not known":         {all: []taken{{"n1", 1, 0, nil}, {"n1", 2, 0, nil}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,6 +37,8 @@ type Listing struct {
 	Manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
 	Close    func()
 
+	// version says which version of an object stands for the snapshot; nil: the current one.
+	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
 	folders func(context.Context) ([]string, error)                                          // of the bucket
@@ -65,6 +67,17 @@ func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	return out
 }
 
+// Origins reads of which clusters some snapshots are, in the same order. Those whose manifests can't be read are missing.
+func (l Listing) Origins(ctx context.Context, of []snapshot.Entry) []snapshot.Origin {
+	var out []snapshot.Origin
+	for _, r := range l.Manifests(ctx, of) {
+		if m := r.Manifest; r.Err == nil {
+			out = append(out, snapshot.Origin{Cluster: m.ClusterID, Predecessors: m.Predecessors, Name: r.Name})
+		}
+	}
+	return out
+}
+
 // Has tells whether the snapshot was there.
 func (l Listing) Has(n snapshot.Name) bool {
 	_, has := l.entry(n)
@@ -88,7 +101,11 @@ func (l Listing) Empty(ctx context.Context) string {
 	}
 	found, err := l.folders(ctx)
 	if err != nil || len(found) == 0 {
-		return text + ": is --s3-folder right?"
+		text += ": is --s3-folder right?"
+		if l.version == nil {
+			text += " Were they deleted? --s3-versions finds what a versioned bucket still has"
+		}
+		return text
 	}
 	const most = 8
 	var names []string
@@ -177,25 +194,40 @@ func listDir(path string) (Listing, error) {
 }
 
 func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
-	l := Listing{Place: config.S3, Where: cfg.Place()}
+	l := Listing{Place: config.S3}
 	b, err := OpenBucket(cfg)
 	if err != nil {
 		return l, err
 	}
+	l.Where = cfg.Place()
 	if l.Snapshots, err = b.List(ctx); err != nil {
 		b.Close()
 		return l, err
 	}
 	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
-		tail, size, err := b.Tail(ctx, n)
-		if err != nil {
-			return snapshot.Manifest{}, err
-		}
-		m, _, err := snapshot.DecodeTail(tail, size)
-		return m, err
+		return snapshot.ReadManifest(ctx, n, b.Tail)
 	}
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
+	if cfg.Versions {
+		l.version = b.Version
+	}
 	return l, nil
+}
+
+// Version says which version of an object was chosen for the snapshot, if it is not the current one; false: there is no such choice.
+func (l Listing) Version(n snapshot.Name) (s3.Version, bool) {
+	if l.version == nil {
+		return s3.Version{}, false
+	}
+	v, ok := l.version(n)
+	return v, ok && v.Loss != s3.NotLost
+}
+
+// noticeVersion says that the name itself no longer has the snapshot.
+func (r Request) noticeVersion(l Listing, n snapshot.Name) {
+	if v, ok := l.Version(n); ok {
+		r.notice("warning: %s was %s in %s: using its version %s of %s", n, v.Loss, l.Where, v.ID, v.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
 }
 
 // open opens a snapshot that is in the listed directory.

@@ -36,6 +36,7 @@ func Find(ctx context.Context, r Request) (*Remote, error) {
 		l.Close()
 		return nil, err
 	}
+	r.noticeVersion(l, entry.Name)
 	return l.remote(entry), nil
 }
 

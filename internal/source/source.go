@@ -96,6 +96,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if at.Place != config.S3 {
 		return at.open(entry.Name)
 	}
+	r.noticeVersion(at, entry.Name)
 	if r.Before != nil {
 		if m, err := at.Manifest(ctx, entry.Name); err == nil {
 			if err := r.Before(ctx, m); err != nil {

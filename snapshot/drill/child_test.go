@@ -267,3 +267,26 @@ func TestDrillWithoutSpaceStartsNoProcess(t *testing.T) {
 	_, err := b.start(t)
 	wantError(t, err, drill.ErrSkipped, "--min-free keeps")
 }
+
+// Whoever owns the directory may exchange the scratch directory for a link to another one. The drill writes and removes nothing there.
+func TestDrillWritesNowhereElse(t *testing.T) {
+	for _, stage := range []drill.Stage{drill.StageUnpack, drill.StageRestore, drill.StageBoot, drill.StageStop} {
+		b := newBench(t, small(t))
+		b.dir = t.TempDir() // b.start wants it empty: the scratch directory has another name now
+		elsewhere := t.TempDir()
+		must(t, os.WriteFile(elsewhere+"/mine", nil, 0o600))
+		b.at(t, func(int) {
+			l, err := filepath.Glob(filepath.Join(b.Scratch.Path(), snapshot.ScratchPrefix+"*"))
+			must(t, err)
+			must(t, os.Rename(l[0], filepath.Join(b.Scratch.Path(), "gone")))
+			must(t, os.Symlink(elsewhere, l[0]))
+		}, stage)
+		r, err := b.start(t)
+		must(t, err)
+		if r.Keys != 20 {
+			t.Errorf("%s: %+v", stage, r)
+		}
+		must(t, os.Remove(elsewhere+"/mine"))
+		wantEmpty(t, elsewhere)
+	}
+}

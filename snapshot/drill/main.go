@@ -24,6 +24,8 @@ const (
 	// it open: as long as it is open, nobody removes the directory as a leftover.
 	archiveFD = 3
 	lockFD    = 4
+	// lockedDir is a path to the scratch directory that stays valid whatever others do to its name.
+	lockedDir = "/proc/self/fd/4"
 
 	// stopTimeout is how long a child waits for its own work to stop, after it was asked to stop or lost its parent.
 	stopTimeout = time.Second
@@ -65,7 +67,7 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 		cancel(errOrphaned)
 	}()
 
-	result, err := runWithin(ctx, options{archive: os.NewFile(archiveFD, "archive"), dir: dir, minFree: o.MinFree, progress: out.step})
+	result, err := runWithin(ctx, options{archive: os.NewFile(archiveFD, "archive"), dir: lockedDir, place: dir, minFree: o.MinFree, progress: out.step})
 	if errors.Is(context.Cause(ctx), errOrphaned) {
 		return errOrphaned
 	}
@@ -107,7 +109,7 @@ func ownScratch() (string, error) {
 	if err != nil {
 		return "", errors.Join(errNoParent, err)
 	}
-	held, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", lockFD)) // an os.File would be closed when it is garbage collected
+	held, err := os.Stat(lockedDir) // an os.File would be closed when it is garbage collected
 	if err != nil {
 		return "", errNoParent
 	}
@@ -122,6 +124,7 @@ func ownScratch() (string, error) {
 type options struct {
 	archive  *os.File   // a snapshot in any form; only read, and not closed
 	dir      string     // an empty directory; the caller removes it with everything that run leaves there
+	place    string     // its path for messages
 	minFree  int64      // bytes that must stay free on dir's disk
 	progress func(Step) // may be nil; must not block
 }
@@ -184,7 +187,7 @@ func (d *drill) unpack(ctx context.Context) error {
 			d.progress(Step{Stage: StageUnpack, Done: done, Total: total})
 		}
 	}
-	d.report, err = input.VerifyInto(ctx, d.archive, db, snapshot.NewDir(d.dir), d.minFree, progress)
+	d.report, err = input.VerifyInto(ctx, d.archive, db, snapshot.NewDir(d.place), d.minFree, progress)
 	if err != nil {
 		return err
 	}

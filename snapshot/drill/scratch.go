@@ -38,7 +38,10 @@ func newScratch(dir string) (*scratch, error) {
 		}
 		lock, err := lockScratch(path)
 		if err == nil {
-			return &scratch{path: path, lock: lock}, nil
+			if err = snapshot.CheckCreated(lock); err == nil {
+				return &scratch{path: path, lock: lock}, nil
+			}
+			err = errors.Join(err, lock.Close())
 		}
 		// RemoveLeftovers of another process came in between: it removes directories that nobody has locked.
 		if !errors.Is(err, errLocked) {

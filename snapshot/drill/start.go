@@ -79,7 +79,7 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
 	cmd.Dir = s.path
-	cmd.Env = environment(s.path, need)
+	cmd.Env = environment(need)
 	cmd.ExtraFiles = []*os.File{c.File, s.lock} // archiveFD, lockFD
 	messages, complaints := &messageReader{progress: c.Progress}, &lastWords{}
 	cmd.Stdout, cmd.Stderr = messages, complaints
@@ -144,8 +144,8 @@ func outOfMemory(kills int64, counted bool) error {
 
 // environment is everything that a child gets: none of our secrets, and none of the ETCD_ variables, which a server reads as
 // settings. One CPU is enough; the memory limit makes Go collect garbage in time and is not a hard limit.
-func environment(dir string, need room) []string {
-	return []string{"TMPDIR=" + dir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.memory, 10), "GOTRACEBACK=single"}
+func environment(need room) []string {
+	return []string{"TMPDIR=" + lockedDir, "GOMAXPROCS=1", "GOMEMLIMIT=" + strconv.FormatInt(need.memory, 10), "GOTRACEBACK=single"}
 }
 
 // lastWords keeps the most useful line of a child's stderr: the first one with which Go's runtime gave up, otherwise the last one.

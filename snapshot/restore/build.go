@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -26,7 +25,9 @@ type Done struct {
 // the error says otherwise.
 func (p *Plan) Run(ctx context.Context) (Done, error) {
 	// What a restore left that died before the data directory existed, or that was of an earlier version. It only takes up space.
-	_ = sweep(filepath.Dir(p.DataDir), filepath.Base(p.DataDir))
+	if parent, err := openDir(filepath.Dir(p.DataDir)); err == nil {
+		_ = errors.Join(sweep(parent, filepath.Base(p.DataDir)), parent.Close())
+	}
 	data, err := p.data.stage()
 	if err != nil {
 		return Done{}, err
@@ -44,6 +45,15 @@ func (at place) stage() (*stage, error) {
 		return &stage{}, nil
 	}
 	return newStage(at.parent(), at.base())
+}
+
+// change moves what was built in the stage to the place.
+func (at place) change(s *stage, built string) change {
+	c := change{stage: s, staged: built, target: at.base()}
+	if at.old != "" {
+		c.old = filepath.Base(at.old)
+	}
+	return c
 }
 
 // runIn discards the staging directories.
@@ -77,9 +87,14 @@ func (p *Plan) runIn(ctx context.Context, data, wal *stage) (done Done, err erro
 	// The log first: an old database next to a new log is still the old database, but a new database would be overwritten from an
 	// old log.
 	if p.LogDir != "" {
-		changes = append(changes, change{staged: wal.path(), target: p.wal.swap, old: p.wal.old})
+		changes = append(changes, p.wal.change(wal, stageNew))
 	}
-	changes = append(changes, change{staged: filepath.Join(data.path(), p.data.built), target: p.data.swap, old: p.data.old})
+	changes = append(changes, p.data.change(data, filepath.Join(stageNew, p.data.built)))
+	for _, c := range changes {
+		if err := c.stage.reachable(); err != nil {
+			return done, err
+		}
+	}
 	if err := install(changes); err != nil {
 		return done, err
 	}
@@ -90,7 +105,7 @@ func (p *Plan) runIn(ctx context.Context, data, wal *stage) (done Done, err erro
 // settle does what is left when the restored data is in its place.
 func (p *Plan) settle(changes []change, done *Done) {
 	for _, c := range changes {
-		if err := snapshot.SyncDir(filepath.Dir(c.target)); err != nil {
+		if err := syncDir(c.stage.parent); err != nil {
 			done.warn(fmt.Errorf("a power loss could undo the restore: %w", err))
 		}
 	}
@@ -98,7 +113,11 @@ func (p *Plan) settle(changes []change, done *Done) {
 		return
 	}
 	for _, dir := range p.kept { // etcd must be able to write there
-		if err := os.Chown(dir, p.Owner.UID, p.Owner.GID); err != nil {
+		f, err := openDir(dir)
+		if err == nil {
+			err = errors.Join(f.Chown(p.Owner.UID, p.Owner.GID), f.Close())
+		}
+		if err != nil {
 			done.warn(fmt.Errorf("set the owner of %s: %w", dir, err))
 		}
 	}
@@ -125,20 +144,20 @@ func (p *Plan) build(ctx context.Context, data, wal *stage) error {
 		RevisionBump:        p.o.BumpRevision,
 		MarkCompacted:       p.o.MarkCompacted,
 	}
-	trees := []string{data.path()}
+	stages := []*stage{data}
 	if p.LogDir != "" {
 		c.OutputWALDir = wal.path()
-		trees = append(trees, wal.path())
+		stages = append(stages, wal)
 	}
 	if err := run(c, p.Database.Verified); err != nil {
-		return fmt.Errorf("build the data directory: %w", err)
+		return fmt.Errorf("build the data directory in %s: %w", data.dir, err)
 	}
-	for _, tree := range trees {
-		if err := giveAndSync(tree, p.Owner); err != nil {
-			return fmt.Errorf("build the data directory: %w", err)
+	for _, s := range stages {
+		if err := giveAndSync(s.root, stageNew, p.Owner); err != nil {
+			return fmt.Errorf("build the data directory in %s: %w", s.dir, err)
 		}
 	}
-	built, err := look(ctx, filepath.Join(data.path(), "member", "snap", "db"))
+	built, err := look(ctx, filepath.Join(data.path(), memberDir, snapDir, "db"))
 	if err != nil {
 		return err
 	}

@@ -18,11 +18,10 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Lineage says which cluster data belongs to, as far as that is known.
-type Lineage struct {
-	ClusterID    snapshot.ID   // 0: unknown
-	Predecessors []snapshot.ID // clusters that it was restored from
-	Members      []snapshot.Member
+// DataCluster is the cluster that data belongs to, as far as that is known.
+type DataCluster struct {
+	snapshot.Lineage
+	Members []snapshot.Member
 }
 
 // Relation says whether two pieces of data belong to the same cluster.
@@ -35,44 +34,44 @@ const (
 	Unknown Relation = "unknown" // too little is known of one of them
 )
 
-// Relation compares two lineages: by the cluster IDs and what is recorded of restores, or by the members where an ID is missing.
-func (l Lineage) Relation(o Lineage) Relation {
-	ours, theirs := append([]snapshot.ID{l.ClusterID}, l.Predecessors...), append([]snapshot.ID{o.ClusterID}, o.Predecessors...)
+// Relation compares the clusters of two pieces of data: by their IDs and what is recorded of restores, or by the members where an ID is
+// missing.
+func (c DataCluster) Relation(o DataCluster) Relation {
 	switch {
-	case l.ClusterID != 0 && o.ClusterID != 0:
-		if slices.ContainsFunc(ours, func(id snapshot.ID) bool { return slices.Contains(theirs, id) }) {
+	case c.Known() && o.Known():
+		if c.Related(o.Lineage) {
 			return Same
 		}
 		return Other
-	case len(l.Members) == 0 || len(o.Members) == 0:
+	case len(c.Members) == 0 || len(o.Members) == 0:
 		return Unknown
-	case slices.ContainsFunc(l.Members, o.has):
+	case slices.ContainsFunc(c.Members, o.hasMember):
 		return Same
 	}
 	return Other
 }
 
-// has reports whether a member is one of these: by its ID, or by a peer URL, which a restored member keeps.
-func (l Lineage) has(m snapshot.Member) bool {
-	return slices.ContainsFunc(l.Members, func(own snapshot.Member) bool { return own.ID == m.ID }) || slices.ContainsFunc(m.PeerURLs, l.HasPeerURL)
+// hasMember reports whether a member is one of these: by its ID, or by a peer URL, which a restored member keeps.
+func (c DataCluster) hasMember(m snapshot.Member) bool {
+	return slices.ContainsFunc(c.Members, func(own snapshot.Member) bool { return own.ID == m.ID }) || slices.ContainsFunc(m.PeerURLs, c.HasPeerURL)
 }
 
 // HasPeerURL reports whether a member has this peer URL.
-func (l Lineage) HasPeerURL(u string) bool {
-	return slices.ContainsFunc(l.Members, func(own snapshot.Member) bool { return slices.Contains(own.PeerURLs, u) })
+func (c DataCluster) HasPeerURL(u string) bool {
+	return slices.ContainsFunc(c.Members, func(own snapshot.Member) bool { return slices.Contains(own.PeerURLs, u) })
 }
 
 // Existing reads which cluster the data belongs to that the restore moves aside. The error says what could not be read; what was
 // read is returned all the same.
-func (p *Plan) Existing() (l Lineage, err error) {
+func (p *Plan) Existing() (c DataCluster, err error) {
 	log := p.WALDir
 	if log == "" {
 		log = filepath.Join(p.DataDir, "member", "wal")
 	}
 	var idErr, membersErr error
-	l.ClusterID, idErr = clusterOfLog(log)
-	l.Members, membersErr = membersOf(filepath.Join(p.DataDir, "member", "snap", "db"))
-	return l, errors.Join(idErr, membersErr)
+	c.Cluster, idErr = clusterOfLog(log)
+	c.Members, membersErr = membersOf(filepath.Join(p.DataDir, "member", "snap", "db"))
+	return c, errors.Join(idErr, membersErr)
 }
 
 // clusterOfLog reads the cluster ID from a write-ahead log: the metadata at the beginning of each of its files.
@@ -95,7 +94,7 @@ func clusterOfLog(dir string) (snapshot.ID, error) {
 }
 
 func clusterOfFile(path string) (id snapshot.ID, err error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return 0, fmt.Errorf("read the write-ahead log: %w", err)
 	}
@@ -122,7 +121,7 @@ func clusterOfFile(path string) (id snapshot.ID, err error) {
 }
 
 func membersOf(path string) ([]snapshot.Member, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the members: %w", err)
 	}

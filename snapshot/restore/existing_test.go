@@ -15,17 +15,20 @@ import (
 	"etcd-rolling-backup/snapshot/input"
 )
 
-func TestLineagesAreComparedByIDOrElseByMembers(t *testing.T) {
+func TestClustersOfDataAreComparedByIDOrElseByMembers(t *testing.T) {
 	a := snapshot.Member{ID: 1, Name: "a", PeerURLs: []string{"https://a:2380"}}
 	moved := snapshot.Member{ID: 1, Name: "a", PeerURLs: []string{"https://a:1"}}
 	again := snapshot.Member{ID: 9, Name: "other", PeerURLs: []string{"https://a:2380"}}
 	b := snapshot.Member{ID: 2, Name: "a", PeerURLs: []string{"https://b:2380"}}
-	of := func(id snapshot.ID, earlier ...snapshot.ID) Lineage {
-		return Lineage{ClusterID: id, Predecessors: earlier}
+	of := func(id snapshot.ID, earlier ...snapshot.ID) DataCluster {
+		return DataCluster{Lineage: snapshot.Lineage{Cluster: id, Predecessors: earlier}}
 	}
-	with := func(members ...snapshot.Member) Lineage { return Lineage{Members: members} }
+	with := func(members ...snapshot.Member) DataCluster { return DataCluster{Members: members} }
+	also := func(o DataCluster, members ...snapshot.Member) DataCluster {
+		return DataCluster{Lineage: o.Lineage, Members: members}
+	}
 	for name, x := range map[string]struct {
-		a, b Lineage
+		a, b DataCluster
 		want Relation
 	}{
 		"the same ID":              {of(1), of(1), Same},
@@ -33,8 +36,8 @@ func TestLineagesAreComparedByIDOrElseByMembers(t *testing.T) {
 		"a predecessor":            {of(1), of(2, 3, 1), Same},
 		"siblings":                 {of(1, 5), of(2, 5), Same},
 		"others, with ancestors":   {of(1, 5), of(2, 6), Other},
-		"IDs before members":       {Lineage{ClusterID: 1, Members: []snapshot.Member{a}}, Lineage{ClusterID: 2, Members: []snapshot.Member{a}}, Other},
-		"one ID unknown":           {Lineage{ClusterID: 1, Members: []snapshot.Member{a}}, with(b, a), Same},
+		"IDs before members":       {also(of(1), a), also(of(2), a), Other},
+		"one ID unknown":           {also(of(1), a), with(b, a), Same},
 		"the same member, moved":   {with(a), with(moved), Same},
 		"a member's URL, restored": {with(a), with(again), Same},
 		"other members":            {with(a), with(b), Other},
@@ -64,17 +67,17 @@ func TestClusterIDIsTheOneOfEtcd(t *testing.T) {
 		must(t, c.Members[0].Stop())
 		data := c.Members[0].DataDir
 		got, err := (&Plan{DataDir: data}).Existing()
-		if err != nil || got.ClusterID != want || len(got.Members) != 3 {
+		if err != nil || got.Cluster != want || len(got.Members) != 3 {
 			t.Errorf("etcd %s: read %+v (%v), etcd reports %s", version, got, err, want)
 		}
 		// A log elsewhere, and one whose newest file is damaged.
 		wal := filepath.Join(t.TempDir(), "wal")
 		must(t, os.Rename(filepath.Join(data, "member/wal"), wal))
 		must(t, os.WriteFile(filepath.Join(wal, "ffffffffffffffff-0000000000000000.wal"), make([]byte, 4096), 0o600))
-		if got, err := (&Plan{DataDir: data, WALDir: wal}).Existing(); err != nil || got.ClusterID != want {
-			t.Errorf("etcd %s, a log elsewhere: read %s (%v), want %s", version, got.ClusterID, err, want)
+		if got, err := (&Plan{DataDir: data, WALDir: wal}).Existing(); err != nil || got.Cluster != want {
+			t.Errorf("etcd %s, a log elsewhere: read %s (%v), want %s", version, got.Cluster, err, want)
 		}
-		if got, err := (&Plan{DataDir: data}).Existing(); err == nil || got.ClusterID != 0 || len(got.Members) != 3 {
+		if got, err := (&Plan{DataDir: data}).Existing(); err == nil || got.Cluster != 0 || len(got.Members) != 3 {
 			t.Errorf("etcd %s, without a log: read %+v (%v)", version, got, err)
 		}
 	}
@@ -86,7 +89,7 @@ func TestDamagedDataIsOfAnUnknownCluster(t *testing.T) {
 	occupied(t, dir)
 	for _, text := range []string{"", "x", "\x10\x00\x00\x00\x00\x00\x00\x00garbage that is long enough"} {
 		must(t, os.WriteFile(filepath.Join(dir, "member/wal/0000000000000000-0000000000000000.wal"), []byte(text), 0o600))
-		if got, err := (&Plan{DataDir: dir}).Existing(); err == nil || got.ClusterID != 0 || got.Members != nil {
+		if got, err := (&Plan{DataDir: dir}).Existing(); err == nil || got.Cluster != 0 || got.Members != nil {
 			t.Errorf("%q: read %+v, %v", text, got, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/internal/printable"
 )
 
 // Names in etcd's data directory.
@@ -41,6 +43,9 @@ func (p *Plan) layout() (layout, error) {
 	if _, err := os.Stat(filepath.Join(p.DataDir, snapDir, "db")); err == nil {
 		return layout{}, fmt.Errorf("%w: %s %s is what etcd calls %q in its data directory: use the directory above it", ErrTarget, dataFlag, p.DataDir, memberDir)
 	}
+	if err := checkNested(p.DataDir); err != nil {
+		return layout{}, err
+	}
 	member, err := follow(filepath.Join(p.DataDir, memberDir))
 	if err != nil {
 		return layout{}, err
@@ -54,10 +59,8 @@ func (p *Plan) layout() (layout, error) {
 		if log, err = followBelow(member, walDir); err != nil {
 			return layout{}, err
 		}
-		if log == wal {
-			if err := checkLog(member); err != nil {
-				return layout{}, err
-			}
+		if err := checkLog(member, log); err != nil {
+			return layout{}, err
 		}
 	}
 	mounted, err := isMountPoint(member)
@@ -74,6 +77,24 @@ func (p *Plan) layout() (layout, error) {
 	return layout{data: member, built: memberDir, log: log, kept: []string{p.DataDir}}, nil
 }
 
+// checkNested refuses a directory without etcd's data in which a directory has it: somebody has forgotten the last part of the path.
+func checkNested(dataDir string) error {
+	if _, err := os.Lstat(filepath.Join(dataDir, memberDir)); err == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(dataDir)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrTarget, dataFlag, err)
+	}
+	for _, e := range entries {
+		inner := filepath.Join(dataDir, e.Name())
+		if _, err := os.Stat(filepath.Join(inner, memberDir, snapDir, "db")); err == nil {
+			return fmt.Errorf("%w: %s %s has no data of etcd, but %s has: use %[2]s %[4]s, or move that away first", ErrTarget, dataFlag, dataDir, inner)
+		}
+	}
+	return nil
+}
+
 // followBelow is follow for a directory of etcd. If it is a link, it may not lead to a mount point, in which a disk has its lost+found.
 func followBelow(member, name string) (string, error) {
 	path := filepath.Join(member, name)
@@ -83,19 +104,18 @@ func followBelow(member, name string) (string, error) {
 	}
 	mounted, err := isMountPoint(target)
 	if mounted {
-		return "", fmt.Errorf("%w: %s leads to the mount point %s, which can't be exchanged with the restored data: link to a new directory in it: "+
-			"mkdir -m 700 %s && ln -sfn %s %s", ErrTarget, path, target, filepath.Join(target, name), filepath.Join(target, name), path)
+		return "", fmt.Errorf("%w: %s leads to the mount point %s, which can't be exchanged with the restored data: move its files into a new directory, "+
+			"and link to that: %s && %s", ErrTarget, path, target, intoNew(target, name), printable.Command("ln", "-sfn", filepath.Join(target, name), path))
 	}
 	return target, err
 }
 
 // checkLog refuses a restore without --wal-dir if the etcd that ran here kept its write-ahead log elsewhere, or on a disk that is
 // not mounted now. Started again with that old log, etcd would panic, or overwrite the restored data with the log's entries.
-func checkLog(member string) error {
+func checkLog(member, wal string) error {
 	if _, err := os.Stat(filepath.Join(member, snapDir, "db")); err != nil {
 		return nil //nolint:nilerr // without a database, it does not matter
 	}
-	wal := filepath.Join(member, walDir)
 	entries, err := os.ReadDir(wal)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s: %w", ErrTarget, dataFlag, err)
@@ -124,7 +144,7 @@ func follow(path string) (string, error) {
 	if err != nil {
 		return "", leadsNowhere(path, err)
 	}
-	return target, nil
+	return target, checkFollow(path, target)
 }
 
 func leadsNowhere(link string, err error) error {
@@ -168,16 +188,24 @@ func refuseLink(path string) error {
 	if err != nil {
 		return leadsNowhere(path, err)
 	}
-	return fmt.Errorf("%w: %s is a symbolic link, which the restored data would replace: first put the file itself there: mv -T %s %s",
-		ErrTarget, path, target, path)
+	return fmt.Errorf("%w: %s is a symbolic link, which the restored data would replace: first put the file itself there: %s",
+		ErrTarget, path, printable.Command("mv", "-T", target, path))
 }
 
-// refuseMount names a remedy that works for empty disks and for those with old data, which stays in the root of its disk.
+// refuseMount names a remedy that works for empty disks and for those with old data.
 func refuseMount(path string) error {
 	name := filepath.Base(path)
+	disk := "/mnt/etcd-" + name
 	return fmt.Errorf("%w: %s is a mount point, which can't be exchanged with the restored data: mount that disk elsewhere (in /etc/fstab too), "+
-		"for example at /mnt/etcd-%s, then link to a new directory in it: mkdir -m 700 /mnt/etcd-%s/%s && rmdir %s && ln -s /mnt/etcd-%s/%s %s",
-		ErrTarget, path, name, name, name, path, name, name, path)
+		"for example at %s, then move its files into a new directory, and link to that: %s && %s && %s", ErrTarget, path, disk,
+		intoNew(disk, name), printable.Command("rmdir", path), printable.Command("ln", "-s", filepath.Join(disk, name), path))
+}
+
+// intoNew returns the commands that move all files of a disk into a new directory on it, which the owner of the disk can use.
+func intoNew(disk, name string) string {
+	dir := filepath.Join(disk, name)
+	return printable.Command("mkdir", "-m", "700", dir) + " && " + printable.Command("chown", "--reference="+disk, dir) + " && " +
+		printable.Command("find", disk, "-mindepth", "1", "-maxdepth", "1", "!", "-name", name, "!", "-name", "lost+found", "-exec", "mv", "-t", dir, "{}", "+")
 }
 
 // isMountPoint reports whether dir is the root of a mount, which cannot be renamed.

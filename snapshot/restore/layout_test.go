@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,15 +171,15 @@ func TestRestoreRefusesMountsAndLinksWithARemedy(t *testing.T) {
 	for what, x := range map[string]struct {
 		spread func(t *testing.T, data, disk string)
 		words  string
-		remedy string // what the message says, for a shell
+		remedy string // for a shell; "printed" is the command in the message, with the disk where the message has an example
 	}{
 		"wal is a mount": {
 			func(t *testing.T, data, disk string) { bound(t, disk, data+"/member/wal") },
-			"/member/wal is a mount point", "umount data/member/wal; mkdir disk/wal/wal && rmdir data/member/wal && ln -s $PWD/disk/wal/wal data/member/wal",
+			"/member/wal is a mount point", "umount data/member/wal; printed",
 		},
 		"snap is a mount": {
 			func(t *testing.T, data, disk string) { bound(t, disk, data+"/member/snap") },
-			"/member/snap is a mount point", "umount data/member/snap; mkdir disk/snap/snap && rmdir data/member/snap && ln -s $PWD/disk/snap/snap data/member/snap",
+			"/member/snap is a mount point", "umount data/member/snap; printed",
 		},
 		"db is a mount": {
 			func(t *testing.T, data, disk string) { bound(t, disk, data+"/member/snap/db") },
@@ -190,7 +191,7 @@ func TestRestoreRefusesMountsAndLinksWithARemedy(t *testing.T) {
 				must(t, exec.Command("sh", "-c", `mkdir -m 700 "$2/wal" && mv "$1"/member/wal/* "$2/wal/" && mount --bind "$2/wal" "$1/member/wal"`, "sh", data, disk).Run())
 				t.Cleanup(func() { _ = unix.Unmount(data+"/member/wal", unix.MNT_DETACH) })
 			},
-			"/member/wal is a mount point", "umount data/member/wal; mkdir disk/wal/wal && rmdir data/member/wal && ln -s $PWD/disk/wal/wal data/member/wal",
+			"/member/wal is a mount point", "umount data/member/wal; printed",
 		},
 		"wal leads to a mount": {
 			func(t *testing.T, data, disk string) {
@@ -198,7 +199,7 @@ func TestRestoreRefusesMountsAndLinksWithARemedy(t *testing.T) {
 				must(t, unix.Mount(disk+"/wal", disk+"/wal", "", unix.MS_BIND, ""))
 				t.Cleanup(func() { _ = unix.Unmount(disk+"/wal", unix.MNT_DETACH) })
 			},
-			"leads to the mount point", "mkdir -m 700 disk/wal/wal && ln -sfn $PWD/disk/wal/wal data/member/wal",
+			"leads to the mount point", "printed",
 		},
 		"db is a link": {
 			func(t *testing.T, data, disk string) { linked(t, disk, data+"/member/snap/db", false) },
@@ -250,10 +251,23 @@ func TestRestoreRefusesMountsAndLinksWithARemedy(t *testing.T) {
 			if got := listing(t, filepath.Dir(data)); got != before {
 				t.Errorf("there was %s, and there is %s", before, got)
 			}
-			shell := exec.Command("sh", "-c", x.remedy)
+			_, printed, _ := strings.Cut(err.Error(), "and link to that: ")
+			for _, name := range []string{"wal", "snap"} {
+				printed = strings.ReplaceAll(printed, "/mnt/etcd-"+name, filepath.Join(disk, name))
+			}
+			old := textOf(t, data+"/member/snap/db")
+			shell := exec.Command("sh", "-c", strings.ReplaceAll(x.remedy, "printed", printed))
 			shell.Dir = filepath.Dir(data)
 			if out, err := shell.CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v: %s", x.remedy, err, out)
+				t.Fatalf("%s: %v: %s", shell, err, out)
+			}
+			if strings.HasSuffix(x.remedy, "printed") { // etcd could still start on the old data
+				if now := textOf(t, data+"/member/snap/db"); now != old {
+					t.Error("the remedy took the old database away")
+				}
+				if logs, err := filepath.Glob(data + "/member/wal/*.wal"); err != nil || len(logs) == 0 {
+					t.Errorf("the remedy took the old log away: %v", err)
+				}
 			}
 			_, err = restored(t, in, o)
 			must(t, err)
@@ -261,6 +275,16 @@ func TestRestoreRefusesMountsAndLinksWithARemedy(t *testing.T) {
 			wantNames(t, data+"/member/wal", restoredLog)
 		})
 	}
+}
+
+// textOf a file that may be missing.
+func textOf(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		must(t, err)
+	}
+	return string(data)
 }
 
 func listing(t testing.TB, dir string) string {

@@ -7,13 +7,10 @@ import (
 	"math"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 // ErrOwner marks a user or group that does not exist, or to which this process may not give files.
@@ -84,31 +81,31 @@ func (o Owner) may() bool {
 	return os.Geteuid() == 0 || o == Owner{UID: os.Geteuid(), GID: os.Getegid()}
 }
 
-// giveAndSync gives all files to o and writes them to the disk: files 0600, directories 0700.
-func giveAndSync(tree string, o Owner) error {
-	return filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+// giveAndSync gives all files to o and writes them to the disk: files 0600, directories 0700. Only this process can reach root.
+func giveAndSync(root *os.Root, tree string, o Owner) error {
+	return fs.WalkDir(root.FS(), tree, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		mode := fs.FileMode(0o600)
-		if d.IsDir() {
-			mode = 0o700
+		f, err := root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return err
 		}
-		if o.may() {
-			err = os.Lchown(path, o.UID, o.GID)
-		}
-		return errors.Join(err, os.Chmod(path, mode), syncPath(path, d))
+		return errors.Join(giveOne(f, o), f.Close())
 	})
 }
 
-// syncPath writes a file's content or a directory's names to the disk.
-func syncPath(path string, d fs.DirEntry) error {
-	if d.IsDir() {
-		return snapshot.SyncDir(path)
-	}
-	f, err := os.Open(path)
+func giveOne(f *os.File, o Owner) error {
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	mode, sync := fs.FileMode(0o600), (*os.File).Sync
+	if info.IsDir() {
+		mode, sync = 0o700, syncDir
+	}
+	if o.may() {
+		err = f.Chown(o.UID, o.GID)
+	}
+	return errors.Join(err, f.Chmod(mode), sync(f))
 }

@@ -34,7 +34,7 @@ func (p *Plan) source(s *stage) (string, error) {
 	if reopens(p.scratch) {
 		return throughFD(p.scratch), nil
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, "snapshot.db"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := s.root.OpenFile("snapshot.db", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -42,5 +42,5 @@ func (p *Plan) source(s *stage) (string, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", fmt.Errorf("copy the database: %w", err)
 	}
-	return f.Name(), nil
+	return filepath.Join(throughFD(s.lock), "snapshot.db"), nil
 }

@@ -246,18 +246,22 @@ func TestRenamesAreUndone(t *testing.T) {
 	must(t, os.WriteFile(path("full"), nil, 0o600))
 	must(t, os.WriteFile(path("a/new"), nil, 0o600))
 	must(t, os.WriteFile(path("b/old"), nil, 0o600))
-	err := install([]change{{path("a"), path("b"), path("b2")}, {path("c"), path("full"), ""}})
+	f, err := openDir(dir)
+	must(t, err)
+	defer f.Close()
+	here := &stage{parent: f, lock: f}
+	err = install([]change{{here, "a", "b", "b2"}, {here, "c", "full", ""}})
 	refused(t, "second", err, unix.ENOTDIR)
 	wantNames(t, dir, "a b c full")
 	wantNames(t, path("b"), "old")
-	must(t, install([]change{{path("a"), path("b"), path("b2")}, {path("c"), path("d"), ""}}))
+	must(t, install([]change{{here, "a", "b", "b2"}, {here, "c", "d", ""}}))
 	wantNames(t, dir, "b b2 d full")
 	wantNames(t, path("b"), "new")
 	wantNames(t, path("b2"), "old")
 	// As on a file system that cannot exchange names in one step.
-	must(t, exchangeSlowly(path("b"), path("b2")))
+	must(t, exchangeSlowly(f, "b", "b2"))
 	wantNames(t, path("b"), "old")
-	refused(t, "no partner", exchangeSlowly(path("b"), path("gone")), unix.ENOENT)
+	refused(t, "no partner", exchangeSlowly(f, "b", "gone"), unix.ENOENT)
 	wantNames(t, path("b"), "old")
 }
 

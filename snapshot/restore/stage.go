@@ -3,8 +3,11 @@ package restore
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -23,10 +26,14 @@ const claims = 10
 
 // stage is a directory next to the target, in which its replacement is built. It is locked as long as the restore runs. The lock is
 // that of the directory itself: NFS and libfuse rename a file that is removed while it is open, and its directory then can't be removed.
+// Only this user can reach what is in it. Whoever owns the directory around it may rename it; so all goes through its descriptor.
 type stage struct {
-	dir  string
-	lock *os.File
-	left error // of removing what dead restores left
+	parent *os.File // the directory around it, which the target is in too
+	name   string   // in parent
+	dir    string   // its path, for messages
+	lock   *os.File // the staging directory itself
+	root   *os.Root // for what is in it
+	left   error    // of removing what dead restores left
 }
 
 // errTaken marks a staging directory that another restore removed, or is removing, before it was locked.
@@ -35,14 +42,19 @@ var errTaken = errors.New("removed by another restore")
 // newStage creates a staging directory in parent for the target called base, and removes those of dead restores. Restores in the same
 // directory need no lock in common, which any user could hold where parent can be read by all: a staging directory without a lock is
 // taken for dead, so its restore checks, with the lock, that it still exists.
-func newStage(parent, base string) (s *stage, err error) {
-	left := sweep(parent, base)
+func newStage(parent, base string) (*stage, error) {
+	at, err := openDir(parent)
+	if err != nil {
+		return nil, fmt.Errorf("create a staging directory in %s: %w", parent, err)
+	}
+	left := sweep(at, base)
 	for range claims {
-		var dir string
-		if dir, err = os.MkdirTemp(parent, base+stageInfix+"*"); err != nil {
+		var name string
+		if name, err = makeDir(at, base+stageInfix); err != nil {
 			break
 		}
-		if s, err = mark(dir, unix.Flock); err == nil {
+		var s *stage
+		if s, err = mark(at, name, unix.Flock); err == nil {
 			s.left = left
 			return s, nil
 		}
@@ -50,77 +62,135 @@ func newStage(parent, base string) (s *stage, err error) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("create a staging directory in %s: %w", parent, errors.Join(err, left))
+	return nil, fmt.Errorf("create a staging directory in %s: %w", parent, errors.Join(err, left, at.Close()))
 }
 
-// mark turns an empty directory into a staging directory. After an error it is removed.
-func mark(dir string, lock func(fd, how int) error) (*stage, error) {
-	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+// makeDir creates a directory with a name that [snapshot.IsTemp] recognizes.
+func makeDir(parent *os.File, prefix string) (name string, err error) {
+	err = unix.EEXIST
+	for errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EINTR) {
+		name = prefix + strconv.FormatUint(uint64(rand.Uint32()), 10)
+		err = unix.Mkdirat(int(parent.Fd()), name, 0o700)
+	}
+	if err != nil {
+		return "", &os.PathError{Op: "mkdir", Path: filepath.Join(parent.Name(), name), Err: err}
+	}
+	return name, nil
+}
+
+// mark turns a directory that was just created into a staging directory. After an error it is removed.
+func mark(parent *os.File, name string, lock func(fd, how int) error) (*stage, error) {
+	f, err := openDirIn(parent, name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errTaken
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(dir))
+		return nil, errors.Join(err, removeName(parent, name))
 	}
-	s := &stage{dir: dir, lock: f}
+	s := &stage{parent: parent, name: name, dir: f.Name(), lock: f}
 	err = lock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK) || err == nil && !s.exists():
 		return nil, errors.Join(errTaken, f.Close())
 	case err != nil:
-		err = fmt.Errorf("lock %s: %w", dir, err)
+		err = fmt.Errorf("lock %s: %w", s.dir, err)
 	default:
-		err = os.WriteFile(filepath.Join(dir, stageMark), nil, 0o600)
+		err = s.begin()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.discard())
+		return nil, errors.Join(err, removeName(parent, name), s.close())
 	}
 	return s, nil
 }
 
-// exists reports whether the directory's name still leads to it.
-func (s *stage) exists() bool {
-	locked, err := s.lock.Stat()
-	now, missing := os.Lstat(s.dir)
-	return err == nil && missing == nil && os.SameFile(locked, now)
+// begin writes the mark. It leaves nothing after an error.
+func (s *stage) begin() (err error) {
+	if err := snapshot.CheckCreated(s.lock); err != nil {
+		return err
+	}
+	if s.root, err = openRoot(s.lock); err != nil {
+		return err
+	}
+	if err := s.root.WriteFile(stageMark, nil, 0o600); err != nil {
+		return errors.Join(err, missingIsFine(s.root.Remove(stageMark)))
+	}
+	return nil
 }
 
-// path returns where the target is built.
-func (s *stage) path() string { return filepath.Join(s.dir, stageNew) }
+// exists reports whether the directory's name still leads to it.
+func (s *stage) exists() bool { return same(s.parent, s.name, s.lock) }
+
+// errReplaced is an error of the moment: somebody else changes names while the restore runs.
+var errReplaced = errors.New("another process has replaced a directory of the path during the restore")
+
+// reachable checks that the path of the directory around it still leads there: otherwise nobody would find the restored data.
+func (s *stage) reachable() error {
+	f, err := openDir(s.parent.Name())
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReplaced, err)
+	}
+	defer f.Close()
+	if !same(f, ".", s.parent) {
+		return fmt.Errorf("%w: %s", errReplaced, s.parent.Name())
+	}
+	return nil
+}
+
+// path returns where etcd's library builds the target. It stays valid if another user renames the staging directory.
+func (s *stage) path() string { return filepath.Join(throughFD(s.lock), stageNew) }
 
 // discard removes the staging directory and what is still in it.
 func (s *stage) discard() error {
 	if s.lock == nil {
 		return nil
 	}
-	err := errors.Join(removeStage(s.dir), s.lock.Close())
+	err := errors.Join(removeStage(s.parent, s.name, s.root), s.close(), s.parent.Close())
 	if err != nil {
 		return fmt.Errorf("remove the staging directory %s: %w", s.dir, err)
 	}
 	return nil
 }
 
-// removeStage removes the mark last, and only if everything else is gone, so that the next restore recognizes what is left.
-func removeStage(dir string) error {
-	entries, err := os.ReadDir(dir)
+// close releases the lock.
+func (s *stage) close() error {
+	err := s.lock.Close()
+	if s.root != nil {
+		err = errors.Join(err, s.root.Close())
+	}
+	return err
+}
+
+// removeStage removes the mark last, and only if everything else is gone, so that the next restore recognizes what is left. What is no
+// longer there under the name was renamed by the owner of parent, and is empty.
+func removeStage(parent *os.File, name string, root *os.Root) error {
+	entries, err := fs.ReadDir(root.FS(), ".")
 	err = missingIsFine(err)
 	for _, e := range entries {
 		if e.Name() != stageMark {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+			err = errors.Join(err, root.RemoveAll(e.Name()))
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return errors.Join(missingIsFine(root.Remove(stageMark)), removeName(parent, name))
+}
+
+// removeName removes an empty directory; a missing one is no error.
+func removeName(parent *os.File, name string) error {
+	err := unix.Unlinkat(int(parent.Fd()), name, unix.AT_REMOVEDIR)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return &os.PathError{Op: "rmdir", Path: filepath.Join(parent.Name(), name), Err: err}
 }
 
 // sweep removes staging directories of dead restores.
-func sweep(parent, base string) error {
-	entries, err := os.ReadDir(parent)
+func sweep(parent *os.File, base string) error {
+	entries, err := os.ReadDir(throughFD(parent))
 	for _, e := range entries {
 		if e.IsDir() && snapshot.IsTemp(e.Name(), base+stageInfix) {
-			err = errors.Join(err, sweepOne(filepath.Join(parent, e.Name())))
+			err = errors.Join(err, sweepOne(parent, e.Name()))
 		}
 	}
 	if err != nil {
@@ -129,8 +199,8 @@ func sweep(parent, base string) error {
 	return nil
 }
 
-func sweepOne(dir string) error {
-	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+func sweepOne(parent *os.File, name string) error {
+	f, err := openDirIn(parent, name)
 	if err != nil {
 		return missingIsFine(err)
 	}
@@ -139,9 +209,26 @@ func sweepOne(dir string) error {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil // its restore is running
 	}
-	if _, missing := os.Lstat(filepath.Join(dir, stageMark)); errors.Is(missing, os.ErrNotExist) {
-		_ = os.Remove(dir) // only if it is empty, and so ours
+	root, failed := openRoot(f)
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	defer root.Close()
+	if _, missing := root.Lstat(stageMark); errors.Is(missing, os.ErrNotExist) {
+		_ = removeName(parent, name) // only if it is empty, and so ours
 		return nil
 	}
-	return errors.Join(err, removeStage(dir))
+	if err := removeStage(parent, name, root); err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// openRoot limits what is done to a directory and what is in it.
+func openRoot(dir *os.File) (*os.Root, error) {
+	root, err := os.OpenRoot(throughFD(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: a restore needs /proc: mount -t proc proc /proc: %w", ErrTarget, err)
+	}
+	return root, err
 }

@@ -127,6 +127,9 @@ func TestLockOfTheParentIsNotWaitedFor(t *testing.T) {
 // A staging directory that another restore removes or locks before its own lock is created again.
 func TestTakenStageIsGivenUp(t *testing.T) {
 	parent := t.TempDir()
+	at, err := openDir(parent)
+	must(t, err)
+	defer at.Close()
 	before := names(t, "/proc/self/fd")
 	for name, lock := range map[string]func(dir string) func(int, int) error{
 		"being removed": func(string) func(int, int) error { return func(int, int) error { return unix.EWOULDBLOCK } },
@@ -137,12 +140,12 @@ func TestTakenStageIsGivenUp(t *testing.T) {
 	} {
 		dir := filepath.Join(parent, "data.restore-1")
 		must(t, os.Mkdir(dir, 0o700))
-		if s, err := mark(dir, lock(dir)); !errors.Is(err, errTaken) || s != nil {
+		if s, err := mark(at, filepath.Base(dir), lock(dir)); !errors.Is(err, errTaken) || s != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		must(t, errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".old")))
 	}
-	if s, err := mark(filepath.Join(parent, "missing"), unix.Flock); !errors.Is(err, errTaken) || s != nil {
+	if s, err := mark(at, "missing", unix.Flock); !errors.Is(err, errTaken) || s != nil {
 		t.Errorf("missing: %v", err)
 	}
 	wantNames(t, "/proc/self/fd", before)
@@ -178,8 +181,11 @@ func TestStageWithoutLocks(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "data.restore-1")
 	must(t, os.Mkdir(dir, 0o700))
+	at, err := openDir(parent)
+	must(t, err)
+	defer at.Close()
 	before := names(t, "/proc/self/fd")
-	_, err := mark(dir, func(int, int) error { return unix.ENOLCK })
+	_, err = mark(at, filepath.Base(dir), func(int, int) error { return unix.ENOLCK })
 	refused(t, "lock", err, unix.ENOLCK, dir)
 	wantNames(t, parent, "")
 	wantNames(t, "/proc/self/fd", before)

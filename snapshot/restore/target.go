@@ -232,7 +232,7 @@ func resolve(flag, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %s %s is a symbolic link to something that does not exist: %w", ErrTarget, flag, path, err)
 	}
-	return target, nil
+	return target, checkFollow(path, target)
 }
 
 // parent returns the directory for the staging directory, in the same file system as what it replaces.
