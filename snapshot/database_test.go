@@ -101,17 +101,19 @@ func TestVerifyRefusesOtherDatabases(t *testing.T) {
 		return func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(key, value) }
 	}
 	for name, db := range map[string][]byte{
-		"zeros":          make([]byte, 512),
-		"more zeros":     make([]byte, 64<<10),
-		"random":         partlyRandom(rand.New(rand.NewPCG(1, 1)), 64<<10),
-		"a single page":  etcdDatabase(t, 1)[:4096],
-		"cut in half":    etcdDatabase(t, 100)[:8*4096],
-		"no buckets":     database(t, asEtcd()),
-		"other buckets":  database(t, asEtcd(), func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("kine")); return err }),
-		"no revision":    database(t, asEtcd(), etcdBuckets, put("key", []byte("short"), []byte("v"))),
-		"no key":         database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte("v"))),
-		"half a key":     database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte{0x0a, 9, 'k'})),
-		"bad compaction": database(t, asEtcd(), etcdBuckets, put("meta", []byte("finishedCompactRev"), []byte{9})),
+		"zeros":            make([]byte, 512),
+		"more zeros":       make([]byte, 64<<10),
+		"random":           partlyRandom(rand.New(rand.NewPCG(1, 1)), 64<<10),
+		"a single page":    etcdDatabase(t, 1)[:4096],
+		"cut in half":      etcdDatabase(t, 100)[:8*4096],
+		"no buckets":       database(t, asEtcd()),
+		"other buckets":    database(t, asEtcd(), func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("kine")); return err }),
+		"no revision":      database(t, asEtcd(), etcdBuckets, put("key", []byte("short"), []byte("v"))),
+		"no key":           database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte("v"))),
+		"half a key":       database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte{0x0a, 9, 'k'})),
+		"bad compaction":   database(t, asEtcd(), etcdBuckets, put("meta", []byte("finishedCompactRev"), []byte{9})),
+		"no such revision": database(t, asEtcd(), etcdBuckets, put("key", revisionKey(1<<62), []byte{0x0a, 1, 'k'})),
+		"a negative one":   database(t, asEtcd(), etcdBuckets, put("key", revisionKey(-1), []byte{0x0a, 1, 'k'})),
 		"a bucket inside of the keys": database(t, asEtcd(), etcdBuckets, func(tx *bbolt.Tx) error {
 			_, err := tx.Bucket([]byte("key")).CreateBucket(revisionKey(2))
 			return err

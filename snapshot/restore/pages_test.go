@@ -2,7 +2,9 @@ package restore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -33,5 +35,17 @@ func TestRestoreOfBrokenPagesIsRefused(t *testing.T) {
 	}
 	if refused < 20 {
 		t.Errorf("%d of 60 broken databases were refused", refused)
+	}
+}
+
+// Raised, such a revision would be negative, and etcd's library does not look.
+func TestRestoreRefusesARevisionThatCannotBeRaised(t *testing.T) {
+	for _, revision := range []uint64{1 << 62, math.MaxInt64, math.MaxUint64} {
+		if _, err := mainRevision(binary.BigEndian.AppendUint64(nil, revision)); !errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("%d: %v, want ErrDamaged", revision, err)
+		}
+	}
+	if got, err := mainRevision(binary.BigEndian.AppendUint64(nil, 1<<62-1)); err != nil || got != 1<<62-1 {
+		t.Errorf("%d: %v", got, err)
 	}
 }
