@@ -57,7 +57,7 @@ func (d *Dir) Prepare() error {
 	if d.foreign {
 		return d.Writable()
 	}
-	if err := ownDir(d.path, true); err != nil {
+	if err := ownDir(d.path); err != nil {
 		return err
 	}
 	lock, err := openOwn(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR)
@@ -65,15 +65,6 @@ func (d *Dir) Prepare() error {
 		return d.explainSpace(unusable(err))
 	}
 	return errors.Join(lock.Close(), d.Writable())
-}
-
-// Private refuses a directory in which other users can create files, also if it has the sticky bit like /tmp. A missing one is no error.
-// Errors are those of Prepare.
-func (d *Dir) Private() error {
-	if err := ownDir(d.path, false); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // unusable excludes errors that may pass or that the machine causes, because they are not wrong settings.

@@ -99,9 +99,9 @@ func readOwn(path string, limit int64) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// ownDir refuses a directory in which other users can plant or replace files. In one with the sticky bit, such as /tmp, they can only
-// plant them.
-func ownDir(path string, sticky bool) error {
+// ownDir refuses a directory in which other users can replace files. In one with the sticky bit, such as /tmp or a new tmpfs, they can only
+// create files, which are not followed.
+func ownDir(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return unusable(err)
@@ -110,14 +110,9 @@ func ownDir(path string, sticky bool) error {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() != 0 && os.Geteuid() != int(s.Uid) {
 		others &^= 0o020 // this process may write there only because of its group, as in a volume of Kubernetes with fsGroup
 	}
-	switch planted := info.Mode()&fs.ModeSticky != 0; {
-	case others == 0, planted && sticky, !info.IsDir():
+	if others == 0 || info.Mode()&fs.ModeSticky != 0 || !info.IsDir() {
 		return nil
-	case planted:
-		return fmt.Errorf("%w: other users can create files in %s (mode %s): use a directory of its own, for example %s",
-			ErrUnusableDir, path, info.Mode(), filepath.Join(path, "etcd-snapshots"))
-	default:
-		return fmt.Errorf("%w: other users can replace files in %s (mode %s): chmod go-w %s, or mount it with umask=077 if that has no effect",
-			ErrUnusableDir, path, info.Mode(), path)
 	}
+	return fmt.Errorf("%w: other users can replace files in %s (mode %s): chmod go-w %s, or mount it with umask=077 if that has no effect",
+		ErrUnusableDir, path, info.Mode(), path)
 }

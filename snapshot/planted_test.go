@@ -118,23 +118,17 @@ func TestLinkedNoteIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// Only a directory that others can't write is used. The daemon uses none like /tmp either.
+// Only a directory in which others can't replace files is used.
 func TestDirectoryThatOthersCanWriteIsRefused(t *testing.T) {
-	for mode, want := range map[fs.FileMode]struct{ prepare, private bool }{
-		0o700: {true, true}, 0o750: {true, true}, 0o755: {true, true}, 0o770: {}, 0o775: {}, 0o702: {}, 0o777: {},
-		fs.ModeSticky | 0o777: {prepare: true}, fs.ModeSticky | 0o755: {true, true}, fs.ModeSetgid | 0o775: {},
+	for mode, want := range map[fs.FileMode]bool{
+		0o700: true, 0o750: true, 0o755: true, 0o770: false, 0o775: false, 0o702: false, 0o777: false,
+		fs.ModeSticky | 0o777: true, fs.ModeSticky | 0o755: true, fs.ModeSetgid | 0o775: false,
 	} {
 		d := snapshot.NewDir(filepath.Join(t.TempDir(), "snapshots"))
-		must(t, d.Private()) // it is missing
 		must(t, os.Mkdir(d.Path(), 0o700))
 		must(t, os.Chmod(d.Path(), mode))
-		for what, x := range map[string]struct {
-			err  error
-			want bool
-		}{"prepare": {d.Prepare(), want.prepare}, "private": {d.Private(), want.private}} {
-			if (x.err == nil) != x.want || x.err != nil && !errors.Is(x.err, snapshot.ErrUnusableDir) {
-				t.Errorf("%s: mode %s: %v, want that it works: %t", what, mode, x.err, x.want)
-			}
+		if err := d.Prepare(); (err == nil) != want || err != nil && !errors.Is(err, snapshot.ErrUnusableDir) {
+			t.Errorf("mode %s: %v, want that it works: %t", mode, err, want)
 		}
 	}
 }
@@ -165,7 +159,7 @@ func TestGroupChild(t *testing.T) {
 		return // run as a test it has nothing to do
 	}
 	d := snapshot.NewDir(dir)
-	if err := errors.Join(d.Private(), d.Prepare()); err != nil {
+	if err := d.Prepare(); err != nil {
 		t.Logf("it is refused: %v", err)
 		return
 	}

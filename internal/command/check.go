@@ -116,9 +116,6 @@ const fewInodes = 100
 
 // checkDirectory tries what the daemon does in the directory.
 func checkDirectory(ctx context.Context, dir *snapshot.Dir, minFree int64) []finding {
-	if err := dir.Private(); err != nil {
-		return []finding{fail("directory", err)}
-	}
 	can, err := dir.Probe(ctx)
 	if err != nil {
 		return []finding{fail("directory", err)}

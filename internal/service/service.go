@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -52,11 +53,11 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
 	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Private(); err != nil {
-		return err
-	}
 	if err := dir.Prepare(); err != nil {
 		return err
+	}
+	if info, err := os.Stat(dir.Path()); err == nil && info.Mode().Perm()&0o022 != 0 { // with the sticky bit, otherwise it is refused
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
