@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 )
 
 // hiding mounts a file system that, like NFS, renames a file that is removed while it is open, until it is closed. So its directory
-// can't be removed before. The test also fails if a file is still open when it ends.
+// can't be removed before. The test also fails if a file stays open when it ends. The file system learns a moment later that a process has
+// ended.
 func hiding(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -23,10 +25,8 @@ func hiding(t *testing.T) (dir string) {
 		t.Fatalf("bindfs: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-			must(t, unix.Unmount(dir, unix.MNT_DETACH))
-		}
+		defer unix.Unmount(dir, unix.MNT_DETACH) //nolint:errcheck // only if it could not be unmounted
+		eventually(t, "no file is open", func() bool { return !errors.Is(unix.Unmount(dir, 0), unix.EBUSY) })
 	})
 	f, err := os.Create(filepath.Join(dir, "file"))
 	must(t, err)
