@@ -157,6 +157,18 @@ func TestHintsNameOnlyGivenFlags(t *testing.T) {
 	}
 }
 
+// An endpoint that was set by a variable is called by its name.
+func TestHintsNameTheVariableOfTheEndpoint(t *testing.T) {
+	t.Parallel()
+	_, _, c := shared(t)
+	c.Endpoint, c.EndpointFrom = "http://127.0.0.1:1", "$AWS_ENDPOINT_URL"
+	_, err := open(t, c).List(t.Context())
+	wantError(t, err, s3.ErrHost, "is $AWS_ENDPOINT_URL right?")
+	if strings.Contains(err.Error(), "--s3-endpoint") {
+		t.Error(err)
+	}
+}
+
 // Of an archived object the hint says what to do, whatever is done with it.
 func TestArchivedObjectIsReportedAsSuch(t *testing.T) {
 	t.Parallel()

@@ -39,8 +39,10 @@ const (
 type Config struct {
 	Bucket   string
 	Endpoint string // with or without scheme: https by default, plain http only with http://; "" is Amazon
-	Region   string
-	Folder   string // leading and trailing slashes do not matter
+	// EndpointFrom is where Endpoint was set, for hints, as $AWS_ENDPOINT_URL; "" is --s3-endpoint.
+	EndpointFrom string
+	Region       string
+	Folder       string // leading and trailing slashes do not matter
 
 	// Both or none. Without them, the first of these that has keys: environment, AWS profile file, web identity, IAM role.
 	AccessKeyFile, SecretKeyFile string

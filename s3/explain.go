@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ func (b *Bucket) explain(ctx context.Context, o op, err error) error {
 		kind = &PermissionError{Action: o.action}
 	}
 	if h := b.hint(kind, o, text, err); h != "" {
+		h = strings.ReplaceAll(h, endpointFlag, cmp.Or(b.cfg.EndpointFrom, endpointFlag))
 		text += " (" + h + ")"
 	}
 	return &callError{text: fmt.Sprintf("%s: %s: %s", o.doing, b, text), kind: kind, err: err}
@@ -99,8 +101,8 @@ func (b *Bucket) hint(kind error, o op, text string, err error) string {
 		{b.cfg.SSE != "", "KMS", "--s3-sse requires a KMS for the server: set one up, or remove --s3-sse"},
 		{b.cfg.SSE == "" && errors.Is(kind, ErrPermission), "kms:", "the bucket encrypts with a KMS key: allow these keys to use it"},
 		{b.cfg.StorageClass != "" && o.stores() && !errors.Is(kind, ErrArchived), "torage class", "the server does not know this --s3-storage-class"},
-		{true, "no such host", b.endpointFlag("is --s3-endpoint right, and does DNS work?")},
-		{true, "connection refused", b.endpointFlag("is the server running, and is --s3-endpoint right?")},
+		{true, "no such host", b.ofEndpoint("is --s3-endpoint right, and does DNS work?")},
+		{true, "connection refused", b.ofEndpoint("is the server running, and is --s3-endpoint right?")},
 	} {
 		if h.when && strings.Contains(text, h.piece) {
 			return h.hint
@@ -109,8 +111,11 @@ func (b *Bucket) hint(kind error, o op, text string, err error) string {
 	return b.hintByKind(kind, o, err)
 }
 
-// endpointFlag returns the hint, or that the flag is missing.
-func (b *Bucket) endpointFlag(hint string) string {
+// endpointFlag is what hints call the endpoint, if it was not set elsewhere.
+const endpointFlag = "--s3-endpoint"
+
+// ofEndpoint returns the hint, or that the flag is missing.
+func (b *Bucket) ofEndpoint(hint string) string {
 	if b.cfg.Endpoint == "" {
 		return "this is Amazon's server: set --s3-endpoint if your bucket is elsewhere"
 	}
@@ -133,7 +138,7 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 	case is(ErrArchived):
 		return b.hintArchived(o)
 	case as[*answerError](err):
-		return b.endpointFlag("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
+		return b.ofEndpoint("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
 	case is(ErrPermission) && o.action == "s3:DeleteObject":
 		return "allow s3:DeleteObject in the policy of these keys, or set --s3-append-only if they must not delete"
 	case is(ErrPermission):

@@ -15,6 +15,8 @@ type Lineage struct {
 	// Restored is when the cluster was last restored, as far as that is recorded. Restored from the same snapshot again it has the same ID,
 	// but its snapshots from before are not its present history.
 	Restored time.Time `json:"restored,omitzero"`
+	// Successors were restored from the cluster, as recorded. If it goes on, the restore was undone.
+	Successors []ID `json:"successors,omitempty"`
 }
 
 // Known reports whether the cluster is known.

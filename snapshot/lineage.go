@@ -48,6 +48,12 @@ func (d *Dir) Recorded(l Lineage) (Lineage, error) {
 	if i := slices.IndexFunc(all, func(x Restored) bool { return x.ClusterID == l.Cluster }); i >= 0 {
 		l.Predecessors, l.Restored = all[i].Predecessors, all[i].At
 	}
+	l.Successors = nil
+	for _, x := range all {
+		if slices.Contains(x.Predecessors, l.Cluster) {
+			l.Successors = append(l.Successors, x.ClusterID)
+		}
+	}
 	return l, nil
 }
 

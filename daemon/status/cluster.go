@@ -133,14 +133,27 @@ func (s State) rivals(now time.Time) []rival {
 	var out []rival
 	for p, i := range s.Places {
 		for _, x := range snapshot.Lives(origins(i.Others)) {
-			since := s.Cluster.Since.IsZero() || s.Cluster.Alongside(x) // before this cluster's first snapshot, any other is alongside
-			if s.counts(p) && since && now.Sub(x.Newest.Time) < aliveFor {
+			since := s.Cluster.Since.IsZero() || s.Cluster.Alongside(x)                                          // before this cluster's first snapshot, any other is alongside
+			undone := slices.Contains(s.Cluster.Successors, x.Cluster) && x.Newest.Time.Before(s.newestOwn(now)) // this cluster goes on, and that one does not
+			if s.counts(p) && since && !undone && now.Sub(x.Newest.Time) < aliveFor {
 				out = append(out, rival{x, p})
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b rival) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.Cluster, b.Cluster)) })
 	return out
+}
+
+// newestOwn is when the newest snapshot of this cluster itself was taken.
+func (s State) newestOwn(now time.Time) (newest time.Time) {
+	for _, i := range s.Places {
+		for _, c := range i.Copies {
+			if c.Cluster == s.Cluster.Cluster && c.Name.Time.After(newest) && !c.Name.Time.After(now) {
+				newest = c.Name.Time
+			}
+		}
+	}
+	return newest
 }
 
 // setAside returns the clusters that a loss of data is not looked for in: predecessors, and others that are alive.

@@ -64,6 +64,8 @@ func TestLivingClusterInTheSamePlaceIsAProblem(t *testing.T) {
 		"in the same second":      {snapshot.Lineage{Cluster: ours}, []status.Copy{of(ours, 2), of(theirs, 1), of(ours, 1)}, []status.Code{status.CodeOtherCluster}},
 		"one that ended before":   {snapshot.Lineage{Cluster: ours}, []status.Copy{of(ours, 1), of(theirs, 2)}, nil},
 		"one that ended long ago": {snapshot.Lineage{Cluster: ours}, []status.Copy{of(ours, 1), of(theirs, 24*9), of(ours, 24*20)}, nil},
+		"an undone restore":       {snapshot.Lineage{Cluster: ours, Successors: []snapshot.ID{theirs}}, []status.Copy{of(ours, 1), of(theirs, 2), of(ours, 3)}, nil},
+		"a restored copy":         {snapshot.Lineage{Cluster: ours, Successors: []snapshot.ID{theirs}}, []status.Copy{of(theirs, 1), of(ours, 2)}, []status.Code{status.CodeOtherCluster}},
 		"a predecessor":           {snapshot.Lineage{Cluster: ours, Predecessors: []snapshot.ID{parent}}, []status.Copy{of(ours, 1), of(parent, 2)}, nil},
 		"a living predecessor": {
 			snapshot.Lineage{Cluster: ours, Predecessors: []snapshot.ID{parent}},

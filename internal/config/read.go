@@ -200,13 +200,15 @@ func (r *reader) bucket() *s3.Config {
 		}
 		return nil
 	}
-	if variable := r.foreign("s3-endpoint"); variable != "" { // the error would name a flag that was not given
+	variable, endpointFrom := r.foreign("s3-endpoint"), ""
+	if variable != "" { // the error would name a flag that was not given
+		endpointFrom = "$" + variable
 		if err := (s3.Config{Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint")}).Check(); err != nil {
-			r.fail(Usagef("%s", strings.ReplaceAll(err.Error(), "--s3-endpoint", "$"+variable)))
+			r.fail(Usagef("%s", strings.ReplaceAll(err.Error(), "--s3-endpoint", endpointFrom)))
 		}
 	}
 	return &s3.Config{
-		Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint"), Region: r.String("s3-region"), Folder: r.String("s3-folder"),
+		Bucket: r.String("s3-bucket"), Endpoint: r.String("s3-endpoint"), EndpointFrom: endpointFrom, Region: r.String("s3-region"), Folder: r.String("s3-folder"),
 		AccessKeyFile: r.String("s3-access-key-file"), SecretKeyFile: r.String("s3-secret-key-file"),
 		CA: r.String("s3-ca"), InsecureSkipVerify: r.Bool("s3-insecure-skip-verify"), Lookup: r.String("s3-bucket-lookup"),
 		SSE: r.String("s3-sse"), StorageClass: r.String("s3-storage-class"), Checksum: r.String("s3-checksum"),
