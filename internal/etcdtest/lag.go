@@ -16,8 +16,9 @@ type Lag struct {
 	*Cluster
 	Leader, Follower *Member
 
-	mu   sync.Mutex
-	held chan struct{} // closed on release; nil: not held
+	mu    sync.Mutex
+	held  chan struct{} // closed on release; nil: not held
+	waits func()        // called by each write that waits
 }
 
 // RunLag starts one for a test.
@@ -45,11 +46,27 @@ func RunLag(t testing.TB, version string) *Lag {
 	return l
 }
 
-// Hold stops the follower's disk.
-func (l *Lag) Hold() {
+// Hold stops the follower's disk and returns when the follower waits for it. Until then it could still apply a write: etcd applies what
+// is committed while it writes it to its log.
+func (l *Lag) Hold(t testing.TB) {
+	t.Helper()
+	waits := make(chan struct{})
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = make(chan struct{})
+	l.held, l.waits = make(chan struct{}), sync.OnceFunc(func() { close(waits) })
+	l.mu.Unlock()
+	client, err := l.Leader.Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Put(t.Context(), "held", ""); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-waits:
+	case <-t.Context().Done():
+		t.Fatal("the follower does not write to its log")
+	}
 }
 
 // Release lets it go on; it does nothing if it was not held.
@@ -65,9 +82,10 @@ func (l *Lag) Release() {
 // stop makes a write to the follower's log wait.
 func (l *Lag) stop(op fusetest.Op, name string) syscall.Errno {
 	l.mu.Lock()
-	held := l.held
+	held, waits := l.held, l.waits
 	l.mu.Unlock()
 	if held != nil && op == fusetest.Write && strings.HasPrefix(name, l.Follower.Name+"/data/member/wal/") {
+		waits()
 		<-held
 	}
 	return 0

@@ -40,7 +40,7 @@ func TestSnapshotOfAFollowerHasAcknowledgedWritesOrALogLine(t *testing.T) {
 		return taken.Manifest, unconfirmed
 	}
 
-	l.Hold()
+	l.Hold(t)
 	put, err := client.Put(t.Context(), "late", "write")
 	must(t, err)
 	if m, lines := take("held"); m.Revision >= put.Header.Revision || !m.Healthy || lines != 1 {

@@ -19,7 +19,7 @@ func TestCatchUpWaitsForAcknowledgedWrites(t *testing.T) {
 			client, err := l.Leader.Client(t.Context())
 			must(t, err)
 			defer client.Close()
-			l.Hold()
+			l.Hold(t)
 			put, err := client.Put(t.Context(), "late", "acknowledged while the follower lags")
 			must(t, err)
 
