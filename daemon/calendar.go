@@ -18,11 +18,11 @@ const (
 
 // calendar is a cron expression that is read by the clock on the wall of a time zone. Where that clock is changed, it does as cron(8) does:
 //
-//   - Runs that are due in an hour that is left out take place, as one, right after the gap.
+//   - Runs that are due in an hour that the clock skips take place, as one run, right after the gap.
 //   - Runs that are due in an hour that comes twice take place in the first of the two.
 //   - An expression that has every hour follows the clock: no hour passes without its runs, and none is made up.
 type calendar struct {
-	fields cron.SpecSchedule // evaluated in UTC, where no hour is left out or comes twice: the library's own way through a zone loses runs
+	fields cron.SpecSchedule // evaluated in UTC, where no hour is skipped or comes twice: the library's own way through a zone loses runs
 	zone   *time.Location
 	hourly bool
 }
@@ -110,7 +110,7 @@ func (c calendar) Next(t time.Time) time.Time {
 		if due.After(after) {
 			continue
 		}
-		// The clock is set forward over the run. An expression with every hour has another one soon, unless a whole day is left out.
+		// The clock is set forward over the run. An expression with every hour has another one soon, unless the clock skips a whole day.
 		if next := c.fields.Next(after); !c.hourly || next.IsZero() || next.Sub(after) > time.Hour {
 			return end
 		}

@@ -28,7 +28,7 @@ func changes() []struct {
 		{"America/Havana", 2026},      // at midnight, and back from 01:00
 		{"Antarctica/Troll", 2026},    // by two hours
 		{"Africa/Casablanca", 2026},   // back in Ramadan, and forward after it
-		{"Pacific/Apia", 2011},        // 30 December is left out
+		{"Pacific/Apia", 2011},        // 30 December is skipped
 		{"America/Caracas", 2016},     // forward by half an hour, for good
 		{"Asia/Pyongyang", 2015},      // back by half an hour at midnight, for good
 		{"Europe/Moscow", 2014},       // back by an hour, for good
@@ -161,7 +161,7 @@ func sameNext(t *rapid.T, s daemon.Schedule, runs []time.Time, end, at time.Time
 	}
 }
 
-// An expression for every hour of one day, which is left out as a whole, has a run after it. The reference does not have that exception.
+// An expression for every hour of one day, which the clock skips as a whole, has a run after it. The reference does not have that exception.
 func TestHourlyRunsOfADayThatIsLeftOutTakePlaceOnce(t *testing.T) {
 	s := parse(t, "CRON_TZ=Pacific/Apia 0 * * * 5", 0, node)
 	wantNext(t, s, "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z", "2012-01-05T10:00:00Z")

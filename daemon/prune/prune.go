@@ -42,7 +42,7 @@ func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time,
 	slices.SortFunc(mine, snapshot.NewestFirst)
 	all := retention.Plan(itemsOf(mine), s.Policy, now)
 	if !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
-		// With some of them left out, because another cluster took them, the policy would not remove more.
+		// Without those that another cluster took, the policy would not remove more.
 		return decisionsOf(mine, all), nil
 	}
 	if !s.Lineage.Known() {

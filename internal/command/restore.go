@@ -51,7 +51,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
 	room := func(size int64) error { return restore.Room(scratch, size) }
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, Mend: true, Before: before, Scratch: scratch, Room: room})
+	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room})
 	if err != nil {
 		return err
 	}

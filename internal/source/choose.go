@@ -34,7 +34,7 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 		switch {
 		case r.Bucket == nil && failed != nil && failed[0].noDirectory():
 			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
-		case r.Bucket == nil, all != nil && all[0].Has(n) && !r.mustMend(ctx, all[0], n):
+		case r.Bucket == nil, all != nil && all[0].Has(n) && !r.mustUseCopy(ctx, all[0], n):
 			return all, nil, joined(failed)
 		}
 	}
@@ -180,10 +180,10 @@ func (r Request) compare(all []Listing, chosen snapshot.Entry, at Listing) {
 	}
 }
 
-// mend chooses the place whose copy is intact, if the caller wants that.
-func (r Request) mend(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) Listing {
+// intactCopy chooses the place whose copy is intact, if the caller wants that.
+func (r Request) intactCopy(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) Listing {
 	i := slices.IndexFunc(all, func(l Listing) bool { return l.Place != at.Place && l.Has(e.Name) })
-	if i < 0 || !r.mustMend(ctx, at, e.Name) {
+	if i < 0 || !r.mustUseCopy(ctx, at, e.Name) {
 		return at
 	}
 	if _, err := all[i].Manifest(ctx, e.Name); err != nil {
@@ -193,6 +193,6 @@ func (r Request) mend(ctx context.Context, all []Listing, e snapshot.Entry, at L
 	return all[i]
 }
 
-func (r Request) mustMend(ctx context.Context, at Listing, n snapshot.Name) bool {
-	return r.Mend && errors.Is(at.intact(ctx, n), snapshot.ErrDamaged)
+func (r Request) mustUseCopy(ctx context.Context, at Listing, n snapshot.Name) bool {
+	return r.UseIntactCopy && errors.Is(at.intact(ctx, n), snapshot.ErrDamaged)
 }

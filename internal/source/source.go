@@ -42,9 +42,9 @@ type Request struct {
 	Before func(context.Context, snapshot.Manifest) error
 	// Room may refuse a download of so many bytes to Scratch; nil: MinFree decides alone.
 	Room func(size int64) error
-	// Mend is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
+	// UseIntactCopy is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
-	Mend bool
+	UseIntactCopy bool
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
 }
@@ -91,7 +91,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		r.compare(all, entry, at)
 	}
 	if r.From == config.Anywhere {
-		at = r.mend(ctx, all, entry, at)
+		at = r.intactCopy(ctx, all, entry, at)
 	}
 	if at.Place != config.S3 {
 		return at.open(entry.Name)
