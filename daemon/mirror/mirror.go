@@ -183,7 +183,7 @@ func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) 
 		switch {
 		case e.Name.Node == o.Node:
 			mine = append(mine, c)
-		case o.OrphanAfter > 0 && e.Name.Set == snapshot.RollingSet:
+		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
 			others = append(others, c)
 		}
 	}
