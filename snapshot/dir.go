@@ -116,6 +116,9 @@ func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, to
 
 // read opens an archive while use runs.
 func (d *Dir) read(n Name, use func(*Archive) error) error {
+	if n.Bare() {
+		return fmt.Errorf("%s: %w", n, ErrNoManifest)
+	}
 	f, err := d.File(n)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ const Format = "etcd-rolling-backup/1"
 var (
 	// ErrFormat marks an intact archive of a format that this version cannot read.
 	ErrFormat = errors.New("unknown archive format")
-	// ErrNoManifest marks a zip of another program, which may contain an intact snapshot.
+	// ErrNoManifest marks a zip or a rolling snapshot of another program, which may be intact.
 	ErrNoManifest = errors.New("a zip without a manifest")
 )
 
