@@ -28,6 +28,7 @@ type manifests struct {
 	src    Source
 	bucket Bucket
 	status *status.Tracker
+	member snapshot.ID // if not 0, only its snapshots are this node's: see Options
 	now    time.Time
 	local  map[snapshot.Name]snapshot.Entry
 	remote map[snapshot.Name]snapshot.Entry
@@ -113,13 +114,13 @@ func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, 
 	}
 	m.there[e.Name] = x
 	if x.Cluster != 0 {
-		fresh[e.Name] = status.Copy{RawSize: x.RawSize, Revision: x.Revision, Cluster: x.Cluster, Corrupt: x.Corrupt}
+		fresh[e.Name] = status.Copy{RawSize: x.RawSize, Revision: x.Revision, Cluster: x.Cluster, Member: x.Member, Corrupt: x.Corrupt}
 	}
 	return true
 }
 
 func factsOf(c status.Copy) prune.Facts {
-	return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt}
+	return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Member: c.Member, Corrupt: c.Corrupt}
 }
 
 // file returns what the manifest of a file says.
@@ -144,7 +145,7 @@ func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
 func (m *manifests) copyOf(e snapshot.Entry) status.Copy {
 	c, _ := m.status.Known(status.Local, e)
 	if x, err := m.file(e); err == nil {
-		c.RawSize, c.Revision, c.Cluster, c.Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+		c.RawSize, c.Revision, c.Cluster, c.Member, c.Corrupt = x.RawSize, x.Revision, x.Cluster, x.Member, x.Corrupt
 	}
 	return c
 }
@@ -169,7 +170,7 @@ func (m *manifests) clash(n snapshot.Name) bool {
 }
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
-// object then.
+// object then. Where several nodes upload, a file does not say whose the object of its name is.
 func (m *manifests) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
@@ -177,8 +178,12 @@ func (m *manifests) details(_ context.Context, e snapshot.Entry) (prune.Facts, e
 	switch {
 	case isObject && !read:
 		return x, cmp.Or(m.failed, errors.New("not read yet"))
-	case isFile:
+	case isFile && m.member == 0:
 		return m.file(file)
+	case isFile && !isObject: // in this node's directory, whatever took it
+		x, err := m.file(file)
+		x.Member = m.member
+		return x, err
 	}
 	return x, nil
 }
@@ -196,7 +201,7 @@ func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (prune.
 // strangers reports whether another cluster has objects of this node's name.
 func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 	for n, x := range m.there {
-		if n.Node == node && x.Cluster != 0 && !l.Has(x.Cluster) {
+		if n.OfNode(node) && x.Cluster != 0 && !l.Has(x.Cluster) {
 			return true
 		}
 	}
@@ -205,7 +210,7 @@ func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 
 // ofNode returns the snapshots of a node.
 func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
-	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return e.Name.Node != node })
+	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return !e.Name.OfNode(node) })
 }
 
 func localManifest(src Source, e snapshot.Entry) (snapshot.Manifest, error) {

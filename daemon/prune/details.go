@@ -18,7 +18,7 @@ const maxUnread = 3
 type Facts struct {
 	RawSize, Revision int64       // of the database; 0: not known
 	Corrupt           bool        // etcd had raised the alarm CORRUPT
-	Cluster           snapshot.ID // that it was taken from; 0: not known
+	Cluster, Member   snapshot.ID // that it was taken from; 0: not known
 }
 
 // Details reads what a manifest says. A damaged manifest gives zero Facts and no error.
@@ -26,16 +26,16 @@ type Details func(ctx context.Context, e snapshot.Entry) (Facts, error)
 
 // FactsOf returns those of a manifest.
 func FactsOf(m snapshot.Manifest) Facts {
-	return Facts{RawSize: m.RawSize, Revision: m.Revision, Corrupt: slices.Contains(m.Alarms, "CORRUPT"), Cluster: m.ClusterID}
+	return Facts{RawSize: m.RawSize, Revision: m.Revision, Corrupt: slices.Contains(m.Alarms, "CORRUPT"), Cluster: m.ClusterID, Member: m.MemberID}
 }
 
-// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer
-// format, gives zero Facts and no error.
+// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, one of a newer format, and
+// a snapshot of another program, which has none, give zero Facts and no error.
 func FromManifest(m snapshot.Manifest, err error) (Facts, error) {
 	switch {
 	case err == nil:
 		return FactsOf(m), nil
-	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound):
+	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound), errors.Is(err, snapshot.ErrNoManifest):
 		return Facts{}, nil
 	}
 	return Facts{}, err

@@ -102,6 +102,7 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
 			for n := range list {
 				if x, ok := read[list[n].Name]; ok {
 					list[n].RawSize, list[n].Revision, list[n].Cluster, list[n].Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+					list[n].Member = x.Member
 				}
 			}
 		}

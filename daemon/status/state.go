@@ -82,6 +82,7 @@ type Copy struct {
 	RawSize  int64         `json:"raw_size,omitempty"`  // of the database, in bytes; 0: not known
 	Revision int64         `json:"revision,omitempty"`  // 0: not known
 	Cluster  snapshot.ID   `json:"cluster,omitempty"`   // that it was taken from; 0: not known
+	Member   snapshot.ID   `json:"member,omitempty"`    // likewise
 	Corrupt  bool          `json:"corrupt,omitempty"`   // etcd had raised the alarm CORRUPT
 	Verified time.Time     `json:"verified,omitzero"`   // when it was last read in full and found intact
 	Drilled  time.Time     `json:"drilled,omitzero"`    // when its last drill was
