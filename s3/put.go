@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -139,6 +140,9 @@ func (u *upload) count(n int64) {
 // options returns the options of the object, with extra headers.
 func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	o := u.put
+	if strings.HasSuffix(u.name, ".zip") {
+		o.ContentType = "application/zip"
+	}
 	o.UserMetadata = maps.Clone(extra)
 	if u.lockFor > 0 {
 		o.Mode = u.cfg.lockMode()
