@@ -47,8 +47,7 @@ func ManualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bu
 }
 
 func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
-	known, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{}) // without it, the manifests are read
-	saved := known.State().Cluster
+	saved := savedStatus(cfg).State().Cluster // without it, the manifests are read
 	all, err := origins(ctx, cfg, bucket && !saved.Known())
 	if err != nil {
 		return snapshot.Lineage{}, err
