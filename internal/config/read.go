@@ -50,7 +50,10 @@ func Read(c *cli.Context) (Config, error) {
 			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
 			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
 		},
-		Store:  Store{Dir: c.String("dir"), Node: r.node(), MinFree: r.size("min-free", "500MiB or 2GiB"), OrphanAfter: r.duration("orphan-after")},
+		Store: Store{
+			Dir: c.String("dir"), Node: r.node(), NodeGiven: c.String("node") != "", MinFree: r.size("min-free", "500MiB or 2GiB"),
+			OrphanAfter: r.duration("orphan-after"),
+		},
 		Role:   daemon.Role(c.String("only-on")),
 		Policy: r.policy(""),
 		S3:     r.bucket(),
