@@ -197,7 +197,7 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
 		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags(), VersionFlags()) {
-			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
+			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && !setToNothing(r.Context, f) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
 		}
