@@ -111,10 +111,19 @@ func TestMirrorToAServerThatListsNoSizesUploadsOnce(t *testing.T) {
 	plant(t, dir, archive, rolling(t, node, 2)...)
 	faults := s3test.RunHTTPFaults(t, m.server.Target)
 	mirror := append(b.flags(faults.Target), "--node="+node, "--dir="+dir)
+	info, err := os.Stat(archive)
+	must(t, err)
 	sizes := regexp.MustCompile("<Size>[0-9]+</Size>")
 	for _, size := range []string{"", "<Size>0</Size>"} {
 		faults.Set(relisted(func(listing string) string { return sizes.ReplaceAllString(listing, size) }))
 		run(t, 0, nil, words("mirror", mirror)...)
 		run(t, 0, []string{"0 uploaded, 0 waiting"}, words("mirror", mirror)...)
+		for _, from := range []string{"all", "s3"} {
+			for _, r := range rows(t, words("list", b.flags(faults.Target), []string{"--dir=" + dir, "--from=" + from})...) {
+				if r.Error != "" || r.Size != info.Size() || from == "all" && len(r.Places) != 2 {
+					t.Errorf("list --from %s shows %+v", from, r)
+				}
+			}
+		}
 	}
 }
