@@ -49,8 +49,9 @@ type Etcd struct {
 
 // Store is the local directory and what is written there.
 type Store struct {
-	Dir  string
-	Node string // this node's name in snapshot names; "" with Zip
+	Dir       string
+	Node      string // this node's name in snapshot names; "" with Zip
+	NodeGiven bool   // it is not the host name by default
 	// Zip makes rolling snapshots zips with the names of rke-tools, which do not say the node. The directory is this node's alone then.
 	Zip     bool
 	Host    string // with Zip, the name of this node for people; "": not known
