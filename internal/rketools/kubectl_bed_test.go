@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,7 +25,20 @@ func TestMain(m *testing.M) {
 		rketools.NewKubectl(rketools.Paths{Root: root}).Fetch(context.Background())
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	// Nothing of the caller's own keys, and no question after a role where there is no cloud.
+	if err := os.Setenv("AWS_EC2_METADATA_DISABLED", "true"); err != nil {
+		return 1
+	}
+	status := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
 }
 
 // kubectlBed is a container of RKE with a shell script as kubectl.
