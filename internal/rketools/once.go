@@ -116,7 +116,7 @@ func (o saveOptions) again(ctx context.Context, what string, retries uint, last 
 // permanentSnapshot reports whether a further try of a snapshot can't help.
 func permanentSnapshot(err error) bool {
 	return slices.ContainsFunc([]error{
-		config.ErrUsage, member.ErrConfig, member.ErrDifferentClusters, snapshot.ErrName, snapshot.ErrUnusableDir, snapshot.ErrLowSpace,
+		config.ErrUsage, member.ErrConfig, member.ErrCertificate, member.ErrDifferentClusters, snapshot.ErrName, snapshot.ErrUnusableDir, snapshot.ErrLowSpace,
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
