@@ -45,7 +45,7 @@ func parse(t *testing.T, args ...string) (p parsed, level string, err error) {
 	return p, level, err
 }
 
-var trio = []string{"--cacert", "ca", "--cert", "cert", "--key", "key"} //nolint:gochecknoglobals // a constant
+var trio = []string{"--cacert", "ca", "--cert", "cert", "--key", "key"}
 
 func TestFlagsHaveTheDefaultsOfTheContract(t *testing.T) {
 	p, level, err := parse(t, "save")
