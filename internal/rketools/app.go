@@ -3,6 +3,7 @@ package rketools
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -53,8 +54,8 @@ func Main(ctx context.Context, version string, args []string, stdout, stderr io.
 		save: save, remove: remove, download: downloadSnapshot, extractStateFile: extractStateFile, serve: serveSnapshot,
 	}})
 	err := dispatch(ctx, app, args)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errStopped
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errStopped, err)
 	}
 	if err != nil {
 		w := service.NewLogWriter(stderr, nil) // nobody may be reading

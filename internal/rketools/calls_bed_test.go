@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,6 +112,29 @@ func (h *host) callIn(ctx context.Context, args ...string) result {
 	status := rketools.Main(ctx, "test", append([]string{"rke-etcd-backup", "etcd-backup"}, args...), &out, &out)
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 	return result{status: status, last: lines[len(lines)-1], output: out.String()}
+}
+
+// command is a call in a process of its own.
+func (h *host) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
+	args = append([]string{"rke-etcd-backup", "etcd-backup"}, args...)
+	cmd.Env = append(os.Environ(), callHelper+"="+strings.Join(args, "\n"), rketools.RootVariable+"="+h.root)
+	return cmd
+}
+
+// failsAlongside is fails for a test that takes long and so runs alongside others.
+func (h *host) failsAlongside(text string, args ...string) result {
+	h.t.Helper()
+	out, err := h.command(args...).CombinedOutput()
+	lines := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
+	r := result{status: -1, last: lines[len(lines)-1], output: string(out)}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		r.status = exit.ExitCode()
+	}
+	if r.status != 1 || !strings.Contains(r.last, text) {
+		h.t.Errorf("%q: exit status %d: %s", args, r.status, out)
+	}
+	return r
 }
 
 // must runs a call that succeeds.

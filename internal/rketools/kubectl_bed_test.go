@@ -20,10 +20,16 @@ import (
 // helper is set in the process that TestKilledProcessLeavesNothing kills: the root of its paths.
 const helper = "RKETOOLS_TEST_FETCH"
 
+// callHelper is set in the process that TestKilledOnceLeavesNoBrokenArchive kills: its arguments, a line each.
+const callHelper = "RKETOOLS_TEST_CALL"
+
 func TestMain(m *testing.M) {
 	if root := os.Getenv(helper); root != "" {
 		rketools.NewKubectl(rketools.Paths{Root: root}).Fetch(context.Background())
 		return
+	}
+	if args := os.Getenv(callHelper); args != "" {
+		os.Exit(rketools.Main(context.Background(), "test", strings.Split(args, "\n"), os.Stdout, os.Stderr))
 	}
 	os.Exit(runAll(m))
 }

@@ -139,9 +139,10 @@ func TestOnceAcceptsKeysAsTheyAre(t *testing.T) {
 }
 
 func TestOnceWithoutEtcdFailsAfterItsRetries(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.write("etc/kubernetes/snap1.rkestate", "{}")
-	r := h.fails([]string{"snapshot snap1: "}, once(t, "snap1", "--endpoints=127.0.0.1:1", "--backup-retries=1")...)
+	r := h.failsAlongside("snapshot snap1: ", once(t, "snap1", "--endpoints=127.0.0.1:1", "--backup-retries=1")...)
 	if n := strings.Count(r.output, "trying again"); n != 1 {
 		t.Errorf("%d further tries, not 1: %s", n, r.output)
 	}
