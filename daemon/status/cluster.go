@@ -91,6 +91,18 @@ func (t *Tracker) Stranger(p Place, e snapshot.Entry) bool {
 	return known
 }
 
+// crowd is how many of the other clusters' newest snapshots tell when their daemons take the next ones.
+const crowd = 8
+
+// SecondTaken reports whether another cluster takes its snapshots in this second of the minute and stores them in the bucket under this
+// node's name. The bucket can hold one snapshot of each name, and names have whole seconds: with the same schedule, one cluster's
+// snapshots would never arrive, and the daemon of the other one would not know of it.
+func (t *Tracker) SecondTaken(at time.Time) bool {
+	s := t.State()
+	others := s.Places[S3].Others
+	return s.counts(S3) && slices.ContainsFunc(others[:min(len(others), crowd)], func(c Copy) bool { return c.Name.Time.Second() == at.Second() })
+}
+
 // SetManifests records what the manifests of listed copies say.
 func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
 	if len(read) == 0 {
@@ -142,6 +154,13 @@ func (s State) rivals(now time.Time) []rival {
 	}
 	slices.SortFunc(out, func(a, b rival) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.Cluster, b.Cluster)) })
 	return out
+}
+
+// clash reports whether another cluster's object has the name of a file of this one, which can't be uploaded then.
+func (s State) clash() bool {
+	return slices.ContainsFunc(s.Places[S3].Others, func(o Copy) bool {
+		return slices.ContainsFunc(s.Places[Local].Copies, func(c Copy) bool { return c.Name == o.Name })
+	})
 }
 
 // newestOwn is when the newest snapshot of this cluster itself was taken.
