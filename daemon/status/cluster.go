@@ -194,7 +194,10 @@ func (s State) clusterProblems(l *problemList, now time.Time) {
 		if r.place == S3 {
 			remedy = "give each cluster its own --s3-folder"
 		}
-		l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
+		p := l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
 			"this node is of cluster %s: %s", r.Cluster, r.place.In(), Absolute(r.Newest.Time), s.Cluster.Cluster, remedy)
+		if r.place == Local {
+			p.addedTo(CodeOtherDaemon)
+		}
 	}
 }

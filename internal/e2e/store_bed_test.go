@@ -93,7 +93,9 @@ func files(t testing.TB, dir string) []string {
 }
 
 // theStores tells the files that the store has for itself: the lock, and the status for the next process.
-func theStores(name string) bool { return name == ".lock" || strings.HasPrefix(name, ".status_") }
+func theStores(name string) bool {
+	return name == ".lock" || strings.HasPrefix(name, ".status_") || strings.HasPrefix(name, ".daemon_")
+}
 
 // statusFile is where the daemon keeps its status for the next process.
 func statusFile(dir string) string { return filepath.Join(dir, snapshot.StatusFile(node)) }
