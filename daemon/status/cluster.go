@@ -104,7 +104,7 @@ func (t *Tracker) SecondTaken(at time.Time) bool {
 }
 
 // SetManifests records what the manifests of listed copies say.
-func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
+func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]snapshot.Facts) {
 	if len(read) == 0 {
 		return
 	}
@@ -113,7 +113,7 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
 		for _, list := range [][]Copy{i.Copies, i.Others, i.Nodes} {
 			for n := range list {
 				if x, ok := read[list[n].Name]; ok {
-					list[n].RawSize, list[n].Revision, list[n].Cluster, list[n].Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+					list[n].Facts = x
 				}
 			}
 		}

@@ -90,7 +90,7 @@ func TestThreeClustersInOneBucketAreReported(t *testing.T) {
 	tr.SetInventory(status.Local, []status.Copy{of(ours, 1)}, nil)
 	tr.SetInventory(status.S3, []status.Copy{of(0, 1), of(0, .5), of(0, .2)}, nil)
 	wantCodes(t, "before their manifests were read", tr)
-	tr.SetManifests(status.S3, map[snapshot.Name]status.Copy{of(0, 1).Name: of(ours, 1), of(0, .5).Name: of(theirs, .5), of(0, .2).Name: of(0xc, .2)})
+	tr.SetManifests(status.S3, map[snapshot.Name]snapshot.Facts{of(0, 1).Name: of(ours, 1).Facts, of(0, .5).Name: of(theirs, .5).Facts, of(0, .2).Name: of(0xc, .2).Facts})
 	wantCodes(t, "afterwards", tr, status.CodeOtherCluster, status.CodeOtherCluster)
 	if text := texts(tr.Problems()); !strings.Contains(text, "--s3-folder") || !strings.Contains(text, "cluster, b,") || !strings.Contains(text, "cluster, c,") {
 		t.Error(text)

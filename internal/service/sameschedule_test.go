@@ -71,7 +71,7 @@ func (s *site) pass(t *testing.T) error {
 	for _, e := range l.Snapshots {
 		m, err := s.dir.Manifest(e.Name)
 		must(t, err)
-		copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: m.RawSize, Revision: m.Revision, Cluster: m.ClusterID})
+		copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, Facts: m.Facts()})
 	}
 	s.status.SetInventory(status.Local, copies, nil)
 	o := MirrorOptions(config.Config{Store: config.Store{Node: "n1"}, Mirror: config.Mirror{Policy: retention.Policy{Last: 100}}})
