@@ -22,6 +22,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 const node = "node-a"
@@ -173,7 +174,7 @@ func verify(dir string, name snapshot.Name) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := snapshot.Verify(context.Background(), f, d, 0, nil); err != nil {
+	if _, err := input.Verify(context.Background(), f, d, 0, nil); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
