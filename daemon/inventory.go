@@ -92,7 +92,7 @@ func (d *Daemon) newest(l snapshot.Listing) (snapshot.Entry, bool) {
 func (d *Daemon) logNodes() {
 	nodes := map[string]int{}
 	for _, c := range d.Status.State().Places[status.Local].Nodes {
-		if c.Name.Set == snapshot.RollingSet {
+		if c.Name.OfOtherNode(d.Node) {
 			nodes[c.Name.Node]++
 		}
 	}

@@ -34,6 +34,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s.newest()
 	s.mirror()
 	s.etcd()
+	if f := s.state.StateFile; f.Asked {
+		s.truth("state_file_included", f.Included)
+	}
 	s.counters()
 	for _, x := range s.out {
 		ch <- x

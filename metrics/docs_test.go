@@ -141,6 +141,7 @@ func checkLabels(t *testing.T, name string, f family, got []*dto.LabelPair) {
 func full() *Metrics {
 	now := statustest.Noon()
 	tr := statustest.Unhealthy(&now)
+	tr.SetStateFile(true)
 	return New(Options{
 		State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 1, nil }, Now: statustest.Noon,
 	})

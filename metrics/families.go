@@ -87,6 +87,7 @@ func families() []family {
 		{"etcd_has_leader", typeGauge, "Whether the member knew a leader: 1 or 0." + absentWithoutSeen, nil},
 		{"etcd_alarm", typeGauge, "Whether the alarm was raised: 1 or 0." + absentWithoutSeen, []label{{"alarm", status.Alarms()}}},
 		{"drill_passed", typeGauge, "Whether the last restore drill passed: 1 or 0. Absent before the first, and once the failed snapshot is gone and later drills were skipped.", nil},
+		{"state_file_included", typeGauge, "Whether the last snapshot includes the state file of RKE's cluster: 1 or 0. Absent except in rke-tools' rolling mode, and until it was fetched once.", nil},
 		{"build_info", typeGauge, "Always 1; the labels are the program's version and the Go version it was built with.", []label{
 			{"version", nil}, {"goversion", nil},
 		}},

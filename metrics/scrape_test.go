@@ -174,6 +174,17 @@ func TestReasonsOutsideTheirSetBecomeOther(t *testing.T) {
 	}
 }
 
+func TestScrapeSaysWhetherTheStateFileIsIncluded(t *testing.T) {
+	tr := status.New(status.Options{})
+	for _, included := range []bool{true, false, true} {
+		tr.SetStateFile(included)
+		want := fmt.Sprintf("state_file_included %d", map[bool]int{true: 1}[included])
+		if got := scrape(t, tr); !slices.Contains(got, want) {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+}
+
 // TestCountersExistBeforeTheFirstEvent: or else the first one would be a new series and no rise.
 func TestCountersExistBeforeTheFirstEvent(t *testing.T) {
 	got := scrape(t, status.New(status.Options{Mirror: true, Drill: true}))
@@ -208,7 +219,7 @@ func TestJobsThatAreOffHaveNoSeries(t *testing.T) {
 	m := metrics.New(metrics.Options{State: tr.State, Problems: tr.Problems, Now: statustest.Noon})
 	_, body := get(t, m.Handler(), "/metrics")
 	for _, l := range ours(body) {
-		for _, word := range []string{`"mirror"`, `"verify"`, `"drill"`, `"s3"`, "waiting", "locked", "s3_errors", "drill_passed", "disk_free", "min_free", "etcd_"} {
+		for _, word := range []string{`"mirror"`, `"verify"`, `"drill"`, `"s3"`, "waiting", "locked", "s3_errors", "drill_passed", "state_file", "disk_free", "min_free", "etcd_"} {
 			if strings.Contains(l, word) {
 				t.Errorf("shows what is off: %s", l)
 			}

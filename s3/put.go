@@ -44,8 +44,8 @@ type upload struct {
 }
 
 // PutArchive verifies and stores the archive. It returns nil only after the server has reported the right size and checksum of
-// what it stored. progress may be nil; it is called by one goroutine at a time, and done decreases when a piece must be sent
-// again. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
+// what it stored. progress may be nil; it is called for all that is sent, by one goroutine at a time, and done decreases when a piece
+// must be sent again. If the archive is in the bucket already, nothing is sent. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
 // object may be complete. Several goroutines read the archive.
 //
 // Without replace, an existing object is never changed: if it is not this archive, the error wraps snapshot.ErrExists. On a server

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -29,10 +30,12 @@ type Archive struct {
 
 	r        io.ReaderAt
 	dataSize int64
+	zipped   bool   // the data is a zip, otherwise zstd
 	tail     []byte // everything after the data
 }
 
-// OpenArchive reads the manifest from the end of an archive of size bytes. Errors wrap ErrDamaged or ErrFormat, or come from r.
+// OpenArchive reads the manifest from the end of an archive of size bytes. Errors wrap ErrDamaged, ErrFormat or ErrNoManifest, or come
+// from r.
 func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
 	if size == 0 {
 		return nil, fmt.Errorf("%w: the file is empty", ErrDamaged)
@@ -41,13 +44,16 @@ func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(r, size-int64(len(tail)), int64(len(tail))), tail); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	m, dataSize, err := DecodeTail(tail, size)
+	e, err := decodeEnd(tail, size)
 	if err != nil {
 		return nil, err
 	}
-	behind := tail[int64(len(tail))-(size-dataSize):]
-	return &Archive{Manifest: m, Size: size, r: r, dataSize: dataSize, tail: behind}, nil
+	behind := tail[int64(len(tail))-(size-e.dataSize):]
+	return &Archive{Manifest: e.manifest, Size: size, r: r, dataSize: e.dataSize, zipped: e.zipped, tail: behind}, nil
 }
+
+// Zipped reports whether the archive is a zip, as rke-tools reads it.
+func (a *Archive) Zipped() bool { return a.zipped }
 
 // ReadAt reads from the archive's file, compressed.
 func (a *Archive) ReadAt(p []byte, offset int64) (int, error) { return a.r.ReadAt(p, offset) }
@@ -82,13 +88,27 @@ func (a *Archive) Contents() (io.ReadCloser, error) {
 func (a *Archive) read(sum checksum) (io.ReadCloser, error) {
 	disk := &Disk{ReaderAt: a.r}
 	data := io.TeeReader(io.NewSectionReader(disk, 0, a.dataSize), sum)
-	// The decoder reads in small steps at frame and block headers.
-	dec, err := zstd.NewReader(bufio.NewReaderSize(data, 256<<10), zstd.IgnoreChecksum(true),
+	raw, err := a.decompress(bufio.NewReaderSize(data, 256<<10)) // decoders read in small steps
+	if err != nil {
+		if disk.Err() != nil {
+			err = fmt.Errorf("read archive: %w", disk.Err())
+		}
+		return nil, err
+	}
+	return &rawReader{archive: a, disk: disk, data: data, sum: sum, raw: raw, digest: newDigest()}, nil
+}
+
+// decompress returns the database and its digest. The decompressor reads r to the end of their compressed bytes at least.
+func (a *Archive) decompress(r *bufio.Reader) (io.ReadCloser, error) {
+	if a.zipped {
+		return unzip(r)
+	}
+	dec, err := zstd.NewReader(r, zstd.IgnoreChecksum(true),
 		zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd decoder: %w", err)
 	}
-	return &rawReader{archive: a, disk: disk, sum: sum, zstd: dec, digest: newDigest()}, nil
+	return dec.IOReadCloser(), nil
 }
 
 // Disk remembers the first failed read of a file, so that a bad disk is not mistaken for damaged bytes. Decoders and servers read
@@ -147,18 +167,17 @@ func (c checksum) compare() error {
 type rawReader struct {
 	archive *Archive
 	disk    *Disk
+	data    io.Reader // all compressed bytes, hashed by sum as they are read
 	sum     checksum
-	zstd    *zstd.Decoder
+	raw     io.ReadCloser
 	digest  *digest
 }
 
-func (r *rawReader) Close() error {
-	r.zstd.Close()
-	return nil
-}
+// Close ends the decompression.
+func (r *rawReader) Close() error { return r.raw.Close() }
 
 func (r *rawReader) Read(p []byte) (int, error) {
-	n, err := r.zstd.Read(p)
+	n, err := r.raw.Read(p)
 	_, _ = r.digest.Write(p[:n]) // never fails
 	switch {
 	case err != nil && r.disk.Err() != nil:
@@ -169,6 +188,11 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	}
+	if errors.Is(err, io.EOF) {
+		if _, rest := io.Copy(io.Discard, r.data); rest != nil { // what else is in a zip
+			return n, fmt.Errorf("read archive: %w", rest)
+		}
+	}
 	return n, r.finish(err)
 }
 
@@ -177,7 +201,7 @@ func (r *rawReader) finish(err error) error {
 	database := r.compare()
 	switch {
 	case !errors.Is(err, io.EOF):
-		err = fmt.Errorf("%w: zstd data: %w", ErrDamaged, err)
+		err = fmt.Errorf("%w: compressed data: %w", ErrDamaged, err)
 	case database != nil:
 		return database
 	default:
@@ -216,19 +240,39 @@ const windowSize = 1 << 22
 // stream; a second one compresses and writes.
 type Writer struct {
 	out    *hashingWriter
-	zstd   *zstd.Encoder
+	data   container
 	relay  *relay
 	digest *digest
 }
 
+// container is the form of the compressed data.
+type container interface {
+	io.Writer // of the database and its digest
+	// end completes the data, which a manifest of so many bytes will follow.
+	end(manifest int) error
+	// tail wraps the manifest: everything after the data.
+	tail(m Manifest, dataSize int64) ([]byte, error)
+}
+
+// zstdData is the data of an archive of ours.
+type zstdData struct{ *zstd.Encoder }
+
+func (z zstdData) end(int) error { return z.Close() }
+
+func (zstdData) tail(m Manifest, dataSize int64) ([]byte, error) { return encodeTail(m, dataSize) }
+
 // NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
-	out := &hashingWriter{w: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	out := newHashingWriter(w)
 	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
 	}
-	return &Writer{out: out, zstd: enc, relay: newRelay(enc), digest: newDigest()}, nil
+	return newWriter(out, zstdData{enc}), nil
+}
+
+func newWriter(out *hashingWriter, data container) *Writer {
+	return &Writer{out: out, data: data, relay: newRelay(data), digest: newDigest()}
 }
 
 // Write processes the next bytes of the stream. An error of the output may be returned a few calls later.
@@ -240,26 +284,29 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Finish compares etcd's digest, completes the data and appends the manifest. It fills in the manifest's format, sizes and
 // digests and returns it. After an error the output is not an archive.
 func (w *Writer) Finish(m Manifest) (Manifest, error) {
-	closeErr := w.relay.Close()
-	if closeErr == nil {
-		closeErr = w.zstd.Close()
+	if err := w.relay.Close(); err != nil {
+		return m, fmt.Errorf("write archive: %w", err)
 	}
 	raw, err := w.digest.check()
-	switch {
-	case closeErr != nil:
-		return m, fmt.Errorf("write archive: %w", closeErr)
-	case err != nil:
+	if err != nil {
 		return m, fmt.Errorf("verify the stream: %w", err)
 	}
 	m.Format = Format
 	m.RawSize, m.RawSHA256 = w.digest.size, raw
-	m.ArchiveSHA256 = hex.EncodeToString(w.out.sum.Sum(nil))
-	m.ArchiveCRC32C = hex.EncodeToString(w.out.crc.Sum(nil))
+	w.out.sums(&m) // of their final length
+	m = m.fitted()
+	body, err := json.Marshal(m)
+	if err != nil {
+		return m, fmt.Errorf("encode manifest: %w", err)
+	}
+	if err := w.data.end(len(body)); err != nil {
+		return m, fmt.Errorf("write archive: %w", err)
+	}
+	w.out.sums(&m)
 	if err := m.check(); err != nil {
 		return m, fmt.Errorf("check the manifest before writing: %w", err)
 	}
-	m = m.fitted()
-	tail, err := encodeTail(m, w.out.size)
+	tail, err := w.data.tail(m, w.out.size)
 	if err != nil {
 		return m, err
 	}
@@ -277,6 +324,16 @@ type hashingWriter struct {
 	w        io.Writer
 	sum, crc hash.Hash
 	size     int64
+}
+
+func newHashingWriter(w io.Writer) *hashingWriter {
+	return &hashingWriter{w: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+}
+
+// sums sets the checksums in the manifest to those of the bytes so far.
+func (h *hashingWriter) sums(m *Manifest) {
+	m.ArchiveSHA256 = hex.EncodeToString(h.sum.Sum(nil))
+	m.ArchiveCRC32C = hex.EncodeToString(h.crc.Sum(nil))
 }
 
 func (h *hashingWriter) Write(p []byte) (int, error) {

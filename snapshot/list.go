@@ -65,7 +65,10 @@ func (d *Dir) List() (Listing, error) {
 	}
 	for _, f := range files {
 		base, broken := strings.CutSuffix(f.Name(), BrokenSuffix)
-		base, partial := strings.CutSuffix(base, partSuffix)
+		final, partial := finalName(base)
+		if partial {
+			base = final
+		}
 		name, nameErr := ParseName(base)
 		switch {
 		case f.Name() == lockName || isNote(f.Name()):
@@ -100,17 +103,18 @@ func (d *Dir) List() (Listing, error) {
 // Latest refers to the newest snapshot of any set and node.
 const Latest = "latest"
 
-// Find returns the snapshot that ref names: Latest, a full name, or the newest of a set (a label). A snapshot dated after now,
-// because of a wrong clock, is chosen only if there is no other. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
+// Find returns the snapshot that ref names: Latest, a full name, that of a zip without .zip, or the newest of a set (a label). A snapshot
+// dated after now, because of a wrong clock, is chosen only if there is no other, and one whose name does not say its time only by its name. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
 func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 	name, parseErr := ParseName(ref)
-	if parseErr != nil && CheckPart("label", ref) != nil {
+	zip, zipErr := OtherName(ref + zipSuffix)
+	if parseErr != nil && CheckPart("label", ref) != nil && zipErr != nil {
 		return Entry{}, fmt.Errorf("%w: %q: use latest, a label or a full name, as list shows them", ErrName, ref)
 	}
 	var future []Entry
 	for _, e := range l.Snapshots {
-		switch fits := ref == Latest || e.Name.Set == ref; {
-		case parseErr == nil && e.Name == name:
+		switch fits := (ref == Latest || e.Name.Set == ref) && !e.Name.Time.IsZero(); {
+		case parseErr == nil && e.Name == name, zipErr == nil && e.Name == zip:
 			return e, nil
 		case fits && e.Name.Time.After(now):
 			future = append(future, e)

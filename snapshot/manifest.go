@@ -18,8 +18,12 @@ import (
 // Format is the value of Manifest.Format that this version writes. docs/FORMAT.md describes it.
 const Format = "etcd-rolling-backup/1"
 
-// ErrFormat marks an intact archive of a format that this version cannot read.
-var ErrFormat = errors.New("unknown archive format")
+var (
+	// ErrFormat marks an intact archive of a format that this version cannot read.
+	ErrFormat = errors.New("unknown archive format")
+	// ErrNoManifest marks a zip of another program, which may contain an intact snapshot.
+	ErrNoManifest = errors.New("a zip without a manifest")
+)
 
 // Manifest describes an archive and is stored in it. Readers ignore fields that they do not know.
 type Manifest struct {
@@ -108,7 +112,7 @@ func (m Manifest) check() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: manifest: name: %w", ErrDamaged, err)
-	case n.Node != m.Node || !n.Time.Equal(m.CreatedAt.Truncate(time.Second)):
+	case n.File == "" && (n.Node != m.Node || !n.Time.Equal(m.CreatedAt.Truncate(time.Second))):
 		return fmt.Errorf("%w: manifest: name %s does not match node %q and time %s", ErrDamaged, m.Name, m.Node, m.CreatedAt.Format(time.RFC3339))
 	case m.RawSize <= digestSize:
 		return fmt.Errorf("%w: manifest: raw_size %d", ErrDamaged, m.RawSize)
@@ -156,7 +160,7 @@ const (
 	// TailSize is the number of bytes at the end of an archive that always contain the complete manifest.
 	TailSize = 64 << 10
 
-	maxManifest = TailSize - skippableHeader - footerSize
+	maxManifest = TailSize - zipEnd - footerSize
 )
 
 // fitted returns a manifest that an archive has room for. Whatever etcd reports, it must not make a snapshot fail: fields with texts of
@@ -198,12 +202,17 @@ func encodeTail(m Manifest, dataSize int64) ([]byte, error) {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, skippableMagic)
 	b = le.AppendUint32(b, uint32(len(body)+footerSize)) //nolint:gosec // bounded by maxManifest
-	b = append(b, body...)
+	return append(b, withFooter(body, dataSize)...), nil
+}
+
+// withFooter returns the manifest and its footer.
+func withFooter(body []byte, dataSize int64) []byte {
+	le := binary.LittleEndian
 	lengths := le.AppendUint64(nil, uint64(dataSize))     //nolint:gosec // a file's size
 	lengths = le.AppendUint32(lengths, uint32(len(body))) //nolint:gosec // bounded by maxManifest
-	sum := sha256.Sum256(append(bytes.Clone(body), lengths...))
-	b = append(append(b, lengths...), sum[:]...)
-	return append(b, footerMagic...), nil
+	b := append(bytes.Clone(body), lengths...)
+	sum := sha256.Sum256(b)
+	return append(append(b, sum[:]...), footerMagic...)
 }
 
 // ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size.
@@ -218,31 +227,48 @@ func ReadManifest(ctx context.Context, n Name, tail func(context.Context, Name) 
 
 // DecodeTail reads the manifest from the last bytes of an archive of fileSize bytes in all; tail is
 // min(fileSize, TailSize) bytes. dataSize is the length of the compressed data at the file's start.
-// Errors wrap ErrDamaged or ErrFormat.
+// Errors wrap ErrDamaged, ErrFormat or ErrNoManifest.
 func DecodeTail(tail []byte, fileSize int64) (m Manifest, dataSize int64, err error) {
-	if len(tail) < skippableHeader+footerSize {
-		return m, 0, fmt.Errorf("%w: %d bytes are too few for an archive", ErrDamaged, fileSize)
-	}
+	e, err := decodeEnd(tail, fileSize)
+	return e.manifest, e.dataSize, err
+}
+
+// end is what the end of an archive says.
+type end struct {
+	manifest Manifest
+	dataSize int64
+	zipped   bool // the manifest is in the comment of a zip, otherwise in a skippable frame of zstd
+}
+
+func decodeEnd(tail []byte, fileSize int64) (end, error) {
 	le := binary.LittleEndian
+	atEnd := bytes.HasSuffix(tail, []byte(footerMagic))
+	switch {
+	case !atEnd && isZipEnd(tail):
+		return end{}, ErrNoManifest
+	case len(tail) < skippableHeader+footerSize:
+		return end{}, fmt.Errorf("%w: %d bytes are too few for an archive", ErrDamaged, fileSize)
+	case !atEnd:
+		return end{}, fmt.Errorf("%w: the end is cut off or overwritten: it has no manifest", ErrDamaged)
+	}
 	footer := tail[len(tail)-footerSize:]
-	if string(footer[footerSize-len(footerMagic):]) != footerMagic {
-		return m, 0, fmt.Errorf("%w: the end is cut off or overwritten: it has no manifest", ErrDamaged)
-	}
-	dataSize = int64(le.Uint64(footer)) //nolint:gosec // compared with the file's size below
+	e := end{dataSize: int64(le.Uint64(footer))} //nolint:gosec // compared with the file's size below
 	bodySize := int64(le.Uint32(footer[8:]))
-	frame := skippableHeader + bodySize + int64(footerSize)
-	if frame > int64(len(tail)) || dataSize != fileSize-frame {
-		return m, 0, fmt.Errorf("%w: the footer's lengths do not match a file of %d bytes", ErrDamaged, fileSize)
+	start := int64(len(tail)) - bodySize - int64(footerSize) // of the manifest
+	e.zipped = start >= zipEnd && isZipEnd(tail) && e.dataSize == fileSize-bodySize-int64(footerSize)
+	header := start - skippableHeader
+	if !e.zipped && (header < 0 || e.dataSize != fileSize-(int64(len(tail))-header)) {
+		return end{}, fmt.Errorf("%w: the footer's lengths do not match a file of %d bytes", ErrDamaged, fileSize)
 	}
-	header := tail[int64(len(tail))-frame:]
-	body := header[skippableHeader : skippableHeader+bodySize]
+	body := tail[start : start+bodySize]
 	sum := sha256.Sum256(append(bytes.Clone(body), footer[:12]...))
 	switch {
-	case le.Uint32(header) != skippableMagic || int64(le.Uint32(header[4:])) != bodySize+int64(footerSize):
-		return m, 0, fmt.Errorf("%w: the manifest's frame header is altered", ErrDamaged)
+	case !e.zipped && (le.Uint32(tail[header:]) != skippableMagic || int64(le.Uint32(tail[header+4:])) != bodySize+int64(footerSize)):
+		return end{}, fmt.Errorf("%w: the manifest's frame header is altered", ErrDamaged)
 	case !bytes.Equal(sum[:], footer[12:12+sha256.Size]):
-		return m, 0, fmt.Errorf("%w: the manifest does not match its checksum", ErrDamaged)
+		return end{}, fmt.Errorf("%w: the manifest does not match its checksum", ErrDamaged)
 	}
-	m, err = decodeManifest(body)
-	return m, dataSize, err
+	var err error
+	e.manifest, err = decodeManifest(body)
+	return e, err
 }

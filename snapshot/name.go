@@ -18,7 +18,7 @@ const (
 	partSuffix    = ".part"
 	timeLayout    = "20060102T150405Z"
 	// NAME_MAX of Linux file systems is 255 bytes; the name of the partial file must fit too.
-	maxNameLen = 255 - len(partSuffix)
+	maxNameLen = 255 - len(partSuffix) - len(otherPartPrefix)
 )
 
 // ErrName marks a text that is not a valid snapshot name, or a part that is not allowed in one.
@@ -27,10 +27,12 @@ var ErrName = errors.New("invalid snapshot name")
 // Name identifies a snapshot: <set>_<node>_<time>.db.zst.
 //
 // No part contains an underscore. So a name splits in one way only, and the prefix <set>_<node>_ matches one node and no other.
+// Files that rke-tools, RKE2 or k3s named have a Name too; see [OtherName].
 type Name struct {
 	Set  string    // RollingSet, or the label of a snapshot that a user took
-	Node string    // the node whose member the snapshot was taken from
-	Time time.Time // UTC, whole seconds: when the stream was opened
+	Node string    // the node whose member the snapshot was taken from; "": the name does not say it
+	Time time.Time // UTC, whole seconds: when the stream was opened; zero: the name does not say it
+	File string    // the whole name, if another program chose it; "": one of ours
 }
 
 // NewName checks the parts and truncates t to whole seconds in UTC. Errors wrap ErrName.
@@ -48,8 +50,12 @@ func NewName(set, node string, t time.Time) (Name, error) {
 	return n, nil
 }
 
-// ParseName reads what String writes, and nothing else. Errors wrap ErrName.
+// ParseName reads the name of an archive of ours, or of a zip or rolling snapshot that rke-tools, RKE2 or k3s named. For every name that
+// it returns, String is s. Errors wrap ErrName.
 func ParseName(s string) (Name, error) {
+	if isOther(s) {
+		return OtherName(s)
+	}
 	stem, ok := strings.CutSuffix(s, archiveSuffix)
 	parts := strings.Split(stem, "_")
 	if !ok || len(parts) != 3 {
@@ -72,6 +78,9 @@ func ParseName(s string) (Name, error) {
 
 // String returns the name of the archive's file and S3 object.
 func (n Name) String() string {
+	if n.File != "" {
+		return n.File
+	}
 	return n.Set + "_" + n.Node + "_" + n.Time.Format(timeLayout) + archiveSuffix
 }
 
@@ -98,8 +107,14 @@ func (n *Name) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Rolling reports whether the daemon of this node took the snapshot, and so may prune it.
+// Rolling reports whether the daemon of this node took the snapshot, and so may prune it. The node "" stands for rke-tools' names, which
+// do not say the node.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }
+
+// OfOtherNode reports whether the daemon of a node other than this one took the snapshot.
+func (n Name) OfOtherNode(node string) bool {
+	return n.Set == RollingSet && n.Node != "" && n.Node != node
+}
 
 // CheckPart checks that value is allowed in a name: letters, digits, dots and hyphens, a letter or digit first, no two dots in a
 // row. kind names the part in the error, which wraps ErrName.

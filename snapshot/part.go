@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,7 +127,24 @@ func (p *Part) Abort() error {
 
 func (p *Part) path() string { return filepath.Join(p.dir.path, p.base) }
 
-func (p *Part) partial() string { return p.path() + partSuffix }
+func (p *Part) partial() string { return filepath.Join(p.dir.path, partialOf(p.base)) }
+
+// partialOf returns the name of the partial file of base.
+func partialOf(base string) string {
+	if isOther(base) {
+		return otherPartPrefix + base + partSuffix
+	}
+	return base + partSuffix
+}
+
+// finalName is the reverse of partialOf; false: it is no partial file of ours.
+func finalName(file string) (string, bool) {
+	base, ok := strings.CutSuffix(file, partSuffix)
+	if other, hidden := strings.CutPrefix(base, otherPartPrefix); hidden {
+		return other, ok && isOther(other)
+	}
+	return base, ok && !isOther(base)
+}
 
 func (p *Part) nameFree() error {
 	_, err := os.Lstat(p.path())

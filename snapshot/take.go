@@ -27,6 +27,10 @@ type TakeOptions struct {
 	LocalOnly   bool          // goes into the manifest
 	MinFree     int64         // bytes that must stay free on the disk
 	Stall       time.Duration // longest wait for the next byte
+	// Named, if set, makes the name instead of Set and Node. A zip's name makes the archive a zip.
+	Named func(start time.Time) (Name, error)
+	// StateFile, if set, returns RKE's state file for a zip; nil: there is none. It runs beside the stream, and its end is waited for.
+	StateFile func(context.Context) []byte
 	// Progress, if set, is called after each piece: bytes so far, and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
@@ -45,7 +49,7 @@ type Taken struct {
 // ErrName, or come from the member or the disk.
 func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, error) {
 	start := time.Now()
-	name, err := NewName(o.Set, o.Node, start)
+	name, err := o.name(start)
 	if err != nil {
 		return Taken{}, err
 	}
@@ -58,8 +62,8 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, err
 	}
 	guard.w = part
-	m := Manifest{Name: name.String(), CreatedAt: name.Time, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
-	m, err = writeArchive(ctx, src, guard, m, o)
+	m := Manifest{Name: name.String(), CreatedAt: start.UTC().Truncate(time.Second), Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
+	m, err = writeArchive(ctx, src, guard, name, m, o)
 	if err != nil {
 		return Taken{}, errors.Join(err, part.Abort())
 	}
@@ -73,18 +77,36 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 	}, nil
 }
 
+func (o TakeOptions) name(start time.Time) (Name, error) {
+	if o.Named != nil {
+		return o.Named(start)
+	}
+	return NewName(o.Set, o.Node, start)
+}
+
+// stateFile starts to get the state file, and returns the function that waits for it.
+func (o TakeOptions) stateFile(ctx context.Context) (wait func() []byte) {
+	if o.StateFile == nil {
+		return func() []byte { return nil }
+	}
+	got := make(chan []byte, 1)
+	go func() { got <- o.StateFile(ctx) }()
+	return func() []byte { return <-got }
+}
+
 // writeArchive streams into w as an archive.
-func writeArchive(ctx context.Context, src Streamer, w io.Writer, m Manifest, o TakeOptions) (Manifest, error) {
+func writeArchive(ctx context.Context, src Streamer, w io.Writer, name Name, m Manifest, o TakeOptions) (Manifest, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// A message without bytes is not progress: etcd sends these forever when reading its own disk fails.
 	stall := time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("%w for %s", ErrStalled, o.Stall)) })
 	defer stall.Stop()
 
-	archive, err := NewWriter(w)
+	archive, err := newWriterFor(w, name, m.CreatedAt)
 	if err != nil {
 		return m, err
 	}
+	stateFile := o.stateFile(ctx)
 	var done, total int64
 	progress := writerFunc(func(p []byte) (int, error) {
 		n, err := archive.Write(p)
@@ -102,9 +124,20 @@ func writeArchive(ctx context.Context, src Streamer, w io.Writer, m Manifest, o 
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause // the cause, not what the connection made of it
 		}
+		cancel(nil)
+		stateFile() // leaves nothing running
 		return m, fmt.Errorf("stream snapshot after %d bytes: %w", done, err)
 	}
+	stall.Stop()
+	archive.SetStateFile(stateFile())
 	return archive.Finish(m)
+}
+
+func newWriterFor(w io.Writer, n Name, taken time.Time) (*Writer, error) {
+	if n.Zip() {
+		return NewZipWriter(w, n, taken)
+	}
+	return NewWriter(w)
 }
 
 type writerFunc func([]byte) (int, error)

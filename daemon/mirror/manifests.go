@@ -35,6 +35,7 @@ type manifests struct {
 	mu     sync.Mutex
 	here   map[snapshot.Name]snapshot.Facts // of files
 	there  map[snapshot.Name]snapshot.Facts // of objects; one that could not be read is missing
+	sizes  map[snapshot.Name]int64          // of objects that were read, as they are, whatever the listing says
 	failed error                            // the first that could not be read; the others mostly fail for the same cause
 	unread int
 }
@@ -42,7 +43,7 @@ type manifests struct {
 func newManifests(src Source, bucket Bucket, o Options, now time.Time, local, remote []snapshot.Entry) *manifests {
 	return &manifests{
 		src: src, bucket: bucket, status: o.Status, now: now, local: byName(local), remote: byName(remote),
-		here: map[snapshot.Name]snapshot.Facts{}, there: map[snapshot.Name]snapshot.Facts{},
+		here: map[snapshot.Name]snapshot.Facts{}, there: map[snapshot.Name]snapshot.Facts{}, sizes: map[snapshot.Name]int64{},
 	}
 }
 
@@ -54,15 +55,19 @@ func byName(entries []snapshot.Entry) map[snapshot.Name]snapshot.Entry {
 	return out
 }
 
-// readAll reads the manifests of objects that the status does not know, in the order that is given: one after the other until one has
-// been read, and then several at a time. One that can't be read stays unknown; see failed.
+// readAll reads the manifests of objects that the status does not know, and of those whose listed size is not that of their file: some
+// servers list none or another one. It reads in the order that is given: one after the other until one has been read, and then several
+// at a time. One that can't be read stays unknown; see failed.
 func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 	var wanted []snapshot.Entry
 	for _, e := range objects {
 		c, _ := m.status.Known(status.S3, e)
-		if _, known := m.object(e.Name); !known && c.Cluster != 0 {
+		file, isFile := m.local[e.Name]
+		switch _, known := m.object(e.Name); {
+		case known:
+		case c.Cluster != 0 && (!isFile || file.Size == e.Size):
 			m.there[e.Name] = c.Facts
-		} else if !known {
+		default:
 			wanted = append(wanted, e)
 		}
 	}
@@ -75,7 +80,7 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 			break
 		}
 		g.Go(func() error {
-			read, err := snapshot.ReadManifest(ctx, e.Name, m.bucket.Tail)
+			read, err := snapshot.ReadManifest(ctx, e.Name, m.tail)
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			answers = m.record(e, read, err, fresh) || answers
@@ -91,6 +96,27 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 	if ctx.Err() != nil {
 		m.failed = cmp.Or(m.failed, ctx.Err())
 	}
+}
+
+// tail is that of the bucket.
+func (m *manifests) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+	tail, size, err := m.bucket.Tail(ctx, n)
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.sizes[n] = size
+	}
+	return tail, size, err
+}
+
+// sizeOf returns the size of an object: that of the object itself if it was read, else the listed one.
+func (m *manifests) sizeOf(object snapshot.Entry) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if size, read := m.sizes[object.Name]; read {
+		return size
+	}
+	return object.Size
 }
 
 func (m *manifests) gaveUp() bool {

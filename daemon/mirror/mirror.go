@@ -40,7 +40,7 @@ type Bucket interface {
 	List(ctx context.Context) ([]snapshot.Entry, error)
 	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
 	// archive is never stored, and the error wraps snapshot.ErrDamaged. Without replace, another object of that name stays as it is,
-	// and the error wraps snapshot.ErrExists.
+	// and the error wraps snapshot.ErrExists. progress is called for all that is sent, so never if the archive was there before.
 	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error
 	// Remove deletes one; the error for a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
@@ -144,23 +144,26 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 	return badFiles, nil
 }
 
-// errThere marks a snapshot that another process has uploaded since the bucket was listed.
+// errThere marks a snapshot that another process has uploaded since the bucket was listed. It is in line, and not an upload of this pass.
 var errThere = errors.New("uploaded by another process")
 
 // uploadOne uploads a snapshot, unless another cluster's has its name. A listing is not always up to date, so the server decides in the
 // end whether the name is free.
 func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o Options) error {
 	if !m.clash(e.Name) {
-		err := Upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
-		if !errors.Is(err, snapshot.ErrExists) {
+		sent, err := upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
+		exists := errors.Is(err, snapshot.ErrExists)
+		if err != nil && !exists || err == nil && sent {
 			return err
 		}
-		m.readAll(ctx, []snapshot.Entry{{Name: e.Name}})
-		if _, read := m.object(e.Name); !read {
-			return cmp.Or(m.failed, err)
+		if exists {
+			m.readAll(ctx, []snapshot.Entry{{Name: e.Name}})
+			if _, read := m.object(e.Name); !read {
+				return cmp.Or(m.failed, err)
+			}
 		}
 		if !m.clash(e.Name) {
-			return errThere
+			return unlisted(ctx, m.bucket, e.Name, o)
 		}
 	}
 	here, _ := m.file(e) // read before
@@ -183,7 +186,7 @@ func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) 
 		switch {
 		case e.Name.Node == o.Node:
 			mine = append(mine, c)
-		case o.OrphanAfter > 0 && e.Name.Set == snapshot.RollingSet:
+		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
 			others = append(others, c)
 		}
 	}

@@ -80,7 +80,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		switch {
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
-		case object.Size == e.Size || !read:
+		case !read || m.sizeOf(object) == e.Size:
 		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
 			p.upload = append(p.upload, e)

@@ -52,7 +52,7 @@ func orphanNodes(entries []snapshot.Entry, s Scope, now time.Time) [][]snapshot.
 	}
 	byNode := map[string][]snapshot.Entry{}
 	for _, e := range entries {
-		if e.Name.Set == snapshot.RollingSet && e.Name.Node != s.Node {
+		if e.Name.OfOtherNode(s.Node) {
 			byNode[e.Name.Node] = append(byNode[e.Name.Node], e)
 		}
 	}

@@ -32,6 +32,7 @@ type State struct {
 	PruneError string       `json:"prune_error,omitempty"` // why the last pruning of the disk failed; "": it did not
 	PruneAt    time.Time    `json:"prune_at,omitzero"`     // when it failed
 	Member     Member       `json:"-"`
+	StateFile  StateFile    `json:"-"`
 	Counters   Counters     `json:"-"`
 }
 

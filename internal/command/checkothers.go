@@ -103,7 +103,7 @@ func (o others) nodes(cfg config.Config) []finding {
 	}
 	count, newest := map[string]int{}, map[string]time.Time{}
 	for _, e := range o.Snapshots { // newest first
-		if e.Name.Set != snapshot.RollingSet || e.Name.Node == o.node {
+		if !e.Name.OfOtherNode(o.node) {
 			continue
 		}
 		if count[e.Name.Node]++; count[e.Name.Node] == 1 {

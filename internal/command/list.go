@@ -108,13 +108,14 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			fresh = append(fresh, read.Entry)
 			continue
 		}
-		r.alsoIn(p.Place, read.Size)
+		r.alsoIn(p.Place, read.Bytes)
 	}
 	for _, read := range p.Manifests(ctx, fresh) {
 		if errors.Is(read.Err, snapshot.ErrNotFound) {
 			continue // pruned meanwhile
 		}
 		r := snapshotRow(read.Entry, read.Manifest)
+		r.Size = read.Bytes
 		r.Places = []string{string(p.Place)}
 		if read.Err != nil {
 			r.Error, r.short = read.Err.Error(), "unreadable: run verify"

@@ -48,9 +48,10 @@ type Etcd struct {
 
 // Store is the local directory and what is written there.
 type Store struct {
-	Dir     string
-	Node    string // this node's name in snapshot names
-	MinFree int64  // bytes that stay free on the disk
+	Dir       string
+	Node      string // this node's name in snapshot names
+	NodeGiven bool   // it is not the host name by default
+	MinFree   int64  // bytes that stay free on the disk
 	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
 	OrphanAfter time.Duration
 }

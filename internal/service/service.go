@@ -147,6 +147,19 @@ func MirrorOptions(cfg config.Config) mirror.Options {
 	}
 }
 
+// savedStatus is what the daemon of the directory has saved, for a command that does not save it. Without a daemon it is empty.
+func savedStatus(cfg config.Config) *status.Tracker {
+	t, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{Mirror: true}) // what can't be read is not known
+	return t
+}
+
+// ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
+func ManualMirrorOptions(cfg config.Config) mirror.Options {
+	o := MirrorOptions(cfg)
+	o.Status = savedStatus(cfg)
+	return o
+}
+
 // Noticing returns the bucket's settings for several uploads: what its server turns out not to take is logged once, and remembered.
 func Noticing(bucket *s3.Config, log logrus.FieldLogger) *s3.Config {
 	if bucket == nil {

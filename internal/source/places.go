@@ -41,12 +41,14 @@ type Listing struct {
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
+	tail    func(context.Context, snapshot.Name) (tail []byte, size int64, err error)        // of the bucket
 	folders func(context.Context) ([]string, error)                                          // of the bucket
 }
 
 // Read is what a manifest says, or why it could not be read.
 type Read struct {
 	snapshot.Entry
+	Bytes    int64 // the size of the snapshot itself if it was reached: some servers list none or another one
 	Manifest snapshot.Manifest
 	Err      error
 }
@@ -58,13 +60,28 @@ func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	g.SetLimit(manifestReads)
 	for i, e := range of {
 		g.Go(func() error {
-			m, err := l.Manifest(ctx, e.Name)
-			out[i] = Read{Entry: e, Manifest: m, Err: err}
+			out[i] = l.read(ctx, e)
 			return nil
 		})
 	}
 	_ = g.Wait() // its goroutines return no error
 	return out
+}
+
+func (l Listing) read(ctx context.Context, e snapshot.Entry) Read {
+	r := Read{Entry: e, Bytes: e.Size}
+	if l.tail == nil {
+		r.Manifest, r.Err = l.Manifest(ctx, e.Name)
+		return r
+	}
+	r.Manifest, r.Err = snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+		tail, size, err := l.tail(ctx, n)
+		if err == nil {
+			r.Bytes = size
+		}
+		return tail, size, err
+	})
+	return r
 }
 
 // Origins reads of which clusters some snapshots are, in the same order. Those whose manifests can't be read are missing.
@@ -207,6 +224,7 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
 		return snapshot.ReadManifest(ctx, n, b.Tail)
 	}
+	l.tail = b.Tail
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
 	if cfg.Versions {
 		l.version = b.Version

@@ -27,7 +27,7 @@ const (
 	FormArchive  Form = "archive"  // ours
 	FormDatabase Form = "database" // plain bbolt file, with or without etcd's digest after it
 	FormGzip     Form = "gzip"     // of one database
-	FormZip      Form = "zip"      // of rke-tools, k3s and RKE2: one database among other members
+	FormZip      Form = "zip"      // of rke-tools, k3s and RKE2: one database among other members; with a manifest it is an archive of ours
 	FormZstd     Form = "zstd"     // of one database; also an archive of ours whose end is missing
 )
 
@@ -41,7 +41,7 @@ var (
 // Input is a recognized snapshot. Only Unpack verifies all of it.
 type Input struct {
 	Form     Form
-	Manifest *snapshot.Manifest // of our archive, otherwise nil
+	Manifest *snapshot.Manifest // of an archive of ours, otherwise nil
 	Size     int64              // bytes after decompression, as declared, with the digest; -1: unknown (gzip, zstd)
 	Member   string             // zip: the name of the member with the database
 	Damage   error              // what Open found damaged in a file that may still have an intact database; nil: nothing
@@ -69,14 +69,20 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	a, err := snapshot.OpenArchive(s, size)
 	switch {
 	case err == nil:
-		return &Input{Form: FormArchive, Manifest: &a.Manifest, Size: a.Manifest.RawSize, source: s, open: a.Contents}, nil
+		in := &Input{Form: FormArchive, Manifest: &a.Manifest, Size: a.Manifest.RawSize, source: s, open: a.Contents}
+		if a.Zipped() {
+			in.Form = FormZip
+		}
+		return in, nil
+	case errors.Is(err, snapshot.ErrNoManifest):
+		return s.detect()
 	case !errors.Is(err, snapshot.ErrDamaged):
 		return nil, err
 	}
 	// Its manifest is useless, but the data is in front of it, with etcd's digest.
 	in, other := s.detect()
 	switch {
-	case other == nil && in.Form == FormZstd:
+	case other == nil && (in.Form == FormZstd || in.Form == FormZip):
 		in.Damage = err
 	case atEnd:
 		return nil, err

@@ -44,7 +44,7 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *snapshot.Dir, minF
 		return r, err
 	}
 	r = Report{Form: in.Form, Member: in.Member, Manifest: in.Manifest, Size: info.Size(), RawSize: in.Size}
-	if in.Form == FormArchive {
+	if in.Manifest != nil {
 		a, err := snapshot.Verify(ctx, f, db, scratch, minFree, progress)
 		r.Proven, r.Database = true, a.Database
 		return r, err

@@ -45,6 +45,15 @@ func (f *frugal) ReadAt(p []byte, off int64) (int, error) {
 
 // zip finds the one member that is a database, by the first bytes of each member.
 func (s *source) zip() (*Input, error) {
+	members, err := s.members()
+	if err != nil {
+		return nil, err
+	}
+	return s.choose(members)
+}
+
+// members reads the directory of a zip.
+func (s *source) members() ([]*zip.File, error) {
 	directory := &frugal{ReaderAt: s, left: maxDirectory}
 	z, err := zip.NewReader(directory, s.size)
 	directory.left = -1
@@ -61,7 +70,7 @@ func (s *source) zip() (*Input, error) {
 		return nil, formError("a zip archive with more than %d members", maxMembers)
 	}
 	z.RegisterDecompressor(zip.Deflate, flate.NewReader) // twice as fast as the standard library
-	return s.choose(z.File)
+	return z.File, nil
 }
 
 func (s *source) choose(members []*zip.File) (*Input, error) {
