@@ -73,14 +73,13 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 }
 
 func described(e snapshot.Entry, m snapshot.Manifest) status.Copy {
-	f := prune.FactsOf(m)
-	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: f.RawSize, Revision: f.Revision, Cluster: f.Cluster, Member: f.Member, Corrupt: f.Corrupt}
+	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, Facts: m.Facts()}
 }
 
 // details are what pruning needs to know. The status has it for every snapshot with a readable manifest.
-func (d *Daemon) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+func (d *Daemon) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	if c, _ := d.Status.Known(status.Local, e); c.Cluster != 0 {
-		return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Member: c.Member, Corrupt: c.Corrupt}, nil
+		return c.Facts, nil
 	}
 	return prune.FromManifest(d.Store.Manifest(e.Name))
 }

@@ -34,19 +34,18 @@ type manifests struct {
 	remote map[snapshot.Name]snapshot.Entry
 
 	mu     sync.Mutex
-	here   map[snapshot.Name]prune.Facts // of files
-	there  map[snapshot.Name]prune.Facts // of objects; one that could not be read is missing
-	sizes  map[snapshot.Name]int64       // of objects that were read, as they are, whatever the listing says
-	failed error                         // the first that could not be read; the others mostly fail for the same cause
+	here   map[snapshot.Name]snapshot.Facts // of files
+	there  map[snapshot.Name]snapshot.Facts // of objects; one that could not be read is missing
+	sizes  map[snapshot.Name]int64          // of objects that were read, as they are, whatever the listing says
+	failed error                            // the first that could not be read; the others mostly fail for the same cause
 	unread int
 }
 
 func newManifests(src Source, bucket Bucket, o Options, now time.Time, local, remote []snapshot.Entry) *manifests {
-	m := &manifests{
+	return &manifests{
 		src: src, bucket: bucket, status: o.Status, now: now, local: byName(local), remote: byName(remote),
-		here: map[snapshot.Name]prune.Facts{}, there: map[snapshot.Name]prune.Facts{}, sizes: map[snapshot.Name]int64{},
+		here: map[snapshot.Name]snapshot.Facts{}, there: map[snapshot.Name]snapshot.Facts{}, sizes: map[snapshot.Name]int64{},
 	}
-	return m
 }
 
 func byName(entries []snapshot.Entry) map[snapshot.Name]snapshot.Entry {
@@ -68,12 +67,12 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 		switch _, known := m.object(e.Name); {
 		case known:
 		case c.Cluster != 0 && (!isFile || file.Size == e.Size):
-			m.there[e.Name] = factsOf(c)
+			m.there[e.Name] = c.Facts
 		default:
 			wanted = append(wanted, e)
 		}
 	}
-	fresh := map[snapshot.Name]status.Copy{}
+	fresh := map[snapshot.Name]snapshot.Facts{}
 	answers, oneByOne := false, true
 	var g errgroup.Group
 	g.SetLimit(readers)
@@ -128,7 +127,7 @@ func (m *manifests) gaveUp() bool {
 }
 
 // record keeps the result of one request; false: there was none.
-func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, fresh map[snapshot.Name]status.Copy) bool {
+func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, fresh map[snapshot.Name]snapshot.Facts) bool {
 	if errors.Is(err, snapshot.ErrDamaged) {
 		m.status.SetDamaged(status.S3, m.now, e.Name, err)
 	}
@@ -140,24 +139,20 @@ func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, 
 	}
 	m.there[e.Name] = x
 	if x.Cluster != 0 {
-		fresh[e.Name] = status.Copy{RawSize: x.RawSize, Revision: x.Revision, Cluster: x.Cluster, Member: x.Member, Corrupt: x.Corrupt}
+		fresh[e.Name] = x
 	}
 	return true
 }
 
-func factsOf(c status.Copy) prune.Facts {
-	return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Member: c.Member, Corrupt: c.Corrupt}
-}
-
 // file returns what the manifest of a file says.
-func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
+func (m *manifests) file(e snapshot.Entry) (snapshot.Facts, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if x, known := m.here[e.Name]; known {
 		return x, nil
 	}
 	if c, _ := m.status.Known(status.Local, e); c.Cluster != 0 {
-		m.here[e.Name] = factsOf(c)
+		m.here[e.Name] = c.Facts
 		return m.here[e.Name], nil
 	}
 	x, err := prune.FromManifest(localManifest(m.src, e))
@@ -171,13 +166,13 @@ func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
 func (m *manifests) copyOf(e snapshot.Entry) status.Copy {
 	c, _ := m.status.Known(status.Local, e)
 	if x, err := m.file(e); err == nil {
-		c.RawSize, c.Revision, c.Cluster, c.Member, c.Corrupt = x.RawSize, x.Revision, x.Cluster, x.Member, x.Corrupt
+		c.Facts = x
 	}
 	return c
 }
 
 // object returns what the manifest of an object says; false: it could not be read.
-func (m *manifests) object(n snapshot.Name) (prune.Facts, bool) {
+func (m *manifests) object(n snapshot.Name) (snapshot.Facts, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x, ok := m.there[n]
@@ -197,7 +192,7 @@ func (m *manifests) clash(n snapshot.Name) bool {
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
 // object then. Where several nodes upload, a file does not say whose the object of its name is.
-func (m *manifests) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
 	x, read := m.object(e.Name)
@@ -215,7 +210,7 @@ func (m *manifests) details(_ context.Context, e snapshot.Entry) (prune.Facts, e
 }
 
 // objectDetails are those of the object alone, which is read if it was not before.
-func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (prune.Facts, error) {
+func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	m.readAll(ctx, []snapshot.Entry{e})
 	x, read := m.object(e.Name)
 	if !read {

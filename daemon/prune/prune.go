@@ -45,7 +45,7 @@ func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time,
 	all := retention.Plan(itemsOf(mine), s.Policy, now)
 	if !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
 		// Without those that another cluster took, the policy would not remove more.
-		return decisionsOf(mine, all), nil
+		return merge(mine, all, nil), nil
 	}
 	if !s.Lineage.Known() {
 		return keepAll(mine, "the cluster of this node is not known yet"), nil
@@ -90,10 +90,6 @@ func itemsOf(entries []snapshot.Entry) []retention.Item {
 		out = append(out, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
 	}
 	return out
-}
-
-func decisionsOf(mine []snapshot.Entry, plan []retention.Decision) []Decision {
-	return merge(mine, plan, nil)
 }
 
 func keepAll(mine []snapshot.Entry, reason string) []Decision {

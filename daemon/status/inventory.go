@@ -223,7 +223,7 @@ func (t *Tracker) Uploaded(c Copy, took time.Duration) {
 		s.Counters.UploadedBytes += max(c.Size, 0)
 		s.Counters.observe(StageUpload, took)
 		s.intact(Local, c.Name)
-		s.add(S3, Copy{Name: c.Name, Size: c.Size, RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Member: c.Member, Corrupt: c.Corrupt})
+		s.add(S3, Copy{Name: c.Name, Size: c.Size, Facts: c.Facts})
 		s.Mirror.drop(c.Name)
 	})
 }

@@ -3,6 +3,7 @@ package rketools
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/snapshot/peer"
 )
 
 const (
@@ -48,10 +50,12 @@ func Wanted(args []string, own ...string) bool {
 
 // Main runs one subcommand and returns the process's exit status. args begins with the program's name. The error is the last line of stderr.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
-	app := newApp(version, stdout, stderr)
+	app := newApp(process{version: version, stdout: stdout, stderr: stderr, paths: Paths{Root: os.Getenv(RootVariable)}, do: actions{
+		save: save, remove: remove, download: downloadSnapshot, extractStateFile: extractStateFile, serve: serveSnapshot,
+	}})
 	err := dispatch(ctx, app, args)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errStopped
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errStopped, err)
 	}
 	if err != nil {
 		w := service.NewLogWriter(stderr, nil) // nobody may be reading
@@ -84,14 +88,13 @@ func dispatch(ctx context.Context, app *cli.App, args []string) error {
 	return app.RunContext(ctx, config.FlagsFirst(app, args))
 }
 
-func newApp(version string, stdout, stderr io.Writer) *cli.App {
-	p := process{version: version, stderr: stderr, paths: Paths{Root: os.Getenv(RootVariable)}}
+func newApp(p process) *cli.App {
 	sub := func(name, usage string, flags []cli.Flag, action cli.ActionFunc) *cli.Command {
 		return &cli.Command{Name: name, Usage: usage, Flags: flags, Action: noArguments(action), OnUsageError: onUsageError, HideHelpCommand: true}
 	}
 	return &cli.App{
-		Name: Binary + " " + Command, Usage: "the command line of rke-tools, as RKE uses it", Version: version, HideHelpCommand: true,
-		Writer: stdout, ErrWriter: stderr, OnUsageError: config.OnUsageError, Action: noSubcommand, Flags: []cli.Flag{debugFlag()},
+		Name: Binary + " " + Command, Usage: "the command line of rke-tools, as RKE uses it", Version: p.version, HideHelpCommand: true,
+		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: config.OnUsageError, Action: noSubcommand, Flags: []cli.Flag{debugFlag()},
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
 			sub("save", "take snapshots of etcd again and again, or --once, and upload them to S3", saveFlags(), p.save),
@@ -138,9 +141,19 @@ func noArguments(do cli.ActionFunc) cli.ActionFunc {
 
 // process is what every subcommand gets from its process.
 type process struct {
-	version string
-	stderr  io.Writer
-	paths   Paths
+	version        string
+	stdout, stderr io.Writer
+	paths          Paths
+	do             actions
+}
+
+// actions do what the subcommands are for.
+type actions struct {
+	save             func(context.Context, saveOptions) error
+	remove           func(context.Context, deleteOptions) error
+	download         func(context.Context, downloadOptions) error
+	extractStateFile func(context.Context, call) error
+	serve            func(context.Context, call, peer.Identity) error
 }
 
 // call is one call of a subcommand.
@@ -152,6 +165,9 @@ type call struct {
 	name string // --name
 	s3   *s3Options
 }
+
+// minFree is how many bytes of /backup's disk stay free.
+func (c call) minFree() int64 { return c.ours.Store.MinFree }
 
 // line is an error's text in one line, with the flags of this command line.
 func line(err error) string {

@@ -2,11 +2,16 @@ package rketools
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot/peer"
 )
@@ -98,4 +103,42 @@ func TestDownloadReplacesWhatIsThere(t *testing.T) {
 	if got, err := os.ReadFile(outside); err != nil || string(got) != "outside" {
 		t.Errorf("%q %v", got, err)
 	}
+}
+
+// A download that is killed leaves nothing, because it has no name before it is proven; a signal ends it with an error.
+func TestDownloadHasNoNameBeforeItIsProven(t *testing.T) {
+	id := kubeNode(t, newPKI(t))
+	raw := database(1 << 20)
+	half, end := make(chan struct{}), make(chan struct{})
+	port := original(t, id, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(raw)))
+		_, _ = w.Write(raw[:len(raw)/2])
+		_ = http.NewResponseController(w).Flush()
+		close(half)
+		<-end
+	})
+	defer close(end)
+	dir := t.TempDir()
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"))
+	defer func() { must(t, unix.Unmount(dir, 0)) }()
+	files := map[string][]byte{snap: database(4096)}
+	must(t, os.WriteFile(filepath.Join(dir, snap), files[snap], 0o600))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- from(id, port, snap, dir).fromPeer(ctx) }()
+	<-half
+	used := func() uint64 {
+		var s unix.Statfs_t
+		must(t, unix.Statfs(dir, &s))
+		return (s.Blocks - s.Bfree) * uint64(s.Bsize)
+	}
+	for late := time.Now().Add(patience); used() < uint64(len(raw))/4; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("nothing of the download arrives")
+		}
+	}
+	holds(t, "in the middle", dir, files)
+	cancel(errors.New("stopped by a signal"))
+	refused(t, "signal", <-ended, "stopped by a signal")
+	holds(t, "afterwards", dir, files)
 }

@@ -123,7 +123,7 @@ func (p process) save(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return save(c.Context, saveOptions{
+	return p.do.save(c.Context, saveOptions{
 		call: base, endpoints: strings.Split(c.String("endpoints"), ","), cacert: c.String("cacert"), cert: c.String("cert"), key: c.String("key"),
 		creation: c.Duration("creation"), retention: c.Duration("retention"), once: c.Bool("once"),
 		backupRetries: c.Uint("backup-retries"), s3Retries: c.Uint("s3-retries"),
@@ -135,7 +135,7 @@ func (p process) delete(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return remove(c.Context, deleteOptions{call: base, cleanup: c.Bool("cleanup")})
+	return p.do.remove(c.Context, deleteOptions{call: base, cleanup: c.Bool("cleanup")})
 }
 
 func (p process) download(c *cli.Context) error {
@@ -143,7 +143,7 @@ func (p process) download(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return downloadSnapshot(c.Context, downloadOptions{call: base, localEndpoint: c.String("local-endpoint"), identity: identity(c)})
+	return p.do.download(c.Context, downloadOptions{call: base, localEndpoint: c.String("local-endpoint"), identity: identity(c)})
 }
 
 func (p process) extractStateFile(c *cli.Context) error {
@@ -151,7 +151,7 @@ func (p process) extractStateFile(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return extractStateFile(c.Context, base)
+	return p.do.extractStateFile(c.Context, base)
 }
 
 func (p process) serve(c *cli.Context) error {
@@ -159,7 +159,7 @@ func (p process) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return serveSnapshot(c.Context, base, identity(c))
+	return p.do.serve(c.Context, base, identity(c))
 }
 
 func identity(c *cli.Context) peer.Identity {

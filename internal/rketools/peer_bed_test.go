@@ -25,6 +25,7 @@ import (
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -61,14 +62,14 @@ func database(size int) []byte {
 	return append(b, sum[:]...)
 }
 
-// member is one file of an archive.
-type member struct {
+// zipMember is one file of an archive.
+type zipMember struct {
 	name    string
 	content []byte
 }
 
 // archive is a zip as rke-tools writes it.
-func archive(t testing.TB, members ...member) []byte {
+func archive(t testing.TB, members ...zipMember) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -84,7 +85,23 @@ func archive(t testing.TB, members ...member) []byte {
 
 func archiveOf(t testing.TB, name string, raw []byte) []byte {
 	t.Helper()
-	return archive(t, member{"/backup/" + name, raw}, member{"/etc/kubernetes/" + name + ".rkestate", []byte(`{"desiredState": {}}`)})
+	return archive(t, zipMember{"/backup/" + name, raw}, zipMember{"/etc/kubernetes/" + name + ".rkestate", []byte(`{"desiredState": {}}`)})
+}
+
+// archiveOfOurs is a zip as this program writes it: rke-tools reads it, and it has a manifest.
+func archiveOfOurs(t testing.TB, name string, raw []byte) []byte {
+	t.Helper()
+	n, err := snapshot.OtherName(name + ".zip")
+	must(t, err)
+	var b bytes.Buffer
+	w, err := snapshot.NewZipWriter(&b, n, n.Time)
+	must(t, err)
+	_, err = w.Write(raw)
+	must(t, err)
+	w.SetStateFile([]byte(`{"desiredState": {}}`))
+	_, err = w.Finish(snapshot.Manifest{Name: n.String(), CreatedAt: n.Time, ToolVersion: "test"})
+	must(t, err)
+	return b.Bytes()
 }
 
 // host is one /backup.

@@ -58,15 +58,19 @@ func TestServedSnapshotIsTheSameOnAllHosts(t *testing.T) {
 func TestServeFindsTheDatabase(t *testing.T) {
 	id := kubeNode(t, newPKI(t))
 	raw, other := database(1<<20), database(4096)
-	broken := archiveOf(t, snap, raw)
-	at := bytes.Index(broken, []byte("/etc/kubernetes/")) // the local header of the state file: its data follow the name
-	broken[at+len("/etc/kubernetes/"+snap+".rkestate")+5] ^= 0xff
+	badState := func(b []byte) []byte {
+		state := "/etc/kubernetes/" + snap + ".rkestate"
+		b[bytes.Index(b, []byte(state))+len(state)+5] ^= 0xff // the member's data follow its name
+		return b
+	}
 	for what, files := range map[string]map[string][]byte{
 		"archive":                {snap + ".zip": archiveOf(t, snap, raw)},
+		"archive of ours":        {snap + ".zip": archiveOfOurs(t, snap, raw)},
 		"archive next to a raw":  {snap + ".zip": archiveOf(t, snap, raw), snap: other},
 		"renamed archive":        {snap + ".zip": archiveOf(t, "another", raw)},
-		"archive without state":  {snap + ".zip": archive(t, member{"/backup/" + snap, raw})},
-		"archive with bad state": {snap + ".zip": broken},
+		"archive without state":  {snap + ".zip": archive(t, zipMember{"/backup/" + snap, raw})},
+		"archive with bad state": {snap + ".zip": badState(archiveOf(t, snap, raw))},
+		"ours with bad state":    {snap + ".zip": badState(archiveOfOurs(t, snap, raw))},
 		"raw only":               {snap: raw},
 		"raw next to others":     {snap: raw, snap + "-other.zip": archiveOf(t, snap, other), "1.zip": nil},
 	} {
@@ -96,8 +100,9 @@ func TestServeThatCannotWorkFailsSoon(t *testing.T) {
 	must(t, err)
 	defer taken.Close()
 	cut := append(bytes.Clone(good[:len(good)/2]), make([]byte, 100)...)
-	damaged := bytes.Clone(good)
+	damaged, ours := bytes.Clone(good), archiveOfOurs(t, snap, raw)
 	damaged[2000] ^= 0xff
+	ours[2000] ^= 0xff
 	type files = map[string][]byte
 	for what, c := range map[string]struct {
 		files   files
@@ -115,9 +120,10 @@ func TestServeThatCannotWorkFailsSoon(t *testing.T) {
 		"cut archive":         {files{snap + ".zip": cut}, nil, 0, []string{"damaged", snap + ".zip"}},
 		"damaged archive":     {files{snap + ".zip": damaged}, nil, 0, []string{"damaged", snap + ".zip"}},
 		"damaged next to raw": {files{snap + ".zip": damaged, snap: raw}, nil, 0, []string{"damaged", "next to it is", "move the archive away"}},
+		"damaged ours":        {files{snap + ".zip": ours}, nil, 0, []string{"damaged", snap + ".zip"}},
 		"empty archive":       {files{snap + ".zip": nil}, nil, 0, []string{snap + ".zip", "empty"}},
-		"two databases":       {files{snap + ".zip": archive(t, member{"/backup/" + snap, raw}, member{"/backup/" + snap, raw})}, nil, 0, []string{"two databases"}},
-		"no database":         {files{snap + ".zip": archive(t, member{"x", []byte("x")})}, nil, 0, []string{"without a database"}},
+		"two databases":       {files{snap + ".zip": archive(t, zipMember{"/backup/" + snap, raw}, zipMember{"/backup/" + snap, raw})}, nil, 0, []string{"two databases"}},
+		"no database":         {files{snap + ".zip": archive(t, zipMember{"x", []byte("x")})}, nil, 0, []string{"without a database"}},
 		"no digest in it":     {files{snap + ".zip": archiveOf(t, snap, undigested)}, nil, 0, []string{"no digest of etcd at its end"}},
 		"raw without digest":  {files{snap: undigested}, nil, 0, []string{"no digest of etcd at its end"}},
 		"raw unlike digest":   {files{snap: unlike}, nil, 0, []string{"etcd's digest does not match"}},

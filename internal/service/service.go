@@ -64,7 +64,8 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path())}
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store.Node)}
+	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const (
 	probeTimeout = 2 * time.Second
 	// lookInterval is how often etcd is asked for its status between two snapshots.
 	lookInterval = time.Minute
-	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
+	// sameSecondTries is how many seconds are tried for a snapshot whose name another daemon takes.
 	sameSecondTries = 10
 	// catchUpTimeout is how long a snapshot waits for a follower that lags.
 	catchUpTimeout = time.Second
@@ -98,17 +98,21 @@ func (t *taker) fetchState(ctx context.Context, log logrus.FieldLogger) []byte {
 	return data
 }
 
-// store takes the snapshot. If its name exists, a daemon of another cluster has taken one in the same second: the next second is free.
+// store takes the snapshot. If its name exists, another daemon has taken one in the same second: the next second is free. The bucket can
+// only be asked for the name too early, so a second that another cluster has used there before is left to it.
 func (t *taker) store(ctx context.Context, m snapshot.Streamer, o snapshot.TakeOptions) (snapshot.Taken, error) {
 	for try := 1; ; try++ {
-		taken, err := snapshot.Take(ctx, m, t.dir, o)
-		if !errors.Is(err, snapshot.ErrExists) || o.Set != snapshot.RollingSet || try == sameSecondTries {
-			return taken, err
+		last := o.Set != snapshot.RollingSet || try == sameSecondTries
+		if last || !t.status.SecondTaken(time.Now()) {
+			taken, err := snapshot.Take(ctx, m, t.dir, o)
+			if last || !errors.Is(err, snapshot.ErrExists) {
+				return taken, err
+			}
 		}
 		select {
 		case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
 		case <-ctx.Done():
-			return taken, err
+			return snapshot.Taken{}, ctx.Err()
 		}
 	}
 }
