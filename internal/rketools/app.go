@@ -166,9 +166,6 @@ type call struct {
 	s3   *s3Options
 }
 
-// minFree is how many bytes of /backup's disk stay free.
-func (c call) minFree() int64 { return c.ours.Store.MinFree }
-
 // line is an error's text in one line, with the flags of this command line.
 func line(err error) string {
 	return printable.Text(flagNames().Replace(service.ErrorLine(err)))

@@ -119,7 +119,7 @@ type s3Options struct {
 }
 
 func (p process) save(c *cli.Context) error {
-	base, err := p.call(c, daemonSettings())
+	base, err := p.call(c, saveSettings(c.Bool("once")))
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func identity(c *cli.Context) peer.Identity {
 // call reads what every subcommand has, and the variables of the flags of ours that make sense for this one.
 func (p process) call(c *cli.Context, more []cli.Flag) (call, error) {
 	debug := slices.ContainsFunc(c.Lineage(), func(c *cli.Context) bool { return c.Bool("debug") })
-	ours, err := settings(c.Context, append(config.LogFlags(), append(more, minFreeFlag())...))
+	ours, err := settings(c.Context, append(commonSettings(), more...))
 	if err != nil {
 		return call{}, err
 	}
@@ -186,13 +186,38 @@ func (p process) call(c *cli.Context, more []cli.Flag) (call, error) {
 	return made, nil
 }
 
-// minFreeFlag has no value here, so that the default is a part of the disk: see freeSpace.
+// minFreeFlag has no value here, so that the default is a share of the disk: see minFree.
 func minFreeFlag() cli.Flag {
 	return config.Text("store", "min-free", "0", "`SIZE` that stays free on the disk")
 }
 
-// daemonSettings are the flags of ours whose variables count for save.
-func daemonSettings() []cli.Flag { return config.EtcdFlags() }
+// commonSettings are the flags of ours whose variables count for all calls.
+func commonSettings() []cli.Flag { return append(config.LogFlags(), minFreeFlag()) }
+
+// saveSettings are the others that count for save. RKE gives some of them itself.
+func saveSettings(once bool) []cli.Flag {
+	flags := without(config.EtcdFlags(), "endpoints", "cacert", "cert", "key")
+	if once {
+		return flags
+	}
+	for _, f := range append(config.MonitorFlags(), without(config.DrillFlags(), "drill-from")...) {
+		if text, ok := f.(*cli.StringFlag); ok && (text.Name == "listen" || text.Name == "drill-schedule") {
+			text.Value = "off" // nobody has asked for a port or for the work of a drill
+		}
+		flags = append(flags, f)
+	}
+	return flags
+}
+
+func without(flags []cli.Flag, names ...string) []cli.Flag {
+	return slices.DeleteFunc(flags, func(f cli.Flag) bool { return slices.Contains(names, f.Names()[0]) })
+}
+
+// unknownVariables are those of ours in the environment that have no effect in the rolling mode.
+func unknownVariables() []string {
+	known := &cli.Command{Flags: append(commonSettings(), saveSettings(false)...)}
+	return slices.DeleteFunc(config.UnknownVariables([]*cli.Command{known}), func(name string) bool { return name == RootVariable })
+}
 
 // settings reads variables only, as if the flags stood on a command line without any.
 func settings(ctx context.Context, flags []cli.Flag) (config.Config, error) {
