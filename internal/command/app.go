@@ -22,6 +22,9 @@ import (
 
 const program = "etcd-rolling-backup"
 
+// StopsOnQuit reports whether SIGQUIT ends the command cleanly, as `docker stop` ends containers of RKE. Elsewhere it shows the goroutines.
+func StopsOnQuit(args []string) bool { return rketools.Wanted(args, service.DrillChild) }
+
 // Main runs one command and returns the process's exit status. args begins with the program's name.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
 	if rketools.Wanted(args, service.DrillChild) {

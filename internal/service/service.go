@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store.Node)}
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store)}
 	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
