@@ -149,7 +149,9 @@ func (r *rolling) metric(name, value string) {
 	eventually(r.t, name+" was "+value, func() bool {
 		req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+m[1]+"/metrics", nil)
 		must(r.t, err)
-		res, err := http.DefaultClient.Do(req)
+		client := &http.Client{Timeout: waitLimit}
+		defer client.CloseIdleConnections()
+		res, err := client.Do(req)
 		if err != nil {
 			return false
 		}
