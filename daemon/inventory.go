@@ -51,7 +51,7 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 			}
 		}
 		switch {
-		case e.Name.Bare():
+		case e.Name.Raw():
 		case e.Name.OfNode(d.Node):
 			copies = append(copies, c)
 		default:

@@ -116,7 +116,7 @@ func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, to
 
 // read opens an archive while use runs.
 func (d *Dir) read(n Name, use func(*Archive) error) error {
-	if n.Bare() {
+	if n.Raw() {
 		return fmt.Errorf("%s: %w", n, ErrNoManifest)
 	}
 	f, err := d.File(n)

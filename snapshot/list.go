@@ -37,7 +37,7 @@ type Listing struct {
 // Newest is the node's newest rolling archive that is not dated in the future, which only a wrong clock does.
 func (l Listing) Newest(node string, now time.Time) (Entry, bool) {
 	for _, e := range l.Snapshots {
-		if e.Name.Rolling(node) && !e.Name.Bare() && !e.Name.Time.After(now) {
+		if e.Name.Rolling(node) && !e.Name.Raw() && !e.Name.Time.After(now) {
 			return e, true
 		}
 	}

@@ -46,9 +46,8 @@ func RollingZip(t time.Time) (Name, error) {
 // Zip reports whether the file is a zip, by its name.
 func (n Name) Zip() bool { return strings.HasSuffix(n.File, zipSuffix) }
 
-// Bare reports whether the file is a rolling snapshot without compression, by its name. rke-tools leaves it next to its zip, and it has no
-// manifest.
-func (n Name) Bare() bool { return n.Set == RollingSet && n.File != "" && !n.Zip() }
+// Raw reports whether the file is an uncompressed database of another program, by its name.
+func (n Name) Raw() bool { return n.File != "" && !n.Zip() }
 
 // isOther reports whether the name alone shows that the file is a snapshot of another program.
 func isOther(file string) bool {

@@ -29,7 +29,7 @@ type plan struct {
 // makePlan applies the policy to the union of both places. Its error names the snapshots whose manifests could not be read; the plan
 // removes none of them.
 func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
-	local = slices.DeleteFunc(slices.Clone(local), func(e snapshot.Entry) bool { return e.Name.Bare() }) // its zip is uploaded
+	local = slices.DeleteFunc(slices.Clone(local), func(e snapshot.Entry) bool { return e.Name.Raw() }) // its zip is uploaded
 	s := o.scope()
 	m.member = s.Member
 	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
