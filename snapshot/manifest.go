@@ -130,6 +130,7 @@ type Facts struct {
 	Revision int64 `json:"revision,omitempty"` // 0: not known
 	Cluster  ID    `json:"cluster,omitempty"`  // that it was taken from; 0: not known
 	Member   ID    `json:"member,omitempty"`   // likewise
+	Foreign  bool  `json:"foreign,omitempty"`  // another program's, without a manifest, so nothing else is known
 	Corrupt  bool  `json:"corrupt,omitempty"`  // etcd had raised the alarm CORRUPT
 }
 

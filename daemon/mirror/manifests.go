@@ -66,7 +66,7 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 		file, isFile := m.local[e.Name]
 		switch _, known := m.object(e.Name); {
 		case known:
-		case c.Cluster != 0 && (!isFile || file.Size == e.Size):
+		case (c.Cluster != 0 || c.Foreign) && (!isFile || file.Size == e.Size):
 			m.there[e.Name] = c.Facts
 		default:
 			wanted = append(wanted, e)
@@ -138,7 +138,7 @@ func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, 
 		return false
 	}
 	m.there[e.Name] = x
-	if x.Cluster != 0 {
+	if x.Cluster != 0 || x.Foreign {
 		fresh[e.Name] = x
 	}
 	return true
