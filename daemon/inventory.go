@@ -46,7 +46,7 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 			if err == nil {
 				c = described(e, m)
 			}
-			if errors.Is(err, snapshot.ErrDamaged) && e.Name.Node == d.Node {
+			if errors.Is(err, snapshot.ErrDamaged) && e.Name.Node == d.Node && !e.Name.Other() {
 				damaged[e.Name] = err
 			}
 		}

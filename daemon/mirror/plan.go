@@ -58,7 +58,8 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 	return p, errors.Join(err, orphanErr)
 }
 
-// addUploads finds what the bucket lacks of the snapshots that it must have. While the cluster of this node is not known, that may be
+// addUploads finds what the bucket lacks of the snapshots that it must have: not what somebody put into the directory under a name of
+// their own. While the cluster of this node is not known, that may be
 // any cluster's.
 func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineage, m *manifests) {
 	keep := map[snapshot.Name]bool{}
@@ -68,7 +69,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 	strangers := m.strangers(node, l)
 	for _, e := range local {
 		clash := m.clash(e.Name)
-		if e.Name.Node != node || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
+		if e.Name.Node != node || e.Name.Other() || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
 			continue
 		}
 		here, err := m.file(e)
@@ -81,6 +82,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
 		case object.Size == e.Size || !read:
+		case e.Name.File != "" && object.Size > 0: // the names do not say the node: it may be another node's, of the same second
 		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
 			p.upload = append(p.upload, e)

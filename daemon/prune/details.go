@@ -30,12 +30,12 @@ func FactsOf(m snapshot.Manifest) Facts {
 }
 
 // FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer
-// format, gives zero Facts and no error.
+// format, gives zero Facts and no error; so does the file of another program, which has none.
 func FromManifest(m snapshot.Manifest, err error) (Facts, error) {
 	switch {
 	case err == nil:
 		return FactsOf(m), nil
-	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound):
+	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound), errors.Is(err, snapshot.ErrNoManifest):
 		return Facts{}, nil
 	}
 	return Facts{}, err

@@ -66,7 +66,7 @@ func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retentio
 		case !known:
 			kept[e.Name] = "its manifest can't be read, so it might be from before a loss, or of another cluster"
 		case x.Cluster == 0 && strangers:
-			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
+			kept[e.Name] = "its manifest is damaged or missing, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
 			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
 			if l.Earlier(x.Cluster, e.Name.Time) {
