@@ -70,19 +70,19 @@ func (d *digest) verdict() error {
 func verifyZip(ctx context.Context, a *Archive, progress func(done, total int64)) error {
 	disk := &Disk{ReaderAt: a.r}
 	err := verifyMembers(ctx, disk, a.Size, progress)
-	switch {
-	case disk.Err() != nil:
+	if disk.Err() != nil {
 		return fmt.Errorf("read snapshot: %w", disk.Err())
-	case errors.Is(err, ErrManyMembers):
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
 }
 
 func verifyMembers(ctx context.Context, r io.ReaderAt, size int64, progress func(done, total int64)) error {
 	members, err := ZipMembers(r, size)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrDamaged):
 		return err
+	case err != nil:
+		return fmt.Errorf("%w: zip: its directory: %w", ErrDamaged, err)
 	}
 	databases := 0
 	var verdict error // on the database

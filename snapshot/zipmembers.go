@@ -23,13 +23,18 @@ const (
 // ErrManyMembers marks a zip with more than MaxZipMembers members.
 var ErrManyMembers = errors.New("too many members in a zip")
 
-// frugal refuses to read more than left bytes; below zero there is no limit.
+var errOffset = errors.New("an offset before the beginning")
+
+// frugal refuses to read more than left bytes; below zero there is no limit. archive/zip trusts the offsets in a directory.
 type frugal struct {
 	io.ReaderAt
 	left int64
 }
 
 func (f *frugal) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errOffset
+	}
 	if f.left >= 0 {
 		if f.left -= int64(len(p)); f.left < 0 {
 			f.left = 0

@@ -182,16 +182,6 @@ type source struct {
 	size int64
 }
 
-var errOffset = errors.New("an offset before the beginning")
-
-// ReadAt reads the file.
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 { // archive/zip trusts the offsets in a zip's directory
-		return 0, errOffset
-	}
-	return s.Disk.ReadAt(p, off)
-}
-
 // fault distinguishes a failed disk from damaged bytes.
 func (s *source) fault(what Form, err error) error {
 	switch {
