@@ -121,7 +121,9 @@ func verifyMember(ctx context.Context, m *zip.File, progress func(done, total in
 }
 
 // TailReader reads a file of size bytes of which only the end is there; reading anything before it is ErrNotInTail.
-func TailReader(tail []byte, size int64) io.ReaderAt { return tailReader{tail, size - int64(len(tail))} }
+func TailReader(tail []byte, size int64) io.ReaderAt {
+	return tailReader{tail, size - int64(len(tail))}
+}
 
 // ErrNotInTail marks bytes before those that were fetched.
 var ErrNotInTail = errors.New("not in the bytes that were fetched")

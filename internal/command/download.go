@@ -30,8 +30,8 @@ func downloadCommand(e env) *cli.Command {
 
 // downloaded is what --output json shows.
 type downloaded struct {
-	File     string            `json:"file"`
-	Size     int64             `json:"size"`
+	File     string             `json:"file"`
+	Size     int64              `json:"size"`
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"` // nil: of another program
 }
 

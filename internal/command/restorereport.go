@@ -32,7 +32,7 @@ type restoreReport struct {
 	Bumped         uint64   `json:"bumped_by,omitempty"`
 	Aside          []aside  `json:"moved_aside,omitempty"`
 	StateFile      string   `json:"state_file,omitempty"` // where RKE's state file is now
-	Stays          []string `json:"stays,omitempty"` // what else is in the data directory
+	Stays          []string `json:"stays,omitempty"`      // what else is in the data directory
 	Warnings       []string `json:"warnings,omitempty"`
 
 	logDir string // where the write-ahead log is, if not in "member" of the data directory

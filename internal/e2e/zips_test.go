@@ -89,6 +89,83 @@ func TestVerifyFindsZipsByEveryReference(t *testing.T) {
 	run(t, 0, []string{rollingZip + " is intact"}, "verify", "--dir="+b.dir, "--min-free=0", strings.TrimSuffix(rollingZip, ".zip"))
 }
 
+// That a zip does not say its cluster is a warning, and no reason to refuse. Two clusters among the other snapshots are one.
+func TestRestoreOfTheLatestZipWarnsThatItsClusterIsUnknown(t *testing.T) {
+	parallel(t)
+	b := newZipBed(t)
+	b.dir = newStore(t)
+	b.put(k3sZip, b.theirs("snap", zip.Deflate, false))
+	b.put(ourZip, b.ours(ourZip))
+	restore := []string{"restore", "--dry-run", "--dir=" + b.dir, "--data-dir=" + target(t)}
+	run(t, 0, []string{"warning: " + k3sZip + " does not say of which cluster it is", "a zip with \"snap\" in it, taken 2026-01-13"}, restore...)
+	other := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	plant(t, b.dir, saved(t, other), rolling(t, node, 30)[29]) // older
+	run(t, 2, []string{"snapshots of 2 clusters"}, restore...)
+	run(t, 0, nil, append(restore, k3sZip)...)
+}
+
+// verify finds every fault of a zip, list those that it sees without reading all of it, and restore goes on if the database is intact.
+func TestFaultyZipsAreListedVerifiedAndRestored(t *testing.T) {
+	parallel(t)
+	b := newZipBed(t)
+	whole, stored := b.theirs("/backup/x", zip.Deflate, true), b.theirs("/backup/x", zip.Store, true)
+	altered := bytes.Clone(stored)
+	altered[bytes.Index(altered, []byte("desiredState"))] ^= 1
+	for name, x := range map[string]struct {
+		data             []byte
+		list             string
+		verify, restored int
+	}{
+		"stored":             {stored, "zip + state file", 0, 0},
+		"half":               {whole[:len(whole)/2], "unreadable: run verify", 3, 3},
+		"no end":             {whole[:len(whole)-22], "unreadable: run verify", 3, 3},
+		"junk":               {append(bytes.Clone(whole), "junk"...), "unreadable: run verify", 3, 0},
+		"state file altered": {altered, "unreadable: run verify", 3, 0},
+		"ours with junk":     {append(b.ours(ourZip), "junk"...), "unreadable: run verify", 3, 0},
+		"ours, cut":          {b.ours(ourZip)[:2000], "unreadable: run verify", 3, 3},
+		"zeros":              {make([]byte, 10_000), "unreadable: run verify", 3, 3},
+		"nothing":            {nil, "unreadable: run verify", 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := newStore(t)
+			must(t, os.MkdirAll(dir, 0o700))
+			must(t, os.WriteFile(filepath.Join(dir, rollingZip), x.data, 0o600))
+			run(t, 0, []string{rollingZip, x.list}, "list", "--dir="+dir)
+			run(t, x.verify, nil, "verify", "--dir="+dir, "--min-free=0", rollingZip)
+			run(t, x.restored, nil, "restore", "--dry-run", "--dir="+dir, "--data-dir="+target(t), rollingZip)
+		})
+	}
+}
+
+// A daemon with its own names leaves zips of other programs alone, whole or not: they stay, and nothing is wrong because of them.
+func TestDaemonLeavesZipsOfOtherProgramsAlone(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	b := newZipBed(t).fill()
+	whole := b.theirs("/backup/x", zip.Deflate, true)
+	b.put("2026-01-09T10:00:00Z_etcd.zip", whole[:len(whole)/2])
+	bucket := m.bucket(t)
+	bucket.plant(filepath.Join(b.dir, k3sZip), k3sZip)
+	theirs := files(t, b.dir)
+	d := m.followIn(t, b.dir, bucket.flags(m.server.Target))
+	eventually(t, "the daemon pruned, and the bucket followed", func() bool {
+		return strings.Count(d.stderr.String(), "pruned=1") > 2 && len(bucket.keys()) >= 4
+	})
+	for _, name := range theirs {
+		if _, err := os.Stat(filepath.Join(b.dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, key := range bucket.keys() {
+		if strings.HasSuffix(key, ".zip") && key != k3sZip {
+			t.Errorf("uploaded %s", key)
+		}
+	}
+	if log := d.stderr.String(); strings.Contains(log, ".zip") || strings.Contains(log, "level=error") {
+		t.Error(log)
+	}
+}
+
 // A zip restores by name from the bucket, with its state file.
 func TestRestoreFromAZipInTheBucket(t *testing.T) {
 	parallel(t)
@@ -178,8 +255,10 @@ func TestZipsAreDownloadedServedAndDeleted(t *testing.T) {
 	bucket.put("snap10.zip", "another one")
 	run(t, 0, []string{"deleted snap1.zip from the bucket"}, words("delete", bucket.flags(m.server.Target), []string{"--dir=" + b.dir, "--from=s3", "snap1"})...)
 	bucket.has(rollingZip, ourZip, "snap10.zip")
-	run(t, 2, []string{"rename it to NAME.zip"}, words("serve", certificates(b.pki, b.pki.Server), []string{"--serve-on=127.0.0.1:0",
-		b.put("renamed", b.theirs("x", zip.Deflate, false))})...)
+	run(t, 2, []string{"rename it to NAME.zip"}, words("serve", certificates(b.pki, b.pki.Server), []string{
+		"--serve-on=127.0.0.1:0",
+		b.put("renamed", b.theirs("x", zip.Deflate, false)),
+	})...)
 }
 
 // A damaged snapshot names a zip to use instead, and a damaged zip an older snapshot.

@@ -48,7 +48,7 @@ type Input struct {
 	Damage   error              // what Open found damaged in a file that may still have an intact database; nil: nothing
 
 	source *source
-	others []*zip.File // the other members of a zip
+	others []*zip.File                   // the other members of a zip
 	open   func() (io.ReadCloser, error) // the decompressed bytes from the first one
 }
 
