@@ -277,5 +277,13 @@ func TestDamagedSnapshotNamesAZipInstead(t *testing.T) {
 	p = run(t, 3, []string{"damaged", "the file is cut off", "verify " + rollingZip + " --dir " + b.dir}, "verify", "--dir="+b.dir, "--min-free=0")
 	pasted(t, advised(t, p)).demand(t, 0, rollingZip+" is intact")
 	run(t, 3, []string{"damaged"}, "restore", "--data-dir="+target(t), half)
+	b.put(namedZip, whole[:len(whole)/2]) // its name says no time, so the time of its file counts
+	run(t, 3, []string{"damaged", "verify the next older snapshot, ", "verify " + rollingZip + " --dir " + b.dir}, "verify", "--dir="+b.dir, "--min-free=0", "snap1")
+	// A restore uses the intact copy in the bucket.
+	m := newMirrorBed(t, plainServer.get(t))
+	bucket := m.bucket(t)
+	bucket.put(k3sZip, string(whole))
+	run(t, 0, []string{"warning: " + k3sZip + " in " + b.dir + " is damaged: using the copy in s3://" + bucket.name}, words("restore", bucket.flags(m.server.Target),
+		[]string{"--dir=" + b.dir, "--data-dir=" + target(t), "--dry-run", strings.TrimSuffix(k3sZip, ".zip")})...)
 	run(t, 0, []string{"unreadable: run verify"}, "list", "--dir="+b.dir)
 }

@@ -51,6 +51,9 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 	}
 	if c.RawSize == 0 {
 		in, err := input.Open(c.File, info.Size())
+		if err == nil {
+			err = in.Damage
+		}
 		if err != nil {
 			return r, err
 		}
