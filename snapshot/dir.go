@@ -99,16 +99,18 @@ func (d *Dir) File(n Name) (*os.File, error) {
 	return f, err
 }
 
-// Manifest reads the manifest of one archive. Errors are those of File and OpenArchive.
+// Manifest reads the manifest of one archive. Errors are those of File and OpenArchive; a file of another program is ErrNoManifest.
 func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	err = d.read(n, func(a *Archive) error {
-		m = a.Manifest
+		if m = a.Manifest; !a.HasManifest() {
+			return ErrNoManifest
+		}
 		return nil
 	})
 	return m, err
 }
 
-// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive. progress
+// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenNamed. progress
 // may be nil.
 func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, total int64)) error {
 	return d.read(n, func(a *Archive) error { return a.verifyChecksum(ctx, progress) })
@@ -128,11 +130,11 @@ func (d *Dir) read(n Name, use func(*Archive) error) error {
 	if err != nil {
 		return err
 	}
-	return useArchive(f, info.Size(), use)
+	return useArchive(n, f, info.Size(), use)
 }
 
-func useArchive(f *os.File, size int64, use func(*Archive) error) error {
-	a, err := OpenArchive(f, size)
+func useArchive(n Name, f *os.File, size int64, use func(*Archive) error) error {
+	a, err := OpenNamed(n, f, size)
 	if err == nil {
 		err = use(a)
 	}
@@ -232,7 +234,7 @@ func (d *Dir) Quarantine(ctx context.Context, n Name) (broken bool, err error) {
 	}
 	// The second read must come from the disk, not from the page cache that the first one filled. A file system may ignore this.
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	damage := useArchive(f, before.Size(), func(a *Archive) error { return a.VerifyChecksum(ctx) })
+	damage := useArchive(n, f, before.Size(), func(a *Archive) error { return a.VerifyChecksum(ctx) })
 	if !errors.Is(damage, ErrDamaged) {
 		return false, damage
 	}

@@ -19,6 +19,14 @@ type Entry struct {
 	Modified time.Time // when this copy was written or got its name; zero: unknown
 }
 
+// Taken is when the snapshot was taken, as far as is known: when this copy was written, if its name does not say it.
+func (e Entry) Taken() time.Time {
+	if e.Name.Time.IsZero() {
+		return e.Modified.UTC().Truncate(time.Second)
+	}
+	return e.Name.Time
+}
+
 // NewestFirst is the order of every list of entries, for slices.SortFunc. Entries of the same time are ordered by name.
 func NewestFirst(a, b Entry) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
@@ -103,22 +111,34 @@ func (d *Dir) List() (Listing, error) {
 // Latest refers to the newest snapshot of any set and node.
 const Latest = "latest"
 
+// Named returns the snapshot whose name is ref, or ref and .zip.
+func (l Listing) Named(ref string) (Entry, bool) {
+	i := slices.IndexFunc(l.Snapshots, func(e Entry) bool {
+		return e.Name.String() == ref || e.Name.Zip() && e.Name.File == ref+zipSuffix
+	})
+	if i < 0 {
+		return Entry{}, false
+	}
+	return l.Snapshots[i], true
+}
+
 // Find returns the snapshot that ref names: Latest, a full name, that of a zip without .zip, or the newest of a set (a label). A snapshot
-// dated after now, because of a wrong clock, is chosen only if there is no other, and one whose name does not say its time only by its name. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
+// dated after now, because of a wrong clock, is chosen only if there is no other. Neither Latest nor a set means a file whose name does not
+// say its time. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
 func (l Listing) Find(ref string, now time.Time) (Entry, error) {
-	name, parseErr := ParseName(ref)
-	zip, zipErr := OtherName(ref + zipSuffix)
-	if parseErr != nil && CheckPart("label", ref) != nil && zipErr != nil {
+	if e, ok := l.Named(ref); ok {
+		return e, nil
+	}
+	if _, err := ParseName(ref); err != nil && CheckPart("label", ref) != nil {
 		return Entry{}, fmt.Errorf("%w: %q: use latest, a label or a full name, as list shows them", ErrName, ref)
 	}
 	var future []Entry
 	for _, e := range l.Snapshots {
-		switch fits := (ref == Latest || e.Name.Set == ref) && !e.Name.Time.IsZero(); {
-		case parseErr == nil && e.Name == name, zipErr == nil && e.Name == zip:
-			return e, nil
-		case fits && e.Name.Time.After(now):
+		switch {
+		case !e.Name.MayBe(ref):
+		case e.Name.Time.After(now):
 			future = append(future, e)
-		case fits:
+		default:
 			return e, nil
 		}
 	}

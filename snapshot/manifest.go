@@ -21,8 +21,8 @@ const Format = "etcd-rolling-backup/1"
 var (
 	// ErrFormat marks an intact archive of a format that this version cannot read.
 	ErrFormat = errors.New("unknown archive format")
-	// ErrNoManifest marks a zip or a rolling snapshot of another program, which may be intact.
-	ErrNoManifest = errors.New("a zip without a manifest")
+	// ErrNoManifest marks a file of another program, which may contain an intact snapshot.
+	ErrNoManifest = errors.New("no manifest: not an archive of this program")
 )
 
 // Manifest describes an archive and is stored in it. Readers ignore fields that they do not know.
@@ -217,14 +217,18 @@ func withFooter(body []byte, dataSize int64) []byte {
 	return append(append(b, sum[:]...), footerMagic...)
 }
 
-// ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size.
+// ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size. What
+// another program wrote uncompressed needs none: it has no manifest.
 func ReadManifest(ctx context.Context, n Name, tail func(context.Context, Name) ([]byte, int64, error)) (Manifest, error) {
+	if n.Raw() {
+		return Manifest{}, ErrNoManifest
+	}
 	end, size, err := tail(ctx, n)
 	if err != nil {
 		return Manifest{}, err
 	}
 	m, _, err := DecodeTail(end, size)
-	return m, err
+	return m, n.needManifest(err)
 }
 
 // DecodeTail reads the manifest from the last bytes of an archive of fileSize bytes in all; tail is

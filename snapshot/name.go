@@ -115,6 +115,11 @@ func (n Name) OfNode(node string) bool { return n.Node == node && n.Set != Other
 // do not say the node.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }
 
+// MayBe reports whether ref, Latest or a set (a label), may mean the snapshot.
+func (n Name) MayBe(ref string) bool {
+	return (ref == Latest || ref == n.Set && !n.Other()) && !n.Time.IsZero()
+}
+
 // OfOtherNode reports whether the daemon of a node other than this one took the snapshot.
 func (n Name) OfOtherNode(node string) bool {
 	return n.Set == RollingSet && n.Node != "" && n.Node != node

@@ -224,11 +224,11 @@ func tryLock(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// Receive writes an archive of size bytes, which comes from elsewhere, into the directory as the file base. The file gets its
-// name only after every byte is verified. An existing file of that name stays (ErrExists), except for the partial file of a
+// Receive writes the archive n of size bytes, which comes from elsewhere, into the directory as the file base. The file gets its
+// name only after every byte is verified. The Manifest of another program's file is zero. An existing file of that name stays (ErrExists), except for the partial file of a
 // Receive of this snapshot that was killed. After an error nothing of the archive is left. A damaged archive wraps ErrDamaged.
 // progress may be nil.
-func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
+func (d *Dir) Receive(ctx context.Context, n Name, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
 	var m Manifest
 	if base != filepath.Base(base) {
 		return m, fmt.Errorf("%w: %q is not a file name", ErrName, base)
@@ -241,7 +241,7 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 	if err := guard.expect(size); err != nil {
 		return m, errors.Join(err, part.Abort())
 	}
-	if m, err = part.fill(ctx, guard, r, size, progress); err != nil {
+	if m, err = part.fill(ctx, n, guard, r, size, progress); err != nil {
 		return m, errors.Join(err, part.Abort())
 	}
 	return m, part.Commit(ctx)
@@ -264,11 +264,11 @@ func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progr
 }
 
 // fill copies and verifies.
-func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
+func (p *Part) fill(ctx context.Context, n Name, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
 	if err := copyExactly(ctx, w, r, size, progress); err != nil {
 		return Manifest{}, fmt.Errorf("receive %s: %w", p.base, err)
 	}
-	a, err := OpenArchive(p.file, size)
+	a, err := OpenNamed(n, p.file, size)
 	if err != nil {
 		return Manifest{}, err
 	}

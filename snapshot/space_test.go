@@ -136,7 +136,7 @@ func TestReceiveAndFetchRefuseAnAnnouncedSizeThatDoesNotFit(t *testing.T) {
 		return 0, io.EOF
 	})
 	for _, size := range []int64{12 << 20, 1<<62 + 32, math.MaxInt64} {
-		_, received := d.Receive(t.Context(), nameA().String(), body, size, 8<<20, nil)
+		_, received := d.Receive(t.Context(), nameA(), nameA().String(), body, size, 8<<20, nil)
 		f, fetched := d.Fetch(t.Context(), body, size, 8<<20, nil)
 		if !errors.Is(received, snapshot.ErrLowSpace) || !errors.Is(fetched, snapshot.ErrLowSpace) || f != nil || read ||
 			!strings.Contains(received.Error(), "free some space") {

@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"io"
 	"strings"
 	"testing"
@@ -79,6 +81,26 @@ func TestZipIsAnArchiveAndAZipOfRKETools(t *testing.T) {
 				t.Errorf("member %s: %d bytes, method %d, mode %s: %v", f.Name, len(got), f.Method, f.Mode(), err)
 			}
 		}
+	}
+}
+
+// docs/FORMAT.md says where everything is.
+func TestZipHasTheDocumentedLayout(t *testing.T) {
+	packed, _ := zipArchive(t, 1<<10, []byte(`{}`))
+	m, d, err := snapshot.DecodeTail(packed, int64(len(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(packed))
+	manifest := int64(binary.LittleEndian.Uint32(packed[size-44:]))
+	if got := int64(binary.LittleEndian.Uint64(packed[size-52:])); got != d || size != d+manifest+52 {
+		t.Errorf("D is %d and %d, M is %d, and there are %d bytes", d, got, manifest, size)
+	}
+	if end := packed[d-22 : d]; string(end[:4]) != "PK\x05\x06" || int64(binary.LittleEndian.Uint16(end[20:])) != manifest+52 {
+		t.Errorf("the zip's last record is % x", end)
+	}
+	if sum := sha256.Sum256(packed[:d]); m.ArchiveSHA256 != hex.EncodeToString(sum[:]) || string(packed[size-8:size-2]) != "etcdRB" {
+		t.Errorf("archive_sha256 is %s", m.ArchiveSHA256)
 	}
 }
 

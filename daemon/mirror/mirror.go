@@ -139,7 +139,7 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 		case errors.Is(err, snapshot.ErrDamaged):
 			o.Status.SetDamaged(status.Local, m.now, e.Name, err)
 			badFiles = errors.Join(badFiles, err)
-		case IsFileError(err), errors.Is(err, snapshot.ErrExists):
+		case IsFileError(err), errors.Is(err, snapshot.ErrExists), errors.Is(err, snapshot.ErrNoDigest):
 			badFiles = errors.Join(badFiles, err)
 		default:
 			return badFiles, err

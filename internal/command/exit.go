@@ -13,6 +13,7 @@ import (
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/member"
 	"etcd-rolling-backup/snapshot/peer"
 	"etcd-rolling-backup/snapshot/restore"
@@ -38,7 +39,7 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, snapshot.ErrDamaged):
+	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, input.ErrForm): // whatever the file is called
 		return exitDamaged
 	case errors.As(err, &partialError{}):
 		return exitFailed

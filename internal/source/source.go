@@ -87,7 +87,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
-	if r.Newest == nil && r.mayMean(entry.Name) { // not a full name
+	if r.Newest == nil && !r.isNamed(all) {
 		r.compare(all, entry, at)
 	}
 	if r.From == config.Anywhere {
