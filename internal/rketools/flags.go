@@ -197,11 +197,10 @@ func daemonSettings() []cli.Flag { return config.EtcdFlags() }
 // settings reads variables only, as if the flags stood on a command line without any.
 func settings(ctx context.Context, flags []cli.Flag) (config.Config, error) {
 	var cfg config.Config
-	command := &cli.Command{Name: Command, Flags: flags, HideHelp: true, Action: func(c *cli.Context) (err error) {
+	command := &cli.Command{Name: Command, Flags: flags, HideHelp: true, OnUsageError: config.OnUsageError, Action: func(c *cli.Context) (err error) {
 		cfg, err = config.Read(c)
 		return err
 	}}
 	app := &cli.App{Name: Binary, HideHelp: true, HideVersion: true, Commands: []*cli.Command{command}, ExitErrHandler: func(*cli.Context, error) {}}
-	config.Attach(app.Commands)
 	return cfg, app.RunContext(ctx, []string{Binary, Command})
 }
