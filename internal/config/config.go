@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -196,11 +197,11 @@ func (m Monitor) check(ctx context.Context) error {
 		return nil
 	}
 	_, port, err := net.SplitHostPort(m.Listen)
-	if err != nil || port == "" {
-		return Usagef("--listen: %q is not HOST:PORT, :PORT or off", m.Listen)
+	if err != nil || port == "" || strings.ContainsAny(port, "/?#@%") {
+		return Usagef("--listen: %s is not HOST:PORT, :PORT or off", printable.Address(m.Listen))
 	}
 	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
-		return Usagef("--listen: %q: there is no port %s: use a number up to 65535 or the name of a service", m.Listen, port)
+		return Usagef("--listen: %s: there is no port %s: use a number up to 65535 or the name of a service", printable.Address(m.Listen), port)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -58,9 +57,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
-	if info, err := os.Stat(dir.Path()); err == nil && info.Mode().Perm()&0o022 != 0 { // with the sticky bit, otherwise it is refused
-		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
-	}
+	warnIfShared(dir, log)
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
@@ -189,6 +186,7 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	if err := dir.Prepare(); err != nil {
 		return snapshot.Taken{}, err
 	}
+	warnIfShared(dir, log)
 	removed, err := dir.RemovePartials(ctx)
 	if err != nil {
 		return snapshot.Taken{}, err
@@ -198,4 +196,11 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	}
 	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	return t.Take(ctx, log, func() {})
+}
+
+// warnIfShared is for a prepared directory: it is not refused, because nothing of ours can be replaced there.
+func warnIfShared(dir *snapshot.Dir, log logrus.FieldLogger) {
+	if dir.Shared() {
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
+	}
 }
