@@ -36,6 +36,8 @@ type Engine interface {
 	Command(ctx context.Context, c Container) *exec.Cmd
 	// Stop does what `docker stop` does with a container that Command has started, with the signal that the image names.
 	Stop(c Container, cmd *exec.Cmd) error
+	// Kill does what `docker rm -f` does.
+	Kill(c Container, cmd *exec.Cmd) error
 }
 
 // Namespaces is an engine whose containers see the machine's own programs, read-only, with RKE's mounts over them.
@@ -55,6 +57,9 @@ func (Namespaces) Command(ctx context.Context, c Container) *exec.Cmd {
 
 // Stop sends the signal.
 func (n Namespaces) Stop(_ Container, cmd *exec.Cmd) error { return cmd.Process.Signal(n.StopSignal) }
+
+// Kill kills process 1 of the container, and so all of them.
+func (Namespaces) Kill(_ Container, cmd *exec.Cmd) error { return cmd.Process.Kill() }
 
 // begin makes this process that of the container. It returns only errors.
 func begin() error {

@@ -3,6 +3,7 @@ package rketest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,8 +65,7 @@ func (p *Process) Wait(t testing.TB) int {
 	select {
 	case <-p.done:
 	case <-limit.C:
-		_ = p.cmd.Process.Kill() // it may be gone
-		<-p.done
+		p.Kill(t)
 		t.Fatalf("%s still ran after %s:\n%s", p.container.Name, Limit, p.Output())
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -79,6 +79,19 @@ func (p *Process) Stop(t testing.TB) int {
 	}
 	must(t, p.engine.Stop(p.container, p.cmd))
 	return p.Wait(t)
+}
+
+// Kill is `docker rm -f`, as RKE ends every container.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	if !p.Running() {
+		return
+	}
+	if err := p.engine.Kill(p.container, p.cmd); err != nil && p.Running() {
+		t.Errorf("kill %s: %v", p.container.Name, err)
+		return
+	}
+	<-p.done
 }
 
 // Start starts one of RKE's calls in its container on the node.
@@ -142,19 +155,14 @@ func (n *Node) start(t testing.TB, c Container) *Process {
 		c.Mounts[Program] = n.cluster.program
 		c.Mounts["/usr/local/bin/etcdctl"] = n.cluster.etcdctl
 	}
-	c.Name += "-" + n.Hostname
+	c.Name += "-" + n.Hostname + "-" + rand.Text()[:6]
 	p := &Process{container: c, engine: n.cluster.engine}
 	p.cmd = p.engine.Command(context.WithoutCancel(t.Context()), c) // the test's context ends before its cleanup
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	var err error
 	p.done, err = start(p.cmd)
 	must(t, err)
-	t.Cleanup(func() {
-		if p.Running() {
-			_ = p.cmd.Process.Kill() // it may be gone
-			<-p.done
-		}
-	})
+	t.Cleanup(func() { p.Kill(t) })
 	return p
 }
 
