@@ -163,6 +163,18 @@ func (f *flow) extracts(t *testing.T, name string, state []byte) {
 // peers lets the first node serve the snapshot to the others, which are new and have nothing.
 func (f *flow) peers(t *testing.T, name string) {
 	t.Helper()
+	serve := f.serves(t, name)
+	for _, n := range f.Nodes[1:] {
+		n.Wipe(t, "/opt/rke/etcd-snapshots")
+		n.Run(t, 0, f.config.DownloadFromPeer(name, f.Nodes[0].IP))
+	}
+	f.equal(t, name)
+	serve.Stop(t) // RKE kills it; a `docker stop` must end it too
+}
+
+// serves starts the server on the first node, and returns when it listens and has unpacked the snapshot, for which RKE waits 5 seconds.
+func (f *flow) serves(t *testing.T, name string) *Process {
+	t.Helper()
 	server := f.Nodes[0]
 	serve := server.Start(t, f.config.Serve(name))
 	eventually(t, "the server listened", func() bool {
@@ -175,12 +187,8 @@ func (f *flow) peers(t *testing.T, name string) {
 		}
 		return err == nil
 	})
-	for _, n := range f.Nodes[1:] {
-		n.Wipe(t, "/opt/rke/etcd-snapshots")
-		n.Run(t, 0, f.config.DownloadFromPeer(name, server.IP))
-	}
-	f.equal(t, name)
-	serve.Stop(t) // RKE kills it; a `docker stop` must end it too
+	eventually(t, "the snapshot was unpacked", func() bool { return serve.Running() && server.Checksum(t, name) != "" })
+	return serve
 }
 
 // remove is Rancher's deletion on every node: from the second on, there is no object.
