@@ -59,8 +59,11 @@ func (o saveOptions) takeOnce(ctx context.Context, name snapshot.Name, last time
 	if state.Included() {
 		defer o.removeStateFile()
 	}
-	if state.Err != nil && !errors.Is(state.Err, fs.ErrNotExist) {
-		o.log.WithError(state.Err).Warn("state file")
+	switch {
+	case errors.Is(state.Err, fs.ErrNotExist):
+		o.log.WithError(state.Err).Info("RKE has passed no state file")
+	case state.Err != nil:
+		o.log.WithError(state.Err).Warn("there is a problem with the state file")
 	}
 	cfg := o.config()
 	var taken snapshot.Taken
