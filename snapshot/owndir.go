@@ -56,10 +56,10 @@ func (h host) viaGroup() bool {
 	return h.Mode&byGroup != 0 && os.Geteuid() != 0 && int64(os.Geteuid()) != int64(h.Uid)
 }
 
-// Shared reports whether other users can create files in the directory, next to ours.
+// Shared reports whether other users can create files in the directory, next to ours: it has the sticky bit, or is Exposed.
 func (d *Dir) Shared() bool {
 	h, err := hostOf(d.path)
-	return err == nil && h.Mode&unix.S_ISVTX != 0 && h.Mode&(byGroup|byOthers) != 0
+	return err == nil && h.Mode&(byGroup|byOthers) != 0 && (d.exposed || h.Mode&unix.S_ISVTX != 0)
 }
 
 // own refuses a directory in which other users can replace files, because of its mode, its owner or a link on its path.

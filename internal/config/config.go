@@ -54,7 +54,9 @@ type Store struct {
 	Node      string // this node's name in snapshot names; "" with Zip
 	NodeGiven bool   // it is not the host name by default
 	// Zip makes rolling snapshots zips with the names of rke-tools, which do not say the node. The directory is this node's alone then.
-	Zip     bool
+	Zip bool
+	// Exposed: a directory in which other users can replace files is used, with a warning.
+	Exposed bool
 	Host    string // with Zip, the name of this node for people; "": not known
 	MinFree int64  // bytes that stay free on the disk
 	// MinFreeShare lowers MinFree to a share of what is free: see [snapshot.Dir.FreeShare].

@@ -86,7 +86,7 @@ func (o saveOptions) takeOnce(ctx context.Context, name snapshot.Name, last time
 func (o saveOptions) config() config.Config {
 	cfg := o.ours
 	cfg.Etcd.Endpoints, cfg.Etcd.CACert, cfg.Etcd.Cert, cfg.Etcd.Key = o.endpoints, o.cacert, o.cert, o.key
-	cfg.Store.Dir, cfg.Store.MinFree = o.paths.Backup(), o.minFree()
+	cfg.Store.Dir, cfg.Store.Exposed, cfg.Store.MinFree = o.paths.Backup(), true, o.minFree()
 	return cfg
 }
 

@@ -53,11 +53,10 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return err
 	}
-	warnIfShared(dir, log)
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
@@ -86,6 +85,21 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	defer stop()
 	looking.Go(func() { t.lookLoop(ctx, log) })
 	return daemon.New(o).Run(ctx)
+}
+
+// prepare makes the directory ready for snapshots.
+func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
+	dir := snapshot.NewDir(s.Dir)
+	if s.Exposed {
+		dir = dir.Exposed()
+	}
+	if err := dir.Prepare(); err != nil {
+		return nil, err
+	}
+	if dir.Shared() {
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
+	}
+	return dir, nil
 }
 
 // addOptional adds what the configuration may leave out.
@@ -182,11 +196,10 @@ func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mir
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.
 func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log logrus.FieldLogger) (snapshot.Taken, error) {
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return snapshot.Taken{}, err
 	}
-	warnIfShared(dir, log)
 	removed, err := dir.RemovePartials(ctx)
 	if err != nil {
 		return snapshot.Taken{}, err
@@ -196,11 +209,4 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	}
 	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	return t.Take(ctx, log, func() {})
-}
-
-// warnIfShared is for a prepared directory: it is not refused, because nothing of ours can be replaced there.
-func warnIfShared(dir *snapshot.Dir, log logrus.FieldLogger) {
-	if dir.Shared() {
-		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
-	}
 }
