@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -43,6 +44,10 @@ func checkAnswer(bucket string, req *http.Request, res *http.Response) error {
 		return checkList(bucket, query, res)
 	case req.Method == http.MethodGet && query.Has("uploads"):
 		root = "ListMultipartUploadsResult"
+	case req.Method == http.MethodGet && query.Has("location"):
+		root = "LocationConstraint"
+	case req.Method == http.MethodGet && query.Has("versioning"):
+		root = "VersioningConfiguration"
 	case req.Method == http.MethodPost && query.Has("uploads"):
 		root = "InitiateMultipartUploadResult"
 	case req.Method == http.MethodPost && query.Has("uploadId"):
@@ -78,45 +83,6 @@ func checkObject(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// checkRefusal finds web pages. That they refuse something says nothing about the bucket.
-func checkRefusal(req *http.Request, res *http.Response) error {
-	switch s := res.StatusCode; {
-	case s >= http.StatusInternalServerError && s != http.StatusNetworkAuthenticationRequired,
-		s == http.StatusBadRequest, s == http.StatusTooManyRequests, s == http.StatusProxyAuthRequired:
-		return nil // their class does not depend on who sends them, and the text helps
-	case s == http.StatusNotFound && req.URL.Query().Has("delimiter"):
-		return nil // the hint for a missing bucket says it
-	case s == http.StatusNotModified || s == http.StatusPreconditionFailed || s == http.StatusRequestedRangeNotSatisfiable:
-		return nil
-	}
-	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
-	if signed(res) || strings.HasSuffix(kind, "xml") || kind == "" {
-		return nil
-	}
-	return notS3("it is %s", described(res))
-}
-
-// signed reports a header that only S3 servers send, of Amazon, of those that follow it, or of Google.
-func signed(res *http.Response) bool {
-	for name := range res.Header {
-		if strings.HasPrefix(name, "X-Amz-") || strings.HasPrefix(name, "X-Goog-") || name == "X-Guploader-Uploadid" {
-			return true
-		}
-	}
-	return false
-}
-
-func described(res *http.Response) string {
-	text := res.Status
-	if kind := res.Header.Get("Content-Type"); kind != "" {
-		text += ", " + kind
-	}
-	if to, err := res.Location(); err == nil {
-		text += ", to " + to.Host
-	}
-	return text
-}
-
 // readXML reads the body into v and puts it back for minio-go. An S3 error with status 200 is returned as such.
 func readXML(res *http.Response, root string, v any, name *xml.Name) error {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxPage+1))
@@ -126,10 +92,7 @@ func readXML(res *http.Response, root string, v any, name *xml.Name) error {
 	if len(body) > maxPage {
 		return notS3("it has more than %d MiB", maxPage>>20)
 	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{bytes.NewReader(body), res.Body}
+	putBack(res, body)
 	err = xml.Unmarshal(body, v)
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
@@ -151,6 +114,14 @@ func readXML(res *http.Response, root string, v any, name *xml.Name) error {
 	return nil
 }
 
+// putBack lets minio-go read what was read of the body.
+func putBack(res *http.Response, read []byte) {
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(read), res.Body), res.Body}
+}
+
 // isCut reports that the XML is valid up to its end, which came early.
 func isCut(err error) bool {
 	syntax, ok := errors.AsType[*xml.SyntaxError](err)
@@ -170,13 +141,37 @@ func sameBucket(ours, theirs string) error {
 	return notS3("it is about the bucket %.80q", theirs)
 }
 
+// listed has what listings of both kinds say besides their keys. Some servers leave one or the other out.
+type listed struct {
+	Name                      string
+	Prefix, MaxKeys, KeyCount *string
+	IsTruncated               *bool
+}
+
+// check wants a sign that a server has listed something: an element of the right name alone can be a mock's or a default answer.
+func (l listed) check(bucket string, keys int) error {
+	if l.Name == "" && l.Prefix == nil && l.MaxKeys == nil && l.KeyCount == nil && l.IsTruncated == nil && keys == 0 {
+		return notS3("it is an empty element, without the bucket's name or anything else of a listing")
+	}
+	return sameBucket(bucket, l.Name)
+}
+
+func (l listed) truncated() bool { return l.IsTruncated != nil && *l.IsTruncated }
+
+// announced is the number of keys that the page says it has; 0: it does not say.
+func (l listed) announced() int {
+	if l.KeyCount == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(*l.KeyCount)) // minio-go reports a wrong one
+	return n
+}
+
 // checkList checks one page of a listing. The order of the keys is not checked, because not every server sorts them.
 func checkList(bucket string, query url.Values, res *http.Response) error {
 	var page struct {
-		XMLName               xml.Name
-		Name                  string
-		KeyCount              int
-		IsTruncated           bool
+		XMLName xml.Name
+		listed
 		NextContinuationToken string
 		NextMarker            string
 		EncodingType          string
@@ -186,15 +181,15 @@ func checkList(bucket string, query url.Values, res *http.Response) error {
 	if err := readXML(res, "ListBucketResult", &page, &page.XMLName); err != nil {
 		return err
 	}
-	if err := sameBucket(bucket, page.Name); err != nil {
-		return err
-	}
 	keys := make([]string, 0, len(page.Contents)+len(page.CommonPrefixes))
 	for _, c := range page.Contents {
 		keys = append(keys, c.Key)
 	}
 	for _, c := range page.CommonPrefixes {
 		keys = append(keys, c.Prefix)
+	}
+	if err := page.check(bucket, len(keys)); err != nil {
+		return err
 	}
 	if err := sameFolder(keys, page.EncodingType, query); err != nil {
 		return err
@@ -207,9 +202,9 @@ func checkList(bucket string, query url.Values, res *http.Response) error {
 		}
 	}
 	switch {
-	case page.KeyCount > len(keys):
-		return fmt.Errorf("%w: the listing announces %d keys and has %d", ErrConnection, page.KeyCount, len(keys))
-	case !page.IsTruncated:
+	case page.announced() > len(keys):
+		return fmt.Errorf("%w: the listing announces %d keys and has %d", ErrConnection, page.announced(), len(keys))
+	case !page.truncated():
 		return nil
 	case next == "":
 		return fmt.Errorf("%w: the listing has a next page, but does not say which", ErrConnection)
@@ -236,18 +231,14 @@ func sameFolder(keys []string, encoding string, query url.Values) error {
 func checkVersions(bucket string, query url.Values, res *http.Response) error {
 	type version struct{ Key, VersionId string }
 	var page struct {
-		XMLName                            xml.Name
-		Name                               string
-		IsTruncated                        bool
+		XMLName xml.Name
+		listed
 		NextKeyMarker, NextVersionIdMarker string
 		EncodingType                       string
 		Version, DeleteMarker              []version
 		CommonPrefixes                     []struct{ Prefix string }
 	}
 	if err := readXML(res, "ListVersionsResult", &page, &page.XMLName); err != nil {
-		return err
-	}
-	if err := sameBucket(bucket, page.Name); err != nil {
 		return err
 	}
 	var keys []string
@@ -260,11 +251,14 @@ func checkVersions(bucket string, query url.Values, res *http.Response) error {
 	for _, c := range page.CommonPrefixes {
 		keys = append(keys, c.Prefix)
 	}
+	if err := page.check(bucket, len(keys)); err != nil {
+		return err
+	}
 	if err := sameFolder(keys, page.EncodingType, query); err != nil {
 		return err
 	}
 	switch {
-	case !page.IsTruncated:
+	case !page.truncated():
 		return nil
 	case page.NextKeyMarker == "":
 		return fmt.Errorf("%w: the listing has a next page, but does not say which", ErrConnection)

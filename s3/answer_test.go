@@ -3,6 +3,7 @@ package s3_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,6 +58,8 @@ func TestAnswerThatIsNoListingIsAnError(t *testing.T) {
 		"another folder":     {"application/xml", open1 + "<Contents><Key>x/y</Key></Contents></ListBucketResult>", s3.ErrHost},
 		"fewer keys":         {"application/xml", open1 + "<KeyCount>3</KeyCount></ListBucketResult>", s3.ErrConnection},
 		"no next page":       {"application/xml", open1 + "<IsTruncated>true</IsTruncated></ListBucketResult>", s3.ErrConnection},
+		"empty element":      {"application/xml", "<ListBucketResult/>", s3.ErrHost},
+		"empty name alone":   {"application/xml", open1 + "<Name/><foo/></ListBucketResult>", s3.ErrHost},
 		"too large":          {"application/xml", open1 + "<!--" + strings.Repeat("x", 17<<20) + "--></ListBucketResult>", s3.ErrHost},
 		"error without code": {"application/xml", "<Error/>", s3.ErrHost},
 		"error":              {"application/xml", "<Error><Code>SlowDown</Code></Error>", s3.ErrBusy},
@@ -74,7 +77,8 @@ func TestAnswerThatIsNoListingIsAnError(t *testing.T) {
 		})
 	}
 	for what, body := range map[string]string{
-		"without its name": "", "with its name": name(c.Bucket), "with another prefix of XML": "<Prefix>backups/</Prefix><KeyCount>0</KeyCount>",
+		"with its name": name(c.Bucket), "without its name": "<Prefix>backups/</Prefix><KeyCount>0</KeyCount>",
+		"with an empty name": "<Name/><IsTruncated>false</IsTruncated>", "with a limit": "<MaxKeys>1000</MaxKeys>",
 	} {
 		t.Run(what, func(t *testing.T) {
 			faults.Set(says(http.StatusOK, "application/xml", open1+body+"</ListBucketResult>"))
@@ -127,9 +131,6 @@ func TestWebPageConfirmsNothing(t *testing.T) {
 		"404": says(http.StatusNotFound, "text/html", loginPage), "511": says(http.StatusNetworkAuthenticationRequired, "text/html", loginPage),
 	} {
 		for call, do := range calls {
-			if page == "404" && (call == "list" || call == "sweep") {
-				continue // as the bucket that does not exist
-			}
 			faults.Set(fault)
 			err := do()
 			if page == "200 with an ETag" && (call == "put" || call == "large put") && s3.Class(err) == "checksum" {
@@ -151,6 +152,73 @@ func TestWebPageConfirmsNothing(t *testing.T) {
 	wantError(t, tryPut(t, b, rolling(t, 1), noise(part+1)), s3.ErrConnection, "no ID")
 	faults.Set(nil)
 	wantList(t, b, n)
+}
+
+// What a server that is not S3 refuses says nothing about buckets and policies; what S3 refuses keeps its class.
+func TestRefusalOfAnotherServerIsNamedAsThat(t *testing.T) {
+	t.Parallel()
+	b, faults, _ := shared(t)
+	n := rolling(t, 0)
+	calls := map[string]func() error{
+		"list": func() error { _, err := b.List(t.Context()); return err },
+		"get":  func() error { _, err := get(t, b, n); return err },
+		"put":  func() error { return tryPut(t, b, n, noise(1000)) },
+	}
+	refused := func(status int, kind, body string) func(wanted error, words ...string) {
+		return func(wanted error, words ...string) {
+			for call, do := range calls {
+				faults.Set(says(status, kind, body))
+				err := do()
+				t.Log(status, kind, call)
+				wantError(t, err, wanted, words...)
+				if errors.Is(wanted, s3.ErrHost) && (strings.Contains(err.Error(), "policy") || strings.Contains(err.Error(), "create the bucket")) {
+					t.Errorf("%v", err)
+				}
+			}
+		}
+	}
+	const html, xhtml = "<html><head><title>x</title></head><body><hr>x</body></html>", `<?xml version="1.0" encoding="ISO-8859-1"?><html/>`
+	for _, status := range []int{301, 302, 401, 403, 404, 405, 410, 501, 505, 511} {
+		refused(status, "text/html", html)(s3.ErrHost, "--s3-endpoint right")
+		refused(status, "application/xhtml+xml", xhtml)(s3.ErrHost)
+		refused(status, "application/json", `{"kind":"Status","code":404}`)(s3.ErrHost)
+		refused(status, "text/plain", "no such page")(s3.ErrHost)
+	}
+	refused(http.StatusBadRequest, "text/html", html)(s3.ErrHost)
+	refused(http.StatusBadGateway, "text/html", html)(s3.ErrBusy)
+	delete(calls, "put") // begins with HEAD, whose answer has no body
+	for _, text := range []string{
+		"<center>The plain HTTP request was sent to HTTPS port</center>", "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />Instead use the HTTPS scheme",
+	} {
+		refused(http.StatusBadRequest, "text/html", text)(s3.ErrConfig, "write https://")
+	}
+	for _, status := range []int{401, 403, 404} {
+		refused(status, "application/xml", "<foo/>")(s3.ErrHost)
+		refused(status, "text/plain", "")(s3.ErrHost)
+	}
+	refused(http.StatusForbidden, "text/html", "<Error><Code>AccessDenied</Code></Error>")(s3.ErrPermission, "policy")
+	delete(calls, "get")
+	refused(http.StatusNotFound, "application/xml", "<Error><Code>NoSuchBucket</Code></Error>")(s3.ErrNoBucket, "create the bucket")
+}
+
+// A page with a header of S3 is a page all the same, as those of S3's own web sites; a bare refusal with one is S3's.
+func TestHeaderOfS3MakesNoPageARefusal(t *testing.T) {
+	t.Parallel()
+	b, faults, _ := shared(t)
+	with := func(header string, next s3test.Fault) s3test.Fault {
+		return func(w http.ResponseWriter, r *http.Request, h http.Handler) {
+			w.Header().Set(header, "x")
+			next(w, r, h)
+		}
+	}
+	list := func(fault s3test.Fault) error {
+		faults.Set(fault)
+		_, err := b.List(t.Context())
+		return err
+	}
+	wantError(t, list(with("X-Amz-Request-Id", says(http.StatusNotFound, "text/html", loginPage))), s3.ErrHost)
+	wantError(t, list(with("X-Amz-Cf-Id", says(http.StatusForbidden, "text/plain", ""))), s3.ErrHost)
+	wantError(t, list(with("X-Amz-Request-Id", says(http.StatusForbidden, "text/plain", ""))), s3.ErrPermission)
 }
 
 // A server that does not know the range sends all; that is no end of an archive.

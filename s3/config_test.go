@@ -117,7 +117,7 @@ func TestListingOfATenantsBucket(t *testing.T) {
 	_, faults, c := shared(t)
 	c.Bucket = "tenant:backups"
 	for name, want := range map[string]error{"backups": nil, "tenant:backups": nil, "": nil, "other": s3.ErrHost, "tenant": s3.ErrHost} {
-		faults.Set(says(http.StatusOK, "application/xml", "<ListBucketResult><Name>"+name+"</Name></ListBucketResult>"))
+		faults.Set(says(http.StatusOK, "application/xml", "<ListBucketResult><Name>"+name+"</Name><IsTruncated>false</IsTruncated></ListBucketResult>"))
 		if _, err := open(t, c).List(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", name, err, want)
 		}

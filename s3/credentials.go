@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -14,8 +15,20 @@ import (
 	"etcd-rolling-backup/snapshot/keyfile"
 )
 
-// credentials returns the keys in the files, or a chain of sources that is asked at the first call.
+// Keys are an access key and its secret. They print as asterisks.
+type Keys struct{ Access, Secret string }
+
+// Format hides them from every verb of fmt, also inside structs.
+func (Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") } // fmt cannot report an error
+
+// MarshalText hides them from JSON and YAML.
+func (Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// credentials returns the keys, those in the files, or a chain of sources that is asked at the first call.
 func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
+	if c.Keys != nil {
+		return credentials.NewStaticV4(c.Keys.Access, c.Keys.Secret, ""), nil
+	}
 	if c.AccessKeyFile != "" {
 		access, accessErr := readKey("--s3-access-key-file", c.AccessKeyFile)
 		secret, secretErr := readKey("--s3-secret-key-file", c.SecretKeyFile)

@@ -91,7 +91,7 @@ func (b *Bucket) hint(kind error, o op, text string, err error) string {
 		{true, "certificate has expired or is not yet valid", "renew the server's certificate, or correct the clock"},
 		{true, "server gave HTTP response to HTTPS client", "the server speaks plain http: write http:// in --s3-endpoint if you want that"},
 		{true, "HTTP request to an HTTPS server", "the server requires TLS: write https:// in --s3-endpoint"},
-		{true, "plain HTTP request was sent to HTTPS port", "the server requires TLS: write https:// in --s3-endpoint"},
+		{true, plainToTLS, "the server requires TLS: write https:// in --s3-endpoint"},
 		{true, tlsAlert, "the server requires TLS: write https:// in --s3-endpoint"},
 		{true, "first record does not look like a TLS handshake", "the server does not speak TLS there: is the port of --s3-endpoint right?"},
 		{true, "proxyconnect", "are HTTPS_PROXY and HTTP_PROXY right, and is the proxy running?"},
@@ -122,9 +122,16 @@ func (b *Bucket) ofEndpoint(hint string) string {
 	return hint
 }
 
+func (b *Bucket) hintNotS3() string {
+	if b.cfg.Endpoint == "" {
+		return "a proxy or login page of the network answers in place of Amazon's server; or set --s3-endpoint if your bucket is elsewhere"
+	}
+	return "this does not seem to be the bucket's S3 server: is --s3-endpoint right, or does a proxy or login page of the network answer in its place?"
+}
+
 // keyFlags returns where the keys come from.
 func (b *Bucket) keyFlags() string {
-	if b.cfg.AccessKeyFile == "" {
+	if b.cfg.AccessKeyFile == "" && b.cfg.Keys == nil {
 		return "the AWS keys in environment, profile or role"
 	}
 	return "--s3-access-key-file and --s3-secret-key-file"
@@ -138,13 +145,11 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 	case is(ErrArchived):
 		return b.hintArchived(o)
 	case as[*answerError](err):
-		return b.ofEndpoint("is --s3-endpoint right, and does no proxy or login page of the network answer in its place?")
+		return b.hintNotS3()
 	case is(ErrPermission) && o.action == "s3:DeleteObject":
 		return "allow s3:DeleteObject in the policy of these keys, or set --s3-append-only if they must not delete"
 	case is(ErrPermission):
 		return fmt.Sprintf("allow %s in the policy of these keys", o.action)
-	case is(ErrNoBucket) && res.RequestID == "": // every S3 server sends one
-		return "create the bucket, or correct --s3-bucket; or correct --s3-endpoint, because it does not seem to be an S3 server"
 	case is(ErrNoBucket):
 		return "create the bucket, or correct --s3-bucket"
 	case is(ErrCredentials) && res.Code == "SignatureDoesNotMatch":
@@ -170,7 +175,7 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 }
 
 func (b *Bucket) hintRegion() string {
-	if b.cfg.Region == "" {
+	if b.cfg.Region == "" && b.region != "" {
 		return fmt.Sprintf("set --s3-region to the bucket's region: without it, %s was used", b.region)
 	}
 	return "--s3-region is not the bucket's region, or the server belongs to another region"

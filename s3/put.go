@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,8 +45,8 @@ type upload struct {
 }
 
 // PutArchive verifies and stores the archive. It returns nil only after the server has reported the right size and checksum of
-// what it stored. progress may be nil; it is called by one goroutine at a time, and done decreases when a piece must be sent
-// again. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
+// what it stored. progress may be nil; it is called for all that is sent, by one goroutine at a time, and done decreases when a piece
+// must be sent again. If the archive is in the bucket already, nothing is sent. A failed upload leaves nothing new under the name, except if the server stops answering after the last byte: then the
 // object may be complete. Several goroutines read the archive.
 //
 // Without replace, an existing object is never changed: if it is not this archive, the error wraps snapshot.ErrExists. On a server
@@ -139,6 +140,9 @@ func (u *upload) count(n int64) {
 // options returns the options of the object, with extra headers.
 func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	o := u.put
+	if strings.HasSuffix(u.name, ".zip") {
+		o.ContentType = "application/zip"
+	}
 	o.UserMetadata = maps.Clone(extra)
 	if u.lockFor > 0 {
 		o.Mode = u.cfg.lockMode()

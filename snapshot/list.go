@@ -42,10 +42,10 @@ type Listing struct {
 	temp []fs.DirEntry // of Scratch and Probe
 }
 
-// Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
+// Newest is the node's newest rolling archive that is not dated in the future, which only a wrong clock does.
 func (l Listing) Newest(node string, now time.Time) (Entry, bool) {
 	for _, e := range l.Snapshots {
-		if e.Name.Rolling(node) && !e.Name.Time.After(now) {
+		if e.Name.Rolling(node) && !e.Name.Raw() && !e.Name.Time.After(now) {
 			return e, true
 		}
 	}

@@ -19,12 +19,18 @@ type Part struct {
 	dir  *Dir
 	base string // the file's final name
 	file *os.File
+	over bool // an existing file of that name is replaced
 }
 
 // Create begins an archive under its partial name, 0600. If the name exists, the error wraps ErrExists; if the archive is being
 // written, ErrInUse too.
 func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
-	p := &Part{dir: d, base: n.String()}
+	return d.create(ctx, n, false)
+}
+
+// create is Create for an archive that may replace an existing one.
+func (d *Dir) create(ctx context.Context, n Name, replace bool) (*Part, error) {
+	p := &Part{dir: d, base: n.String(), over: replace}
 	return p, d.locked(ctx, p.begin)
 }
 
@@ -147,7 +153,10 @@ func finalName(file string) (string, bool) {
 }
 
 func (p *Part) nameFree() error {
-	_, err := os.Lstat(p.path())
+	info, err := os.Lstat(p.path())
+	if err == nil && p.over && !info.IsDir() {
+		return nil
+	}
 	if err == nil {
 		return fmt.Errorf("%w: %s", ErrExists, p.path())
 	}

@@ -85,7 +85,7 @@ func (b *memBucket) List(context.Context) ([]snapshot.Entry, error) {
 }
 
 // PutArchive implements mirror.Bucket.
-func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, _ func(done, total int64)) error {
+func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error {
 	b.puts = append(b.puts, n.String())
 	if b.before != nil {
 		if err := b.before(n); err != nil {
@@ -99,9 +99,13 @@ func (b *memBucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot
 		return err
 	}
 	data, err := io.ReadAll(io.NewSectionReader(a, 0, a.Size))
-	if there, ok := b.objects[n.String()]; ok && !replace && !bytes.Equal(there, data) {
-		return snapshot.ErrExists
+	if there, ok := b.objects[n.String()]; ok && !replace {
+		if !bytes.Equal(there, data) {
+			return snapshot.ErrExists
+		}
+		return err
 	}
+	progress(a.Size, a.Size)
 	b.objects[n.String()] = data
 	return err
 }

@@ -27,7 +27,28 @@ func list(ctx context.Context, bucket Bucket, o Options) ([]snapshot.Entry, erro
 	case err != nil:
 		return nil, fmt.Errorf("list bucket: most of its snapshots are missing; look for one of them: %w", err)
 	}
-	return nil, fmt.Errorf("list bucket: the listing is wrong: %s is missing in it, but is there", missing.Name)
+	return nil, wrongListing(missing.Name)
+}
+
+func wrongListing(n snapshot.Name) error {
+	return fmt.Errorf("list bucket: the listing is wrong: %s is missing in it, but is in the bucket: "+
+		"nothing is pruned there (does a proxy or a cache answer for the server?)", n)
+}
+
+// unlisted handles an object that the server has and the listing had not. If another process has stored it meanwhile, a second listing
+// has it, and the error is errThere; otherwise the listing is wrong, also about what it says nothing of.
+func unlisted(ctx context.Context, bucket Bucket, n snapshot.Name, o Options) error {
+	listed, err := bucket.List(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !slices.ContainsFunc(listed, func(e snapshot.Entry) bool { return e.Name == n }):
+		return wrongListing(n)
+	}
+	mine, others := copiesOf(listed, o)
+	o.Status.SetInventory(status.S3, mine, nil)
+	o.Status.SetNodes(status.S3, others)
+	return errThere
 }
 
 func believable(listed []snapshot.Entry, o Options) bool {

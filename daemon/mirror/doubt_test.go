@@ -3,6 +3,8 @@ package mirror_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"etcd-rolling-backup/daemon/mirror"
@@ -85,5 +87,87 @@ func TestMirrorBelievesThatOneOfManyIsGone(t *testing.T) {
 	b.listed = 0
 	if done, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil || len(done.Uploaded) != 1 || b.listed != 1 {
 		t.Errorf("%+v, %v after %d listings", done, err, b.listed)
+	}
+}
+
+// What an upload finds in the bucket, and the listing lacks also the second time, shows that the listing is wrong, without any memory of
+// an earlier pass. Nothing is pruned on its word.
+func TestMirrorFailsIfTheBucketHasWhatItsListingLacks(t *testing.T) {
+	all := hourly(t, node, 1, 2, 3, 4)
+	old := []snapshot.Entry{{Name: all[1], Size: int64(len(usual(t)))}, {Name: all[0], Size: int64(len(usual(t)))}}
+	for what, tc := range map[string]struct {
+		wrong   int
+		listing []snapshot.Entry
+		spoil   func(*memBucket) // what is in the bucket
+		fails   bool
+	}{
+		"empty for long":        {9, nil, nil, true},
+		"only old ones":         {9, old, nil, true},
+		"empty once":            {1, nil, nil, false},
+		"other bytes are there": {9, nil, func(b *memBucket) { b.objects[all[3].String()] = archiveOf(t, cluster) }, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir, b := directory(t), &forgetful{memBucket: newBucket(), wrong: tc.wrong, listing: tc.listing}
+			for _, n := range all {
+				b.objects[n.String()] = usual(t)
+			}
+			for _, n := range all[2:] {
+				put(t, dir, n, usual(t))
+			}
+			if tc.spoil != nil {
+				tc.spoil(b.memBucket)
+			}
+			done, err := mirror.Pass(t.Context(), dir, b, options(2), today)
+			if (err != nil) != tc.fails || len(done.Uploaded)+len(done.Removed) > 0 || err != nil && !strings.Contains(err.Error(), "listing is wrong: "+all[3].String()) {
+				t.Errorf("%+v, %v", done, err)
+			}
+			if err == nil && done.Pending != 0 {
+				t.Errorf("%d are waiting", done.Pending)
+			}
+			b.wantHolds(t, all...)
+		})
+	}
+}
+
+// sizeless lists other sizes than the objects have.
+type sizeless struct {
+	*memBucket
+	size func(int64) int64
+}
+
+func (b *sizeless) List(ctx context.Context) ([]snapshot.Entry, error) {
+	listed, err := b.memBucket.List(ctx)
+	for i := range listed {
+		listed[i].Size = b.size(listed[i].Size)
+	}
+	return listed, err
+}
+
+// A listed size that is not the file's is no reason to upload it again: the object is looked at.
+func TestMirrorLooksAtAnObjectBeforeItUploadsItAgain(t *testing.T) {
+	all := hourly(t, node, 1, 2, 3)
+	for what, size := range map[string]func(int64) int64{
+		"no size": func(int64) int64 { return 0 }, "size of the encrypted object": func(n int64) int64 { return n + 32 },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir, b, o := directory(t, all...), &sizeless{newBucket(), size}, options(4)
+			o.Status = tracker()
+			for i := range 3 {
+				want := map[bool]int{true: len(all)}[i == 0]
+				done, err := mirror.Pass(t.Context(), dir, b, o, today)
+				if err != nil || len(done.Uploaded) != want || done.Pending != 0 {
+					t.Errorf("pass %d: %+v, %v", i, done, err)
+				}
+			}
+			b.puts = nil
+			b.objects[all[1].String()] = usual(t)[1:]
+			if done, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil || !slices.Equal(done.Uploaded, all[1:2]) {
+				t.Errorf("after a loss: %+v, %v", done, err)
+			}
+			b.untold[all[2].String()] = errBucketDown
+			if done, err := mirror.Pass(t.Context(), dir, b, o, today); err == nil || len(done.Uploaded)+len(done.Removed) > 0 {
+				t.Errorf("without an answer: %+v, %v", done, err)
+			}
+		})
 	}
 }

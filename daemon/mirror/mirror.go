@@ -40,7 +40,7 @@ type Bucket interface {
 	List(ctx context.Context) ([]snapshot.Entry, error)
 	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
 	// archive is never stored, and the error wraps snapshot.ErrDamaged. Without replace, another object of that name stays as it is,
-	// and the error wraps snapshot.ErrExists.
+	// and the error wraps snapshot.ErrExists. progress is called for all that is sent, so never if the archive was there before.
 	PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error
 	// Remove deletes one; the error for a missing one wraps snapshot.ErrNotFound.
 	Remove(ctx context.Context, n snapshot.Name) error
@@ -57,6 +57,9 @@ type Options struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
 	Lineage func() snapshot.Lineage
+	// Member, if set, returns the member of this node; 0: not known yet, and nothing is removed. Only what was taken from it is this node's
+	// then: names do not say the node, and other nodes upload into the same folder.
+	Member func() snapshot.ID
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.
@@ -100,9 +103,9 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 		return done, errors.Join(unread, badFiles, err)
 	}
 	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
-	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return n.Node != o.Node }), nil)
+	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
-	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)
 	if sweepErr != nil {
 		err = errors.Join(err, fmt.Errorf("abort unfinished uploads: %w", sweepErr))
 	}
@@ -125,7 +128,8 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Pending--
 			p.there[e.Name] = true
-		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned or set aside meanwhile, or never wanted
+		// Pruned or set aside meanwhile, or never wanted, or of another program.
+		case errors.Is(err, snapshot.ErrNotFound), errors.Is(err, ErrLocalOnly), errors.Is(err, snapshot.ErrNoManifest):
 			done.Pending--
 			o.Status.NotPending(e.Name)
 		case errors.Is(err, errThere):
@@ -144,23 +148,26 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 	return badFiles, nil
 }
 
-// errThere marks a snapshot that another process has uploaded since the bucket was listed.
+// errThere marks a snapshot that another process has uploaded since the bucket was listed. It is in line, and not an upload of this pass.
 var errThere = errors.New("uploaded by another process")
 
 // uploadOne uploads a snapshot, unless another cluster's has its name. A listing is not always up to date, so the server decides in the
 // end whether the name is free.
 func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o Options) error {
 	if !m.clash(e.Name) {
-		err := Upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
-		if !errors.Is(err, snapshot.ErrExists) {
+		sent, err := upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
+		exists := errors.Is(err, snapshot.ErrExists)
+		if err != nil && !exists || err == nil && sent {
 			return err
 		}
-		m.readAll(ctx, []snapshot.Entry{{Name: e.Name}})
-		if _, read := m.object(e.Name); !read {
-			return cmp.Or(m.failed, err)
+		if exists {
+			m.readAll(ctx, []snapshot.Entry{{Name: e.Name}})
+			if _, read := m.object(e.Name); !read {
+				return cmp.Or(m.failed, err)
+			}
 		}
 		if !m.clash(e.Name) {
-			return errThere
+			return unlisted(ctx, m.bucket, e.Name, o)
 		}
 	}
 	here, _ := m.file(e) // read before
@@ -181,7 +188,7 @@ func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) 
 	for _, e := range entries {
 		c := status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}
 		switch {
-		case e.Name.Node == o.Node:
+		case e.Name.OfNode(o.Node):
 			mine = append(mine, c)
 		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
 			others = append(others, c)

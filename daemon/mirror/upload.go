@@ -14,22 +14,33 @@ import (
 func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, replace bool,
 	progress func(n snapshot.Name, done, total int64),
 ) error {
+	_, err := upload(ctx, src, bucket, e, replace, progress)
+	return err
+}
+
+// upload also reports whether anything was sent; if not, the bucket had the archive before.
+func upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, replace bool,
+	progress func(n snapshot.Name, done, total int64),
+) (sent bool, err error) {
 	f, err := src.File(e.Name)
 	if err != nil {
-		return fmt.Errorf("mirror: %w", &fileError{err})
+		return false, fmt.Errorf("mirror: %w", &fileError{err})
 	}
 	defer f.Close()
 	a, err := snapshot.OpenNamed(e.Name, file{f}, e.Size)
 	if err != nil {
-		return fmt.Errorf("mirror %s: %w", e.Name, &fileError{err})
+		return false, fmt.Errorf("mirror %s: %w", e.Name, &fileError{err})
 	}
 	if a.Manifest.LocalOnly {
-		return fmt.Errorf("mirror %s: %w", e.Name, ErrLocalOnly)
+		return false, fmt.Errorf("mirror %s: %w", e.Name, ErrLocalOnly)
 	}
-	if progress == nil {
-		return bucket.PutArchive(ctx, e.Name, a, replace, nil)
-	}
-	return bucket.PutArchive(ctx, e.Name, a, replace, func(done, total int64) { progress(e.Name, done, total) })
+	err = bucket.PutArchive(ctx, e.Name, a, replace, func(done, total int64) {
+		sent = done > 0 // it decreases again when something was refused
+		if progress != nil {
+			progress(e.Name, done, total)
+		}
+	})
+	return sent, err
 }
 
 // fileError marks an error of the file on the disk, because PutArchive returns errors of the file and of the bucket.

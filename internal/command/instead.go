@@ -36,6 +36,11 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 	if other.Copy {
 		what = "the copy in " + other.Where
 	}
+	return fmt.Errorf("%w: %s %s: %s", err, command, what, c.commandFor(command, other, more))
+}
+
+// commandFor is the command for another snapshot than the one that was asked for.
+func (c *call) commandFor(command string, other source.Alternative, more []string) string {
 	words := slices.Concat([]string{program, command}, other.Arguments)
 	if c.cfg.Store.Dir != config.DefaultDir && other.Place == config.Local {
 		words = append(words, "--dir", absolutePath(c.cfg.Store.Dir))
@@ -43,5 +48,25 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 	if other.Place == config.S3 {
 		words = append(words, service.BucketFlags(c.cfg.S3)...)
 	}
-	return fmt.Errorf("%w: %s %s: %s", err, command, what, printable.Command(append(words, more...)...))
+	return printable.Command(append(words, more...)...)
+}
+
+// choices prints the command for each cluster that the argument may mean, one in a line. here is the cluster of this node's data, which
+// helps to choose and decides nothing: 0 is not known.
+func (c *call) choices(err error, here snapshot.ID, more ...string) error {
+	several, ok := errors.AsType[*source.SeveralError](err)
+	if !ok {
+		return err
+	}
+	for _, x := range several.Choices {
+		which := ""
+		switch {
+		case here != 0 && x.Cluster == here:
+			which = ", which the data in --data-dir is of"
+		case x.From != 0:
+			which = ", restored from " + x.From.String()
+		}
+		c.note("the newest of cluster %s%s (%s): %s", x.Cluster, which, x.Age, c.commandFor(c.Command.Name, x.Alternative, more))
+	}
+	return err
 }

@@ -109,13 +109,14 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			fresh = append(fresh, read.Entry)
 			continue
 		}
-		r.alsoIn(p.Place, read.Size)
+		r.alsoIn(p.Place, read.Bytes)
 	}
 	for _, read := range p.Manifests(ctx, fresh) {
 		if errors.Is(read.Err, snapshot.ErrNotFound) {
 			continue // pruned meanwhile
 		}
 		r := snapshotRow(read.Entry, read.Manifest)
+		r.Size = read.Bytes
 		r.Places = []string{string(p.Place)}
 		r.Form, r.RawSize, r.StateFile = read.Form, read.RawSize, read.StateFile
 		if read.Err != nil {

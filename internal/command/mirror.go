@@ -24,7 +24,7 @@ func mirrorCommand(e env) *cli.Command {
 
 // manualMirror returns the options of a mirror pass for one cluster.
 func manualMirror(ctx context.Context, c *call) (mirror.Options, error) {
-	o := service.MirrorOptions(c.cfg)
+	o := service.ManualMirrorOptions(c.cfg)
 	id, err := config.ReadCluster(c.Context)
 	if err != nil || c.cfg.S3 == nil {
 		return o, err // without a bucket, opening it reports that

@@ -55,23 +55,29 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
 	room := func(size int64) error { return restore.Room(scratch, size) }
+	more := again(o)
 	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room})
 	if err != nil {
-		return err
+		return c.choices(err, restore.ClusterOf(o.Options), more...)
 	}
 	defer p.File.Close()
 	r.from = p
 	if err := r.run(ctx, now); err != nil {
-		more := o.SameFlags
-		if o.DryRun {
-			more = append([]string{"--dry-run"}, more...)
-		}
-		if o.Name != "" {
-			more = append([]string{"--name", o.Name}, more...)
-		}
 		return c.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, o.From, more...)
 	}
 	return nil
+}
+
+// again are the flags to restore another snapshot with in the same way.
+func again(o config.Restore) []string {
+	more := o.SameFlags
+	if o.DryRun {
+		more = append([]string{"--dry-run"}, more...)
+	}
+	if o.Name != "" {
+		more = append([]string{"--name", o.Name}, more...)
+	}
+	return more
 }
 
 // restoring is one run of the command, from the opened snapshot on.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon/mirror"
@@ -63,6 +64,7 @@ func save(ctx context.Context, c *call) error {
 	}
 	failed := saveMirror(ctx, c, b, taken.Entry)
 	m := taken.Manifest
+	c.warnOfState(m)
 	return errors.Join(c.show(snapshotRow(taken.Entry, m), func(out *printer) {
 		out.line("saved %s", filepath.Join(cfg.Store.Dir, taken.Name.String()))
 		out.line("  revision %d, database %s, archive %s, took %s", m.Revision, size(m.RawSize), size(taken.Size), (taken.Stream + taken.Sync).Round(time.Millisecond))
@@ -70,6 +72,17 @@ func save(ctx context.Context, c *call) error {
 			out.line("  mirrored to %s", cfg.S3.Place())
 		}
 	}), failed)
+}
+
+// warnOfState says what the manifest records of a member that is not well, because a snapshot by hand is often the last before a restore.
+func (c *call) warnOfState(m snapshot.Manifest) {
+	if !m.Healthy {
+		c.note("warning: the member knows no leader: the cluster may have lost its quorum, and another member may have newer writes: " +
+			"save on each member that runs, and use the snapshot with the highest revision")
+	}
+	if alarms := slices.Compact(slices.Sorted(slices.Values(m.Alarms))); len(alarms) > 0 { // one of each member
+		c.note("warning: etcd has the alarm %s: etcdctl alarm list shows where", english.WordSeries(alarms, "and"))
+	}
 }
 
 // checkLabel refuses labels that mean something else where a snapshot is asked for, or that retention prunes.

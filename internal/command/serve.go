@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
@@ -73,7 +72,7 @@ func serve(ctx context.Context, c *call) error {
 		return errors.Join(out.err, l.Close())
 	}
 	log := service.NewLogger(c.cfg.Log, c.stderr)
-	return peer.Serve(ctx, l, id, peer.Offer{Name: name, Archive: p.File, Size: a.Size}, func(ev peer.Event) { logEvent(log, ev) })
+	return peer.Serve(ctx, l, id, peer.Offer{Name: name, Archive: p.File, Size: a.Size}, func(ev peer.Event) { service.LogPeerEvent(log, ev) })
 }
 
 // verifiedArchive refuses what the other members could not verify: they need the digests in it.
@@ -98,18 +97,4 @@ func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, 
 		return nil, err
 	}
 	return a, a.VerifyChecksum(ctx)
-}
-
-func logEvent(log logrus.FieldLogger, ev peer.Event) {
-	log = log.WithFields(logrus.Fields{"from": ev.Remote, "client": ev.Client})
-	switch {
-	case ev.Err != nil && ev.Path == "":
-		log.WithError(ev.Err).Warn("refused a connection")
-	case ev.Err != nil:
-		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("response aborted")
-	case ev.Status >= 400:
-		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
-	default:
-		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration_seconds": ev.Took.Round(time.Millisecond).Seconds()}).Info("answered")
-	}
 }

@@ -33,6 +33,44 @@ func TestVariablesOfAWS(t *testing.T) {
 	want("flag.example", "--config="+file, "--s3-endpoint=flag.example")
 }
 
+// A variable that is set to nothing, as by a template, hides neither the next one nor the file.
+func TestEmptyVariableCountsAsNotSet(t *testing.T) {
+	for _, v := range []string{"ETCD_BACKUP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "ETCD_BACKUP_S3_REGION", "AWS_REGION", "ETCD_BACKUP_ENDPOINTS", "ETCD_BACKUP_CACERT"} {
+		t.Setenv(v, "")
+	}
+	t.Setenv("AWS_ENDPOINT_URL", "https://all.example")
+	t.Setenv("AWS_DEFAULT_REGION", "eu-2")
+	t.Setenv("ETCDCTL_ENDPOINTS", "member.example:2379")
+	t.Setenv("ETCDCTL_CACERT", "ca.pem")
+	cfg, err := read(t, "--s3-bucket=backups")
+	must(t, err)
+	if s := cfg.S3; s.Endpoint != "https://all.example" || s.EndpointFrom != "$AWS_ENDPOINT_URL" || s.Region != "eu-2" {
+		t.Errorf("%+v", s)
+	}
+	if e := cfg.Etcd; len(e.Endpoints) != 1 || e.Endpoints[0] != "member.example:2379" || e.CACert != "ca.pem" {
+		t.Errorf("%+v", e)
+	}
+	t.Setenv("ETCD_BACKUP_S3_CA", "")
+	if cfg, err := read(t); err != nil || cfg.S3 != nil {
+		t.Errorf("without a bucket: %+v, %v", cfg.S3, err)
+	}
+	for _, v := range []string{"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "ETCDCTL_ENDPOINTS", "ETCD_BACKUP_S3_FOLDER", "ETCD_BACKUP_S3_APPEND_ONLY"} {
+		t.Setenv(v, "")
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	must(t, os.WriteFile(file, []byte("s3-bucket: backups\ns3-endpoint: file.example\ns3-folder: prod\ns3-append-only: true\nendpoints: [a:1, b:2]\n"), 0o600))
+	cfg, err = read(t, "--config="+file)
+	must(t, err)
+	if s := cfg.S3; s.Endpoint != "file.example" || s.Folder != "prod" || !s.AppendOnly || len(cfg.Etcd.Endpoints) != 2 {
+		t.Errorf("%+v, %v", s, cfg.Etcd.Endpoints)
+	}
+	cfg, err = read(t, "--config="+file, "--s3-folder=flag")
+	must(t, err)
+	if cfg.S3.Folder != "flag" {
+		t.Errorf("%+v", cfg.S3)
+	}
+}
+
 // What we were given ourselves needs a bucket, also where a variable of AWS is set too.
 func TestOwnSettingsNeedABucket(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL", "https://aws.example")

@@ -74,10 +74,13 @@ func applyFile(c *cli.Context, known []string) error {
 		}
 		seen = append(seen, key.Value)
 		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
-		if i < 0 || c.IsSet(key.Value) {
+		if i < 0 {
 			continue
 		}
 		flag := c.Command.Flags[i]
+		if c.IsSet(key.Value) && !setToNothing(c, flag) {
+			continue
+		}
 		text, err := plainValue(value, flag)
 		if err != nil {
 			return Usagef("%s: %s: %w", where, key.Value, err)
@@ -87,6 +90,17 @@ func applyFile(c *cli.Context, known []string) error {
 		}
 	}
 	return nil
+}
+
+// setToNothing reports a flag that only an empty variable sets. That is no setting: it must not hide the file's.
+func setToNothing(c *cli.Context, f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	if !ok || !slices.ContainsFunc(d.GetEnvVars(), isEmpty) {
+		return false
+	}
+	_, isBool := f.(*cli.BoolFlag)
+	name := f.Names()[0]
+	return isBool && !c.Bool(name) || !isBool && c.String(name) == "" && len(slices.DeleteFunc(c.StringSlice(name), func(s string) bool { return s == "" })) == 0
 }
 
 // readFile returns keys and values in turn.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -8,10 +9,22 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The environment variable of a flag is ETCD_BACKUP_ and its name in capitals; some flags know a second one, as etcdctl's.
+// ownVariable begins the environment variable of a flag; its name in capitals follows. Some flags know further ones, such as etcdctl's.
+const ownVariable = "ETCD_BACKUP_"
 
+// envVars returns the variables of a flag, by precedence. An empty one does not hide those after it: it counts as not set.
 func envVars(name string, also ...string) []string {
-	return append([]string{"ETCD_BACKUP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, also...)
+	all := append([]string{ownVariable + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, also...)
+	if len(also) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, isEmpty)
+}
+
+// isEmpty reports a variable that is set to nothing, as by a template without a value for it.
+func isEmpty(variable string) bool {
+	value, set := os.LookupEnv(variable)
+	return set && value == ""
 }
 
 // Text makes a flag whose value is a text. The usage has the name of the value in backquotes; also are other programs' variables for it.

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -14,9 +15,9 @@ func (r *reader) foreign(flag string) string {
 	if !ok {
 		return ""
 	}
-	for i, variable := range d.GetEnvVars() {
+	for _, variable := range d.GetEnvVars() {
 		if value, set := os.LookupEnv(variable); set {
-			if i > 0 && value == r.String(flag) {
+			if !strings.HasPrefix(variable, ownVariable) && value == r.String(flag) {
 				return variable
 			}
 			return ""

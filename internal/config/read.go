@@ -50,7 +50,10 @@ func Read(c *cli.Context) (Config, error) {
 			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
 			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
 		},
-		Store:  Store{Dir: c.String("dir"), Node: r.node(), MinFree: r.size("min-free", "500MiB or 2GiB"), OrphanAfter: r.duration("orphan-after")},
+		Store: Store{
+			Dir: c.String("dir"), Node: r.node(), NodeGiven: c.String("node") != "", MinFree: r.size("min-free", "500MiB or 2GiB"),
+			OrphanAfter: r.duration("orphan-after"),
+		},
 		Role:   daemon.Role(c.String("only-on")),
 		Policy: r.policy(""),
 		S3:     r.bucket(),
@@ -194,7 +197,7 @@ func PolicyGiven(c *cli.Context) (local, bucket bool) {
 func (r *reader) bucket() *s3.Config {
 	if r.String("s3-bucket") == "" {
 		for _, f := range slices.Concat(S3Flags(), S3PolicyFlags(), VersionFlags()) {
-			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && r.foreign(name) == "" {
+			if name := f.Names()[0]; r.has("s3-bucket") && name != "s3-bucket" && r.IsSet(name) && !setToNothing(r.Context, f) && r.foreign(name) == "" {
 				r.fail(Usagef("--%s is given and --s3-bucket is not: set --s3-bucket, or remove --%s", name, name))
 			}
 		}

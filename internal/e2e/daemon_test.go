@@ -204,4 +204,10 @@ func TestSnapshotsGoOnWithoutQuorumAndSpace(t *testing.T) {
 		t.Errorf("the manifest says healthy %t, alarms %s, %d members", m.Healthy, m.Alarms, len(m.Members))
 	}
 	wantWhole(t, dir, len(listed(t, dir)))
+
+	saved := run(t, 0, []string{`"healthy": false`}, words("save", store(newStore(t)), flags(c, c.Members[0].Endpoint), []string{"--output=json"})...)
+	if lines := strings.Split(strings.TrimSpace(saved.stderr.String()), "\n"); len(lines) != 2 ||
+		!strings.HasPrefix(lines[0], "warning: the member knows no leader: ") || !strings.HasPrefix(lines[1], "warning: etcd has the alarm NOSPACE: ") {
+		t.Errorf("save printed %q", lines)
+	}
 }

@@ -15,6 +15,7 @@ import (
 // row is what list shows of a snapshot as JSON.
 type row struct {
 	Name     string
+	Size     int64
 	Places   []string
 	Manifest *snapshot.Manifest
 	Error    string

@@ -265,5 +265,25 @@ func TestRestoredClusterContinuesItsPredecessor(t *testing.T) {
 	r.kill()
 	must(t, c.Members[0].Restart(t.Context()))
 	save(c.Members[0].Endpoint, "alive", time.Hour)
-	latest(2, "has snapshots of 2 clusters", "newest alive_", "newest after_")
+	latest(2, "has snapshots of 2 clusters", "newest alive_", "newest after_", "which went on: was that restore undone?")
+
+	// A command for each is printed, and the one for the cluster of the data there says so.
+	must(t, c.Members[0].Stop())
+	refused := run(t, 2, nil, "restore", "--dir="+dir, "--data-dir="+c.Members[0].DataDir, "--replace", "--dry-run")
+	offered := map[string]string{}
+	for line := range strings.Lines(refused.stderr.String()) {
+		if before, command, ok := strings.Cut(line, "): etcd-rolling-backup "); ok {
+			offered[before] = strings.TrimSpace(command)
+		}
+	}
+	if len(offered) != 2 {
+		t.Errorf("offered %q in %s", offered, refused.stderr.String())
+	}
+	for before, command := range offered {
+		own := strings.Contains(command, "alive_")
+		if strings.Contains(before, ", which the data in --data-dir is of (") != own || strings.Contains(before, ", restored from ") == own {
+			t.Errorf("%s: %s", before, command)
+		}
+		run(t, 0, []string{"would be restored"}, strings.Fields(command)...)
+	}
 }

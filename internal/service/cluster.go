@@ -2,8 +2,11 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/dustin/go-humanize/english"
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
@@ -47,9 +50,11 @@ func ManualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bu
 }
 
 func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bucket bool) (snapshot.Lineage, error) {
-	known, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{}) // without it, the manifests are read
-	saved := known.State().Cluster
-	all, err := origins(ctx, cfg, bucket && !saved.Known())
+	saved := savedStatus(cfg).State().Cluster // without it, the manifests are read
+	all, seen, err := origins(ctx, cfg, bucket && !saved.Known())
+	if err == nil && !saved.Known() {
+		err = seen.check(cfg)
+	}
 	if err != nil {
 		return snapshot.Lineage{}, err
 	}
@@ -77,23 +82,60 @@ func manualLineage(ctx context.Context, cfg config.Config, given snapshot.ID, bu
 }
 
 // origins reads of which clusters the node's snapshots are, newest first. One whose manifest can't be read is skipped: pruning keeps it.
-func origins(ctx context.Context, cfg config.Config, bucket bool) ([]snapshot.Origin, error) {
+// seen says which nodes there are where it has looked.
+func origins(ctx context.Context, cfg config.Config, bucket bool) (out []snapshot.Origin, seen nodes, err error) {
 	mine := func(e snapshot.Entry) bool { return e.Name.Rolling(cfg.Store.Node) }
 	places, failed := source.List(ctx, cfg.Store.Dir, nil)
+	seen.add(places)
 	if len(failed) > 0 || !slices.ContainsFunc(places[0].Snapshots, mine) {
 		if !bucket {
-			return nil, nil // the command reports what is wrong with the directory
+			return nil, seen, nil // the command reports what is wrong with the directory
 		}
 		if places, failed = source.List(ctx, "", cfg.S3); len(failed) > 0 {
-			return nil, failed[0]
+			return nil, seen, failed[0]
 		}
+		seen.add(places)
 	}
-	var out []snapshot.Origin
 	for _, p := range places {
 		defer p.Close()
 		out = append(out, p.Origins(ctx, slices.DeleteFunc(p.Snapshots, func(e snapshot.Entry) bool { return !mine(e) }))...)
 	}
-	return out, nil
+	return out, seen, nil
+}
+
+// nodes are those that have snapshots in some places.
+type nodes struct{ names, places []string }
+
+func (x *nodes) add(places []source.Listing) {
+	for _, p := range places {
+		x.places = append(x.places, p.Where)
+		for _, e := range p.Snapshots {
+			x.names = append(x.names, e.Name.Node)
+		}
+	}
+	slices.Sort(x.names)
+	x.names = slices.Compact(x.names)
+}
+
+// maxNodes is how many nodes an error names.
+const maxNodes = 10
+
+// check refuses a node of which nothing is there while other nodes have snapshots: a wrong name would look like a success. A run that
+// removes other nodes' snapshots needs none of its own, unless it names one.
+func (x *nodes) check(cfg config.Config) error {
+	orphans := cfg.Store.OrphanAfter > 0 || cfg.Mirror.OrphanAfter > 0
+	if len(x.names) == 0 || slices.Contains(x.names, cfg.Store.Node) || orphans && !cfg.Store.NodeGiven {
+		return nil
+	}
+	names, which := x.names, ""
+	if len(names) > maxNodes {
+		names = append(slices.Clone(names[:maxNodes]), fmt.Sprintf("%d more", len(x.names)-maxNodes))
+	}
+	if !cfg.Store.NodeGiven {
+		which = ", the name of this host,"
+	}
+	return config.Usagef("node %s%s has no snapshot in %s: set --node to the node that is meant: %s",
+		cfg.Store.Node, which, english.WordSeries(x.places, "or"), english.WordSeries(names, "or"))
 }
 
 // lineage returns a cluster of these snapshots with those that it was restored from: as saved, or as its newest one says.

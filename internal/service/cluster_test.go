@@ -86,7 +86,7 @@ func TestManualPruneIsForTheOnlyClusterOrTheGivenOne(t *testing.T) {
 			for _, e := range l.Snapshots {
 				m, err := dir.Manifest(e.Name)
 				must(t, err)
-				copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Cluster: m.ClusterID})
+				copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Facts: m.Facts()})
 			}
 			if c.saved != 0 {
 				tr := status.New(status.Options{})
@@ -158,5 +158,44 @@ func TestSnapshotWaitsForASecondThatIsFree(t *testing.T) {
 	cancel()
 	if _, err := tk.store(stopped, standIn{ClusterID: 1}, o); err == nil {
 		t.Error("it was stopped, and took one")
+	}
+}
+
+// A wrong name of a node is refused where others have snapshots, unless the run is for what those have left.
+func TestManualRunForANodeWithoutSnapshotsIsRefused(t *testing.T) {
+	const typo = "node n2 has no snapshot in "
+	for name, c := range map[string]struct {
+		store config.Store
+		empty bool
+		saved bool // the daemon of that node has run here
+		want  string
+	}{
+		"given":                     {store: config.Store{Node: "n2", NodeGiven: true}, want: typo},
+		"given with orphans":        {store: config.Store{Node: "n2", NodeGiven: true, OrphanAfter: time.Hour}, want: typo},
+		"the host's":                {store: config.Store{Node: "n2"}, want: "node n2, the name of this host, has no snapshot in "},
+		"the host's with orphans":   {store: config.Store{Node: "n2", OrphanAfter: time.Hour}},
+		"of an empty directory":     {store: config.Store{Node: "n2", NodeGiven: true}, empty: true},
+		"before its first snapshot": {store: config.Store{Node: "n2", NodeGiven: true}, saved: true},
+		"right":                     {store: config.Store{Node: "n1", NodeGiven: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := snapshot.NewDir(t.TempDir())
+			if !c.empty {
+				take(t, dir, 1, 0xa)
+			}
+			if c.saved {
+				s := status.New(status.Options{})
+				s.SetCluster(snapshot.Lineage{Cluster: 0xa})
+				must(t, s.Save(dir, c.store.Node))
+			}
+			c.store.Dir = dir.Path()
+			_, err := ManualLineage(t.Context(), config.Config{Store: c.store}, 0, false)
+			switch {
+			case c.want == "":
+				must(t, err)
+			case !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), c.want+dir.Path()+": set --node to the node that is meant: n1"):
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 }

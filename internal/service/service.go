@@ -29,6 +29,8 @@ type Process struct {
 	Version          string
 	Stderr           io.Writer
 	UnknownVariables []string // of the environment, to warn of
+	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
+	StateFile func(context.Context) ([]byte, error)
 }
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
@@ -62,13 +64,12 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path())}
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store)}
+	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := &taker{member: cfg.Etcd.Member, role: cfg.Role, dir: dir, status: tracker, name: name, options: snapshot.TakeOptions{
-		Set: snapshot.RollingSet, Node: cfg.Store.Node, ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
-	}}
+	t := newTaker(cfg, p, dir, tracker, name)
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
@@ -76,12 +77,12 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("address", m.server.Addr().String()).Info("listening")
 	}
 	o := daemon.Options{
-		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
+		Version: p.Version, Node: cfg.Store.Node, Host: cfg.Store.Host, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
 		Taker: t, Store: dir, Notifier: notifier, Log: log,
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
 	}
-	addOptional(&o, cfg, dir)
+	addOptional(&o, cfg, dir, name)
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -91,9 +92,12 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 }
 
 // addOptional adds what the configuration may leave out.
-func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
+func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir, member *memberName) {
 	if cfg.S3 != nil {
 		passes := MirrorOptions(cfg)
+		if cfg.Mirror.OwnMember {
+			passes.Member = member.getID
+		}
 		passes.Status, passes.Lineage = o.Status, o.Status.Lineage
 		bucket := Noticing(cfg.S3, o.Log)
 		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, bucket, dir, passes) }
@@ -146,6 +150,19 @@ func MirrorOptions(cfg config.Config) mirror.Options {
 	}
 }
 
+// savedStatus is what the daemon of the directory has saved, for a command that does not save it. Without a daemon it is empty.
+func savedStatus(cfg config.Config) *status.Tracker {
+	t, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{Mirror: true}) // what can't be read is not known
+	return t
+}
+
+// ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
+func ManualMirrorOptions(cfg config.Config) mirror.Options {
+	o := MirrorOptions(cfg)
+	o.Status = savedStatus(cfg)
+	return o
+}
+
 // Noticing returns the bucket's settings for several uploads: what its server turns out not to take is logged once, and remembered.
 func Noticing(bucket *s3.Config, log logrus.FieldLogger) *s3.Config {
 	if bucket == nil {
@@ -179,6 +196,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	if len(removed) > 0 {
 		log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
-	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, name: &memberName{}}
+	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	return t.Take(ctx, log, func() {})
 }

@@ -106,22 +106,59 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	if len(strangers) == 0 {
 		return nil
 	}
-	now := time.Now()
+	several := r.several(all, append([]snapshot.Life{base}, strangers...))
+	if r.AnyCluster {
+		r.notice("warning: %s", several)
+		return nil
+	}
+	return several
+}
+
+// SeveralError says that the reference may mean snapshots of several clusters. It is an error of usage.
+type SeveralError struct {
+	Choices []Choice
+	text    string
+}
+
+// Choice is the newest snapshot of one cluster.
+type Choice struct {
+	Alternative
+	Cluster snapshot.ID
+	From    snapshot.ID // the one among the clusters that it was restored from; 0: none
+}
+
+func (e *SeveralError) Error() string { return e.text }
+
+// Unwrap returns config.ErrUsage.
+func (e *SeveralError) Unwrap() error { return config.ErrUsage }
+
+func (r Request) several(all []Listing, found []snapshot.Life) *SeveralError {
+	now, e := time.Now(), &SeveralError{}
 	var lines []string
-	for _, c := range append([]snapshot.Life{base}, strangers...) {
-		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s)", c.Cluster, c.Newest, old(c.Newest.Time, now)))
+	for _, x := range found {
+		note := ""
+		c := Choice{Cluster: x.Cluster}
+		for _, o := range found {
+			if o.Cluster != x.Cluster && x.Has(o.Cluster) && c.From == 0 {
+				c.From = o.Cluster
+				note = fmt.Sprintf("; restored from %s, which went on: was that restore undone?", o.Cluster)
+			}
+		}
+		for _, l := range slices.Backward(all) { // the first counts
+			if newest, has := l.entry(x.Newest); has {
+				c.Alternative = r.alternative(newest, false, l)
+			}
+		}
+		e.Choices = append(e.Choices, c)
+		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s%s)", x.Cluster, x.Newest, old(x.Newest.Time, now), note))
 	}
 	has := "has"
 	if len(all) > 1 {
 		has = "have"
 	}
-	text := fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
+	e.text = fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
 		wheres(all), has, len(lines), r.Reference, strings.Join(lines, "; "))
-	if r.AnyCluster {
-		r.notice("warning: %s", text)
-		return nil
-	}
-	return config.Usagef("%s", text)
+	return e
 }
 
 // noticeRevision warns if an older snapshot of the same cluster has a higher revision than the chosen one: then etcd had lost data before

@@ -14,6 +14,7 @@ import (
 // Read is what a snapshot says of itself, before its data was read, or why that could not be read.
 type Read struct {
 	snapshot.Entry
+	Bytes     int64             // the size of the snapshot itself if it was reached: some servers list none or another one
 	Manifest  snapshot.Manifest // zero: it has none, as what other programs wrote
 	Form      input.Form        // "": not known
 	RawSize   int64             // of the database and its digest, bytes; 0: not known
@@ -62,7 +63,7 @@ func (l Listing) Origins(ctx context.Context, of []snapshot.Entry) []snapshot.Or
 // describeFile reads the manifest of a file. If it has none, the beginnings of its members show what is in it.
 func describeFile(dir *snapshot.Dir, e snapshot.Entry) Read {
 	m, err := dir.Manifest(e.Name)
-	r := Read{Entry: e}
+	r := Read{Entry: e, Bytes: e.Size}
 	r.setManifest(m, err)
 	if r.Err != nil || e.Name.File == "" {
 		return r
@@ -97,23 +98,25 @@ func describeFile(dir *snapshot.Dir, e snapshot.Entry) Read {
 
 // describeObject reads the end of an object, which has the manifest, and the directory of a zip if that is not too large.
 func describeObject(ctx context.Context, b *s3.Bucket, e snapshot.Entry) Read {
-	r := Read{Entry: e}
+	r := Read{Entry: e, Bytes: e.Size}
 	if e.Name.Raw() {
 		r.Form, r.RawSize = input.FormDatabase, e.Size
 		return r
 	}
 	var end []byte
-	var size int64
-	m, err := snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) (_ []byte, _ int64, err error) {
-		end, size, err = b.Tail(ctx, n)
-		return end, size, err
+	m, err := snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+		tail, size, err := b.Tail(ctx, n)
+		if err == nil {
+			end, r.Bytes = tail, size
+		}
+		return tail, size, err
 	})
 	r.setManifest(m, err)
 	if r.Err != nil || e.Name.File == "" {
 		return r
 	}
 	r.Form = input.FormZip
-	d, err := input.ReadDirectory(snapshot.TailReader(end, size), size)
+	d, err := input.ReadDirectory(snapshot.TailReader(end, r.Bytes), r.Bytes)
 	switch {
 	case err == nil:
 		r.StateFile = d.StateFile

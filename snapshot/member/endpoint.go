@@ -1,10 +1,18 @@
 package member
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // endpoint is where a member listens, in the two forms that are needed of it.
@@ -41,6 +49,9 @@ func (c Config) parseEndpoint(text string) (endpoint, error) {
 	}, nil
 }
 
+// maxSocketPath is Linux's limit, in bytes.
+const maxSocketPath = 107
+
 // parseSocket reads unix:PATH or unix://PATH, or unixs for TLS, as etcd's client does: a relative path begins at the working directory, and
 // the certificate must have the name of the file, up to a colon. A CA may be set for a plain socket: it is for --peer, and nobody else can
 // answer on this machine.
@@ -51,5 +62,32 @@ func parseSocket(text string) (endpoint, error) {
 	if file == "" || strings.HasSuffix(file, "/") || strings.ContainsAny(file, "?#") {
 		return endpoint{}, fmt.Errorf("%w: --endpoints: %q has no path of a socket: write %s:///PATH as in etcd's --listen-client-urls", ErrConfig, text, scheme)
 	}
+	if len(file) > maxSocketPath {
+		return endpoint{}, fmt.Errorf("%w: --endpoints: the path of the socket has %d bytes, and the system allows %d: use HOST:PORT, or a relative path", ErrConfig, len(file), maxSocketPath)
+	}
 	return endpoint{url: scheme + "://" + file, network: "unix", address: file, serverName: name, secure: scheme == "unixs"}, nil
+}
+
+// missingSocket returns an error if no socket is at the path of the endpoint, which the system would report as a refused connection if
+// another kind of file is there. Its code is that of an endpoint that does not answer.
+func (e endpoint) missingSocket() error {
+	if e.network != "unix" {
+		return nil
+	}
+	where, err := filepath.Abs(e.address) // of a relative one, nobody sees where it begins
+	if err != nil {
+		where = e.address
+	}
+	info, err := os.Stat(where)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return status.Errorf(codes.Unavailable, "%s: no such file or directory (is etcd running, and is this the path in its --listen-client-urls?)", where)
+	case err != nil || info.Mode().Type() == fs.ModeSocket:
+		return nil // the connection's own error says more
+	}
+	kind := "a file"
+	if info.IsDir() {
+		kind = "a directory"
+	}
+	return status.Errorf(codes.Unavailable, "%s is %s and not a socket: use the path in etcd's --listen-client-urls", where, kind)
 }

@@ -50,7 +50,6 @@ func hint(text string) string {
 		{"tls: unknown certificate authority", "etcd does not trust the CA of --cert"},
 		{"tls: bad certificate", "etcd requires --cert and --key of a client certificate that its CA signed and that has not expired"},
 		{"connection refused", hintListening},
-		{"connect: no such file or directory", hintListening}, // a socket
 		{"connect: permission denied", "this user may not open etcd's socket: run as its owner"},
 		{"error reading server preface", "etcd closed the connection: has it stopped?"},
 		{"error reading from server", "the connection broke: has etcd stopped?"},
@@ -131,6 +130,9 @@ var ErrWantsTLS = errors.New("it requires TLS and does not speak plain http")
 // clarify returns the server's own reason for refusing the connection, or else err. gRPC writes on, and often gets a broken pipe
 // instead of the alert. A server that requires TLS closes a plain connection without a message.
 func (e endpoint) clarify(ctx context.Context, cfg *tls.Config, err error) error {
+	if missing := e.missingSocket(); missing != nil {
+		return missing
+	}
 	if status.Code(err) != codes.Unavailable {
 		return err
 	}

@@ -67,13 +67,20 @@ func TestSocketErrorsAreExplained(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	must(t, l.Close())
 
+	here, err := os.Getwd()
+	must(t, err)
 	none := member.Config{Timeout: answerLimit}
 	for _, x := range []struct {
 		name string
 		cfg  member.Config
 		want string
 	}{
-		{"no file", at(none, "unix:///run/none/etcd.sock"), "is etcd running and listening there?"},
+		{"no file", at(none, "unix:///run/none/etcd.sock"), "at unix:///run/none/etcd.sock: /run/none/etcd.sock: no such file or directory (is etcd running"},
+		{"no file for a login", member.Config{Endpoints: []string{"unix:///run/none"}, User: "root", Password: "x", Timeout: answerLimit}, ": /run/none: no such file or directory (is"},
+		{"no file at a relative path", at(none, "unix://etcd.sock"), ": " + filepath.Join(here, "etcd.sock") + ": no such file or directory (is"},
+		{"no directory", at(none, "unix://"+other+"/etcd.sock"), ": " + other + "/etcd.sock: no such file or directory (is"},
+		{"a directory", at(none, "unix://"+here), here + " is a directory and not a socket"},
+		{"another file", at(none, "unixs://"+here+"/socket_test.go"), here + "/socket_test.go is a file and not a socket"},
 		{"nobody listens", at(none, "unix://"+abandoned), "is etcd running and listening there?"},
 		{"TLS where plain is asked", at(none, "unix://"+path(secure)), "write unixs: instead of unix:"},
 		{"plain where TLS is asked", withCA(at(none, "unixs://"+path(open)), secure.PKI.CACert), "write unix: instead of unixs:"},
@@ -84,5 +91,15 @@ func TestSocketErrorsAreExplained(t *testing.T) {
 		if m != nil || err == nil || !errors.Is(err, member.ErrConnect) || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: %v, want %q", x.name, err, x.want)
 		}
+	}
+}
+
+func TestPathOfASocketThatIsTooLongIsRefused(t *testing.T) {
+	err := at(member.Config{}, "unix:///"+strings.Repeat("x", 107)).Check()
+	if !errors.Is(err, member.ErrConfig) || !strings.Contains(err.Error(), "the system allows 107") {
+		t.Error(err)
+	}
+	if err := at(member.Config{}, "unix:///"+strings.Repeat("x", 106)).Check(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -64,15 +65,23 @@ func (c DataCluster) HasPeerURL(u string) bool {
 // Existing reads which cluster the data belongs to that the restore moves aside. The error says what could not be read; what was
 // read is returned all the same.
 func (p *Plan) Existing() (c DataCluster, err error) {
-	log := p.WALDir
-	if log == "" {
-		log = filepath.Join(p.DataDir, "member", "wal")
-	}
+	log := logOf(p.DataDir, p.WALDir)
 	var idErr, membersErr error
 	c.Cluster, idErr = clusterOfLog(log)
 	c.Members, membersErr = membersOf(filepath.Join(p.DataDir, "member", "snap", "db"))
 	return c, errors.Join(idErr, membersErr)
 }
+
+// ClusterOf reads which cluster the data belongs to that is where a restore would be; 0: there is none, or it can't be read.
+func ClusterOf(o Options) snapshot.ID {
+	id, err := clusterOfLog(logOf(o.DataDir, o.WALDir))
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
+func logOf(data, wal string) string { return cmp.Or(wal, filepath.Join(data, "member", "wal")) }
 
 // clusterOfLog reads the cluster ID from a write-ahead log: the metadata at the beginning of each of its files.
 func clusterOfLog(dir string) (snapshot.ID, error) {
