@@ -128,9 +128,6 @@ func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, to
 
 // read opens an archive while use runs.
 func (d *Dir) read(n Name, use func(*Archive) error) error {
-	if n.Raw() {
-		return fmt.Errorf("%s: %w", n, ErrNoManifest)
-	}
 	f, err := d.File(n)
 	if err != nil {
 		return err

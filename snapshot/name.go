@@ -109,7 +109,7 @@ func (n *Name) UnmarshalText(text []byte) (err error) {
 
 // OfNode reports whether the snapshot is one of that node: a rolling one, or one that a user took there with a label. Of the names that do
 // not say the node, whose node is "", these are the rolling ones.
-func (n Name) OfNode(node string) bool { return n.Node == node && n.Set != OtherSet }
+func (n Name) OfNode(node string) bool { return n.Node == node && !n.Other() }
 
 // Rolling reports whether the daemon of this node took the snapshot, and so may prune it. The node "" stands for rke-tools' names, which
 // do not say the node.

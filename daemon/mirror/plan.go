@@ -74,8 +74,8 @@ func (o Options) scope() prune.Scope {
 	return s
 }
 
-// addUploads finds what the bucket lacks of the snapshots that it must have: not what somebody put into the directory under a name of
-// their own. While the cluster of this node is not known, that may be
+// addUploads finds what the bucket lacks of the snapshots that it must have: no uncompressed database, which lies next to its zip after a
+// download. While the cluster of this node is not known, that may be
 // any cluster's.
 func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineage, m *manifests) {
 	keep := map[snapshot.Name]bool{}
@@ -85,7 +85,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 	strangers := m.strangers(node, l)
 	for _, e := range local {
 		clash := m.clash(e.Name)
-		if !e.Name.OfNode(node) || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
+		if !e.Name.OfNode(node) || e.Name.Raw() || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
 			continue
 		}
 		here, err := m.file(e)
@@ -98,7 +98,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
 		case !read || m.sizeOf(object) == e.Size:
-		case e.Name.File != "" && object.Size > 0: // the names do not say the node: it may be another node's, of the same second
+		case e.Name.File != "" && m.sizeOf(object) > 0: // another node's, of the same second
 		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
 			p.upload = append(p.upload, e)

@@ -104,19 +104,19 @@ func describeObject(ctx context.Context, b *s3.Bucket, e snapshot.Entry) Read {
 		return r
 	}
 	var end []byte
-	var size int64
-	m, err := snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) (_ []byte, _ int64, err error) {
-		if end, size, err = b.Tail(ctx, n); err == nil {
-			r.Bytes = size
+	m, err := snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
+		tail, size, err := b.Tail(ctx, n)
+		if err == nil {
+			end, r.Bytes = tail, size
 		}
-		return end, size, err
+		return tail, size, err
 	})
 	r.setManifest(m, err)
 	if r.Err != nil || e.Name.File == "" {
 		return r
 	}
 	r.Form = input.FormZip
-	d, err := input.ReadDirectory(snapshot.TailReader(end, size), size)
+	d, err := input.ReadDirectory(snapshot.TailReader(end, r.Bytes), r.Bytes)
 	switch {
 	case err == nil:
 		r.StateFile = d.StateFile

@@ -40,7 +40,6 @@ type Listing struct {
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
-	tail    func(context.Context, snapshot.Name) (tail []byte, size int64, err error)        // of the bucket
 	folders func(context.Context) ([]string, error)                                          // of the bucket
 }
 
