@@ -112,6 +112,9 @@ func (p *Part) publish() error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
+	if p.replace {
+		return os.Rename(p.file.Name(), p.path())
+	}
 	return renameNew(p.file.Name(), p.path())
 }
 
