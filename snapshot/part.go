@@ -112,7 +112,7 @@ func (p *Part) publish() error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
-	if p.replace {
+	if p.over {
 		return os.Rename(p.file.Name(), p.path())
 	}
 	return renameNew(p.file.Name(), p.path())
