@@ -39,6 +39,7 @@ type upload struct {
 	progress func(done, total int64)
 	crc32c   []byte                      // the checksum that all bytes must have; nil: not known
 	check    func(context.Context) error // reads and verifies all of it; nil: that was done, or cannot be
+	version  string                      // that the server has given to the object; "": none, as in a bucket without versions
 
 	mu   sync.Mutex
 	done int64
@@ -176,7 +177,8 @@ func (u *upload) single(ctx context.Context) error {
 	opts := u.options(header)
 	u.condition(&opts)
 	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, body, p.size, contentMD5, "", opts)
+		info, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, body, p.size, contentMD5, "", opts)
+		u.version = info.VersionID
 		return err
 	})
 	if err != nil {

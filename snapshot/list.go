@@ -38,6 +38,7 @@ type Listing struct {
 	Broken    []Entry  // files NAME.broken, listed under NAME; newest first
 	Partials  []string // names of incomplete archive files
 	Foreign   []string // names of files that are not ours; never touched
+	Untrusted []string // those of Foreign that look like archives, and belong to a user who may have planted them
 
 	temp []fs.DirEntry // of Scratch and Probe
 }
@@ -71,6 +72,10 @@ func (d *Dir) List() (Listing, error) {
 	if err != nil {
 		return l, unusable(err)
 	}
+	h, err := hostOf(d.path)
+	if err != nil {
+		return l, unusable(err)
+	}
 	for _, f := range files {
 		base, broken := strings.CutSuffix(f.Name(), BrokenSuffix)
 		final, partial := finalName(base)
@@ -94,6 +99,10 @@ func (d *Dir) List() (Listing, error) {
 			}
 			if err != nil {
 				return l, fmt.Errorf("list snapshot: %w", err)
+			}
+			if s, ok := info.Sys().(*syscall.Stat_t); ok && !h.trusts(s.Uid) { // planted: latest would mean it
+				l.Foreign, l.Untrusted = append(l.Foreign, f.Name()), append(l.Untrusted, f.Name())
+				continue
 			}
 			entry := Entry{Name: name, Size: info.Size(), Modified: changed(info)}
 			if broken {
@@ -146,7 +155,14 @@ func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 		return future[0], nil
 	}
 	if ref == Latest {
-		return Entry{}, fmt.Errorf("%w: there is no snapshot yet", ErrNotFound)
+		return Entry{}, fmt.Errorf("%w: there is no snapshot yet%s", ErrNotFound, l.untrusted())
 	}
-	return Entry{}, fmt.Errorf("%w: %s: list shows what there is", ErrNotFound, ref)
+	return Entry{}, fmt.Errorf("%w: %s: list shows what there is%s", ErrNotFound, ref, l.untrusted())
+}
+
+func (l Listing) untrusted() string {
+	if len(l.Untrusted) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s and possibly others belong to another user, and are used only by their path: if they are yours, chown them to root", l.Untrusted[0])
 }

@@ -112,7 +112,7 @@ func (p *Part) publish() error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(p.file.Name(), p.path())
+	return renameNew(p.file.Name(), p.path())
 }
 
 // Abort removes the partial file, while its lock is held if it is still open.

@@ -156,3 +156,26 @@ func TestNamesOfOtherPrograms(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesThatDoNotSayTheNode(t *testing.T) {
+	for file, want := range map[string]struct{ rolling, raw bool }{
+		"2026-11-28T10:00:00Z_etcd.zip":             {true, false},
+		"2026-11-28T10:00:00+02:00_etcd":            {true, true},
+		"2026-11-28T10:00:00Z_manual-important.zip": {false, false},
+		"c-abc12-rl-xyz98_2026-11-28T10:00:00Z.zip": {false, false},
+		"snap1.zip": {false, false},
+		"snap1":     {false, true},
+	} {
+		n, err := snapshot.OtherName(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Rolling("") != want.rolling || n.OfNode("") != want.rolling || n.Raw() != want.raw || n.OfNode("n1") || n.OfOtherNode("n1") {
+			t.Errorf("%s: rolling %t, of the node %t, raw %t", file, n.Rolling(""), n.OfNode(""), n.Raw())
+		}
+	}
+	own, err := snapshot.NewName("label", "n1", time.Now())
+	if err != nil || !own.OfNode("n1") || own.OfNode("") || own.Raw() {
+		t.Errorf("%s, %v", own, err)
+	}
+}

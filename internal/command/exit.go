@@ -9,6 +9,7 @@ import (
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/printable"
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
@@ -46,7 +47,7 @@ func exitStatus(err error) int {
 	}
 	usage := []error{
 		config.ErrUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
-		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat,
+		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat, regular.ErrUnusable,
 	}
 	if slices.ContainsFunc(usage, func(target error) bool { return errors.Is(err, target) }) {
 		return exitUsage

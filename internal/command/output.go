@@ -55,9 +55,11 @@ func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 // show prints the result: v as JSON, or what text prints of it.
 func (c *call) show(v any, text func(*printer)) error {
 	if c.asJSON {
-		enc := json.NewEncoder(c.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(v)
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err == nil {
+			_, err = c.stdout.Write(append(printable.JSON(text), '\n'))
+		}
+		return err
 	}
 	p := &printer{w: printable.Writer(c.stdout)}
 	text(p)

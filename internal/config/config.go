@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -53,7 +54,9 @@ type Store struct {
 	Node      string // this node's name in snapshot names; "" with Zip
 	NodeGiven bool   // it is not the host name by default
 	// Zip makes rolling snapshots zips with the names of rke-tools, which do not say the node. The directory is this node's alone then.
-	Zip     bool
+	Zip bool
+	// Exposed: a directory in which other users can replace files is used, with a warning.
+	Exposed bool
 	Host    string // with Zip, the name of this node for people; "": not known
 	MinFree int64  // bytes that stay free on the disk
 	// MinFreeShare lowers MinFree to a share of what is free: see [snapshot.Dir.FreeShare].
@@ -196,11 +199,11 @@ func (m Monitor) check(ctx context.Context) error {
 		return nil
 	}
 	_, port, err := net.SplitHostPort(m.Listen)
-	if err != nil || port == "" {
-		return Usagef("--listen: %q is not HOST:PORT, :PORT or off", m.Listen)
+	if err != nil || port == "" || strings.ContainsAny(port, "/?#@%") {
+		return Usagef("--listen: %s is not HOST:PORT, :PORT or off", printable.Address(m.Listen))
 	}
 	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
-		return Usagef("--listen: %q: there is no port %s: use a number up to 65535 or the name of a service", m.Listen, port)
+		return Usagef("--listen: %s: there is no port %s: use a number up to 65535 or the name of a service", printable.Address(m.Listen), port)
 	}
 	return nil
 }

@@ -178,6 +178,7 @@ func flagNames() *strings.Replacer {
 		"--s3-access-key-file", "--s3-accessKey ($S3_ACCESS_KEY)",
 		"--s3-secret-key-file", "--s3-secretKey ($S3_SECRET_KEY)",
 		"--s3-bucket-lookup", "--s3-bucket-lookup", // as it is
+		"write http:// in --s3-endpoint if you want that", "RKE's calls need a server with https",
 		"--s3-bucket", "--s3-bucketName",
 		"--s3-ca", "--s3-endpoint-ca",
 		"--listen", "ETCD_BACKUP_LISTEN", "--min-free", "ETCD_BACKUP_MIN_FREE", "--dir:", "/backup:",

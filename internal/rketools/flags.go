@@ -222,11 +222,10 @@ func unknownVariables() []string {
 // settings reads variables only, as if the flags stood on a command line without any.
 func settings(ctx context.Context, flags []cli.Flag) (config.Config, error) {
 	var cfg config.Config
-	command := &cli.Command{Name: Command, Flags: flags, HideHelp: true, Action: func(c *cli.Context) (err error) {
+	command := &cli.Command{Name: Command, Flags: flags, HideHelp: true, OnUsageError: config.OnUsageError, Action: func(c *cli.Context) (err error) {
 		cfg, err = config.Read(c)
 		return err
 	}}
 	app := &cli.App{Name: Binary, HideHelp: true, HideVersion: true, Commands: []*cli.Command{command}, ExitErrHandler: func(*cli.Context, error) {}}
-	config.Attach(app.Commands)
 	return cfg, app.RunContext(ctx, []string{Binary, Command})
 }

@@ -59,8 +59,11 @@ func (o saveOptions) takeOnce(ctx context.Context, name snapshot.Name, last time
 	if state.Included() {
 		defer o.removeStateFile()
 	}
-	if state.Err != nil && !errors.Is(state.Err, fs.ErrNotExist) {
-		o.log.WithError(state.Err).Warn("state file")
+	switch {
+	case errors.Is(state.Err, fs.ErrNotExist):
+		o.log.WithError(state.Err).Info("RKE has passed no state file")
+	case state.Err != nil:
+		o.log.WithError(state.Err).Warn("there is a problem with the state file")
 	}
 	cfg := o.config()
 	var taken snapshot.Taken
@@ -83,7 +86,7 @@ func (o saveOptions) takeOnce(ctx context.Context, name snapshot.Name, last time
 func (o saveOptions) config() config.Config {
 	cfg := o.ours
 	cfg.Etcd.Endpoints, cfg.Etcd.CACert, cfg.Etcd.Cert, cfg.Etcd.Key = o.endpoints, o.cacert, o.cert, o.key
-	cfg.Store.Dir, cfg.Store.MinFree = o.paths.Backup(), o.minFree()
+	cfg.Store.Dir, cfg.Store.Exposed, cfg.Store.MinFree = o.paths.Backup(), true, o.minFree()
 	return cfg
 }
 

@@ -2,7 +2,9 @@ package rketools_test
 
 import (
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"etcd-rolling-backup/internal/s3test"
@@ -179,4 +181,30 @@ func TestSaveDemandsCertificatesAndTimes(t *testing.T) {
 	}
 	h.fails([]string{"no/ca.pem"}, once(t, "snap1", "--cacert=no/ca.pem")...)
 	h.hasBackups()
+}
+
+// RKE takes the snapshot on all nodes at the same time, under one name.
+func TestNodesThatUploadTheSameNameAllSucceed(t *testing.T) {
+	for situation, versions := range map[string]bool{"without versions": false, "with versions": true} {
+		t.Run(situation, func(t *testing.T) {
+			b := newBucket(t, s3test.BucketOptions{Versioning: versions})
+			hosts := []*host{newHost(t), newHost(t), newHost(t)}
+			var running sync.WaitGroup
+			for _, h := range hosts {
+				h.write("etc/kubernetes/snap1.rkestate", noise(16<<20)) // so the archive is uploaded in parts
+				cmd := h.command(once(t, "snap1", b.flags()...)...)
+				running.Go(func() {
+					if out, err := cmd.CombinedOutput(); err != nil {
+						t.Errorf("%v: %s", err, out)
+					}
+				})
+			}
+			running.Wait()
+			b.hasKeys("snap1.zip")
+			stored := b.get("snap1.zip")
+			if !slices.ContainsFunc(hosts, func(h *host) bool { return h.read("backup/snap1.zip") == stored }) {
+				t.Error("the object is the snapshot of no node")
+			}
+		})
+	}
 }

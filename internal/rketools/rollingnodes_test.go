@@ -167,6 +167,20 @@ func TestRollingSavesOnASmallDisk(t *testing.T) {
 	}
 }
 
+// rke-tools saves there; the program's own daemon does not.
+func TestDirectoryThatOthersCanWriteIsUsedWithAWarning(t *testing.T) {
+	c, h := sharedEtcd(t), newHost(t)
+	must(t, os.Chmod(h.path("backup"), 0o777))
+	const warning = "other users can create files in the directory"
+	if r := h.must(once(t, "snap1")...); !strings.Contains(r.output, warning) {
+		t.Errorf("once says %s", r.output)
+	}
+	r := h.rolls(c.Members[0], c.PKI, "--creation=12h", "--retention=72h")
+	r.says("snapshot saved")
+	r.says(warning)
+	r.ends()
+}
+
 func TestRollingRefusesWhatCannotWork(t *testing.T) {
 	h, c := newHost(t), sharedEtcd(t)
 	trio := []string{"save", "--cacert", c.PKI.CACert, "--cert", c.PKI.Client.Cert, "--key", c.PKI.Client.Key}

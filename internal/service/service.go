@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -54,12 +53,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return err
-	}
-	if info, err := os.Stat(dir.Path()); err == nil && info.Mode().Perm()&0o022 != 0 { // with the sticky bit, otherwise it is refused
-		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
@@ -89,6 +85,21 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	defer stop()
 	looking.Go(func() { t.lookLoop(ctx, log) })
 	return daemon.New(o).Run(ctx)
+}
+
+// prepare makes the directory ready for snapshots.
+func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
+	dir := snapshot.NewDir(s.Dir)
+	if s.Exposed {
+		dir = dir.Exposed()
+	}
+	if err := dir.Prepare(); err != nil {
+		return nil, err
+	}
+	if dir.Shared() {
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
+	}
+	return dir, nil
 }
 
 // addOptional adds what the configuration may leave out.
@@ -185,8 +196,8 @@ func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mir
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.
 func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log logrus.FieldLogger) (snapshot.Taken, error) {
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return snapshot.Taken{}, err
 	}
 	removed, err := dir.RemovePartials(ctx)

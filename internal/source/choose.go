@@ -129,6 +129,7 @@ func (r Request) find(l snapshot.Listing) (snapshot.Entry, error) {
 func merged(all []Listing) (m snapshot.Listing) {
 	has := map[snapshot.Name]bool{}
 	for _, l := range all {
+		m.Untrusted = append(m.Untrusted, l.Untrusted...)
 		for _, e := range l.Snapshots {
 			if !has[e.Name] {
 				has[e.Name] = true
