@@ -139,8 +139,13 @@ func (l *listing) markVersions(from []source.Listing) {
 			if !ok || !slices.Contains(r.Places, string(p.Place)) {
 				continue
 			}
-			r.VersionID, r.Lost = v.ID, v.Loss
-			if r.short == "" {
+			r.VersionID, r.Lost, r.Versions = v.ID, v.Loss, v.Choices
+			switch {
+			case len(v.Choices) > 1:
+				r.short = fmt.Sprintf("%d different versions: choose one", len(v.Choices))
+			case len(v.Choices) == 1:
+				r.short = "stored before the time in its name"
+			case r.short == "":
 				r.short = string(v.Loss) + " in the bucket: old version"
 			}
 		}
@@ -184,6 +189,16 @@ func (l *listing) print(out *printer) {
 		return
 	}
 	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "CLUSTER", "ETCD"}, lines)
+	l.choices(out)
+}
+
+// choices prints the versions between which a person must choose.
+func (l *listing) choices(out *printer) {
+	for _, r := range l.Snapshots {
+		for _, v := range r.Versions {
+			out.line("%s: --s3-version-id %s stored %s, %s", r.Name, v.ID, v.Modified.UTC().Format(time.RFC3339), size(v.Size))
+		}
+	}
 }
 
 // listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and
