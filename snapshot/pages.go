@@ -27,6 +27,7 @@ const (
 
 	branchPage   = 0x01
 	leafPage     = 0x02
+	metaPage     = 0x04
 	freelistPage = 0x10
 
 	noFreelist = math.MaxUint64 // no free list on the disk, as in etcd's databases
@@ -77,6 +78,11 @@ func VerifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 // meta finds the meta page that bbolt chose, reads the limit from it and returns the page of the free list.
 func (p *pages) meta(txid, root uint64) (freelist uint64, err error) {
 	ne := binary.NativeEndian
+	for id, start := range []uint64{0, p.size} {
+		if self, flags := ne.Uint64(p.data[start:]), ne.Uint16(p.data[start+8:]); self != uint64(id) || flags != metaPage {
+			return 0, fmt.Errorf("%w: page %d is not a meta page: it claims to be page %d, with flags %#x", ErrDamaged, id, self, flags)
+		}
+	}
 	for _, start := range []uint64{0, p.size} {
 		meta := p.data[start+pageHeader:]
 		if ne.Uint64(meta[48:]) != txid || ne.Uint64(meta[16:]) != root {

@@ -7,8 +7,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
+	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -35,6 +39,25 @@ func TestRestoreOfBrokenPagesIsRefused(t *testing.T) {
 	}
 	if refused < 20 {
 		t.Errorf("%d of 60 broken databases were refused", refused)
+	}
+}
+
+// What verify calls damaged, a restore refuses: etcd would end on it, or its library in the middle of the restore.
+func TestRestoreRefusesEntriesThatEtcdCannotRead(t *testing.T) {
+	for what, change := range etcdtest.Unreadable() {
+		path := filepath.Join(t.TempDir(), "db")
+		must(t, os.WriteFile(path, database(t, 3), 0o600))
+		db, err := bbolt.Open(path, 0o600, nil)
+		must(t, err)
+		must(t, db.Update(change))
+		must(t, db.Close())
+		broken, err := os.ReadFile(path)
+		must(t, err)
+		dir := t.TempDir()
+		if _, err := restored(t, given{data: broken}, Options{DataDir: dir + "/data", Size: -1}); !errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged", what, err)
+		}
+		wantNames(t, dir, "")
 	}
 }
 
