@@ -118,8 +118,10 @@ type walk struct {
 }
 
 func (w *walk) all(ctx context.Context, tx *bbolt.Tx) error {
-	if tx.Bucket([]byte("key")) == nil {
-		return fmt.Errorf("%w: no bucket \"key\": not an etcd database", ErrDamaged)
+	for _, name := range []string{"key", "meta"} {
+		if tx.Bucket([]byte(name)) == nil {
+			return fmt.Errorf("%w: no bucket %q: not an etcd database", ErrDamaged, name)
+		}
 	}
 	entries := 0
 	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {

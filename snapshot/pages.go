@@ -131,10 +131,23 @@ func (p *pages) tree(ctx context.Context, id uint64, low, high []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := p.elements(ctx, page, low, high); err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
+	return onPage(id, p.elements(ctx, page, low, high))
+}
+
+// pageError names the page on which a fault is, and not all those above it.
+type pageError struct {
+	page uint64
+	err  error
+}
+
+func (e *pageError) Error() string { return fmt.Sprintf("page %d: %v", e.page, e.err) }
+func (e *pageError) Unwrap() error { return e.err }
+
+func onPage(id uint64, err error) error {
+	if _, named := errors.AsType[*pageError](err); named || err == nil {
+		return err
 	}
-	return nil
+	return &pageError{id, err}
 }
 
 // page returns a page and its overflow pages.
@@ -191,7 +204,7 @@ func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
 		}
 		if e.bucket {
 			if err := p.bucket(ctx, e.value); err != nil {
-				return fmt.Errorf("bucket %q: %w", e.key, err)
+				return err
 			}
 		}
 		before = e

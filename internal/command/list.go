@@ -44,18 +44,28 @@ type missing struct {
 	Error string       `json:"error"`
 }
 
+// detailsLimit is how long manifests are read: a bucket may have any number of snapshots, and each costs a request.
+const detailsLimit = time.Minute
+
+var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
+
 func list(ctx context.Context, c *call) error {
 	from, failed, err := listPlaces(ctx, c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
+	limited, cancel := context.WithTimeoutCause(ctx, detailsLimit, errTooMany)
+	defer cancel()
 	for _, p := range from {
 		defer p.Close()
 		if p.Place == config.S3 && len(p.Snapshots) == 0 {
 			c.note("%s", p.Empty(ctx))
 		}
-		out.add(ctx, p)
+		out.add(limited, p)
+	}
+	if ctx.Err() == nil && limited.Err() != nil {
+		c.note("warning: %s: rows without details are complete otherwise", errTooMany)
 	}
 	out.markVersions(from)
 	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
@@ -122,6 +132,8 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			switch {
 			case errors.Is(read.Err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
+			case ctx.Err() != nil:
+				r.short = "not read yet"
 			case errors.Is(read.Err, s3.ErrArchived):
 				r.short = "archived: restore the object first"
 			}

@@ -53,7 +53,8 @@ type Read struct {
 	Err      error
 }
 
-// Manifests reads those of some snapshots, several at a time, and returns them in the same order.
+// Manifests reads those of some snapshots, several at a time, and returns them in the same order. Those for which ctx left no time have
+// its error.
 func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	out := make([]Read, len(of))
 	var g errgroup.Group
