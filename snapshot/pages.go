@@ -119,6 +119,11 @@ func (p *pages) freelist(id uint64) error {
 		}
 		p.seen[free] = true
 	}
+	for id := uint64(2); id < p.limit; id++ {
+		if !p.seen[id] {
+			return fmt.Errorf("%w: page %d is neither in use nor in the free list", ErrDamaged, id)
+		}
+	}
 	return nil
 }
 
