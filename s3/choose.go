@@ -1,13 +1,11 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -90,9 +88,12 @@ func (b *Bucket) snapshots(ctx context.Context, h *history, copies []stored) (fo
 		read[bytesOf{o.etag, o.size}] = true
 		at := b.objectOf(h.name)
 		at.version = o.id
-		c, ok, err := b.isSnapshot(ctx, at)
+		c, ok, err := b.isSnapshot(ctx, at, h.name)
 		if err != nil {
 			return nil, err
+		}
+		if c.archive == "" { // all that is known of another program's zip
+			c.archive = o.etag
 		}
 		if ok && !slices.ContainsFunc(found, func(x candidate) bool { return x.contents == c }) {
 			found = append(found, candidate{o, c})
@@ -125,8 +126,9 @@ func (e *versionError) Error() string { return e.text }
 // Unwrap returns ErrConfig: a flag settles it.
 func (e *versionError) Unwrap() error { return ErrConfig }
 
-// isSnapshot reads the manifest, and compares the checksum that the server has computed, if there is one, with the manifest's.
-func (b *Bucket) isSnapshot(ctx context.Context, o object) (contents, bool, error) {
+// isSnapshot reads the manifest of one version of n, and compares the checksum that the server has computed, if there is one, with the
+// manifest's. Another program's zip has no manifest, and so no contents.
+func (b *Bucket) isSnapshot(ctx context.Context, o object, n snapshot.Name) (contents, bool, error) {
 	tail, size, err := b.tailOf(ctx, o)
 	switch {
 	case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrArchived): // expired meanwhile, or not readable now
@@ -134,7 +136,10 @@ func (b *Bucket) isSnapshot(ctx context.Context, o object) (contents, bool, erro
 	case err != nil:
 		return contents{}, false, err
 	}
-	a, err := snapshot.OpenArchive(tailReader{bytes.NewReader(tail), size - int64(len(tail))}, size)
+	a, err := snapshot.OpenArchive(snapshot.TailReader(tail, size), size)
+	if errors.Is(err, snapshot.ErrNoManifest) {
+		return contents{}, n.Zip(), nil
+	}
 	if err != nil {
 		return contents{}, false, nil //nolint:nilerr // another version may be one
 	}
@@ -148,17 +153,4 @@ func (b *Bucket) isSnapshot(ctx context.Context, o object) (contents, bool, erro
 		return c, true, nil //nolint:nilerr // it is only one more proof
 	}
 	return c, stored.ChecksumCRC32C == base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum)), nil
-}
-
-// tailReader is an archive of which only the end was read.
-type tailReader struct {
-	tail io.ReaderAt
-	from int64
-}
-
-func (t tailReader) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < t.from {
-		return 0, fmt.Errorf("read at %d: only what follows %d is there", offset, t.from)
-	}
-	return t.tail.ReadAt(p, offset-t.from)
 }

@@ -129,7 +129,7 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	o := op{doing: "list versions", action: "s3:ListBucketVersions", long: true}
 	err := b.do(ctx, o, func(ctx context.Context) error {
 		all, seen = map[snapshot.Name]*history{}, 0
-		return b.pages(ctx, minio.ListObjectsOptions{WithVersions: true}, func(o minio.ObjectInfo) bool {
+		return b.pages(ctx, minio.ListObjectsOptions{Prefix: b.prefix, WithVersions: true}, func(o minio.ObjectInfo) bool {
 			if name, ok := b.nameOf(o.Key); ok {
 				seen++
 				h := all[name]

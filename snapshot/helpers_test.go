@@ -233,7 +233,16 @@ func (b *bench) verify(ctx context.Context, archive []byte) (snapshot.Report, er
 	if _, err := b.file.WriteAt(archive, 0); err != nil {
 		return snapshot.Report{}, err
 	}
-	return snapshot.Verify(ctx, b.file, b.scratch, b.minFree, b.progress)
+	return verify(ctx, b.file, b.scratch, b.minFree, b.progress)
+}
+
+// verify unpacks the database into an anonymous temporary file.
+func verify(ctx context.Context, f *os.File, scratch *snapshot.Dir, minFree int64, progress func(done, total int64)) (snapshot.Report, error) {
+	db, err := scratch.Scratch()
+	if err != nil {
+		return snapshot.Report{}, err
+	}
+	return snapshot.Verify(ctx, f, db, scratch, minFree, progress)
 }
 
 func must(t testing.TB, err error) {

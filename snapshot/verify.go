@@ -20,20 +20,10 @@ type Report struct {
 }
 
 // Verify reads an archive without trusting any of it: the zstd data, the digests, then bbolt's check of every page, the revision
-// and the keys of the decompressed database. Meanwhile the database is in an anonymous temporary file in scratch's file system,
-// which keeps minFree bytes free and which no crash leaves behind. progress may be nil; it receives the decompressed bytes so far
-// and in total. Errors wrap ErrDamaged if the archive is at fault.
-func Verify(ctx context.Context, f *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (Report, error) {
-	db, err := scratch.Scratch()
-	if err != nil {
-		return Report{}, err
-	}
-	return VerifyInto(ctx, f, db, scratch, minFree, progress)
-}
-
-// VerifyInto is Verify for callers that need the decompressed database. It writes the database, followed by etcd's digest, to db,
-// an empty file in scratch's file system. It closes db, even after an error.
-func VerifyInto(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (r Report, err error) {
+// and the keys of the decompressed database. It writes the database, followed by etcd's digest, to db, an empty file in scratch's file
+// system, which keeps minFree bytes free. It closes db, even after an error. progress may be nil; it receives the decompressed bytes so
+// far and in total. Errors wrap ErrDamaged if the archive is at fault.
+func Verify(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64, progress func(done, total int64)) (r Report, err error) {
 	// bbolt closes the file too. The error of a second close means nothing.
 	defer db.Close()
 	info, err := f.Stat()

@@ -10,7 +10,7 @@ import (
 // Code identifies a kind of problem. It does not depend on numbers, times or names in the text.
 type Code string
 
-// The codes of the problems that a State can have. internal/service adds [CodeDirectoryReplaced], "server" and "log".
+// The codes of the problems that a State can have. internal/service adds [CodeOtherDaemon], [CodeDirectoryReplaced], "server" and "log".
 const (
 	CodeStarting         Code = "starting"
 	CodeDiskUnreadable   Code = "disk-unreadable"
@@ -42,6 +42,8 @@ const (
 	CodeUnsaved          Code = "unsaved"
 	CodeOtherCluster     Code = "other-cluster"
 
+	// CodeOtherDaemon means that another daemon of the same node works in the directory.
+	CodeOtherDaemon Code = "other-daemon"
 	// CodeDirectoryReplaced means that the directory is another one than at the start.
 	CodeDirectoryReplaced Code = "directory-replaced"
 )

@@ -182,7 +182,9 @@ func (s State) mirrorProblems(l *problemList, now time.Time) {
 	switch {
 	case j.Failures > tolerated:
 		p := l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
-		s.ofFile(p, j.Reason)
+		if s.ofFile(p, j.Reason); j.Reason == Config && s.clash() {
+			p.addedTo(CodeOtherCluster)
+		}
 	case s.AwaitsS3():
 		l.add(CodeS3Starting, time.Time{}, "S3 has not answered since the start")
 	// Without a listing the pending snapshots are not known, so S3 would look healthy.

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
@@ -61,7 +61,7 @@ func serve(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, last)
 	defer cancel()
-	name := a.Manifest.Name
+	name := cmp.Or(a.Manifest.Name, p.Snapshot.String()) // a renamed archive has its own
 	out := &printer{w: c.stdout}
 	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
 	out.line("  on the other members, with etcd stopped, and with the flags that restore had here:")
@@ -72,7 +72,7 @@ func serve(ctx context.Context, c *call) error {
 		return errors.Join(out.err, l.Close())
 	}
 	log := service.NewLogger(c.cfg.Log, c.stderr)
-	return peer.Serve(ctx, l, id, peer.Offer{Name: name, Archive: p.File, Size: a.Size}, func(ev peer.Event) { logEvent(log, ev) })
+	return peer.Serve(ctx, l, id, peer.Offer{Name: name, Archive: p.File, Size: a.Size}, func(ev peer.Event) { service.LogPeerEvent(log, ev) })
 }
 
 // verifiedArchive refuses what the other members could not verify: they need the digests in it.
@@ -83,30 +83,18 @@ func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, 
 		return nil, err
 	case in.Damage != nil:
 		return nil, in.Damage
-	case in.Form != input.FormArchive && in.Form != input.FormZstd: // the latter may be an archive that is cut off
-		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
+	case in.Manifest == nil && in.Form == input.FormZip && !p.Snapshot.Zip():
+		return nil, config.Usagef("a zip is served under its own name: rename it to NAME.zip")
+	case in.Manifest == nil && in.Form != input.FormZip && in.Form != input.FormZstd: // the latter may be an archive that is cut off
+		return nil, config.Usagef("neither an archive of this program nor a zip but a %s, which the other members cannot verify: copy it to them", in.Form)
 	}
 	info, err := p.File.Stat()
 	if err != nil {
 		return nil, err
 	}
-	a, err := snapshot.OpenArchive(p.File, info.Size())
+	a, err := snapshot.OpenNamed(p.Snapshot, p.File, info.Size())
 	if err != nil {
 		return nil, err
 	}
 	return a, a.VerifyChecksum(ctx)
-}
-
-func logEvent(log logrus.FieldLogger, ev peer.Event) {
-	log = log.WithFields(logrus.Fields{"from": ev.Remote, "client": ev.Client})
-	switch {
-	case ev.Err != nil && ev.Path == "":
-		log.WithError(ev.Err).Warn("refused a connection")
-	case ev.Err != nil:
-		log.WithError(ev.Err).WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes}).Warn("response aborted")
-	case ev.Status >= 400:
-		log.WithFields(logrus.Fields{"method": ev.Method, "path": ev.Path, "status": ev.Status}).Warn("refused a request")
-	default:
-		log.WithFields(logrus.Fields{"path": ev.Path, "bytes": ev.Bytes, "duration_seconds": ev.Took.Round(time.Millisecond).Seconds()}).Info("answered")
-	}
 }

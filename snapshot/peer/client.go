@@ -5,7 +5,8 @@
 // that ends with io.EOF returned exactly the offered bytes. Nothing here is limited by total time, everything by lack of
 // progress.
 //
-// Over HTTP/1.1 there are two paths: / returns the Remote as JSON, /<name> the bytes, with ranges.
+// Over HTTP/1.1 there are two paths: / returns the Remote as JSON, /<name> the bytes, with ranges. In the form of rke-tools (ServeFile,
+// Client.File) there is only /<name>: the other side need not be this program, and the bytes must prove themselves.
 package peer
 
 import (
@@ -24,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/handshake"
 )
@@ -49,7 +51,7 @@ type Client struct {
 func Dial(id Identity, hostport string) (*Client, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?# ") {
-		return nil, fmt.Errorf("%w: %q is not HOST:PORT", ErrConfig, hostport)
+		return nil, fmt.Errorf("%w: %s is not HOST:PORT", ErrConfig, printable.Address(hostport))
 	}
 	own, err := id.load()
 	if err != nil {
@@ -182,6 +184,8 @@ var (
 	ErrCertificate = errors.New("peer certificate")
 	// ErrNoPeer marks an address where something else answers.
 	ErrNoPeer = errors.New("not a peer of this program")
+	// ErrNotServed marks a file that a peer, of whatever make, does not serve.
+	ErrNotServed = errors.New("it does not serve the snapshot")
 	// ErrChanged marks a snapshot that the peer no longer offers.
 	ErrChanged = errors.New("the peer offers another snapshot now")
 )

@@ -107,7 +107,7 @@ func (c *Client) verdict(err error) string {
 
 // kindOf returns the class of an error that another try cannot fix; nil for the rest.
 func kindOf(err error) error {
-	for _, kind := range []error{ErrConfig, ErrCertificate, ErrNoPeer, ErrChanged} {
+	for _, kind := range []error{ErrConfig, ErrCertificate, ErrNoPeer, ErrNotServed, ErrChanged} {
 		if errors.Is(err, kind) {
 			return kind
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -30,7 +31,7 @@ func (c *Client) Get(ctx context.Context, r Remote) (io.ReadCloser, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	t := &transfer{ctx: ctx, client: c, remote: r, sum: sha256.New()}
+	t := &transfer{ctx: ctx, client: c, remote: r, tag: etag(r.SHA256), sum: sha256.New()}
 	if err := t.open(ctx, c.Stall); err != nil {
 		return nil, t.explain(err)
 	}
@@ -41,6 +42,7 @@ type transfer struct {
 	ctx    context.Context // of the Get call
 	client *Client
 	remote Remote
+	tag    string // of the bytes, as ETag or Last-Modified; "" before the first answer to File
 	sum    hash.Hash
 	offset int64
 
@@ -66,7 +68,7 @@ func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 	header := http.Header{}
 	if t.offset > 0 {
 		header.Set("Range", "bytes="+strconv.FormatInt(t.offset, 10)+"-")
-		header.Set("If-Range", etag(t.remote))
+		header.Set("If-Range", t.tag)
 	}
 	res, err := t.client.get(ctx, "/"+url.PathEscape(t.remote.Name), header)
 	w.Stop()
@@ -75,7 +77,7 @@ func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 		cancel(nil)
 		return err
 	}
-	if err := t.fits(res); err != nil {
+	if err := t.accept(ctx, res); err != nil {
 		cancel(nil)
 		return errors.Join(err, res.Body.Close())
 	}
@@ -83,9 +85,17 @@ func (t *transfer) open(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
+// accept checks an answer.
+func (t *transfer) accept(ctx context.Context, res *http.Response) error {
+	if t.remote.Size == 0 {
+		return t.begin(ctx, res)
+	}
+	return t.fits(res)
+}
+
 // fits checks that an answer continues with the same bytes.
 func (t *transfer) fits(res *http.Response) error {
-	same := res.Header.Get("ETag") == etag(t.remote)
+	same := tagOf(res) == t.tag
 	want := http.StatusOK
 	if t.offset > 0 {
 		want = http.StatusPartialContent
@@ -110,11 +120,17 @@ func (t *transfer) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	until := time.Now().Add(t.client.Stall)
+	var last error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		short := time.Until(until) < t.client.Stall/2
 		n, err := t.try(p, until)
 		if n > 0 {
 			return n, nil // the next Read, without a body, gets the error again
 		}
+		if short && last != nil && errors.Is(err, snapshot.ErrStalled) {
+			err = last // silence in the little time that was left shows less than the error before
+		}
+		last = err
 		if err = t.hopeless(err, until); err != nil {
 			return 0, t.explain(err)
 		}
@@ -153,6 +169,8 @@ func (t *transfer) hopeless(err error, until time.Time) error {
 	switch {
 	case t.ctx.Err() != nil, kindOf(err) != nil:
 		return err
+	case t.remote.SHA256 == "" && (t.tag == "" || errors.Is(err, syscall.ECONNREFUSED)): // it can't be resumed, or serve has exited
+		return err
 	case err == nil, time.Now().Before(until):
 		return nil
 	case errors.Is(err, snapshot.ErrStalled):
@@ -163,6 +181,9 @@ func (t *transfer) hopeless(err error, until time.Time) error {
 
 // compare returns io.EOF for exactly the offered bytes.
 func (t *transfer) compare() error {
+	if t.remote.SHA256 == "" { // of File
+		return io.EOF
+	}
 	if got := hex.EncodeToString(t.sum.Sum(nil)); got != t.remote.SHA256 {
 		return fmt.Errorf("peer %s: %s: %w: SHA-256 of the received bytes is %s, not %s as announced", t.client.peer, t.remote.Name, snapshot.ErrDamaged, got, t.remote.SHA256)
 	}

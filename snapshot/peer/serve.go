@@ -50,11 +50,12 @@ type Event struct {
 	Err    error // what aborted the answer, or why there was no request
 }
 
-// server is one call of Serve.
+// server is one call of Serve or ServeFile.
 type server struct {
 	Offer
 	remote       Remote
 	stall, grace time.Duration
+	file         *pending // of ServeFile; nil: Serve
 
 	mu      sync.Mutex
 	observe func(Event)
@@ -95,11 +96,10 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	if err := checkName(s.Name); err != nil {
 		return err
 	}
-	if s.Size <= 0 {
-		return fmt.Errorf("%w: %s is empty", ErrConfig, s.Name)
-	}
-	if s.remote, err = s.digest(ctx); err != nil {
-		return err
+	if s.file == nil {
+		if err := s.announce(ctx); err != nil {
+			return err
+		}
 	}
 	var connections sync.WaitGroup
 	limiter := connlimit.New(maxConnections, true)
@@ -144,6 +144,15 @@ func (s *server) serve(ctx context.Context, l net.Listener, id Identity) error {
 	return nil
 }
 
+// announce prepares the answer of /.
+func (s *server) announce(ctx context.Context) (err error) {
+	if s.Size <= 0 {
+		return fmt.Errorf("%w: %s is empty", ErrConfig, s.Name)
+	}
+	s.remote, err = s.digest(ctx)
+	return err
+}
+
 // digest reads the whole snapshot.
 func (s *server) digest(ctx context.Context) (Remote, error) {
 	sum := sha256.New()
@@ -178,7 +187,7 @@ func (l errorLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// ServeHTTP serves two paths, exactly as they are in the request: nothing is decoded, cleaned or redirected.
+// ServeHTTP compares the path of a request with those that it knows. Nothing is cleaned or redirected.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	out := &renewing{ResponseWriter: w, control: http.NewResponseController(w), patience: s.stall, status: http.StatusOK}
@@ -186,7 +195,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // no request here has a body: a client that sends one slowly gains no time
 		_ = out.control.SetReadDeadline(began.Add(headerTimeout)) // otherwise it waits as long as the client does
 	}
-	s.route(out, r)
+	if s.file != nil {
+		s.routeFile(out, r)
+	} else {
+		s.route(out, r)
+	}
 	e := Event{
 		Remote: r.RemoteAddr, Method: r.Method, Path: r.RequestURI,
 		Status: out.status, Bytes: out.bytes, Took: time.Since(began), Err: out.err,
@@ -202,24 +215,37 @@ func (s *server) route(w *renewing, r *http.Request) {
 	switch {
 	case !known:
 		http.Error(w, "nothing here: / returns the snapshot's name", http.StatusNotFound)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+	case !reading(w, r):
 	case r.RequestURI == "/":
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer{Service: service, Remote: s.remote}) // w keeps its error
 	default:
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("ETag", etag(s.remote))
-		archive := &snapshot.Disk{ReaderAt: s.Archive}
-		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(archive, 0, s.Size))
-		if err := archive.Err(); err != nil { // http.ServeContent does not report it
-			w.err = fmt.Errorf("read %s: %w", s.Name, err)
-		}
+		s.content(w, r, s.Archive, s.Size, etag(s.remote.SHA256))
 	}
 }
 
-func etag(r Remote) string { return `"` + r.SHA256 + `"` }
+// reading refuses all methods but two.
+func reading(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+	return false
+}
+
+func (s *server) content(w *renewing, r *http.Request, content io.ReaderAt, size int64, tag string) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", tag)
+	disk := &snapshot.Disk{ReaderAt: content}
+	http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(disk, 0, size))
+	if err := disk.Err(); err != nil { // http.ServeContent does not report it
+		w.err = fmt.Errorf("read %s: %w", s.Name, err)
+	}
+}
+
+// etag is the same for the same bytes only.
+func etag(digest string) string { return `"` + digest + `"` }
 
 // renewing gives each piece of an answer its own deadline and remembers how the answer ended.
 type renewing struct {
