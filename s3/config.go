@@ -68,6 +68,8 @@ type Config struct {
 	AppendOnly bool
 	// Versions makes List find what was deleted or overwritten in a versioned bucket, and Get and Tail read it.
 	Versions bool
+	// VersionID, with Versions, is the version to use of the snapshot that has it; "": none is chosen.
+	VersionID string
 }
 
 // Check finds settings that cannot work, without reading a file or asking a server. Errors wrap ErrConfig and name the flag.
@@ -112,6 +114,8 @@ func (c Config) checkChoices() error {
 	switch {
 	case !slices.Contains([]string{"", ChecksumAuto, ChecksumMD5}, c.Checksum):
 		return configError("--s3-checksum: %q is not auto or md5", c.Checksum)
+	case c.VersionID != "" && !c.Versions:
+		return configError("--s3-version-id needs --s3-versions")
 	case c.LockFor < 0:
 		return configError("--s3-object-lock must not be negative")
 	case c.LockFor > 0 && !c.lockMode().IsValid():

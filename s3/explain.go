@@ -164,7 +164,7 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 		return "the server does not answer: is it overloaded, or does a firewall block it?"
 	case is(ErrQuota):
 		return "raise the quota, free some space there, or keep fewer snapshots with --s3-keep-last"
-	case is(ErrConfig) && res.Region != "" && res.Region != b.region:
+	case is(ErrConfig) && isRegion(res.Region) && res.Region != b.region:
 		return fmt.Sprintf("the bucket is in %s: set --s3-region %s", res.Region, res.Region)
 	case is(ErrConfig) && (res.Code == "AuthorizationHeaderMalformed" || res.Code == "InvalidRegion" || res.StatusCode == http.StatusMovedPermanently):
 		return b.hintRegion()
@@ -172,6 +172,11 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 		return "are --s3-endpoint and --s3-ca right?"
 	}
 	return ""
+}
+
+// isRegion reports whether a server's word can be the name of a region, to be given to a flag.
+func isRegion(word string) bool {
+	return word != "" && len(word) <= 64 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func (b *Bucket) hintRegion() string {

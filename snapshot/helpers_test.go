@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/server/v3/lease/leasepb"
 	"google.golang.org/protobuf/proto"
 
 	"etcd-rolling-backup/snapshot"
@@ -63,7 +65,8 @@ func etcdDatabase(t testing.TB, revisions int) []byte {
 				return err
 			}
 			if i%10 == 0 {
-				if err := tx.Bucket([]byte("lease")).Put(partlyRandom(r, 8), partlyRandom(r, 24)); err != nil {
+				text, err := proto.Marshal(&leasepb.Lease{ID: r.Int64(), TTL: r.Int64()})
+				if err := errors.Join(err, tx.Bucket([]byte("lease")).Put(partlyRandom(r, 8), text)); err != nil {
 					return err
 				}
 			}

@@ -20,6 +20,8 @@ const (
 	notePrefix = ".last-"
 	// maxNote is much larger than any note, in bytes.
 	maxNote = 64 << 20
+	// maxRestored is larger than the records of as many restores as are kept, in bytes.
+	maxRestored = 1 << 20
 )
 
 // StatusFile returns the name of the file with the state of a node's daemon. It contains the node because nodes may share a
@@ -42,7 +44,11 @@ func isNote(name string) bool {
 
 // ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.
 func (d *Dir) ReadNote(name string, v any) error {
-	data, err := readOwn(filepath.Join(d.path, name), maxNote)
+	longest := int64(maxNote)
+	if name == restoredNote {
+		longest = maxRestored
+	}
+	data, err := readOwn(filepath.Join(d.path, name), longest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

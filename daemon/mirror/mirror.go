@@ -76,6 +76,8 @@ type Result struct {
 	Removed  []snapshot.Name
 	Locked   int // to be removed, but protected by Object Lock
 	Swept    int // unfinished uploads of earlier runs that were aborted
+	// Taken are names of this node's snapshots under which the bucket had something else. They are uploaded over it, if not yet by this pass.
+	Taken []snapshot.Name
 }
 
 // Pass uploads, newest first, the snapshots that the policy keeps and the bucket lacks. It then removes those that the policy does
@@ -98,6 +100,11 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Status.SetPending(now, names(p.upload))
 	done.Listed, done.Pending = true, len(p.upload)
+	for _, n := range names(p.upload) {
+		if p.replace[n] {
+			done.taken(n, now, o)
+		}
+	}
 	badFiles, err := p.bring(ctx, m, o, &done)
 	if err != nil {
 		return done, errors.Join(unread, badFiles, err)
@@ -139,6 +146,9 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 		case errors.Is(err, snapshot.ErrDamaged):
 			o.Status.SetDamaged(status.Local, m.now, e.Name, err)
 			badFiles = errors.Join(badFiles, err)
+		case errors.Is(err, errTaken):
+			done.taken(e.Name, m.now, o)
+			badFiles = errors.Join(badFiles, err)
 		case IsFileError(err), errors.Is(err, snapshot.ErrExists), errors.Is(err, snapshot.ErrNoDigest):
 			badFiles = errors.Join(badFiles, err)
 		default:
@@ -147,6 +157,14 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 	}
 	return badFiles, nil
 }
+
+func (r *Result) taken(n snapshot.Name, now time.Time, o Options) {
+	r.Taken = append(r.Taken, n)
+	o.Status.NameTaken(n, now)
+}
+
+// errTaken marks a snapshot whose name has got other contents since the bucket was listed. The next pass stores it again.
+var errTaken = errors.New("something else was stored under its name meanwhile")
 
 // errThere marks a snapshot that another process has uploaded since the bucket was listed. It is in line, and not an upload of this pass.
 var errThere = errors.New("uploaded by another process")
@@ -167,7 +185,11 @@ func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o 
 			}
 		}
 		if !m.clash(e.Name) {
-			return unlisted(ctx, m.bucket, e.Name, o)
+			err := unlisted(ctx, m.bucket, e.Name, o)
+			if exists && e.Name.File == "" && errors.Is(err, errThere) { // names that do not say the node may be another one's
+				err = fmt.Errorf("mirror %s: %w: %w", e.Name, snapshot.ErrExists, errTaken)
+			}
+			return err
 		}
 	}
 	here, _ := m.file(e) // read before

@@ -22,7 +22,7 @@ type plan struct {
 	decisions []prune.Decision       // on this node's rolling snapshots in either place, newest first
 	orphans   []prune.Decision       // of other nodes, to be removed
 	there     map[snapshot.Name]bool // in the bucket, of this cluster's lineage as far as is known
-	replace   map[snapshot.Name]bool // in the bucket with another size, to be uploaded again
+	replace   map[snapshot.Name]bool // in the bucket with other contents, to be uploaded again
 	newest    snapshot.Name          // of this node in either place; zero: there is none
 }
 
@@ -97,9 +97,9 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		switch {
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
-		case !read || m.sizeOf(object) == e.Size:
-		case e.Name.File != "" && m.sizeOf(object) > 0: // another node's, of the same second
-		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
+		case !read || m.sizeOf(object) == e.Size && (err != nil || there.Cluster == 0 || there == here):
+		case e.Name.File != "" && m.sizeOf(object) > 0: // the names do not say the node: it may be another node's, of the same second
+		// The server has lost a part of the upload, or somebody else has used the name: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
 			p.upload = append(p.upload, e)
 			p.there[e.Name], p.replace[e.Name] = false, true

@@ -208,6 +208,11 @@ func (s *State) firstAfterS3(at time.Time) time.Time {
 	return at
 }
 
+// NameTaken records that S3 has something else under the name of a snapshot.
+func (t *Tracker) NameTaken(n snapshot.Name, at time.Time) {
+	t.change(func(s *State) { s.Mirror.Taken, s.Mirror.TakenAt = n, at })
+}
+
 // NotPending says that S3 is no longer to hold a snapshot: it is gone from the disk.
 func (t *Tracker) NotPending(n snapshot.Name) { t.change(func(s *State) { s.Mirror.drop(n) }) }
 

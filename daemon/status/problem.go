@@ -31,6 +31,7 @@ const (
 	CodeUnmirrored       Code = "unmirrored"
 	CodeMirrorFailing    Code = "mirror-failing"
 	CodeMirrorRetried    Code = "mirror-retried" // passing
+	CodeNameTaken        Code = "name-taken"
 	CodeS3Starting       Code = "s3-starting"
 	CodeS3Unlisted       Code = "s3-unlisted"
 	CodeDamaged          Code = "damaged"

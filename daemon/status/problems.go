@@ -18,6 +18,8 @@ const (
 	// lossShown is how long a loss is a problem. A defragmentation shrinks a database too, and should not be a problem for a day. It
 	// is a little less than an hour, so that with an hourly schedule the result does not depend on seconds.
 	lossShown = 55 * time.Minute
+	// takenShown is how long a taken name is a problem. A thief takes the next one by then.
+	takenShown = 24 * time.Hour
 )
 
 // grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
@@ -172,6 +174,10 @@ func (s State) mirrorProblems(l *problemList, now time.Time) {
 		p := l.add(CodeUnmirrored, m.UnmirroredAt, "snapshots were pruned on the disk before they were uploaded, the last at %s: "+
 			"S3 was unreachable or is too slow, or the disk keeps too few", Absolute(m.UnmirroredAt))
 		p.addedTo(CodeMirrorFailing)
+	}
+	if !m.TakenAt.IsZero() && now.Sub(m.TakenAt) <= takenShown {
+		l.add(CodeNameTaken, m.TakenAt, "S3 had something else under the name of %s, found at %s: somebody else stores under this node's names (is its key stolen?), "+
+			"or S3 has lost a part of an upload. This node stores its snapshot again", m.Taken, Absolute(m.TakenAt))
 	}
 	switch {
 	case j.Failures > tolerated:

@@ -94,6 +94,8 @@ type MirrorState struct {
 	LostPending  int             `json:"lost_pending,omitempty"` // pending ones that were pruned on the disk since then
 	UnmirroredAt time.Time       `json:"unmirrored_at,omitzero"` // when a pending one was last pruned on the disk
 	Locked       int             `json:"locked,omitempty"`       // to be pruned, but protected by Object Lock
+	Taken        snapshot.Name   `json:"taken,omitzero"`         // the last one under whose name S3 had something else
+	TakenAt      time.Time       `json:"taken_at,omitzero"`      // when that was found; zero: never
 }
 
 // Failure is one error, or several equal ones in a row.

@@ -45,18 +45,28 @@ type missing struct {
 	Error string       `json:"error"`
 }
 
+// detailsLimit is how long manifests are read: a bucket may have any number of snapshots, and each costs a request.
+const detailsLimit = time.Minute
+
+var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
+
 func list(ctx context.Context, c *call) error {
 	from, failed, err := listPlaces(ctx, c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
+	limited, cancel := context.WithTimeoutCause(ctx, detailsLimit, errTooMany)
+	defer cancel()
 	for _, p := range from {
 		defer p.Close()
 		if p.Place == config.S3 && len(p.Snapshots) == 0 {
 			c.note("%s", p.Empty(ctx))
 		}
-		out.add(ctx, p)
+		out.add(limited, p)
+	}
+	if ctx.Err() == nil && limited.Err() != nil {
+		c.note("warning: %s: rows without details are complete otherwise", errTooMany)
 	}
 	out.markVersions(from)
 	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
@@ -126,6 +136,8 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 				r.short = "has no snapshot"
 			case errors.Is(read.Err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
+			case ctx.Err() != nil:
+				r.short = "not read yet"
 			case errors.Is(read.Err, s3.ErrArchived):
 				r.short = "archived: restore the object first"
 			}
@@ -143,8 +155,13 @@ func (l *listing) markVersions(from []source.Listing) {
 			if !ok || !slices.Contains(r.Places, string(p.Place)) {
 				continue
 			}
-			r.VersionID, r.Lost = v.ID, v.Loss
-			if r.short == "" {
+			r.VersionID, r.Lost, r.Versions = v.ID, v.Loss, v.Choices
+			switch {
+			case len(v.Choices) > 1:
+				r.short = fmt.Sprintf("%d different versions: choose one", len(v.Choices))
+			case len(v.Choices) == 1:
+				r.short = "stored before the time in its name"
+			case r.short == "":
 				r.short = string(v.Loss) + " in the bucket: old version"
 			}
 		}
@@ -191,6 +208,16 @@ func (l *listing) print(out *printer) {
 		return
 	}
 	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", columnCluster, columnForm, "ETCD"}, lines)
+	l.choices(out)
+}
+
+// choices prints the versions between which a person must choose.
+func (l *listing) choices(out *printer) {
+	for _, r := range l.Snapshots {
+		for _, v := range r.Versions {
+			out.line("%s: --s3-version-id %s stored %s, %s", r.Name, v.ID, v.Modified.UTC().Format(time.RFC3339), size(v.Size))
+		}
+	}
 }
 
 // listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and

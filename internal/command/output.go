@@ -37,6 +37,8 @@ type row struct {
 	// VersionID and Lost are for --s3-versions: the object has the snapshot only as an old version.
 	VersionID string  `json:"version_id,omitempty"`
 	Lost      s3.Loss `json:"lost,omitempty"` // deleted or overwritten
+	// Versions are those between which a person must choose with --s3-version-id.
+	Versions []s3.Candidate `json:"versions,omitempty"`
 	// ClusterID is the cluster that it was taken from, and RestoredAs a listed cluster that was restored from that one.
 	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
 	RestoredAs snapshot.ID `json:"restored_as,omitempty"`

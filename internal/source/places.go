@@ -183,12 +183,12 @@ func (l Listing) Version(n snapshot.Name) (s3.Version, bool) {
 		return s3.Version{}, false
 	}
 	v, ok := l.version(n)
-	return v, ok && v.Loss != s3.NotLost
+	return v, ok && (v.Loss != s3.NotLost || len(v.Choices) > 0)
 }
 
 // noticeVersion says that the name itself no longer has the snapshot.
 func (r Request) noticeVersion(l Listing, n snapshot.Name) {
-	if v, ok := l.Version(n); ok {
+	if v, ok := l.Version(n); ok && len(v.Choices) == 0 { // otherwise it is an error
 		r.notice("warning: %s was %s in %s: using its version %s of %s", n, v.Loss, l.Where, v.ID, v.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 }
