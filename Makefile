@@ -9,6 +9,7 @@ MINIO   := $(BIN)/minio
 MC      := $(BIN)/mc
 PROMTOOL := $(BIN)/promtool
 KUBE    := $(BIN)/kube-apiserver
+MANIFESTS := $(BIN)/manifests
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -29,7 +30,7 @@ build: ## the program, static, in .cache/bin
 demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
 	go run ./internal/demo -program $(PROGRAM)
 
-test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) ## all tests, those of packages with goroutines with the race detector
+test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of packages with goroutines with the race detector
 	tools/packages.sh
 	@go test -timeout 20m $$(go list ./... | grep -vE '$(RACED)'); plain=$$?; \
 	go test -race -timeout 20m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
@@ -58,7 +59,7 @@ bench: build $(BIN)/etcd-3.7/etcd $(MINIO) ## time, memory and writing beside et
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) $(BIN)/golangci-lint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -84,6 +85,9 @@ $(KUBE): tools/kubernetes/go.mod
 	cd tools/kubernetes && CGO_ENABLED=0 go build -trimpath -o ../../$@ \
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes)" \
 	  k8s.io/kubernetes/cmd/kube-apiserver
+
+$(MANIFESTS): tools/manifests/go.mod tools/manifests/main.go
+	cd tools/manifests && go build -trimpath -o ../../$@ .
 
 # Comes with the prometheus beside it.
 $(PROMTOOL): tools/prometheus/fetch.sh
