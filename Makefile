@@ -9,7 +9,9 @@ MINIO   := $(BIN)/minio
 MC      := $(BIN)/mc
 PROMTOOL := $(BIN)/promtool
 KUBE    := $(BIN)/kube-apiserver
+KUBECTL := $(BIN)/kubectl
 MANIFESTS := $(BIN)/manifests
+PODMONITORS := $(BIN)/podmonitors.yaml
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -38,7 +40,7 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
 
-test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) ## restore --kubernetes under a real API server; first builds it (some minutes, once)
+test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
 
 lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
@@ -81,10 +83,17 @@ $(MC): tools/mc/go.mod
 	cd tools/mc && go build -trimpath -o ../../$@ github.com/minio/mc
 
 # Kubernetes' releases too get their version from the linker.
-$(KUBE): tools/kubernetes/go.mod
+$(KUBE) $(KUBECTL): tools/kubernetes/go.mod
 	cd tools/kubernetes && CGO_ENABLED=0 go build -trimpath -o ../../$@ \
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes)" \
-	  k8s.io/kubernetes/cmd/kube-apiserver
+	  k8s.io/kubernetes/cmd/$(@F)
+
+# The definition of PodMonitor is a file of the operator's own module, in the version of its types; Go checks its sum.
+$(PODMONITORS): tools/manifests/go.mod
+	cd tools/manifests && operator=github.com/prometheus-operator/prometheus-operator && \
+	  version=$$(go list -m -f '{{.Version}}' $$operator/pkg/apis/monitoring) && \
+	  dir=$$(go mod download -json $$operator@$$version | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+	  install -m 0644 "$$dir/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" ../../$@
 
 $(MANIFESTS): tools/manifests/go.mod tools/manifests/main.go
 	cd tools/manifests && go build -trimpath -o ../../$@ .

@@ -3,6 +3,7 @@
 package kubernetes_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,6 +85,9 @@ func TestPodMonitorSelectsThePods(t *testing.T) {
 		if label := `"` + key + `":"` + value + `"`; !strings.Contains(string(monitor.Spec), label) || !strings.Contains(string(set.Spec), label) {
 			t.Errorf("not selected by %s: %s", label, monitor.Spec)
 		}
+	}
+	if static := one(t, decoded(t, staticPod), "Pod"); !maps.Equal(static.Metadata.Labels, set.Metadata.Labels) {
+		t.Errorf("the static pod has the labels %v", static.Metadata.Labels)
 	}
 	if len(set.Metadata.Labels) == 0 || !strings.Contains(string(monitor.Spec), `"port":"metrics"`) || !strings.Contains(string(set.Spec), `"name":"metrics"`) {
 		t.Errorf("the port is not selected: %s", monitor.Spec)

@@ -123,6 +123,7 @@ func (n *node) container(t *testing.T, objects []object, secrets map[string]map[
 		made.Mounts = append(made.Mounts, mount{volumes[m.Name], m.MountPath, m.ReadOnly})
 	}
 	overrides = append(overrides, "ETCD_BACKUP_ENDPOINTS="+n.etcd.Members[0].Endpoint, "ETCD_BACKUP_LISTEN="+n.listen, "ETCD_BACKUP_MIN_FREE=1MiB")
+	env["ETCD_BACKUP_DIR"] = "/backup" // an image may have defaults of its own
 	for _, o := range overrides {
 		name, value, _ := strings.Cut(o, "=")
 		env[name] = value
