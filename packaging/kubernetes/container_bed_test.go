@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -15,12 +16,13 @@ import (
 // containerEnv makes this test program a container runtime: the variable has a container in JSON.
 const containerEnv = "ERB_TEST_CONTAINER"
 
-// container is a process as a runtime starts it: in a root of its own, with mounts, without capabilities, in the node's network.
+// container is a process as a runtime starts it: in a root of its own, with mounts, with few capabilities or none, in the node's network.
 type container struct {
 	Root         string // a directory with the image's files
 	ReadOnlyRoot bool
 	HostName     string
 	UID, GID     int
+	Capabilities []string
 	Mounts       []mount
 	Args         []string
 	Env          []string
@@ -96,9 +98,13 @@ func readOnly(path string) error {
 	return unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
 }
 
-// dropRights leaves a user without any capability, who gets none by running a program either.
+// dropRights leaves a user with the container's capabilities only, who gets no other by running a program either.
 func (c container) dropRights() error {
+	names := map[uintptr]string{unix.CAP_DAC_READ_SEARCH: "DAC_READ_SEARCH"}
 	for capability := uintptr(0); unix.Prctl(unix.PR_CAPBSET_READ, capability, 0, 0, 0) == nil; capability++ {
+		if slices.Contains(c.Capabilities, names[capability]) {
+			continue
+		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0); err != nil {
 			return fmt.Errorf("capability %d: %w", capability, err)
 		}

@@ -104,8 +104,8 @@ func (n *node) container(t *testing.T, objects []object, secrets map[string]map[
 	spec, env := pod(t, objects)
 	c := spec.Containers[0]
 	rights := c.SecurityContext
-	if !spec.HostNetwork || !slices.Equal(rights.Capabilities.Drop, []string{"ALL"}) || rights.Capabilities.Add != nil ||
-		rights.AllowPrivilegeEscalation == nil || *rights.AllowPrivilegeEscalation {
+	if !spec.HostNetwork || !slices.Equal(rights.Capabilities.Drop, []string{"ALL"}) || rights.AllowPrivilegeEscalation == nil ||
+		*rights.AllowPrivilegeEscalation {
 		t.Fatalf("the bed does not do this: %+v", rights)
 	}
 	image := t.TempDir()
@@ -113,7 +113,7 @@ func (n *node) container(t *testing.T, objects []object, secrets map[string]map[
 	must(t, os.Link(n.program, image+program))
 	made := container{
 		Root: image, ReadOnlyRoot: rights.ReadOnlyRootFilesystem, HostName: nodeName, UID: *rights.RunAsUser, GID: *rights.RunAsGroup,
-		Args: append([]string{program}, c.Args...),
+		Capabilities: rights.Capabilities.Add, Args: append([]string{program}, c.Args...),
 	}
 	volumes := map[string]string{}
 	for _, v := range spec.Volumes {
@@ -185,6 +185,17 @@ func (n *node) succeeded(t *testing.T, kind string) {
 	})
 	if err != nil {
 		t.Fatalf("wait for a %s: %v", kind, err)
+	}
+}
+
+// says waits until the container's log has a text.
+func says(t *testing.T, s *proctest.Server, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
+	defer cancel()
+	err := proctest.Poll(ctx, 50*time.Millisecond, func() (bool, error) { return strings.Contains(string(s.Tail(0)), text), nil })
+	if err != nil {
+		t.Fatalf("wait for %q: %v", text, err)
 	}
 }
 

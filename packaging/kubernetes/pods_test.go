@@ -2,6 +2,7 @@ package kubernetes_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -106,6 +107,35 @@ func TestPodWithoutItsConfigExits(t *testing.T) {
 	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), settings+"config.yaml: no such file") {
 		t.Error(err)
 	}
+}
+
+// kubeadm renews a certificate in the same file, which the container has mounted.
+func TestPodUsesRenewedCertificate(t *testing.T) {
+	n := newNode(t, build(t))
+	cert, key := read(t, n.root+pki+"healthcheck-client.crt"), read(t, n.root+pki+"healthcheck-client.key")
+	expired, err := n.etcd.PKI.IssueExpired()
+	must(t, err)
+	n.write(t, pki+"healthcheck-client.crt", read(t, expired.Cert), 0o644)
+	n.write(t, pki+"healthcheck-client.key", read(t, expired.Key), 0o600)
+	s := n.run(t, decoded(t, "base"), nil)
+	says(t, s, "expired")
+	n.write(t, pki+"healthcheck-client.crt", cert, 0o644)
+	n.write(t, pki+"healthcheck-client.key", key, 0o600)
+	n.succeeded(t, "snapshot")
+}
+
+// Without any capability, root reads only root's keys. README.md has the patch for others.
+func TestPodReadsAKeyOfAnotherUserByTheCapability(t *testing.T) {
+	n := newNode(t, build(t))
+	must(t, os.Chown(n.root+pki+"healthcheck-client.key", 1000, 1000))
+	s := n.run(t, decoded(t, "base"), nil)
+	says(t, s, pki+"healthcheck-client.key: permission denied")
+	must(t, s.Stop())
+
+	dir := kustomization(t)
+	text := "resources: [packaging/kubernetes/base]\n" + block(t, "What the pod may do", "yaml", 0)
+	must(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
+	n.works(t, decoded(t, dir), nil)
 }
 
 // After the loss of a cluster, the node has all that a restore needs: the program, copied out of the container, and the snapshots.
