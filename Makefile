@@ -24,7 +24,7 @@ FUZZTIME ?= 30s
 # daemon for it with the race detector.
 RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
-.PHONY: build demo test test-boot test-kubernetes lint lint-dashboard fuzz bench tools clean
+.PHONY: build demo test test-boot test-image test-kubernetes lint lint-dashboard fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -39,6 +39,9 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
+
+test-image: $(BIN)/etcd-3.5/etcd $(MINIO) ## the image that replaces rke-tools, built and run as RKE does; root, buildah, podman, runc, busybox-static
+	go test -v -count=1 -timeout 15m -tags image -run Image ./internal/rketest
 
 test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest

@@ -19,6 +19,9 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		signals = append(signals, syscall.SIGHUP) // the terminal is gone: end cleanly, leave no partial
 	}
+	if command.StopsOnQuit(os.Args) {
+		signals = append(signals, syscall.SIGQUIT)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(command.Main(ctx, version, os.Args, os.Stdout, os.Stderr))

@@ -44,6 +44,10 @@ func checkAnswer(bucket string, req *http.Request, res *http.Response) error {
 		return checkList(bucket, query, res)
 	case req.Method == http.MethodGet && query.Has("uploads"):
 		root = "ListMultipartUploadsResult"
+	case req.Method == http.MethodGet && query.Has("location"):
+		root = "LocationConstraint"
+	case req.Method == http.MethodGet && query.Has("versioning"):
+		root = "VersioningConfiguration"
 	case req.Method == http.MethodPost && query.Has("uploads"):
 		root = "InitiateMultipartUploadResult"
 	case req.Method == http.MethodPost && query.Has("uploadId"):

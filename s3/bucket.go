@@ -6,7 +6,7 @@
 // An answer that does not come from this bucket is an error, whatever its status.
 //
 // Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix are enough; no
-// call lists buckets, checks one with HEAD, or asks for its location. Without these optional permissions nothing fails:
+// call lists buckets, checks one with HEAD, or, without FindRegion, asks for its location. Without these optional permissions nothing fails:
 // s3:AbortMultipartUpload and s3:ListBucketMultipartUploads remove uploads that a crash left (so does a lifecycle rule
 // AbortIncompleteMultipartUpload); s3:GetObjectRetention lets Remove detect a lock from the bucket's default. LockFor also
 // requires s3:PutObjectRetention.

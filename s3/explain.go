@@ -131,7 +131,7 @@ func (b *Bucket) hintNotS3() string {
 
 // keyFlags returns where the keys come from.
 func (b *Bucket) keyFlags() string {
-	if b.cfg.AccessKeyFile == "" {
+	if b.cfg.AccessKeyFile == "" && b.cfg.Keys == nil {
 		return "the AWS keys in environment, profile or role"
 	}
 	return "--s3-access-key-file and --s3-secret-key-file"
@@ -175,7 +175,7 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 }
 
 func (b *Bucket) hintRegion() string {
-	if b.cfg.Region == "" {
+	if b.cfg.Region == "" && b.region != "" {
 		return fmt.Sprintf("set --s3-region to the bucket's region: without it, %s was used", b.region)
 	}
 	return "--s3-region is not the bucket's region, or the server belongs to another region"

@@ -1,13 +1,10 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -133,7 +130,7 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	o := op{doing: "list versions", action: "s3:ListBucketVersions", long: true}
 	err := b.do(ctx, o, func(ctx context.Context) error {
 		all, seen = map[snapshot.Name]*history{}, 0
-		return b.pages(ctx, minio.ListObjectsOptions{WithVersions: true}, func(o minio.ObjectInfo) bool {
+		return b.pages(ctx, minio.ListObjectsOptions{Prefix: b.prefix, WithVersions: true}, func(o minio.ObjectInfo) bool {
 			if name, ok := b.nameOf(o.Key); ok {
 				seen++
 				h := all[name]
@@ -183,7 +180,7 @@ func (b *Bucket) choose(ctx context.Context, h *history) (stored, error) {
 	for _, o := range slices.Backward(h.copies) {
 		at := b.objectOf(h.name)
 		at.version = o.id
-		ok, err := b.isSnapshot(ctx, at)
+		ok, err := b.isSnapshot(ctx, at, h.name)
 		switch {
 		case err != nil:
 			return o, err
@@ -199,8 +196,8 @@ func (b *Bucket) choose(ctx context.Context, h *history) (stored, error) {
 	return h.newest, nil
 }
 
-// isSnapshot reads the manifest, and compares the checksum that the server has computed, if there is one, with the manifest's.
-func (b *Bucket) isSnapshot(ctx context.Context, o object) (bool, error) {
+// isSnapshot reads the manifest of one version of n, and compares the checksum that the server has computed, if there is one, with the manifest's.
+func (b *Bucket) isSnapshot(ctx context.Context, o object, n snapshot.Name) (bool, error) {
 	tail, size, err := b.tailOf(ctx, o)
 	switch {
 	case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrArchived): // expired meanwhile, or not readable now
@@ -208,7 +205,10 @@ func (b *Bucket) isSnapshot(ctx context.Context, o object) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	a, err := snapshot.OpenArchive(tailReader{bytes.NewReader(tail), size - int64(len(tail))}, size)
+	a, err := snapshot.OpenArchive(snapshot.TailReader(tail, size), size)
+	if errors.Is(err, snapshot.ErrNoManifest) { // all that is known of another program's zip
+		return n.Zip(), nil
+	}
 	if err != nil {
 		return false, nil //nolint:nilerr // another version may be one
 	}
@@ -221,17 +221,4 @@ func (b *Bucket) isSnapshot(ctx context.Context, o object) (bool, error) {
 		return true, nil //nolint:nilerr // it is only one more proof
 	}
 	return stored.ChecksumCRC32C == base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum)), nil
-}
-
-// tailReader is an archive of which only the end was read.
-type tailReader struct {
-	tail io.ReaderAt
-	from int64
-}
-
-func (t tailReader) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < t.from {
-		return 0, fmt.Errorf("read at %d: only what follows %d is there", offset, t.from)
-	}
-	return t.tail.ReadAt(p, offset-t.from)
 }

@@ -28,6 +28,7 @@ type manifests struct {
 	src    Source
 	bucket Bucket
 	status *status.Tracker
+	member snapshot.ID // if not 0, only its snapshots are this node's: see Options
 	now    time.Time
 	local  map[snapshot.Name]snapshot.Entry
 	remote map[snapshot.Name]snapshot.Entry
@@ -65,7 +66,7 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 		file, isFile := m.local[e.Name]
 		switch _, known := m.object(e.Name); {
 		case known:
-		case c.Cluster != 0 && (!isFile || file.Size == e.Size):
+		case (c.Cluster != 0 || c.Foreign) && (!isFile || file.Size == e.Size):
 			m.there[e.Name] = c.Facts
 		default:
 			wanted = append(wanted, e)
@@ -137,7 +138,7 @@ func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, 
 		return false
 	}
 	m.there[e.Name] = x
-	if x.Cluster != 0 {
+	if x.Cluster != 0 || x.Foreign {
 		fresh[e.Name] = x
 	}
 	return true
@@ -190,7 +191,7 @@ func (m *manifests) clash(n snapshot.Name) bool {
 }
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
-// object then.
+// object then. Where several nodes upload, a file does not say whose the object of its name is.
 func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
@@ -198,8 +199,12 @@ func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts
 	switch {
 	case isObject && !read:
 		return x, cmp.Or(m.failed, errors.New("not read yet"))
-	case isFile:
+	case isFile && m.member == 0:
 		return m.file(file)
+	case isFile && !isObject: // in this node's directory, whatever took it
+		x, err := m.file(file)
+		x.Member = m.member
+		return x, err
 	}
 	return x, nil
 }
@@ -217,7 +222,7 @@ func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (snapsh
 // strangers reports whether another cluster has objects of this node's name.
 func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 	for n, x := range m.there {
-		if n.Node == node && x.Cluster != 0 && !l.Has(x.Cluster) {
+		if n.OfNode(node) && x.Cluster != 0 && !l.Has(x.Cluster) {
 			return true
 		}
 	}
@@ -226,7 +231,7 @@ func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 
 // ofNode returns the snapshots of a node.
 func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
-	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return e.Name.Node != node })
+	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return !e.Name.OfNode(node) })
 }
 
 func localManifest(src Source, e snapshot.Entry) (snapshot.Manifest, error) {

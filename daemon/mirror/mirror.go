@@ -57,6 +57,9 @@ type Options struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
 	Lineage func() snapshot.Lineage
+	// Member, if set, returns the member of this node; 0: not known yet, and nothing is removed. Only what was taken from it is this node's
+	// then: names do not say the node, and other nodes upload into the same folder.
+	Member func() snapshot.ID
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.
@@ -100,9 +103,9 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 		return done, errors.Join(unread, badFiles, err)
 	}
 	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
-	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return n.Node != o.Node }), nil)
+	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
-	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)
 	if sweepErr != nil {
 		err = errors.Join(err, fmt.Errorf("abort unfinished uploads: %w", sweepErr))
 	}
@@ -125,7 +128,8 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Pending--
 			p.there[e.Name] = true
-		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned or set aside meanwhile, or never wanted
+		// Pruned or set aside meanwhile, or never wanted, or of another program.
+		case errors.Is(err, snapshot.ErrNotFound), errors.Is(err, ErrLocalOnly), errors.Is(err, snapshot.ErrNoManifest):
 			done.Pending--
 			o.Status.NotPending(e.Name)
 		case errors.Is(err, errThere):
@@ -135,7 +139,7 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 		case errors.Is(err, snapshot.ErrDamaged):
 			o.Status.SetDamaged(status.Local, m.now, e.Name, err)
 			badFiles = errors.Join(badFiles, err)
-		case IsFileError(err), errors.Is(err, snapshot.ErrExists):
+		case IsFileError(err), errors.Is(err, snapshot.ErrExists), errors.Is(err, snapshot.ErrNoDigest):
 			badFiles = errors.Join(badFiles, err)
 		default:
 			return badFiles, err
@@ -184,7 +188,7 @@ func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) 
 	for _, e := range entries {
 		c := status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}
 		switch {
-		case e.Name.Node == o.Node:
+		case e.Name.OfNode(o.Node):
 			mine = append(mine, c)
 		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
 			others = append(others, c)

@@ -16,14 +16,16 @@ const maxUnread = 3
 // Details reads what a manifest says. A damaged manifest gives zero Facts and no error.
 type Details func(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error)
 
-// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer
-// format, gives zero Facts and no error.
+// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer format,
+// give zero Facts and no error; so does a snapshot of another program, but for Foreign.
 func FromManifest(m snapshot.Manifest, err error) (snapshot.Facts, error) {
 	switch {
 	case err == nil:
 		return m.Facts(), nil
 	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound):
 		return snapshot.Facts{}, nil
+	case errors.Is(err, snapshot.ErrNoManifest):
+		return snapshot.Facts{Foreign: true}, nil
 	}
 	return snapshot.Facts{}, err
 }

@@ -76,7 +76,7 @@ func planBroken(l snapshot.Listing, s Scope, now time.Time) []Decision {
 // aloneIn reports whether all snapshots of this node there are of its lineage, as far as their manifests are intact. A damaged file may
 // not say any more whose it is.
 func aloneIn(ctx context.Context, intact []snapshot.Entry, s Scope, details Details) bool {
-	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return e.Name.Node != s.Node })
+	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return !e.Name.OfNode(s.Node) })
 	f, err := read(ctx, mine, details)
 	settled := s.Lineage.Settled(f.origins(mine))
 	return err == nil && s.Lineage.Known() && !slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })

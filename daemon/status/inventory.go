@@ -91,7 +91,7 @@ func (c Copy) withKnown(earlier []Copy) (out Copy, known bool) {
 	x := earlier[i]
 	known = x.Size == c.Size
 	x.Size, x.Modified, x.RawSize, x.Revision = c.Size, c.Modified, cmp.Or(c.RawSize, x.RawSize), cmp.Or(c.Revision, x.Revision)
-	x.Cluster, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt
+	x.Cluster, x.Member, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), cmp.Or(c.Member, x.Member), c.Corrupt || x.Corrupt
 	x.Damage = cmp.Or(c.Damage, x.Damage)
 	return x, known
 }

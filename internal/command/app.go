@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/rketools"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
@@ -21,8 +22,14 @@ import (
 
 const program = "etcd-rolling-backup"
 
+// StopsOnQuit reports whether SIGQUIT ends the command cleanly, as `docker stop` ends containers of RKE. Elsewhere it shows the goroutines.
+func StopsOnQuit(args []string) bool { return rketools.Wanted(args, service.DrillChild) }
+
 // Main runs one command and returns the process's exit status. args begins with the program's name.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
+	if rketools.Wanted(args, service.DrillChild) {
+		return rketools.Main(ctx, version, args, stdout, stderr)
+	}
 	app := newApp(version, stdout, stderr)
 	err := app.RunContext(ctx, config.FlagsFirst(app, args))
 	// gRPC has its own error for this. Both also come from deeper down, without a signal.

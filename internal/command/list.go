@@ -15,6 +15,7 @@ import (
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 func listCommand(e env) *cli.Command {
@@ -117,9 +118,12 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		r := snapshotRow(read.Entry, read.Manifest)
 		r.Size = read.Bytes
 		r.Places = []string{string(p.Place)}
+		r.Form, r.RawSize, r.StateFile = read.Form, read.RawSize, read.StateFile
 		if read.Err != nil {
 			r.Error, r.short = read.Err.Error(), "unreadable: run verify"
 			switch {
+			case errors.Is(read.Err, input.ErrForm) && r.Name.File != "":
+				r.short = "has no snapshot"
 			case errors.Is(read.Err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
 			case errors.Is(read.Err, s3.ErrArchived):
@@ -159,14 +163,17 @@ func (r *row) alsoIn(place config.Place, bytes int64) {
 func (l *listing) print(out *printer) {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.short}
+		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.form(), cmp.Or(r.short, "-")}
+		if r.RawSize > 0 {
+			line[4] = size(r.RawSize)
+		}
 		if m := r.Manifest; m != nil {
-			line = append(line[:4], size(m.RawSize), fmt.Sprint(m.Revision), r.cluster(), cmp.Or(r.short, m.EtcdVersion))
+			line[5], line[8] = fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion)
 		}
 		lines = append(lines, line)
 	}
 	other := func(name, what string) {
-		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", what})
+		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", "-", what})
 	}
 	for _, name := range l.Broken {
 		other(name, "damaged")
@@ -183,7 +190,7 @@ func (l *listing) print(out *printer) {
 		}
 		return
 	}
-	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "CLUSTER", "ETCD"}, lines)
+	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", columnCluster, columnForm, "ETCD"}, lines)
 }
 
 // listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and

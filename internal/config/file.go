@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // Attach gives each command --config, which is read before the command runs, and errors of usage in our form.
@@ -105,7 +107,10 @@ func setToNothing(c *cli.Context, f cli.Flag) bool {
 
 // readFile returns keys and values in turn.
 func readFile(path string) ([]*yaml.Node, error) {
-	text, err := os.ReadFile(path)
+	if path == os.DevNull { // the usual way to say: none
+		return nil, nil
+	}
+	text, err := keyfile.Read(path)
 	if err != nil {
 		return nil, Usagef("read --config: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -13,7 +14,8 @@ import (
 // whether another daemon with the same node name works there.
 type home struct {
 	dir      *snapshot.Dir
-	node     string
+	node     string             // in the name of its file
+	shown    string             // its name for people
 	first    os.FileInfo        // nil: it could not be read, and nothing is reported
 	presence *snapshot.Presence // nil: not possible
 	busy     atomic.Bool        // a look is under way, for as long as the file system takes
@@ -22,10 +24,10 @@ type home struct {
 }
 
 // newHome takes up residence. What fails in that prevents no backup, and whoever works in the directory reports its faults.
-func newHome(dir *snapshot.Dir, node string) *home {
-	h := &home{dir: dir, node: node}
+func newHome(dir *snapshot.Dir, s config.Store) *home {
+	h := &home{dir: dir, node: s.Node, shown: s.NodeName()}
 	h.first, _ = os.Stat(dir.Path())
-	h.presence, _ = dir.Enter(node)
+	h.presence, _ = dir.Enter(s.Node)
 	return h
 }
 
@@ -63,7 +65,7 @@ func (h *home) problems() []status.Problem {
 			"unmounted, or another was mounted over it: mount it again, or restart the daemon if this is intended"})
 	}
 	if h.shared.Load() {
-		out = append(out, status.Problem{Code: status.CodeOtherDaemon, Text: "another daemon of the same node name, " + h.node + ", works in " + dir +
+		out = append(out, status.Problem{Code: status.CodeOtherDaemon, Text: "another daemon of the same node name, " + h.shown + ", works in " + dir +
 			" (`fuser -v " + filepath.Join(dir, snapshot.PresenceFile(h.node)) + "` shows both): stop one of them, or give each its own --dir or --node"})
 	}
 	return out

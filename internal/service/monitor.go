@@ -35,10 +35,14 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: cfg.Store.MinFree,
 		Audience: metrics.Audience{WebConfig: cfg.Monitor.WebConfig, Network: cfg.Monitor.PageForNetwork},
 		Page: page.Options{
-			Version: p.Version, Node: cfg.Store.Node, RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
+			Version: p.Version, Node: cfg.Store.NodeName(), RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
 		},
 	})
 	m.server, err = OpenServer(ctx, cfg.Monitor, shown.Handler(), debugLines{m.log})
+	if err != nil && cfg.Monitor.Optional {
+		m.log.WithError(err).Warn("metrics and status page are not served; backups continue")
+		return nil
+	}
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -25,7 +26,7 @@ func seen(h *home) []status.Problem {
 func TestOtherDirectoryIsReportedUntilTheFirstIsBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	must(t, os.Mkdir(dir, 0o700))
-	p := newHome(snapshot.NewDir(dir), "n1")
+	p := newHome(snapshot.NewDir(dir), config.Store{Node: "n1"})
 	want := func(when string, told bool) {
 		t.Helper()
 		if got := seen(p); len(got) > 0 != told {
@@ -48,7 +49,7 @@ func TestOtherDirectoryIsReportedUntilTheFirstIsBack(t *testing.T) {
 // A second daemon with the same directory and node name, as of a container that was started twice, is reported by both until one stops.
 func TestSecondDaemonInTheDirectoryIsReportedByBothUntilOneStops(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())
-	first := newHome(dir, "n1")
+	first := newHome(dir, config.Store{Node: "n1"})
 	defer first.leave()
 	want := func(when string, h *home, shared bool) {
 		t.Helper()
@@ -58,10 +59,10 @@ func TestSecondDaemonInTheDirectoryIsReportedByBothUntilOneStops(t *testing.T) {
 		}
 	}
 	want("alone", first, false)
-	other := newHome(dir, "n2")
+	other := newHome(dir, config.Store{Node: "n2"})
 	defer other.leave()
 	want("with a daemon of another node", first, false)
-	second := newHome(dir, "n1")
+	second := newHome(dir, config.Store{Node: "n1"})
 	want("the first of two", first, true)
 	want("the second of two", second, true)
 	second.leave()

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -29,6 +28,8 @@ type Process struct {
 	Version          string
 	Stderr           io.Writer
 	UnknownVariables []string // of the environment, to warn of
+	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
+	StateFile func(context.Context) ([]byte, error)
 }
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
@@ -52,24 +53,19 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return err
-	}
-	if info, err := os.Stat(dir.Path()); err == nil && info.Mode().Perm()&0o022 != 0 { // with the sticky bit, otherwise it is refused
-		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store.Node)}
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store)}
 	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := &taker{member: cfg.Etcd.Member, role: cfg.Role, dir: dir, status: tracker, name: name, options: snapshot.TakeOptions{
-		Set: snapshot.RollingSet, Node: cfg.Store.Node, ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
-	}}
+	t := newTaker(cfg, p, dir, tracker, name)
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
@@ -77,12 +73,12 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("address", m.server.Addr().String()).Info("listening")
 	}
 	o := daemon.Options{
-		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
+		Version: p.Version, Node: cfg.Store.Node, Host: cfg.Store.Host, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
 		Taker: t, Store: dir, Notifier: notifier, Log: log,
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
 	}
-	addOptional(&o, cfg, dir)
+	addOptional(&o, cfg, dir, name)
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -91,10 +87,28 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	return daemon.New(o).Run(ctx)
 }
 
+// prepare makes the directory ready for snapshots.
+func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
+	dir := snapshot.NewDir(s.Dir)
+	if s.Exposed {
+		dir = dir.Exposed()
+	}
+	if err := dir.Prepare(); err != nil {
+		return nil, err
+	}
+	if dir.Shared() {
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
+	}
+	return dir, nil
+}
+
 // addOptional adds what the configuration may leave out.
-func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir) {
+func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir, member *memberName) {
 	if cfg.S3 != nil {
 		passes := MirrorOptions(cfg)
+		if cfg.Mirror.OwnMember {
+			passes.Member = member.getID
+		}
 		passes.Status, passes.Lineage = o.Status, o.Status.Lineage
 		bucket := Noticing(cfg.S3, o.Log)
 		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, bucket, dir, passes) }
@@ -182,8 +196,8 @@ func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mir
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.
 func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log logrus.FieldLogger) (snapshot.Taken, error) {
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return snapshot.Taken{}, err
 	}
 	removed, err := dir.RemovePartials(ctx)
@@ -193,6 +207,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	if len(removed) > 0 {
 		log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
-	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, name: &memberName{}}
+	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	return t.Take(ctx, log, func() {})
 }

@@ -33,8 +33,24 @@ type taker struct {
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
-	status  *status.Tracker // nil: nobody is interested
-	name    *memberName
+	share   bool // MinFree is at most a share of what is free
+	// stateFile fetches that of RKE's cluster; nil: there is none.
+	stateFile func(context.Context) ([]byte, error)
+	status    *status.Tracker // nil: nobody is interested
+	name      *memberName
+}
+
+// newTaker makes the one of a daemon.
+func newTaker(cfg config.Config, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
+	o := snapshot.TakeOptions{
+		Set: snapshot.RollingSet, Node: cfg.Store.NodeName(), ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
+	}
+	if cfg.Store.Zip {
+		o.Named = snapshot.RollingZip
+	}
+	return &taker{
+		member: cfg.Etcd.Member, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+	}
 }
 
 // Take implements daemon.Taker.
@@ -42,6 +58,12 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	o := t.options
 	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
 		o.Progress = func(int64, int64) { alive() }
+	}
+	if t.stateFile != nil {
+		o.StateFile = func(ctx context.Context) []byte { return t.fetchState(ctx, log) }
+	}
+	if share, err := t.dir.FreeShare(); t.share && err == nil {
+		o.MinFree = min(o.MinFree, share)
 	}
 	m, err := t.connect(ctx)
 	if err != nil {
@@ -61,6 +83,19 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
 	}
 	return t.store(ctx, successor{m, l.Predecessors}, o)
+}
+
+// fetchState also records whether the snapshot includes the state file.
+func (t *taker) fetchState(ctx context.Context, log logrus.FieldLogger) []byte {
+	data, err := t.stateFile(ctx)
+	if ctx.Err() != nil { // the snapshot has failed, or the daemon is being stopped
+		return data
+	}
+	t.status.SetStateFile(data != nil)
+	if err != nil {
+		log.WithError(err).Warn("the snapshot does not include the state file of RKE's cluster")
+	}
+	return data
 }
 
 // store takes the snapshot. If its name exists, another daemon has taken one in the same second: the next second is free. The bucket can
@@ -124,6 +159,7 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
+		t.name.id.Store(uint64(s.MemberID))
 		l, _ := LineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
 		t.status.SetCluster(l)
 	}
@@ -192,8 +228,13 @@ func nameOf(s snapshot.Source) string {
 	return ""
 }
 
-// memberName is the name of this node's member as far as it is known.
-type memberName struct{ last atomic.Value }
+// memberName is the name of this node's member, and its ID, as far as they are known.
+type memberName struct {
+	last atomic.Value
+	id   atomic.Uint64 // 0: not known
+}
+
+func (n *memberName) getID() snapshot.ID { return snapshot.ID(n.id.Load()) }
 
 // set keeps the known name if the new one is "".
 func (n *memberName) set(name string) {

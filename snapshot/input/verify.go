@@ -54,6 +54,9 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *snapshot.Dir, minF
 	if err == nil {
 		err = u.Damage
 	}
+	if err == nil {
+		err = in.verifyOthers(ctx)
+	}
 	if err != nil {
 		return r, err
 	}
