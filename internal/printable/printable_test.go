@@ -58,7 +58,7 @@ func TestCommandIsReadByAShellAsItWas(t *testing.T) {
 		if printable.Text(line) != line {
 			t.Fatalf("%q", line)
 		}
-		out, err := exec.Command("bash", "-c", line).Output() //nolint:gosec // G204: that is the test
+		out, err := exec.Command("bash", "-c", line).Output()
 		if err != nil || string(out) != word {
 			t.Fatalf("%s prints %q, %v, and the word is %q", line, out, err, word)
 		}
