@@ -1,7 +1,6 @@
 package command
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +11,7 @@ import (
 )
 
 func TestFlagsFirst(t *testing.T) {
-	app := newApp("", io.Discard, io.Discard)
+	app := silentApp()
 	for _, test := range []struct{ words, want string }{
 		{"", ""},
 		{"verify", "verify"},
@@ -56,7 +55,7 @@ func TestFlagsFirst(t *testing.T) {
 
 // Unless help is asked for, no word is lost or added, and a second pass changes nothing.
 func TestFlagsFirstOnlyMoves(t *testing.T) {
-	app := newApp("", io.Discard, io.Discard)
+	app := silentApp()
 	words := rapid.SampledFrom([]string{"--dir", "--dir=d", "--all", "--output", "json", "a", "b", "-", "--", "--bogus", "-x", ""})
 	rapid.Check(t, func(t *rapid.T) {
 		args := append([]string{program, "list"}, rapid.SliceOfN(words, 0, 12).Draw(t, "words")...)
