@@ -33,9 +33,15 @@ func daemonFlags() []cli.Flag {
 
 func runDaemon(ctx context.Context, c *call) error {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to exit
+	hangups := c.process.Hangups
+	if hangups == nil { // nohup protects other commands from a signal that harms no daemon
+		all := make(chan os.Signal, 1)
+		signal.Notify(all, syscall.SIGHUP)
+		hangups = all
+	}
 	return service.Run(ctx, c.cfg, service.Process{
 		Program: program, Version: c.version, Stderr: c.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
-		HiddenKeys: c.origins.Hidden(), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: c.process.Hangups, Reread: c.reread,
+		HiddenKeys: c.origins.Hidden(), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
 	})
 }
 
