@@ -39,6 +39,11 @@ func TestFlagsFirst(t *testing.T) {
 		{"--help", "--help"},                                   //
 		{"bogus a --dir d", "bogus a --dir d"},                 // unknown: left to the library
 		{"--dir d list", "--dir d list"},                       //
+		{"config show x --output json", "config show --output json x"},
+		{"config show --all x", "config show --all x"},
+		{"config show x -h", "config show --help"},
+		{"config x --dir d", "config x --dir d"}, // unknown: left to the library
+		{"config --help", "config --help"},
 		{"check --endpoints a --endpoints b", "check --endpoints a --endpoints b"},
 	} {
 		args := append([]string{program}, strings.Fields(test.words)...)

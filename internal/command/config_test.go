@@ -1,13 +1,16 @@
 package command
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/internal/config"
 )
@@ -42,6 +45,36 @@ func TestExampleIsAcceptedWithoutItsComments(t *testing.T) {
 	for _, f := range nodeFlags() {
 		if d, ok := f.(cli.DocGenerationFlag); !ok || d.GetUsage() == "" {
 			t.Errorf("%s has no text", f.Names()[0])
+		}
+	}
+}
+
+// A file that is there and that this user can't read is never ignored, wherever the permission is missing.
+func TestUnreadableFileIsAnErrorWithARemedy(t *testing.T) {
+	root, err := os.MkdirTemp("", "root") // t.TempDir is in a directory that nobody else can enter
+	must(t, err)
+	defer os.RemoveAll(root)
+	file := filepath.Join(root, config.DefaultFile)
+	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	must(t, os.WriteFile(file, []byte("keep-last: 3\n"), 0o600))
+	for path, mode := range map[string]os.FileMode{root: 0o755, file: 0o600, filepath.Dir(file): 0o700} {
+		must(t, os.Chmod(path, mode))
+		var status int
+		var out bytes.Buffer
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // and never unlocked: the thread ends with its other user
+			if err := unix.Setfsuid(65534); err != nil {
+				t.Error(err)
+				return
+			}
+			status = Main(t.Context(), Process{Root: root, Stdout: &out, Stderr: &out}, []string{program, "list", "--dir", "/nowhere"})
+		}()
+		<-done
+		want := "etcd-rolling-backup: read --config: open " + file + ": permission denied: run the command as root or as the owner of the file; --config \"\" uses no file\n"
+		if status != exitUsage || out.String() != want {
+			t.Errorf("%s %o: status %d, %q, want %q", path, mode, status, out.String(), want)
 		}
 	}
 }
