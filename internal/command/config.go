@@ -13,7 +13,7 @@ import (
 // configCommand has one subcommand for each thing to do with the settings. keys are those of all other commands.
 func configCommand(e env, keys []cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: "config", Usage: "show the settings and where they come from, or an example of the file", ArgsUsage: "show|example", HideHelpCommand: true,
+		Name: "config", Usage: "config show: the effective settings and where they come from; config example: a commented configuration file", ArgsUsage: "COMMAND", HideHelpCommand: true,
 		Action: noSubcommand, Subcommands: []*cli.Command{configShowCommand(e, keys), configExampleCommand(e)},
 	}
 }
