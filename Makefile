@@ -9,6 +9,9 @@ MINIO   := $(BIN)/minio
 MC      := $(BIN)/mc
 PROMTOOL := $(BIN)/promtool
 KUBE    := $(BIN)/kube-apiserver
+KUBECTL := $(BIN)/kubectl
+MANIFESTS := $(BIN)/manifests
+PODMONITORS := $(BIN)/podmonitors.yaml
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -21,7 +24,7 @@ FUZZTIME ?= 30s
 # daemon for it with the race detector.
 RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
-.PHONY: build demo test test-boot test-kubernetes lint lint-dashboard fuzz bench tools clean
+.PHONY: build demo test test-boot test-image test-kubernetes lint lint-dashboard fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -29,7 +32,7 @@ build: ## the program, static, in .cache/bin
 demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a minute
 	go run ./internal/demo -program $(PROGRAM)
 
-test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) ## all tests, those of packages with goroutines with the race detector
+test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of packages with goroutines with the race detector
 	tools/packages.sh
 	@go test -timeout 20m $$(go list ./... | grep -vE '$(RACED)'); plain=$$?; \
 	go test -race -timeout 20m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
@@ -37,7 +40,10 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) ## all tests, those of packages with g
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
 
-test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) ## restore --kubernetes under a real API server; first builds it (some minutes, once)
+test-image: $(BIN)/etcd-3.5/etcd $(MINIO) ## the image that replaces rke-tools, built and run as RKE does; root, buildah, podman, runc, busybox-static
+	go test -v -count=1 -timeout 15m -tags image -run Image ./internal/rketest
+
+test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
 
 lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
@@ -58,7 +64,7 @@ bench: build $(BIN)/etcd-3.7/etcd $(MINIO) ## time, memory and writing beside et
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) $(BIN)/golangci-lint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -80,10 +86,20 @@ $(MC): tools/mc/go.mod
 	cd tools/mc && go build -trimpath -o ../../$@ github.com/minio/mc
 
 # Kubernetes' releases too get their version from the linker.
-$(KUBE): tools/kubernetes/go.mod
+$(KUBE) $(KUBECTL): tools/kubernetes/go.mod
 	cd tools/kubernetes && CGO_ENABLED=0 go build -trimpath -o ../../$@ \
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes)" \
-	  k8s.io/kubernetes/cmd/kube-apiserver
+	  k8s.io/kubernetes/cmd/$(@F)
+
+# The definition of PodMonitor is a file of the operator's own module, in the version of its types; Go checks its sum.
+$(PODMONITORS): tools/manifests/go.mod
+	cd tools/manifests && operator=github.com/prometheus-operator/prometheus-operator && \
+	  version=$$(go list -m -f '{{.Version}}' $$operator/pkg/apis/monitoring) && \
+	  dir=$$(go mod download -json $$operator@$$version | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+	  install -m 0644 "$$dir/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" ../../$@
+
+$(MANIFESTS): tools/manifests/go.mod tools/manifests/main.go
+	cd tools/manifests && go build -trimpath -o ../../$@ .
 
 # Comes with the prometheus beside it.
 $(PROMTOOL): tools/prometheus/fetch.sh

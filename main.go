@@ -20,7 +20,11 @@ func main() {
 		hangups = make(chan os.Signal, 1)
 		signal.Notify(hangups, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if command.StopsOnQuit(os.Args) {
+		signals = append(signals, syscall.SIGQUIT)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(command.Main(ctx, command.Process{Version: version, Hangups: hangups, Stdout: os.Stdout, Stderr: os.Stderr}, os.Args))
 }

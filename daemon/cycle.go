@@ -114,7 +114,7 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 	if ctx.Err() != nil {
 		err = nil
 	}
-	mine := slices.DeleteFunc(prune.Removed(decisions), func(n snapshot.Name) bool { return n.Node != d.Node })
+	mine := slices.DeleteFunc(prune.Removed(decisions), func(n snapshot.Name) bool { return !n.OfNode(d.Node) })
 	d.Status.Pruned(status.Local, d.clock(), mine, err)
 	decisions = slices.DeleteFunc(decisions, func(x prune.Decision) bool {
 		if x.Broken && !x.Keep {

@@ -6,6 +6,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"os"
@@ -41,6 +42,7 @@ type Taker interface {
 type Options struct {
 	Version  string
 	Node     string
+	Host     string // the node's name for people where Node is ""
 	Schedule Schedule
 	Policy   retention.Policy
 	// OrphanAfter is the age of the newest snapshot of another node on the disk at which the older ones are removed; 0: never.
@@ -186,8 +188,8 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 	}
 }
 
-// start cleans up after a crash and returns when the first run is due: immediately if there is no snapshot, or if a scheduled run was
-// missed since the last one.
+// start cleans up after a crash and returns when the first run is due: immediately if there is no snapshot, if the newest is another
+// program's, or if a scheduled run was missed since the last one.
 func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	removed, err := d.Store.RemovePartials(ctx)
 	if err != nil {
@@ -208,7 +210,8 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		d.Log.Warn("the last run was interrupted: the daemon crashed or was killed")
 	}
 	due, regular := now, d.Schedule.Next(now)
-	if found {
+	proven := d.proven(newest)
+	if found && proven {
 		last := newest.Name.Time
 		if j := d.Status.Job(status.Snapshot); j.Skipped != "" && j.Settled.After(last) {
 			last = j.Settled
@@ -220,18 +223,20 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 	d.schedule(due, regular)
 	d.resumeDrills(found, cutOff[status.Drill])
 	d.save()
-	d.logStart(newest.Name.Time, due)
+	d.logStart(newest.Name.Time, due, proven)
 	return due, nil
 }
 
-func (d *Daemon) logStart(last, due time.Time) {
-	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": d.Node, "version": d.Version})
+func (d *Daemon) logStart(last, due time.Time, proven bool) {
+	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": cmp.Or(d.Node, d.Host), "version": d.Version})
 	if d.Drill != nil && !last.IsZero() {
 		log = log.WithField("next_drill", stamp(d.drills.next))
 	}
 	switch {
 	case last.IsZero():
 		log.Info("started; no snapshot on the disk, taking one now")
+	case !proven:
+		log.WithField("last", stamp(last)).Info("started; the newest snapshot is another program's, taking one now")
 	case !due.After(d.clock()):
 		log.WithField("last", stamp(last)).Info("started; a run was missed, taking a snapshot now")
 	default:

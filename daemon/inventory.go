@@ -46,18 +46,20 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 			if err == nil {
 				c = described(e, m)
 			}
-			if errors.Is(err, snapshot.ErrDamaged) && e.Name.Node == d.Node {
+			if errors.Is(err, snapshot.ErrDamaged) && e.Name.OfNode(d.Node) && e.Name.File == "" { // another program's may be in any state
 				damaged[e.Name] = err
 			}
 		}
-		if e.Name.Node == d.Node {
+		switch {
+		case e.Name.Raw():
+		case e.Name.OfNode(d.Node):
 			copies = append(copies, c)
-		} else {
+		default:
 			others = append(others, c)
 		}
 	}
 	for _, e := range l.Broken {
-		if e.Name.Node == d.Node {
+		if e.Name.OfNode(d.Node) {
 			broken = append(broken, status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, Found: e.Modified, Damage: "set aside as damaged"})
 		}
 	}
@@ -71,14 +73,13 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 }
 
 func described(e snapshot.Entry, m snapshot.Manifest) status.Copy {
-	f := prune.FactsOf(m)
-	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, RawSize: f.RawSize, Revision: f.Revision, Cluster: f.Cluster, Corrupt: f.Corrupt}
+	return status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified, Facts: m.Facts()}
 }
 
 // details are what pruning needs to know. The status has it for every snapshot with a readable manifest.
-func (d *Daemon) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+func (d *Daemon) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	if c, _ := d.Status.Known(status.Local, e); c.Cluster != 0 {
-		return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt}, nil
+		return c.Facts, nil
 	}
 	return prune.FromManifest(d.Store.Manifest(e.Name))
 }
@@ -87,6 +88,12 @@ func (d *Daemon) details(_ context.Context, e snapshot.Entry) (prune.Facts, erro
 func (d *Daemon) newest(l snapshot.Listing) (snapshot.Entry, bool) {
 	l.Snapshots = slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool { return d.Status.Stranger(status.Local, e) })
 	return l.Newest(d.Node, d.clock())
+}
+
+// proven reports whether this program took a snapshot, and so has verified it. rke-tools' names are the same for its own, which may be cut off.
+func (d *Daemon) proven(e snapshot.Entry) bool {
+	c, _ := d.Status.Known(status.Local, e)
+	return e.Name.File == "" || c.Cluster != 0
 }
 
 // logNodes names the other nodes with snapshots in the directory: after a rename, nothing removes what has the earlier name.

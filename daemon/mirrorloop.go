@@ -59,6 +59,9 @@ func (d *Daemon) logMirror(done mirror.Result, took, pause time.Duration, err er
 			log = log.WithField(name, n)
 		}
 	}
+	if len(done.Taken) > 0 {
+		log.WithField("names", done.Taken).Warn("S3 has something else under names of this node's snapshots: somebody else stores there, or S3 has lost a part of an upload")
+	}
 	switch {
 	case err != nil:
 		message := "mirroring failed; local snapshots are safe"

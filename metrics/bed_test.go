@@ -79,6 +79,12 @@ func serve(t *testing.T, h http.Handler) string {
 // start runs a server until the test ends and gives its address.
 func start(t *testing.T, o metrics.ServerOptions) string {
 	t.Helper()
+	addr, _ := startServer(t, o)
+	return addr
+}
+
+func startServer(t *testing.T, o metrics.ServerOptions) (string, *metrics.Server) {
+	t.Helper()
 	o.Addr = "127.0.0.1:0"
 	s, err := metrics.Open(t.Context(), o)
 	if err != nil {
@@ -93,7 +99,7 @@ func start(t *testing.T, o metrics.ServerOptions) string {
 			t.Errorf("the server stopped with %v", err)
 		}
 	})
-	return s.Addr().String()
+	return s.Addr().String(), s
 }
 
 func client() *http.Client {

@@ -8,6 +8,7 @@ import (
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/statustest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // TestDamagedSnapshotsAreCountedOnce whether one copy of it is damaged or both, and also after the file was renamed.
@@ -45,7 +46,7 @@ func TestLossIsCompared(t *testing.T) {
 	tr := status.New(status.Options{Now: statustest.Noon})
 	var list []status.Copy
 	for i, raw := range []int64{1000, 5000, 4000} {
-		list = append(list, status.Copy{Name: statustest.Name(now.Add(-time.Duration(i) * time.Hour)), Size: 1, RawSize: raw, Revision: int64(100 - i)})
+		list = append(list, status.Copy{Name: statustest.Name(now.Add(-time.Duration(i) * time.Hour)), Size: 1, Facts: snapshot.Facts{RawSize: raw, Revision: int64(100 - i)}})
 	}
 	tr.SetInventory(status.Local, list, nil)
 	for _, line := range []string{"newest_raw_bytes 1000", "newest_revision 100", "compared_raw_bytes 5000", "compared_revision 99"} {

@@ -20,6 +20,9 @@ import (
 // maxConnections is enough for several Prometheus servers, probes and browsers. Each takes a descriptor, and snapshots need some too.
 const maxConnections = 128
 
+// maxStreams limits the requests at the same time in one connection of HTTP/2. Prometheus makes one, a browser few.
+const maxStreams = 4
+
 // Errors of Open.
 var (
 	// ErrWebConfig marks a web configuration file that can't be used.
@@ -65,13 +68,19 @@ func Open(ctx context.Context, o ServerOptions) (*Server, error) {
 		}
 		return nil, fmt.Errorf("%w on %s: %w", ErrListen, o.Addr, err)
 	}
+	limit := connlimit.New(maxConnections, false)
 	return &Server{
 		listener: l, config: o.WebConfig, secure: secure, stop: 5 * time.Second,
 		http: &http.Server{
 			Handler:           o.Handler,
 			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: 16 << 10,
-			ConnState:      connlimit.New(maxConnections, false).ConnState,
+			ConnState: func(c net.Conn, s http.ConnState) {
+				limit.ConnState(c, s)
+				refuseUnreadable(o.WebConfig, c, s)
+			},
+			// One client's requests do not take those of others, and a connection without end of requests does not take the memory.
+			HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 			// Port scanners and probes abort handshakes all day.
 			ErrorLog: log.New(cmp.Or(o.Log, io.Discard), "", 0),
 		},
@@ -88,6 +97,15 @@ func (s *Server) Check() error {
 		return fmt.Errorf("%w %s: tls_server_config was added or removed since the start: restart the daemon", ErrWebConfig, s.config)
 	}
 	return checkConfig(s.config)
+}
+
+// refuseUnreadable closes connections before the library reads the web configuration's files for them, which may never end if somebody has
+// put something else there. Check reports that.
+func refuseUnreadable(config string, c net.Conn, s http.ConnState) {
+	if s != http.StateNew && s != http.StateActive || checkFiles(config) == nil {
+		return
+	}
+	connlimit.Close(c)
 }
 
 // Addr is the address; if its port was 0, with the port that the system chose.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/statustest"
 	"etcd-rolling-backup/metrics"
 )
 
@@ -103,6 +104,27 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 	}
 	if err := <-cut; err == nil {
 		t.Error("the request was answered")
+	}
+}
+
+// A client with many requests at a time, whose answers it does not read, takes no place of others: no scrape gets "too many requests".
+func TestManyRequestsOfOneClientKeepNoScraperOut(t *testing.T) {
+	addr := start(t, metrics.ServerOptions{Handler: handler(statustest.Healthy)})
+	for range 32 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		requests := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 1000)
+		if _, err := io.WriteString(c, requests); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		if a := ask(t, "http://"+addr+"/metrics"); a.status != http.StatusOK {
+			t.Fatalf("the scraper got %d %q", a.status, a.body)
+		}
 	}
 }
 

@@ -1,10 +1,10 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -12,11 +12,18 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/crypto/bcrypt"
 
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 func checkConfig(path string) error {
-	err := web.Validate(path)
+	if path == "" {
+		return nil
+	}
+	err := checkFiles(path)
+	if err == nil {
+		err = web.Validate(path)
+	}
 	if err == nil {
 		return nil
 	}
@@ -59,24 +66,54 @@ type webTLS struct {
 }
 
 // check finds what the library, which reads these files itself, does not name: a key with a passphrase, and a byte order mark, which only our
-// own readers skip. Relative paths begin at the configuration file.
+// own readers skip.
 func (t *webTLS) check(dir string) error {
 	if t == nil {
 		return nil
 	}
-	files := []*string{&t.Cert, &t.Key, &t.CA}
-	for _, file := range files {
-		if *file != "" && !filepath.IsAbs(*file) {
-			*file = filepath.Join(dir, *file)
-		}
-	}
-	if _, err := keyfile.Pair(t.Cert, t.Key); errors.Is(err, keyfile.ErrPassphrase) || errors.Is(err, keyfile.ErrEncoding) {
+	if _, err := keyfile.Pair(under(dir, t.Cert), under(dir, t.Key)); errors.Is(err, keyfile.ErrPassphrase) || errors.Is(err, keyfile.ErrEncoding) {
 		return err
 	}
-	for _, file := range files {
-		if raw, err := os.ReadFile(*file); err == nil && len(keyfile.Unmark(raw)) < len(raw) {
-			return fmt.Errorf("%s has a byte order mark: save it as UTF-8 without one", *file)
+	for _, file := range t.files(dir) {
+		if raw, err := keyfile.Read(file); err == nil && len(keyfile.Unmark(raw)) < len(raw) {
+			return fmt.Errorf("%s has a byte order mark: save it as UTF-8 without one", file)
 		}
+	}
+	return nil
+}
+
+// files are those that the library reads. Relative paths begin in dir, that of the configuration file.
+func (t *webTLS) files(dir string) (files []string) {
+	for _, file := range []string{t.Cert, t.Key, t.CA} {
+		if file != "" {
+			files = append(files, under(dir, file))
+		}
+	}
+	return files
+}
+
+func under(dir, file string) string {
+	if file == "" || filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
+}
+
+// checkFiles refuses files that the library, which reads them again for each connection and each request, would wait for or read without
+// end. What else is wrong with them, the library says.
+func checkFiles(path string) error {
+	if path == "" {
+		return nil
+	}
+	c, err := readConfig(path)
+	if err == nil && c.TLS != nil {
+		for _, file := range c.TLS.files(filepath.Dir(path)) {
+			_, unread := keyfile.Read(file)
+			err = cmp.Or(err, unread)
+		}
+	}
+	if errors.Is(err, regular.ErrUnusable) {
+		return err
 	}
 	return nil
 }
@@ -92,18 +129,14 @@ func SecretFiles(path string) (files []string) {
 		files = append(files, path)
 	}
 	if c.TLS != nil && c.TLS.Key != "" {
-		key := c.TLS.Key
-		if !filepath.IsAbs(key) {
-			key = filepath.Join(filepath.Dir(path), key)
-		}
-		files = append(files, key)
+		files = append(files, under(filepath.Dir(path), c.TLS.Key))
 	}
 	return files
 }
 
 func readConfig(path string) (webConfig, error) {
 	var c webConfig
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path)
 	if err == nil {
 		err = yaml.Unmarshal(data, &c)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"etcd-rolling-backup/internal/statustest"
 	"etcd-rolling-backup/metrics"
 )
@@ -81,6 +83,56 @@ func TestWebConfigThatGoesBadIsReported(t *testing.T) {
 }
 
 // The library reads these files itself, so a byte order mark is an error here. A key with a passphrase is called that.
+// A pipe or a file without end in the place of a file of the web configuration, also once the server runs: the client gets no answer, nothing
+// waits or grows, and Check reports it. When the file is back, clients get answers again.
+func TestWebConfigThatBecomesAPipeIsReported(t *testing.T) {
+	config, roots := webConfig(t)
+	addr, s := startServer(t, metrics.ServerOptions{Handler: handler(statustest.Healthy), WebConfig: config})
+	c := client()
+	c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	ask := func() error {
+		req, err := http.NewRequest(http.MethodGet, "https://"+addr+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Do(req)
+		if err == nil {
+			err = r.Body.Close()
+		}
+		return err
+	}
+	if err := ask(); err != nil { // the server has started
+		t.Fatal(err)
+	}
+	for _, name := range []string{"web.yml", "cert.pem", "key.pem"} {
+		path := filepath.Join(filepath.Dir(config), name)
+		for what, plant := range map[string]func() error{
+			"a pipe":    func() error { return unix.Mkfifo(path, 0o600) },
+			"/dev/zero": func() error { return os.Symlink("/dev/zero", path) },
+			"huge":      func() error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
+		} {
+			if err := errors.Join(os.Rename(path, path+".good"), plant()); err != nil {
+				t.Fatal(err)
+			}
+			if err := ask(); err == nil {
+				t.Errorf("%s is %s: there is an answer", name, what)
+			}
+			if err := s.Check(); !errors.Is(err, metrics.ErrWebConfig) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s is %s: %v", name, what, err)
+			}
+			if _, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", WebConfig: config}); !errors.Is(err, metrics.ErrWebConfig) {
+				t.Errorf("%s is %s at the start: %v", name, what, err)
+			}
+			if err := os.Rename(path+".good", path); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(ask(), s.Check()); err != nil {
+				t.Errorf("%s is back: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestKeyFilesThatTheLibraryCannotReadAreExplained(t *testing.T) {
 	config, _ := webConfig(t)
 	dir := filepath.Dir(config)

@@ -44,6 +44,10 @@ func checkAnswer(bucket string, req *http.Request, res *http.Response) error {
 		return checkList(bucket, query, res)
 	case req.Method == http.MethodGet && query.Has("uploads"):
 		root = "ListMultipartUploadsResult"
+	case req.Method == http.MethodGet && query.Has("location"):
+		root = "LocationConstraint"
+	case req.Method == http.MethodGet && query.Has("versioning"):
+		root = "VersioningConfiguration"
 	case req.Method == http.MethodPost && query.Has("uploads"):
 		root = "InitiateMultipartUploadResult"
 	case req.Method == http.MethodPost && query.Has("uploadId"):
@@ -71,6 +75,8 @@ func checkObject(req *http.Request, res *http.Response) error {
 		return nil
 	case req.Method == http.MethodDelete:
 		return notS3("it confirms nothing (%s)", described(res))
+	case req.Method == http.MethodGet && res.ContentLength < 0:
+		return notS3("it does not say how long it is (%s)", described(res))
 	case res.Header.Get("ETag") == "":
 		return notS3("it has no ETag (%s)", described(res))
 	case strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") && !signed(res): // some have an ETag

@@ -6,7 +6,7 @@
 // An answer that does not come from this bucket is an error, whatever its status.
 //
 // Permissions: s3:PutObject, s3:GetObject and s3:DeleteObject on the folder's keys and s3:ListBucket on its prefix are enough; no
-// call lists buckets, checks one with HEAD, or asks for its location. Without these optional permissions nothing fails:
+// call lists buckets, checks one with HEAD, or, without FindRegion, asks for its location. Without these optional permissions nothing fails:
 // s3:AbortMultipartUpload and s3:ListBucketMultipartUploads remove uploads that a crash left (so does a lifecycle rule
 // AbortIncompleteMultipartUpload); s3:GetObjectRetention lets Remove detect a lock from the bucket's default. LockFor also
 // requires s3:PutObjectRetention.
@@ -52,7 +52,9 @@ type Bucket struct {
 	versions   versions
 	limit      *rate.Limiter // nil: unlimited
 	maxEntries int           // of a listing, which may have no end
-	backoff    time.Duration // before the second try; it doubles
+	// clockDifference is how much earlier than the time in its name a snapshot may seem to be stored: that is the time of another clock.
+	clockDifference time.Duration
+	backoff         time.Duration // before the second try; it doubles
 }
 
 // Open reads the files that Config names and makes no request. Errors wrap ErrConfig.
@@ -68,7 +70,7 @@ func Open(c Config) (*Bucket, error) {
 	}
 	b := &Bucket{
 		cfg: c, transport: newTransport(c.Bucket, tlsConfig, c.Timeout, c.Stall), endpoint: u.String(), region: c.region(u), backoff: firstBackoff,
-		maxEntries: 1_000_000, learned: cmp.Or(c.Learned, new(Learned)),
+		maxEntries: 1_000_000, clockDifference: time.Minute, learned: cmp.Or(c.Learned, new(Learned)),
 	}
 	if folder := strings.Trim(c.Folder, "/"); folder != "" {
 		b.prefix = folder + "/"

@@ -173,6 +173,8 @@ func (u *upload) verify(ctx context.Context, pieces []piece) error {
 		err = u.readBack(ctx)
 	}
 	switch {
+	case errors.Is(err, ErrChecksum) && u.version != "" && stored.VersionID != u.version:
+		return u.exists(ctx) // since then, another process has stored its own
 	case errors.Is(err, errNoChecksum): // sent again in another way, which compares the object that is there
 		return u.explain(ctx, u.reading(), err)
 	case errors.Is(err, ErrChecksum):

@@ -42,10 +42,14 @@ type Config struct {
 	// EndpointFrom is where Endpoint was set, for hints, as $AWS_ENDPOINT_URL; "" is --s3-endpoint.
 	EndpointFrom string
 	Region       string
-	Folder       string // leading and trailing slashes do not matter
+	// FindRegion asks the server for the bucket's region if Region and Endpoint do not say it, which needs s3:GetBucketLocation.
+	FindRegion bool
+	Folder     string // leading and trailing slashes do not matter
 
 	// Both or none. Without them, the first of these that has keys: environment, AWS profile file, web identity, IAM role.
 	AccessKeyFile, SecretKeyFile string
+	// Keys are the keys themselves, instead of files with them; nil: none.
+	Keys *Keys
 
 	CA                 string // PEM text, base64 of PEM, or a file path; the system's root certificates stay trusted
 	InsecureSkipVerify bool
@@ -64,6 +68,8 @@ type Config struct {
 	AppendOnly bool
 	// Versions makes List find what was deleted or overwritten in a versioned bucket, and Get and Tail read it.
 	Versions bool
+	// VersionID, with Versions, is the version to use of the snapshot that has it; "": none is chosen.
+	VersionID string
 }
 
 // Check finds settings that cannot work, without reading a file or asking a server. Errors wrap ErrConfig and name the flag.
@@ -85,6 +91,8 @@ func (c Config) Check() error {
 		return configError("--s3-ca and --s3-insecure-skip-verify contradict each other: set only one of them")
 	case (c.AccessKeyFile == "") != (c.SecretKeyFile == ""):
 		return configError("--s3-access-key-file and --s3-secret-key-file go together: set both or neither")
+	case c.Keys != nil && (c.Keys.Access == "" || c.Keys.Secret == "" || c.AccessKeyFile != ""):
+		return configError("the access key and the secret key go together: set both or neither")
 	case c.UploadRate < 0 || 0 < c.UploadRate && c.UploadRate < minUploadRate:
 		return configError("--s3-upload-rate: %d is not 0 (unlimited) or at least %d bytes per second", c.UploadRate, minUploadRate)
 	case c.Timeout < 0 || c.Stall < 0:
@@ -106,6 +114,8 @@ func (c Config) checkChoices() error {
 	switch {
 	case !slices.Contains([]string{"", ChecksumAuto, ChecksumMD5}, c.Checksum):
 		return configError("--s3-checksum: %q is not auto or md5", c.Checksum)
+	case c.VersionID != "" && !c.Versions:
+		return configError("--s3-version-id needs --s3-versions")
 	case c.LockFor < 0:
 		return configError("--s3-object-lock must not be negative")
 	case c.LockFor > 0 && !c.lockMode().IsValid():
@@ -132,9 +142,13 @@ func (c Config) endpointURL() (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// region returns a region in any case. Without one minio-go would ask for the bucket's location, which needs another permission.
+// region returns a region in any case, unless minio-go is to ask for it: that needs another permission.
 func (c Config) region(u *url.URL) string {
-	return cmp.Or(c.Region, s3utils.GetRegionFromURL(*u), defaultRegion)
+	known := cmp.Or(c.Region, s3utils.GetRegionFromURL(*u))
+	if known == "" && !c.FindRegion {
+		return defaultRegion
+	}
+	return known
 }
 
 // dnsName reports that the bucket's name can be a part of a host name. Those of Ceph and old ones of Amazon may have capitals,

@@ -99,3 +99,30 @@ func startsUpload(r *http.Request) bool {
 func completesUpload(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
 }
+
+// Nodes of RKE give their snapshots the same name. What another has stored after our upload is its own, and no damage of ours.
+func TestVerifyLeavesTheVersionOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for what, size := range map[string]int{"small": 512, "large": part + 512} {
+		for _, mode := range []string{s3.ChecksumAuto, s3.ChecksumMD5} {
+			t.Run(what+" "+mode, func(t *testing.T) {
+				t.Parallel()
+				_, faults, cfg := sharedMode(t, mode)
+				must(t, s3test.Dial(t, server.Target).EnableVersioning(t.Context(), cfg.Bucket))
+				b, other := open(t, cfg), open(t, direct(t, cfg))
+				n, whole := archiveOf(t, size)
+				theirs := bytes.Clone(whole)
+				theirs[0] ^= 1
+				var once sync.Once
+				isStat := func(r *http.Request) bool { return r.Method == http.MethodHead }
+				faults.Set(s3test.When(isStat, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					once.Do(func() { put(t, other, n, theirs) })
+					next.ServeHTTP(w, r)
+				}))
+				wantError(t, b.PutArchive(t.Context(), n, opened(t, whole), true, nil), snapshot.ErrExists, n.String())
+				once.Do(func() { t.Error("nothing was stored meanwhile") })
+				wantStored(t, other, n, theirs)
+			})
+		}
+	}
+}

@@ -4,18 +4,33 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/snapshot/keyfile"
 )
 
-// credentials returns the keys in the files, or a chain of sources that is asked at the first call.
+// Keys are an access key and its secret. They print as asterisks.
+type Keys struct{ Access, Secret string }
+
+// Format hides them from every verb of fmt, also inside structs.
+func (Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") } // fmt cannot report an error
+
+// MarshalText hides them from JSON and YAML.
+func (Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// credentials returns the keys, those in the files, or a chain of sources that is asked at the first call.
 func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, error) {
+	if c.Keys != nil {
+		return credentials.NewStaticV4(c.Keys.Access, c.Keys.Secret, ""), nil
+	}
 	if c.AccessKeyFile != "" {
 		access, accessErr := readKey("--s3-access-key-file", c.AccessKeyFile)
 		secret, secretErr := readKey("--s3-secret-key-file", c.SecretKeyFile)
@@ -30,16 +45,25 @@ func (c Config) credentials(t http.RoundTripper) (*credentials.Credentials, erro
 		iam.Endpoint = os.Getenv("AWS_ENDPOINT_URL_STS") // "" means Amazon's
 	}
 	found := &chain{providers: []source{
-		{"environment", &credentials.EnvAWS{}},
-		{"AWS profile file", &credentials.FileAWSCredentials{}},
+		{"environment", &credentials.EnvAWS{}, nil},
+		{"AWS profile file", &credentials.FileAWSCredentials{}, profileFiles()},
 	}}
 	switch {
 	case web:
-		found.providers = append(found.providers, source{"web identity", iam})
+		found.providers = append(found.providers, source{"web identity", iam, []string{os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE")}})
 	case !strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
-		found.providers = append(found.providers, source{"IAM role", iam})
+		found.providers = append(found.providers, source{"IAM role", iam, []string{os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")}})
 	}
 	return credentials.New(found), nil
+}
+
+// profileFiles are those that minio-go reads for AWS profiles.
+func profileFiles() []string {
+	home, _ := os.UserHomeDir() // without one, minio-go reads none there
+	return []string{
+		cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config")),
+		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, ".aws", "credentials")),
+	}
 }
 
 func readKey(flag, file string) (string, error) {
@@ -65,6 +89,20 @@ func shorten(err error) error {
 type source struct {
 	name     string
 	provider credentials.Provider
+	files    []string // that it reads, without a limit; "": none
+}
+
+// check refuses files that the provider would wait for or read without end.
+func (s source) check() error {
+	for _, file := range s.files {
+		if file == "" {
+			continue
+		}
+		if _, err := keyfile.Read(file); errors.Is(err, regular.ErrUnusable) {
+			return configError("%s: %w", s.name, err)
+		}
+	}
+	return nil
 }
 
 // chain uses the first source that has keys. minio-go's own chain continues as an anonymous user if there are none, which ends in
@@ -78,6 +116,9 @@ type chain struct {
 func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
 	var tried []string
 	for _, s := range c.providers {
+		if err := s.check(); err != nil {
+			return credentials.Value{}, err
+		}
 		v, err := s.provider.RetrieveWithCredContext(cc)
 		if err == nil && v.AccessKeyID != "" && v.SecretAccessKey != "" {
 			c.current = s.provider

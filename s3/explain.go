@@ -131,7 +131,7 @@ func (b *Bucket) hintNotS3() string {
 
 // keyFlags returns where the keys come from.
 func (b *Bucket) keyFlags() string {
-	if b.cfg.AccessKeyFile == "" {
+	if b.cfg.AccessKeyFile == "" && b.cfg.Keys == nil {
 		return "the AWS keys in environment, profile or role"
 	}
 	return "--s3-access-key-file and --s3-secret-key-file"
@@ -164,7 +164,7 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 		return "the server does not answer: is it overloaded, or does a firewall block it?"
 	case is(ErrQuota):
 		return "raise the quota, free some space there, or keep fewer snapshots with --s3-keep-last"
-	case is(ErrConfig) && res.Region != "" && res.Region != b.region:
+	case is(ErrConfig) && isRegion(res.Region) && res.Region != b.region:
 		return fmt.Sprintf("the bucket is in %s: set --s3-region %s", res.Region, res.Region)
 	case is(ErrConfig) && (res.Code == "AuthorizationHeaderMalformed" || res.Code == "InvalidRegion" || res.StatusCode == http.StatusMovedPermanently):
 		return b.hintRegion()
@@ -174,8 +174,13 @@ func (b *Bucket) hintByKind(kind error, o op, err error) string {
 	return ""
 }
 
+// isRegion reports whether a server's word can be the name of a region, to be given to a flag.
+func isRegion(word string) bool {
+	return word != "" && len(word) <= 64 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
 func (b *Bucket) hintRegion() string {
-	if b.cfg.Region == "" {
+	if b.cfg.Region == "" && b.region != "" {
 		return fmt.Sprintf("set --s3-region to the bucket's region: without it, %s was used", b.region)
 	}
 	return "--s3-region is not the bucket's region, or the server belongs to another region"

@@ -41,3 +41,6 @@ func Split(size int64) (parts int, each, last int64) {
 
 // ClassOf is the class of an error as a call returns it.
 func ClassOf(err error) string { return Class(&callError{kind: classify(err)}) }
+
+// AllowClockDifference sets how much earlier than the time in its name a snapshot may seem to be stored.
+func (b *Bucket) AllowClockDifference(d time.Duration) { b.clockDifference = d }

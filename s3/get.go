@@ -16,8 +16,11 @@ import (
 
 // Get returns the snapshot's bytes and their number. A missing snapshot wraps snapshot.ErrNotFound. After a broken connection the
 // transfer resumes where it broke, as long as the object is the same; a body that ends early is an error. ctx must last until the
-// caller has closed the reader.
+// caller has closed the reader. If a person must choose between versions, the error wraps ErrConfig.
 func (b *Bucket) Get(ctx context.Context, n snapshot.Name) (io.ReadCloser, int64, error) {
+	if err := b.undecided(ctx, n); err != nil {
+		return nil, 0, err
+	}
 	return b.get(ctx, b.readable(n))
 }
 

@@ -36,12 +36,17 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 
 // each visits what is in the folder until visit returns false. Before each try, it calls restart.
 func (b *Bucket) each(ctx context.Context, visit func(minio.ObjectInfo) bool, restart func()) error {
+	return b.eachUnder(ctx, b.prefix, visit, restart)
+}
+
+// eachUnder does so with the keys that begin with prefix.
+func (b *Bucket) eachUnder(ctx context.Context, prefix string, visit func(minio.ObjectInfo) bool, restart func()) error {
 	return b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) error {
 		restart()
-		err := b.pages(ctx, minio.ListObjectsOptions{}, visit)
+		err := b.pages(ctx, minio.ListObjectsOptions{Prefix: prefix}, visit)
 		if res, ok := response(err); ok && res.Code == minio.NotImplemented { // some old servers know only the first version of this call
 			restart()
-			err = b.pages(ctx, minio.ListObjectsOptions{UseV1: true}, visit)
+			err = b.pages(ctx, minio.ListObjectsOptions{Prefix: prefix, UseV1: true}, visit)
 		}
 		return err
 	})
@@ -53,7 +58,6 @@ func (b *Bucket) pages(ctx context.Context, options minio.ListObjectsOptions, vi
 	defer cancel(nil)
 	page := time.AfterFunc(b.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
 	defer page.Stop()
-	options.Prefix = b.prefix
 	for o := range b.core.ListObjectsIter(ctx, b.cfg.Bucket, options) {
 		if o.Err != nil && ctx.Err() == nil {
 			return o.Err

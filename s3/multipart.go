@@ -128,7 +128,8 @@ func (u *upload) complete(ctx context.Context, id string, pieces []piece) error 
 	u.condition(&opts)
 	// A long call, because Amazon may take minutes for it and sends blanks meanwhile.
 	return u.do(ctx, u.op(), func(ctx context.Context) error {
-		_, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key, id, parts, opts)
+		info, err := u.core.CompleteMultipartUpload(ctx, u.cfg.Bucket, u.key, id, parts, opts)
+		u.version = info.VersionID
 		return unlessGone(err)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type upload struct {
 	progress func(done, total int64)
 	crc32c   []byte                      // the checksum that all bytes must have; nil: not known
 	check    func(context.Context) error // reads and verifies all of it; nil: that was done, or cannot be
+	version  string                      // that the server has given to the object; "": none, as in a bucket without versions
 
 	mu   sync.Mutex
 	done int64
@@ -139,6 +141,9 @@ func (u *upload) count(n int64) {
 // options returns the options of the object, with extra headers.
 func (u *upload) options(extra map[string]string) minio.PutObjectOptions {
 	o := u.put
+	if strings.HasSuffix(u.name, ".zip") {
+		o.ContentType = "application/zip"
+	}
 	o.UserMetadata = maps.Clone(extra)
 	if u.lockFor > 0 {
 		o.Mode = u.cfg.lockMode()
@@ -172,7 +177,8 @@ func (u *upload) single(ctx context.Context) error {
 	opts := u.options(header)
 	u.condition(&opts)
 	err := u.send(ctx, p, func(ctx context.Context, body io.Reader) error {
-		_, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, body, p.size, contentMD5, "", opts)
+		info, err := u.core.PutObject(ctx, u.cfg.Bucket, u.key, body, p.size, contentMD5, "", opts)
+		u.version = info.VersionID
 		return err
 	})
 	if err != nil {

@@ -218,7 +218,6 @@ func TestStolenAppendOnlyKeyDestroysNoHistory(t *testing.T) {
 	altered := bytes.Clone(stored[rolling(t, 1)]) // with the manifest of the original
 	altered[100] ^= 1
 	over(1, altered)
-	over(2, storetest.Archive(t, rolling(t, 9), 20000)) // a valid snapshot, of the thief
 	for range 150 {
 		over(2, []byte("more"))
 	}
@@ -227,6 +226,67 @@ func TestStolenAppendOnlyKeyDestroysNoHistory(t *testing.T) {
 	for i, loss := range []s3.Loss{s3.Overwritten, s3.Overwritten, s3.Overwritten, s3.NotLost} {
 		wantVersion(t, r, rolling(t, i), loss, stored[rolling(t, i)])
 	}
+}
+
+// A thief who knows the schedule knows the next names. What is stored under one of them in advance is never taken for the snapshot.
+func TestVersionStoredBeforeTheTimeInItsNameIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	c, _ := appendOnly(t, "early", s3test.BucketOptions{Versioning: true})
+	b := open(t, c)
+	thief := s3test.Dial(t, server.As("bk-early", userSecret))
+	soon, err := snapshot.NewName(snapshot.RollingSet, "node-a", time.Now().Add(3*time.Second))
+	must(t, err)
+	later, err := snapshot.NewName(snapshot.RollingSet, "node-a", time.Now().Add(time.Hour))
+	must(t, err)
+	forged, original := storetest.Archive(t, rolling(t, 8), 30000), storetest.Archive(t, soon, 20000)
+	for _, n := range []snapshot.Name{soon, later} {
+		for _, data := range [][]byte{forged, []byte("x")} {
+			_, err := thief.PutObject(t.Context(), c.Bucket, "backups/"+n.String(), bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{})
+			must(t, err)
+		}
+	}
+	time.Sleep(time.Until(soon.Time)) // the snapshot can't be taken before
+	must(t, b.PutArchive(t.Context(), soon, opened(t, original), true, nil))
+	exact := func(id string) *s3.Bucket {
+		c := c
+		c.VersionID = id
+		r := reader(t, c)
+		r.AllowClockDifference(0)
+		wantList(t, r, later, soon)
+		return r
+	}
+	r := exact("")
+	wantVersion(t, r, soon, s3.NotLost, original)
+	planted, _ := r.Version(later)
+	_, err = get(t, r, later)
+	wantError(t, err, s3.ErrConfig, "before the time in its name", "--s3-version-id "+planted.ID)
+	wantStored(t, exact(planted.ID), later, forged)
+}
+
+// Of several snapshots under one name, a person chooses; the original is among them.
+func TestSeveralSnapshotsUnderOneNameNeedAChoice(t *testing.T) {
+	t.Parallel()
+	c, _ := appendOnly(t, "several", s3test.BucketOptions{Versioning: true})
+	n := rolling(t, 0)
+	original := storetest.Archive(t, n, 20000)
+	putArchive(t, open(t, c), n, original)
+	thief := s3test.Dial(t, server.As("bk-several", userSecret))
+	for _, data := range [][]byte{storetest.Archive(t, rolling(t, 1), 20000), []byte("garbage"), original, storetest.Archive(t, rolling(t, 2), 30000)} {
+		_, err := thief.PutObject(t.Context(), c.Bucket, "backups/"+n.String(), bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{})
+		must(t, err)
+	}
+	r := reader(t, c)
+	wantList(t, r, n)
+	_, err := get(t, r, n)
+	wantError(t, err, s3.ErrConfig, "3 versions of it are different snapshots", "--s3-version-id")
+	v, _ := r.Version(n)
+	if len(v.Choices) != 3 || v.Choices[0].Size != 20000 || v.Choices[2].Size != 30000 {
+		t.Fatalf("%+v", v)
+	}
+	c.VersionID = v.Choices[0].ID
+	r = reader(t, c)
+	wantList(t, r, n)
+	wantVersion(t, r, n, s3.Overwritten, original)
 }
 
 func versionsOf(t *testing.T, bucket string) []minio.ObjectInfo {

@@ -109,7 +109,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		skew := time.Since(date.Add(500 * time.Millisecond))
 		t.skew.Store(&skew)
 	}
-	res.Body = &receivedBody{res.Body, w, cancel}
+	res.Body = received(req, res, w, cancel)
 	if err := checkAnswer(t.bucket, req, res); err != nil {
 		return nil, errors.Join(err, res.Body.Close())
 	}
@@ -174,16 +174,41 @@ func (s *sentBody) Read(p []byte) (int, error) {
 	return s.ReadCloser.Read(p)
 }
 
+// receivedBody is an answer, which has no more than left bytes and ends before until. minio-go reads some answers to their end.
 type receivedBody struct {
 	io.ReadCloser
 	watch  *watch
 	cancel func()
+	left   int64
+	until  time.Time // zero: as long as it makes progress
+}
+
+// received limits an answer: contents of an object have the length that they announce, and all others are short.
+func received(req *http.Request, res *http.Response, w *watch, cancel func()) *receivedBody {
+	r := &receivedBody{ReadCloser: res.Body, watch: w, cancel: cancel, left: maxPage + 1, until: time.Now().Add(w.timeout)}
+	switch {
+	case res.StatusCode >= http.StatusMultipleChoices:
+		r.left = maxRefusal
+	case req.Method == http.MethodGet && res.ContentLength >= 0:
+		r.left, r.until = res.ContentLength, time.Time{}
+	case req.Method == http.MethodPost: // Amazon may take minutes to put parts together, and sends blanks meanwhile
+		r.until = time.Time{}
+	}
+	return r
 }
 
 func (r *receivedBody) Read(p []byte) (int, error) {
-	r.watch.timer.Reset(r.watch.timeout)
-	n, err := r.ReadCloser.Read(p)
+	limit := r.watch.timeout
+	if !r.until.IsZero() {
+		limit = max(min(limit, time.Until(r.until)), 1)
+	}
+	r.watch.timer.Reset(limit)
+	n, err := r.ReadCloser.Read(p[:min(int64(len(p)), max(r.left, 1))])
 	r.watch.timer.Stop()
+	if int64(n) > r.left {
+		return 0, notS3("it is longer than it may be")
+	}
+	r.left -= int64(n)
 	return n, r.watch.explain(err)
 }
 

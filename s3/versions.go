@@ -1,15 +1,8 @@
 package s3
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +13,8 @@ import (
 )
 
 const (
-	// keptVersions is how many versions of a name are considered: the oldest ones.
+	// keptVersions is how many versions of a name are considered: the first ones that were stored after the time in the name, and as many
+	// of those before it, the last ones.
 	keptVersions = 100
 	// A listing of versions may have fewer names than one of objects, because each takes more memory, and more versions.
 	fewerNames, moreVersions = 4, 10
@@ -43,6 +37,16 @@ type Version struct {
 	ID       string
 	Modified time.Time
 	Loss     Loss
+	// Choices, if there are any, are the versions between which a person must choose with Config.VersionID, in the order in which they
+	// were stored: snapshots with different contents, or one that was stored too early.
+	Choices []Candidate
+}
+
+// Candidate is a version that may be the snapshot.
+type Candidate struct {
+	ID       string    `json:"version_id"`
+	Modified time.Time `json:"modified"`
+	Size     int64     `json:"size"`
 }
 
 // versions has what the last List chose.
@@ -74,6 +78,10 @@ type history struct {
 	deleted bool     // the newest is a delete marker
 	newest  stored   // without delete markers
 	copies  []stored // likewise, newest first, at most keptVersions of the oldest
+	early   []stored // stored before earliest: newest first, at most keptVersions of the newest
+
+	earliest time.Time // the time in the name, as another clock may show it
+	wanted   stored    // that Config.VersionID names
 }
 
 // stored is what a listing says of a version. minio.ObjectInfo has several times its size, and a listing may be long.
@@ -83,8 +91,7 @@ type stored struct {
 	modified time.Time
 }
 
-// listVersions lists each snapshot with one of its versions. The program stores a name once, so the original is the oldest version that
-// is a snapshot: whatever a stolen key has stored later, even with the manifest of the original, does not take its place.
+// listVersions lists each snapshot with one of its versions; see choose.
 func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	all, err := b.histories(ctx)
 	if err != nil {
@@ -96,9 +103,8 @@ func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	group.SetLimit(versionReads)
 	for i, h := range all {
 		group.Go(func() error {
-			o, err := b.choose(ctx, h)
-			entries[i] = snapshot.Entry{Name: h.name, Size: o.size, Modified: o.modified}
-			chosen[i] = Version{ID: o.id, Modified: o.modified, Loss: h.loss(o)}
+			o, v, err := b.choose(ctx, h)
+			entries[i], chosen[i] = snapshot.Entry{Name: h.name, Size: o.size, Modified: o.modified}, v
 			return err
 		})
 	}
@@ -115,16 +121,6 @@ func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	return entries, nil
 }
 
-func (h *history) loss(o stored) Loss {
-	switch {
-	case h.deleted:
-		return Deleted
-	case o.id != h.newest.id:
-		return Overwritten
-	}
-	return NotLost
-}
-
 // histories returns those of all names that have a version. Servers list the versions of a key newest first.
 func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	var all map[snapshot.Name]*history
@@ -133,15 +129,15 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	o := op{doing: "list versions", action: "s3:ListBucketVersions", long: true}
 	err := b.do(ctx, o, func(ctx context.Context) error {
 		all, seen = map[snapshot.Name]*history{}, 0
-		return b.pages(ctx, minio.ListObjectsOptions{WithVersions: true}, func(o minio.ObjectInfo) bool {
+		return b.pages(ctx, minio.ListObjectsOptions{Prefix: b.prefix, WithVersions: true}, func(o minio.ObjectInfo) bool {
 			if name, ok := b.nameOf(o.Key); ok {
 				seen++
 				h := all[name]
 				if h == nil {
-					h = &history{name: name, deleted: o.IsDeleteMarker}
+					h = &history{name: name, deleted: o.IsDeleteMarker, earliest: name.Time.Add(-b.clockDifference)}
 					all[name] = h
 				}
-				h.add(o)
+				h.add(o, b.cfg.VersionID)
 			}
 			return len(all) <= maxNames && seen <= maxSeen
 		})
@@ -154,84 +150,33 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	}
 	var out []*history
 	for _, h := range all {
-		if len(h.copies) > 0 {
+		if h.newest.id != "" {
 			out = append(out, h)
 		}
 	}
 	return out, nil
 }
 
-func (h *history) add(o minio.ObjectInfo) {
+func (h *history) add(o minio.ObjectInfo, wanted string) {
 	if o.IsDeleteMarker {
 		return
 	}
 	v := stored{id: o.VersionID, etag: o.ETag, size: o.Size, modified: o.LastModified}
-	if len(h.copies) == 0 {
+	if h.newest.id == "" {
 		h.newest = v
 	}
-	if len(h.copies) == keptVersions {
-		h.copies = slices.Delete(h.copies, 0, 1)
+	if v.id == wanted {
+		h.wanted = v
 	}
-	h.copies = append(h.copies, v)
-}
-
-// choose returns the oldest version that is a snapshot, or the newest one with the same contents; if none is, the newest of all.
-func (b *Bucket) choose(ctx context.Context, h *history) (stored, error) {
-	if len(h.copies) == 1 {
-		return h.newest, nil
-	}
-	for _, o := range slices.Backward(h.copies) {
-		at := b.objectOf(h.name)
-		at.version = o.id
-		ok, err := b.isSnapshot(ctx, at)
-		switch {
-		case err != nil:
-			return o, err
-		case !ok:
-			continue
-		}
-		for _, same := range h.copies {
-			if same.etag == o.etag && same.size == o.size {
-				return same, nil
-			}
-		}
-	}
-	return h.newest, nil
-}
-
-// isSnapshot reads the manifest, and compares the checksum that the server has computed, if there is one, with the manifest's.
-func (b *Bucket) isSnapshot(ctx context.Context, o object) (bool, error) {
-	tail, size, err := b.tailOf(ctx, o)
 	switch {
-	case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrArchived): // expired meanwhile, or not readable now
-		return false, nil
-	case err != nil:
-		return false, err
+	case h.isEarly(v) && len(h.early) < keptVersions:
+		h.early = append(h.early, v)
+	case h.isEarly(v):
+	case len(h.copies) == keptVersions:
+		h.copies = append(slices.Delete(h.copies, 0, 1), v)
+	default:
+		h.copies = append(h.copies, v)
 	}
-	a, err := snapshot.OpenArchive(tailReader{bytes.NewReader(tail), size - int64(len(tail))}, size)
-	if err != nil {
-		return false, nil //nolint:nilerr // another version may be one
-	}
-	sum, known := a.CRC32C()
-	if !known {
-		return true, nil
-	}
-	stored, err := b.stat(ctx, "read the checksum of", o, true)
-	if err != nil || len(stored.ChecksumCRC32C) == 0 || strings.Contains(stored.ChecksumCRC32C, "-") { // not every server has it
-		return true, nil //nolint:nilerr // it is only one more proof
-	}
-	return stored.ChecksumCRC32C == base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum)), nil
 }
 
-// tailReader is an archive of which only the end was read.
-type tailReader struct {
-	tail io.ReaderAt
-	from int64
-}
-
-func (t tailReader) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < t.from {
-		return 0, fmt.Errorf("read at %d: only what follows %d is there", offset, t.from)
-	}
-	return t.tail.ReadAt(p, offset-t.from)
-}
+func (h *history) isEarly(o stored) bool { return o.modified.Before(h.earliest) }

@@ -32,6 +32,9 @@ type Archive struct {
 	dataSize int64
 	zipped   bool   // the data is a zip, otherwise zstd
 	tail     []byte // everything after the data
+
+	// verify is for a file of another program, which has no manifest; nil: the archive is ours.
+	verify func(ctx context.Context, a *Archive, progress func(done, total int64)) error
 }
 
 // OpenArchive reads the manifest from the end of an archive of size bytes. Errors wrap ErrDamaged, ErrFormat or ErrNoManifest, or come
@@ -86,6 +89,9 @@ func (a *Archive) Contents() (io.ReadCloser, error) {
 
 // read decompresses. sum hashes the compressed bytes, so zstd need not hash the others.
 func (a *Archive) read(sum checksum) (io.ReadCloser, error) {
+	if !a.HasManifest() {
+		return nil, ErrNoManifest
+	}
 	disk := &Disk{ReaderAt: a.r}
 	data := io.TeeReader(io.NewSectionReader(disk, 0, a.dataSize), sum)
 	raw, err := a.decompress(bufio.NewReaderSize(data, 256<<10)) // decoders read in small steps
@@ -135,11 +141,14 @@ func (d *Disk) Err() error {
 	return nil
 }
 
-// VerifyChecksum compares the compressed data with the manifest's checksum. It reads the file once and decompresses nothing.
-// Damage wraps ErrDamaged.
+// VerifyChecksum compares the compressed data with the manifest's checksum. It reads the file once and decompresses nothing. Of another
+// program's file it compares what [OpenNamed] says. Damage wraps ErrDamaged.
 func (a *Archive) VerifyChecksum(ctx context.Context) error { return a.verifyChecksum(ctx, nil) }
 
 func (a *Archive) verifyChecksum(ctx context.Context, progress func(done, total int64)) error {
+	if !a.HasManifest() {
+		return a.verify(ctx, a, progress)
+	}
 	sum := sha256.New()
 	_, err := copyWithin(ctx, sum, io.NewSectionReader(a.r, 0, a.dataSize), copyPiece, a.dataSize, progress)
 	switch {

@@ -145,9 +145,9 @@ func TestVerifyOfNoFile(t *testing.T) {
 	scratch := snapshot.NewDir(t.TempDir())
 	dir, err := os.Open(t.TempDir())
 	must(t, err)
-	_, dirErr := snapshot.Verify(t.Context(), dir, scratch, 0, nil)
+	_, dirErr := verify(t.Context(), dir, scratch, 0, nil)
 	must(t, dir.Close())
-	_, closedErr := snapshot.Verify(t.Context(), dir, scratch, 0, nil)
+	_, closedErr := verify(t.Context(), dir, scratch, 0, nil)
 	for name, err := range map[string]error{"a directory": dirErr, "a closed file": closedErr} {
 		if err == nil || errors.Is(err, snapshot.ErrDamaged) {
 			t.Errorf("%s: %v, want an error that is no damage", name, err)

@@ -108,6 +108,7 @@ func TestVerifyRefusesOtherDatabases(t *testing.T) {
 		"cut in half":      etcdDatabase(t, 100)[:8*4096],
 		"no buckets":       database(t, asEtcd()),
 		"other buckets":    database(t, asEtcd(), func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("kine")); return err }),
+		"no meta":          database(t, asEtcd(), etcdBuckets, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) }),
 		"no revision":      database(t, asEtcd(), etcdBuckets, put("key", []byte("short"), []byte("v"))),
 		"no key":           database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte("v"))),
 		"half a key":       database(t, asEtcd(), etcdBuckets, put("key", revisionKey(2), []byte{0x0a, 9, 'k'})),

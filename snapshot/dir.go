@@ -35,6 +35,7 @@ const lockTimeout = 10 * time.Second
 type Dir struct {
 	path    string
 	foreign bool
+	exposed bool // it is used though other users can replace files in it
 }
 
 // NewDir returns the store in a directory. It reads and creates nothing yet.
@@ -44,11 +45,20 @@ func NewDir(path string) *Dir { return &Dir{path: filepath.Clean(path)} }
 // left there.
 func Foreign(path string) *Dir { return &Dir{path: filepath.Clean(path), foreign: true} }
 
+// Exposed returns the same directory for a program in whose place another one has used it though other users can replace files in it.
+// What they put there is still not followed.
+func (d *Dir) Exposed() *Dir {
+	e := *d
+	e.exposed = true
+	return &e
+}
+
 // Path returns the path of the directory.
 func (d *Dir) Path() string { return d.path }
 
 // Prepare creates the directory (0700) if it is missing, and checks that files can be created in it, by creating the lock file.
-// It refuses a directory in which other users can replace files. In a foreign directory it creates no lock file. Errors wrap
+// It refuses a directory in which other users can replace files, by its mode, its owner or a link to it, unless it is Exposed. In a
+// foreign directory it creates no lock file. Errors wrap
 // ErrUnusableDir, or come from the disk.
 func (d *Dir) Prepare() error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
@@ -57,7 +67,7 @@ func (d *Dir) Prepare() error {
 	if d.foreign {
 		return d.Writable()
 	}
-	if err := ownDir(d.path); err != nil {
+	if err := d.own(); err != nil && !d.exposed {
 		return err
 	}
 	lock, err := openOwn(filepath.Join(d.path, lockName), os.O_CREATE|os.O_RDWR)
@@ -99,16 +109,18 @@ func (d *Dir) File(n Name) (*os.File, error) {
 	return f, err
 }
 
-// Manifest reads the manifest of one archive. Errors are those of File and OpenArchive.
+// Manifest reads the manifest of one archive. Errors are those of File and OpenArchive; a file of another program is ErrNoManifest.
 func (d *Dir) Manifest(n Name) (m Manifest, err error) {
 	err = d.read(n, func(a *Archive) error {
-		m = a.Manifest
+		if m = a.Manifest; !a.HasManifest() {
+			return ErrNoManifest
+		}
 		return nil
 	})
 	return m, err
 }
 
-// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenArchive. progress
+// VerifyChecksum reads one archive in full, as [Archive.VerifyChecksum] does. Errors are also those of File and OpenNamed. progress
 // may be nil.
 func (d *Dir) VerifyChecksum(ctx context.Context, n Name, progress func(done, total int64)) error {
 	return d.read(n, func(a *Archive) error { return a.verifyChecksum(ctx, progress) })
@@ -125,11 +137,11 @@ func (d *Dir) read(n Name, use func(*Archive) error) error {
 	if err != nil {
 		return err
 	}
-	return useArchive(f, info.Size(), use)
+	return useArchive(n, f, info.Size(), use)
 }
 
-func useArchive(f *os.File, size int64, use func(*Archive) error) error {
-	a, err := OpenArchive(f, size)
+func useArchive(n Name, f *os.File, size int64, use func(*Archive) error) error {
+	a, err := OpenNamed(n, f, size)
 	if err == nil {
 		err = use(a)
 	}
@@ -178,7 +190,7 @@ func (d *Dir) locked(ctx context.Context, change func() error) (err error) {
 // lockFailed explains why a file can't be locked. Without locks two processes could write the same file.
 func lockFailed(path string, err error) error {
 	if errors.Is(err, unix.ELOOP) {
-		return fmt.Errorf("lock: %w", notOurs(path, err))
+		return fmt.Errorf("lock: %w", notOurs(path+" is a symbolic link", err))
 	}
 	errno, plain := err.(unix.Errno) //nolint:errorlint // any other error names the file itself, or is not one of the file
 	if !plain {
@@ -229,7 +241,7 @@ func (d *Dir) Quarantine(ctx context.Context, n Name) (broken bool, err error) {
 	}
 	// The second read must come from the disk, not from the page cache that the first one filled. A file system may ignore this.
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	damage := useArchive(f, before.Size(), func(a *Archive) error { return a.VerifyChecksum(ctx) })
+	damage := useArchive(n, f, before.Size(), func(a *Archive) error { return a.VerifyChecksum(ctx) })
 	if !errors.Is(damage, ErrDamaged) {
 		return false, damage
 	}

@@ -8,3 +8,6 @@ var EncodeTail = encodeTail
 
 // SpaceOf lets tests give answers of statfs that no file system here gives.
 var SpaceOf = spaceOf
+
+// RenameNew lets tests take a name after it was seen to be free.
+var RenameNew = renameNew

@@ -45,7 +45,7 @@ func exists(path string) bool {
 func receive(t *testing.T, d *snapshot.Dir) error {
 	t.Helper()
 	whole := golden(t)
-	_, err := d.Receive(t.Context(), nameA().String(), bytes.NewReader(whole), int64(len(whole)), 0, nil)
+	_, err := d.Receive(t.Context(), nameA(), nameA().String(), bytes.NewReader(whole), int64(len(whole)), 0, nil)
 	return err
 }
 
@@ -104,7 +104,7 @@ func TestForeignDirIsLocked(t *testing.T) {
 		must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
 		d, whole := snapshot.Foreign(dir), golden(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		_, err = d.Receive(ctx, nameA().String(), bytes.NewReader(whole), int64(len(whole)), 0, nil)
+		_, err = d.Receive(ctx, nameA(), nameA().String(), bytes.NewReader(whole), int64(len(whole)), 0, nil)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v, want that the time is over", lock, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/server/v3/lease/leasepb"
 	"google.golang.org/protobuf/proto"
 
 	"etcd-rolling-backup/snapshot"
@@ -63,7 +65,8 @@ func etcdDatabase(t testing.TB, revisions int) []byte {
 				return err
 			}
 			if i%10 == 0 {
-				if err := tx.Bucket([]byte("lease")).Put(partlyRandom(r, 8), partlyRandom(r, 24)); err != nil {
+				text, err := proto.Marshal(&leasepb.Lease{ID: r.Int64(), TTL: r.Int64()})
+				if err := errors.Join(err, tx.Bucket([]byte("lease")).Put(partlyRandom(r, 8), text)); err != nil {
 					return err
 				}
 			}
@@ -230,7 +233,16 @@ func (b *bench) verify(ctx context.Context, archive []byte) (snapshot.Report, er
 	if _, err := b.file.WriteAt(archive, 0); err != nil {
 		return snapshot.Report{}, err
 	}
-	return snapshot.Verify(ctx, b.file, b.scratch, b.minFree, b.progress)
+	return verify(ctx, b.file, b.scratch, b.minFree, b.progress)
+}
+
+// verify unpacks the database into an anonymous temporary file.
+func verify(ctx context.Context, f *os.File, scratch *snapshot.Dir, minFree int64, progress func(done, total int64)) (snapshot.Report, error) {
+	db, err := scratch.Scratch()
+	if err != nil {
+		return snapshot.Report{}, err
+	}
+	return snapshot.Verify(ctx, f, db, scratch, minFree, progress)
 }
 
 func must(t testing.TB, err error) {

@@ -30,7 +30,7 @@ func (d *Dir) RecordRestore(r Restored) error {
 	all = slices.DeleteFunc(all, func(x Restored) bool { return x.ClusterID == r.ClusterID })
 	r.Predecessors = r.Predecessors[:min(len(r.Predecessors), maxPredecessors)]
 	all = append(all, r)
-	return d.KeepNote(restoredNote, all[max(0, len(all)-maxPredecessors):])
+	return d.writeNote(restoredNote, all[max(0, len(all)-maxPredecessors):])
 }
 
 // Predecessors returns the clusters that the cluster was restored from, the latest first; none if no restore of it is recorded.

@@ -19,6 +19,14 @@ type Entry struct {
 	Modified time.Time // when this copy was written or got its name; zero: unknown
 }
 
+// Taken is when the snapshot was taken, as far as is known: when this copy was written, if its name does not say it.
+func (e Entry) Taken() time.Time {
+	if e.Name.Time.IsZero() {
+		return e.Modified.UTC().Truncate(time.Second)
+	}
+	return e.Name.Time
+}
+
 // NewestFirst is the order of every list of entries, for slices.SortFunc. Entries of the same time are ordered by name.
 func NewestFirst(a, b Entry) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
@@ -30,14 +38,15 @@ type Listing struct {
 	Broken    []Entry  // files NAME.broken, listed under NAME; newest first
 	Partials  []string // names of incomplete archive files
 	Foreign   []string // names of files that are not ours; never touched
+	Untrusted []string // those of Foreign that look like archives, and belong to a user who may have planted them
 
 	temp []fs.DirEntry // of Scratch and Probe
 }
 
-// Newest is the node's newest rolling snapshot that is not dated in the future, which only a wrong clock does.
+// Newest is the node's newest rolling archive that is not dated in the future, which only a wrong clock does.
 func (l Listing) Newest(node string, now time.Time) (Entry, bool) {
 	for _, e := range l.Snapshots {
-		if e.Name.Rolling(node) && !e.Name.Time.After(now) {
+		if e.Name.Rolling(node) && !e.Name.Raw() && !e.Name.Time.After(now) {
 			return e, true
 		}
 	}
@@ -60,6 +69,10 @@ func changed(info fs.FileInfo) time.Time {
 func (d *Dir) List() (Listing, error) {
 	var l Listing
 	files, err := os.ReadDir(d.path)
+	if err != nil {
+		return l, unusable(err)
+	}
+	h, err := hostOf(d.path)
 	if err != nil {
 		return l, unusable(err)
 	}
@@ -87,6 +100,10 @@ func (d *Dir) List() (Listing, error) {
 			if err != nil {
 				return l, fmt.Errorf("list snapshot: %w", err)
 			}
+			if s, ok := info.Sys().(*syscall.Stat_t); ok && !h.trusts(s.Uid) { // planted: latest would mean it
+				l.Foreign, l.Untrusted = append(l.Foreign, f.Name()), append(l.Untrusted, f.Name())
+				continue
+			}
 			entry := Entry{Name: name, Size: info.Size(), Modified: changed(info)}
 			if broken {
 				l.Broken = append(l.Broken, entry)
@@ -103,22 +120,34 @@ func (d *Dir) List() (Listing, error) {
 // Latest refers to the newest snapshot of any set and node.
 const Latest = "latest"
 
+// Named returns the snapshot whose name is ref, or ref and .zip.
+func (l Listing) Named(ref string) (Entry, bool) {
+	i := slices.IndexFunc(l.Snapshots, func(e Entry) bool {
+		return e.Name.String() == ref || e.Name.Zip() && e.Name.File == ref+zipSuffix
+	})
+	if i < 0 {
+		return Entry{}, false
+	}
+	return l.Snapshots[i], true
+}
+
 // Find returns the snapshot that ref names: Latest, a full name, that of a zip without .zip, or the newest of a set (a label). A snapshot
-// dated after now, because of a wrong clock, is chosen only if there is no other, and one whose name does not say its time only by its name. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
+// dated after now, because of a wrong clock, is chosen only if there is no other. Neither Latest nor a set means a file whose name does not
+// say its time. Errors wrap ErrNotFound, or ErrName if ref cannot be a name.
 func (l Listing) Find(ref string, now time.Time) (Entry, error) {
-	name, parseErr := ParseName(ref)
-	zip, zipErr := OtherName(ref + zipSuffix)
-	if parseErr != nil && CheckPart("label", ref) != nil && zipErr != nil {
+	if e, ok := l.Named(ref); ok {
+		return e, nil
+	}
+	if _, err := ParseName(ref); err != nil && CheckPart("label", ref) != nil {
 		return Entry{}, fmt.Errorf("%w: %q: use latest, a label or a full name, as list shows them", ErrName, ref)
 	}
 	var future []Entry
 	for _, e := range l.Snapshots {
-		switch fits := (ref == Latest || e.Name.Set == ref) && !e.Name.Time.IsZero(); {
-		case parseErr == nil && e.Name == name, zipErr == nil && e.Name == zip:
-			return e, nil
-		case fits && e.Name.Time.After(now):
+		switch {
+		case !e.Name.MayBe(ref):
+		case e.Name.Time.After(now):
 			future = append(future, e)
-		case fits:
+		default:
 			return e, nil
 		}
 	}
@@ -126,7 +155,14 @@ func (l Listing) Find(ref string, now time.Time) (Entry, error) {
 		return future[0], nil
 	}
 	if ref == Latest {
-		return Entry{}, fmt.Errorf("%w: there is no snapshot yet", ErrNotFound)
+		return Entry{}, fmt.Errorf("%w: there is no snapshot yet%s", ErrNotFound, l.untrusted())
 	}
-	return Entry{}, fmt.Errorf("%w: %s: list shows what there is", ErrNotFound, ref)
+	return Entry{}, fmt.Errorf("%w: %s: list shows what there is%s", ErrNotFound, ref, l.untrusted())
+}
+
+func (l Listing) untrusted() string {
+	if len(l.Untrusted) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s and possibly others belong to another user, and are used only by their path: if they are yours, chown them to root", l.Untrusted[0])
 }

@@ -21,8 +21,8 @@ const Format = "etcd-rolling-backup/1"
 var (
 	// ErrFormat marks an intact archive of a format that this version cannot read.
 	ErrFormat = errors.New("unknown archive format")
-	// ErrNoManifest marks a zip of another program, which may contain an intact snapshot.
-	ErrNoManifest = errors.New("a zip without a manifest")
+	// ErrNoManifest marks a file of another program, which may contain an intact snapshot.
+	ErrNoManifest = errors.New("no manifest: not an archive of this program")
 )
 
 // Manifest describes an archive and is stored in it. Readers ignore fields that they do not know.
@@ -124,6 +124,21 @@ func (m Manifest) check() error {
 	return nil
 }
 
+// Facts are what a manifest says and decisions need: which snapshots to prune, whether data was lost, and whose they are.
+type Facts struct {
+	RawSize  int64 `json:"raw_size,omitempty"` // of the database, in bytes; 0: not known
+	Revision int64 `json:"revision,omitempty"` // 0: not known
+	Cluster  ID    `json:"cluster,omitempty"`  // that it was taken from; 0: not known
+	Member   ID    `json:"member,omitempty"`   // likewise
+	Foreign  bool  `json:"foreign,omitempty"`  // another program's, without a manifest, so nothing else is known
+	Corrupt  bool  `json:"corrupt,omitempty"`  // etcd had raised the alarm CORRUPT
+}
+
+// Facts returns those of the manifest.
+func (m Manifest) Facts() Facts {
+	return Facts{RawSize: m.RawSize, Revision: m.Revision, Cluster: m.ClusterID, Member: m.MemberID, Corrupt: slices.Contains(m.Alarms, "CORRUPT")}
+}
+
 func isHex(s string, size int) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == size
@@ -202,14 +217,18 @@ func withFooter(body []byte, dataSize int64) []byte {
 	return append(append(b, sum[:]...), footerMagic...)
 }
 
-// ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size.
+// ReadManifest reads the manifest of an archive elsewhere with one request: tail returns its last [TailSize] bytes, and its size. What
+// another program wrote uncompressed needs none: it has no manifest.
 func ReadManifest(ctx context.Context, n Name, tail func(context.Context, Name) ([]byte, int64, error)) (Manifest, error) {
+	if n.Raw() {
+		return Manifest{}, ErrNoManifest
+	}
 	end, size, err := tail(ctx, n)
 	if err != nil {
 		return Manifest{}, err
 	}
 	m, _, err := DecodeTail(end, size)
-	return m, err
+	return m, n.needManifest(err)
 }
 
 // DecodeTail reads the manifest from the last bytes of an archive of fileSize bytes in all; tail is

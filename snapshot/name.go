@@ -107,9 +107,18 @@ func (n *Name) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// OfNode reports whether the snapshot is one of that node: a rolling one, or one that a user took there with a label. Of the names that do
+// not say the node, whose node is "", these are the rolling ones.
+func (n Name) OfNode(node string) bool { return n.Node == node && !n.Other() }
+
 // Rolling reports whether the daemon of this node took the snapshot, and so may prune it. The node "" stands for rke-tools' names, which
 // do not say the node.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }
+
+// MayBe reports whether ref, Latest or a set (a label), may mean the snapshot.
+func (n Name) MayBe(ref string) bool {
+	return (ref == Latest || ref == n.Set && !n.Other()) && !n.Time.IsZero()
+}
 
 // OfOtherNode reports whether the daemon of a node other than this one took the snapshot.
 func (n Name) OfOtherNode(node string) bool {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ const (
 	notePrefix = ".last-"
 	// maxNote is much larger than any note, in bytes.
 	maxNote = 64 << 20
+	// maxRestored is larger than the records of as many restores as are kept, in bytes.
+	maxRestored = 1 << 20
 )
 
 // StatusFile returns the name of the file with the state of a node's daemon. It contains the node because nodes may share a
@@ -34,14 +37,18 @@ func DrillNote(node string) string { return notePrefix + "drill_" + node + ".jso
 // DamageNote returns the name of their note about damaged copies.
 func DamageNote(node string) string { return notePrefix + "damage_" + node + ".json" }
 
-// isNote reports whether a file is a note, or a note that is being written.
+// isNote reports whether a file is a note, a note that is being written, or what daemons lock.
 func isNote(name string) bool {
-	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, notePrefix) || strings.TrimSuffix(name, partSuffix) == restoredNote
+	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, presencePrefix) || strings.HasPrefix(name, notePrefix) || strings.TrimSuffix(name, partSuffix) == restoredNote
 }
 
 // ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.
 func (d *Dir) ReadNote(name string, v any) error {
-	data, err := readOwn(filepath.Join(d.path, name), maxNote)
+	longest := int64(maxNote)
+	if name == restoredNote {
+		longest = maxRestored
+	}
+	data, err := readOwn(filepath.Join(d.path, name), longest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -54,8 +61,21 @@ func (d *Dir) ReadNote(name string, v any) error {
 	return nil
 }
 
-// KeepNote writes v as JSON. A crash leaves either the previous note or this one.
-func (d *Dir) KeepNote(name string, v any) error {
+// KeepNote writes v as JSON. A crash leaves either the previous note or this one. Of two processes that write the same note, one waits for
+// the other. A lock that can't be had prevents nothing: the state matters most when something is wrong with the directory.
+func (d *Dir) KeepNote(name string, v any) (err error) {
+	locked := d.locked(context.Background(), func() error {
+		err = d.writeNote(name, v)
+		return nil
+	})
+	if locked != nil {
+		err = d.writeNote(name, v)
+	}
+	return err
+}
+
+// writeNote is KeepNote without the lock, whose file root would leave in another user's directory.
+func (d *Dir) writeNote(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err == nil {
 		err = keep(filepath.Join(d.path, name), append(data, '\n'))

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
@@ -63,7 +66,7 @@ func TestNotes(t *testing.T) {
 // The same if there is not even an inode for another file.
 func TestNoteWithoutInodes(t *testing.T) {
 	path := mountTmpfs(t, 1<<20)
-	must(t, unix.Mount("", path, "", unix.MS_REMOUNT, "nr_inodes=3")) // the directory is one
+	must(t, unix.Mount("", path, "", unix.MS_REMOUNT, "nr_inodes=4")) // the directory and its lock are two
 	d := snapshot.NewDir(path)
 	note := snapshot.RunNote("a")
 	must(t, d.KeepNote(note, "old"))
@@ -122,4 +125,27 @@ func TestListSkipsNotes(t *testing.T) {
 	if err != nil || len(removed) > 0 {
 		t.Errorf("removed %q and %v", removed, err)
 	}
+}
+
+// Two daemons of one node, maybe of two clusters, write the same note.
+func TestTwoProcessesWriteOneNoteWithoutAnError(t *testing.T) {
+	path := t.TempDir()
+	must(t, snapshot.NewDir(path).Prepare())
+	var writers errgroup.Group
+	for w := range 4 {
+		writers.Go(func() error {
+			dir := snapshot.NewDir(path) // each has its own lock, as in processes of their own
+			for range 50 {
+				if err := dir.KeepNote("note", strings.Repeat(strconv.Itoa(w), 10_000)); err != nil {
+					return err
+				}
+				var text string
+				if err := dir.ReadNote("note", &text); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	must(t, writers.Wait())
 }

@@ -46,6 +46,13 @@ func RollingZip(t time.Time) (Name, error) {
 // Zip reports whether the file is a zip, by its name.
 func (n Name) Zip() bool { return strings.HasSuffix(n.File, zipSuffix) }
 
+// Raw reports whether the file is an uncompressed database of another program, by its name.
+func (n Name) Raw() bool { return n.File != "" && !n.Zip() }
+
+// Other reports whether another program or a user chose the name, and it is no rolling snapshot: nothing happens to such a file that
+// nobody asks for.
+func (n Name) Other() bool { return n.File != "" && n.Set == OtherSet }
+
 // isOther reports whether the name alone shows that the file is a snapshot of another program.
 func isOther(file string) bool {
 	return path.Ext(file) == zipSuffix && !strings.HasPrefix(file, ".") || isRolling(file)

@@ -27,6 +27,7 @@ const (
 
 	branchPage   = 0x01
 	leafPage     = 0x02
+	metaPage     = 0x04
 	freelistPage = 0x10
 
 	noFreelist = math.MaxUint64 // no free list on the disk, as in etcd's databases
@@ -77,6 +78,11 @@ func VerifyPages(ctx context.Context, f *os.File, tx *bbolt.Tx) (err error) {
 // meta finds the meta page that bbolt chose, reads the limit from it and returns the page of the free list.
 func (p *pages) meta(txid, root uint64) (freelist uint64, err error) {
 	ne := binary.NativeEndian
+	for id, start := range []uint64{0, p.size} {
+		if self, flags := ne.Uint64(p.data[start:]), ne.Uint16(p.data[start+8:]); self != uint64(id) || flags != metaPage {
+			return 0, fmt.Errorf("%w: page %d is not a meta page: it claims to be page %d, with flags %#x", ErrDamaged, id, self, flags)
+		}
+	}
 	for _, start := range []uint64{0, p.size} {
 		meta := p.data[start+pageHeader:]
 		if ne.Uint64(meta[48:]) != txid || ne.Uint64(meta[16:]) != root {
@@ -113,6 +119,11 @@ func (p *pages) freelist(id uint64) error {
 		}
 		p.seen[free] = true
 	}
+	for id := uint64(2); id < p.limit; id++ {
+		if !p.seen[id] {
+			return fmt.Errorf("%w: page %d is neither in use nor in the free list", ErrDamaged, id)
+		}
+	}
 	return nil
 }
 
@@ -125,10 +136,23 @@ func (p *pages) tree(ctx context.Context, id uint64, low, high []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := p.elements(ctx, page, low, high); err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
+	return onPage(id, p.elements(ctx, page, low, high))
+}
+
+// pageError names the page on which a fault is, and not all those above it.
+type pageError struct {
+	page uint64
+	err  error
+}
+
+func (e *pageError) Error() string { return fmt.Sprintf("page %d: %v", e.page, e.err) }
+func (e *pageError) Unwrap() error { return e.err }
+
+func onPage(id uint64, err error) error {
+	if _, named := errors.AsType[*pageError](err); named || err == nil {
+		return err
 	}
-	return nil
+	return &pageError{id, err}
 }
 
 // page returns a page and its overflow pages.
@@ -185,7 +209,7 @@ func (p *pages) elements(ctx context.Context, page, low, high []byte) error {
 		}
 		if e.bucket {
 			if err := p.bucket(ctx, e.value); err != nil {
-				return fmt.Errorf("bucket %q: %w", e.key, err)
+				return err
 			}
 		}
 		before = e

@@ -19,12 +19,18 @@ type Part struct {
 	dir  *Dir
 	base string // the file's final name
 	file *os.File
+	over bool // an existing file of that name is replaced
 }
 
 // Create begins an archive under its partial name, 0600. If the name exists, the error wraps ErrExists; if the archive is being
 // written, ErrInUse too.
 func (d *Dir) Create(ctx context.Context, n Name) (*Part, error) {
-	p := &Part{dir: d, base: n.String()}
+	return d.create(ctx, n, false)
+}
+
+// create is Create for an archive that may replace an existing one.
+func (d *Dir) create(ctx context.Context, n Name, replace bool) (*Part, error) {
+	p := &Part{dir: d, base: n.String(), over: replace}
 	return p, d.locked(ctx, p.begin)
 }
 
@@ -106,7 +112,10 @@ func (p *Part) publish() error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(p.file.Name(), p.path())
+	if p.over {
+		return os.Rename(p.file.Name(), p.path())
+	}
+	return renameNew(p.file.Name(), p.path())
 }
 
 // Abort removes the partial file, while its lock is held if it is still open.
@@ -147,7 +156,10 @@ func finalName(file string) (string, bool) {
 }
 
 func (p *Part) nameFree() error {
-	_, err := os.Lstat(p.path())
+	info, err := os.Lstat(p.path())
+	if err == nil && p.over && !info.IsDir() {
+		return nil
+	}
 	if err == nil {
 		return fmt.Errorf("%w: %s", ErrExists, p.path())
 	}
@@ -215,11 +227,11 @@ func tryLock(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// Receive writes an archive of size bytes, which comes from elsewhere, into the directory as the file base. The file gets its
-// name only after every byte is verified. An existing file of that name stays (ErrExists), except for the partial file of a
+// Receive writes the archive n of size bytes, which comes from elsewhere, into the directory as the file base. The file gets its
+// name only after every byte is verified. The Manifest of another program's file is zero. An existing file of that name stays (ErrExists), except for the partial file of a
 // Receive of this snapshot that was killed. After an error nothing of the archive is left. A damaged archive wraps ErrDamaged.
 // progress may be nil.
-func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
+func (d *Dir) Receive(ctx context.Context, n Name, base string, r io.Reader, size, minFree int64, progress func(done, total int64)) (Manifest, error) {
 	var m Manifest
 	if base != filepath.Base(base) {
 		return m, fmt.Errorf("%w: %q is not a file name", ErrName, base)
@@ -232,7 +244,7 @@ func (d *Dir) Receive(ctx context.Context, base string, r io.Reader, size, minFr
 	if err := guard.expect(size); err != nil {
 		return m, errors.Join(err, part.Abort())
 	}
-	if m, err = part.fill(ctx, guard, r, size, progress); err != nil {
+	if m, err = part.fill(ctx, n, guard, r, size, progress); err != nil {
 		return m, errors.Join(err, part.Abort())
 	}
 	return m, part.Commit(ctx)
@@ -255,11 +267,11 @@ func (d *Dir) Fetch(ctx context.Context, r io.Reader, size, minFree int64, progr
 }
 
 // fill copies and verifies.
-func (p *Part) fill(ctx context.Context, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
+func (p *Part) fill(ctx context.Context, n Name, w io.Writer, r io.Reader, size int64, progress func(done, total int64)) (Manifest, error) {
 	if err := copyExactly(ctx, w, r, size, progress); err != nil {
 		return Manifest{}, fmt.Errorf("receive %s: %w", p.base, err)
 	}
-	a, err := OpenArchive(p.file, size)
+	a, err := OpenNamed(n, p.file, size)
 	if err != nil {
 		return Manifest{}, err
 	}

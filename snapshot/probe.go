@@ -37,7 +37,7 @@ func (d *Dir) Probe(ctx context.Context) (a Abilities, err error) {
 	if a.Sync, err = d.probeArchive(ctx, base); err != nil {
 		return a, err
 	}
-	if err := d.KeepNote(base, probePrefix); err != nil {
+	if err := d.KeepNote(base, probePrefix); err != nil { //nolint:contextcheck // as for the status, which is saved after the shutdown too
 		return a, err
 	}
 	if a.Map, err = d.probeScratch(); err != nil {

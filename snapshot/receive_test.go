@@ -47,9 +47,9 @@ func TestReceive(t *testing.T) {
 			r := bytes.NewReader(tc.body)
 			var err error
 			if tc.fail != nil {
-				_, err = dir.Receive(t.Context(), "copy", io.MultiReader(r, iotest.ErrReader(tc.fail)), tc.size, 0, nil)
+				_, err = dir.Receive(t.Context(), nameA(), "copy", io.MultiReader(r, iotest.ErrReader(tc.fail)), tc.size, 0, nil)
 			} else {
-				_, err = dir.Receive(t.Context(), "copy", r, tc.size, 0, nil)
+				_, err = dir.Receive(t.Context(), nameA(), "copy", r, tc.size, 0, nil)
 			}
 			if !errors.Is(err, tc.want) || tc.want == nil && err != nil {
 				t.Fatalf("got %v, want %v", err, tc.want)
@@ -72,13 +72,13 @@ func TestReceiveNeverReplaces(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dir.Receive(t.Context(), "copy", bytes.NewReader(nil), 0, 0, nil); !errors.Is(err, snapshot.ErrExists) {
+	if _, err := dir.Receive(t.Context(), nameA(), "copy", bytes.NewReader(nil), 0, 0, nil); !errors.Is(err, snapshot.ErrExists) {
 		t.Errorf("got %v", err)
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "mine" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := dir.Receive(t.Context(), "../copy", bytes.NewReader(nil), 0, 0, nil); !errors.Is(err, snapshot.ErrName) {
+	if _, err := dir.Receive(t.Context(), nameA(), "../copy", bytes.NewReader(nil), 0, 0, nil); !errors.Is(err, snapshot.ErrName) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestReceiveNeverReplaces(t *testing.T) {
 func TestReceiveReplacesPartialOfKilledReceive(t *testing.T) {
 	d, whole := newDir(t), golden(t)
 	receive := func(base string) error {
-		_, err := d.Receive(t.Context(), base, bytes.NewReader(whole), int64(len(whole)), 0, nil)
+		_, err := d.Receive(t.Context(), nameA(), base, bytes.NewReader(whole), int64(len(whole)), 0, nil)
 		return err
 	}
 	refused := func(base, why string) {

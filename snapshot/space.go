@@ -46,6 +46,16 @@ func (d *Dir) Free() (int64, error) {
 	return s.Bytes, err
 }
 
+// largestShare is the most that FreeShare returns: the default of --min-free.
+const largestShare = 1 << 30
+
+// FreeShare returns how many bytes to keep free in the place of a program that kept none, such as rke-tools: an eighth of what is free
+// now, at most 1 GiB. rke-tools needed room for the database and its zip, which is never the larger one, so what fitted with it fits.
+func (d *Dir) FreeShare() (int64, error) {
+	free, err := d.Free()
+	return min(free/8, largestShare), err
+}
+
 // spaceOf reads the answer of statfs. Blocks are counted in units of f_frsize; f_bsize, which virtiofs and others set to something
 // else, is only the best size for a transfer. A total of 0 means that the file system does not know: a tmpfs without limit, or a
 // FUSE file system that does not answer. (Many count no inodes: Btrfs, vfat, CIFS.)

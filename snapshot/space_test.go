@@ -136,7 +136,7 @@ func TestReceiveAndFetchRefuseAnAnnouncedSizeThatDoesNotFit(t *testing.T) {
 		return 0, io.EOF
 	})
 	for _, size := range []int64{12 << 20, 1<<62 + 32, math.MaxInt64} {
-		_, received := d.Receive(t.Context(), nameA().String(), body, size, 8<<20, nil)
+		_, received := d.Receive(t.Context(), nameA(), nameA().String(), body, size, 8<<20, nil)
 		f, fetched := d.Fetch(t.Context(), body, size, 8<<20, nil)
 		if !errors.Is(received, snapshot.ErrLowSpace) || !errors.Is(fetched, snapshot.ErrLowSpace) || f != nil || read ||
 			!strings.Contains(received.Error(), "free some space") {
@@ -151,3 +151,18 @@ func TestReceiveAndFetchRefuseAnAnnouncedSizeThatDoesNotFit(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// What fits with rke-tools, which needs room for the database and its zip, fits with this share too.
+func TestFreeShareLeavesRoomForWhatFitsTwice(t *testing.T) {
+	for _, size := range []int64{8 << 20, 200 << 20, 16 << 30} {
+		d := snapshot.NewDir(mountTmpfs(t, size))
+		free, err := d.Free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		share, err := d.FreeShare()
+		if err != nil || share <= 0 || share > 1<<30 || free-share < free/2 {
+			t.Errorf("%d of %d bytes, %v", share, free, err)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type dirStore struct{ dir *snapshot.Dir }
 
 func (s dirStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, size int64) error {
 	// Not cut off at size, so that Receive sees bytes after it.
-	_, err := s.dir.Receive(ctx, n.String(), io.NewSectionReader(r, 0, math.MaxInt64), size, 0, nil)
+	_, err := s.dir.Receive(ctx, n, n.String(), io.NewSectionReader(r, 0, math.MaxInt64), size, 0, nil)
 	return err
 }
 

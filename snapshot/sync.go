@@ -35,3 +35,18 @@ func syncFile(f *os.File) error {
 func Unsupported(err error) bool {
 	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS)
 }
+
+// renameNew never replaces a file: in a directory like /tmp, somebody may take the name after it was seen to be free. File systems that lack
+// this system call's flag, such as NFS, have only that look.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%w: %s", ErrExists, to)
+	case Unsupported(err):
+		return os.Rename(from, to)
+	case err != nil:
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}

@@ -29,6 +29,8 @@ type TakeOptions struct {
 	Stall       time.Duration // longest wait for the next byte
 	// Named, if set, makes the name instead of Set and Node. A zip's name makes the archive a zip.
 	Named func(start time.Time) (Name, error)
+	// Replace allows the snapshot to take the place of an existing one of the same name, which stays until the new one is complete.
+	Replace bool
 	// StateFile, if set, returns RKE's state file for a zip; nil: there is none. It runs beside the stream, and its end is waited for.
 	StateFile func(context.Context) []byte
 	// Progress, if set, is called after each piece: bytes so far, and in total (0: unknown). It must not block.
@@ -57,7 +59,7 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 	if err := guard.check(0); err != nil {
 		return Taken{}, err
 	}
-	part, err := dir.Create(ctx, name)
+	part, err := dir.create(ctx, name, o.Replace)
 	if err != nil {
 		return Taken{}, err
 	}

@@ -87,7 +87,7 @@ func TestTake(t *testing.T) {
 	f, err := d.File(taken.Name)
 	must(t, err)
 	defer f.Close()
-	r, err := snapshot.Verify(t.Context(), f, d, 0, nil)
+	r, err := verify(t.Context(), f, d, 0, nil)
 	must(t, err)
 	if !reflect.DeepEqual(r.Manifest, want) || r.Size != taken.Size || r.Revision != 1001 {
 		t.Errorf("verified %+v, want manifest %+v", r, want)

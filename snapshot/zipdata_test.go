@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"io"
 	"strings"
 	"testing"
@@ -82,6 +84,26 @@ func TestZipIsAnArchiveAndAZipOfRKETools(t *testing.T) {
 	}
 }
 
+// docs/FORMAT.md says where everything is.
+func TestZipHasTheDocumentedLayout(t *testing.T) {
+	packed, _ := zipArchive(t, 1<<10, []byte(`{}`))
+	m, d, err := snapshot.DecodeTail(packed, int64(len(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(packed))
+	manifest := int64(binary.LittleEndian.Uint32(packed[size-44:]))
+	if got := int64(binary.LittleEndian.Uint64(packed[size-52:])); got != d || size != d+manifest+52 {
+		t.Errorf("D is %d and %d, M is %d, and there are %d bytes", d, got, manifest, size)
+	}
+	if end := packed[d-22 : d]; string(end[:4]) != "PK\x05\x06" || int64(binary.LittleEndian.Uint16(end[20:])) != manifest+52 {
+		t.Errorf("the zip's last record is % x", end)
+	}
+	if sum := sha256.Sum256(packed[:d]); m.ArchiveSHA256 != hex.EncodeToString(sum[:]) || string(packed[size-8:size-2]) != "etcdRB" {
+		t.Errorf("archive_sha256 is %s", m.ArchiveSHA256)
+	}
+}
+
 func TestEveryAlteredByteOfAZipIsFound(t *testing.T) {
 	packed, raw := zipArchive(t, 1<<10, []byte(`{}`))
 	for i := range packed {
@@ -132,5 +154,28 @@ func TestNamesOfOtherPrograms(t *testing.T) {
 		if n, err := snapshot.ParseName(bad); err == nil {
 			t.Errorf("%q: %+v", bad, n)
 		}
+	}
+}
+
+func TestNamesThatDoNotSayTheNode(t *testing.T) {
+	for file, want := range map[string]struct{ rolling, raw bool }{
+		"2026-11-28T10:00:00Z_etcd.zip":             {true, false},
+		"2026-11-28T10:00:00+02:00_etcd":            {true, true},
+		"2026-11-28T10:00:00Z_manual-important.zip": {false, false},
+		"c-abc12-rl-xyz98_2026-11-28T10:00:00Z.zip": {false, false},
+		"snap1.zip": {false, false},
+		"snap1":     {false, true},
+	} {
+		n, err := snapshot.OtherName(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Rolling("") != want.rolling || n.OfNode("") != want.rolling || n.Raw() != want.raw || n.OfNode("n1") || n.OfOtherNode("n1") {
+			t.Errorf("%s: rolling %t, of the node %t, raw %t", file, n.Rolling(""), n.OfNode(""), n.Raw())
+		}
+	}
+	own, err := snapshot.NewName("label", "n1", time.Now())
+	if err != nil || !own.OfNode("n1") || own.OfNode("") || own.Raw() {
+		t.Errorf("%s, %v", own, err)
 	}
 }

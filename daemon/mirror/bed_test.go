@@ -171,12 +171,13 @@ type member struct {
 	sectors  int
 	revision int64
 	cluster  snapshot.ID // 0: the usual one
+	id       snapshot.ID
 
 	predecessors []snapshot.ID
 }
 
 func (m member) Source() snapshot.Source {
-	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), Predecessors: m.predecessors, Revision: m.revision, Healthy: true}
+	return snapshot.Source{ClusterID: cmp.Or(m.cluster, cluster), MemberID: m.id, Predecessors: m.predecessors, Revision: m.revision, Healthy: true}
 }
 
 func (m member) Stream(_ context.Context, w io.Writer, _ func(int64)) error {

@@ -74,7 +74,7 @@ func TestNewDiskIsComparedWithTheBucket(t *testing.T) {
 	b.untold[names[1].String()], b.untold[names[0].String()] = errBucketDown, errBucketDown
 	o := options(1)
 	o.Status = tracker()
-	o.Status.SetInventory(status.Local, []status.Copy{{Name: names[3], Size: int64(len(small)), RawSize: 544, Revision: 7}}, nil)
+	o.Status.SetInventory(status.Local, []status.Copy{{Name: names[3], Size: int64(len(small)), Facts: snapshot.Facts{RawSize: 544, Revision: 7}}}, nil)
 	done, err := mirror.Pass(t.Context(), dir, b, o, today)
 	if !errors.Is(err, errBucketDown) || !slices.Equal(done.Uploaded, names[3:]) || !slices.Equal(done.Removed, names[2:3]) {
 		t.Errorf("what is there can't be read: %+v, %v", done, err)

@@ -28,24 +28,24 @@ type manifests struct {
 	src    Source
 	bucket Bucket
 	status *status.Tracker
+	member snapshot.ID // if not 0, only its snapshots are this node's: see Options
 	now    time.Time
 	local  map[snapshot.Name]snapshot.Entry
 	remote map[snapshot.Name]snapshot.Entry
 
 	mu     sync.Mutex
-	here   map[snapshot.Name]prune.Facts // of files
-	there  map[snapshot.Name]prune.Facts // of objects; one that could not be read is missing
-	sizes  map[snapshot.Name]int64       // of objects that were read, as they are, whatever the listing says
-	failed error                         // the first that could not be read; the others mostly fail for the same cause
+	here   map[snapshot.Name]snapshot.Facts // of files
+	there  map[snapshot.Name]snapshot.Facts // of objects; one that could not be read is missing
+	sizes  map[snapshot.Name]int64          // of objects that were read, as they are, whatever the listing says
+	failed error                            // the first that could not be read; the others mostly fail for the same cause
 	unread int
 }
 
 func newManifests(src Source, bucket Bucket, o Options, now time.Time, local, remote []snapshot.Entry) *manifests {
-	m := &manifests{
+	return &manifests{
 		src: src, bucket: bucket, status: o.Status, now: now, local: byName(local), remote: byName(remote),
-		here: map[snapshot.Name]prune.Facts{}, there: map[snapshot.Name]prune.Facts{}, sizes: map[snapshot.Name]int64{},
+		here: map[snapshot.Name]snapshot.Facts{}, there: map[snapshot.Name]snapshot.Facts{}, sizes: map[snapshot.Name]int64{},
 	}
-	return m
 }
 
 func byName(entries []snapshot.Entry) map[snapshot.Name]snapshot.Entry {
@@ -66,13 +66,13 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 		file, isFile := m.local[e.Name]
 		switch _, known := m.object(e.Name); {
 		case known:
-		case c.Cluster != 0 && (!isFile || file.Size == e.Size):
-			m.there[e.Name] = factsOf(c)
+		case (c.Cluster != 0 || c.Foreign) && (!isFile || file.Size == e.Size):
+			m.there[e.Name] = c.Facts
 		default:
 			wanted = append(wanted, e)
 		}
 	}
-	fresh := map[snapshot.Name]status.Copy{}
+	fresh := map[snapshot.Name]snapshot.Facts{}
 	answers, oneByOne := false, true
 	var g errgroup.Group
 	g.SetLimit(readers)
@@ -127,7 +127,7 @@ func (m *manifests) gaveUp() bool {
 }
 
 // record keeps the result of one request; false: there was none.
-func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, fresh map[snapshot.Name]status.Copy) bool {
+func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, fresh map[snapshot.Name]snapshot.Facts) bool {
 	if errors.Is(err, snapshot.ErrDamaged) {
 		m.status.SetDamaged(status.S3, m.now, e.Name, err)
 	}
@@ -138,25 +138,21 @@ func (m *manifests) record(e snapshot.Entry, read snapshot.Manifest, err error, 
 		return false
 	}
 	m.there[e.Name] = x
-	if x.Cluster != 0 {
-		fresh[e.Name] = status.Copy{RawSize: x.RawSize, Revision: x.Revision, Cluster: x.Cluster, Corrupt: x.Corrupt}
+	if x.Cluster != 0 || x.Foreign {
+		fresh[e.Name] = x
 	}
 	return true
 }
 
-func factsOf(c status.Copy) prune.Facts {
-	return prune.Facts{RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt}
-}
-
 // file returns what the manifest of a file says.
-func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
+func (m *manifests) file(e snapshot.Entry) (snapshot.Facts, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if x, known := m.here[e.Name]; known {
 		return x, nil
 	}
 	if c, _ := m.status.Known(status.Local, e); c.Cluster != 0 {
-		m.here[e.Name] = factsOf(c)
+		m.here[e.Name] = c.Facts
 		return m.here[e.Name], nil
 	}
 	x, err := prune.FromManifest(localManifest(m.src, e))
@@ -170,13 +166,13 @@ func (m *manifests) file(e snapshot.Entry) (prune.Facts, error) {
 func (m *manifests) copyOf(e snapshot.Entry) status.Copy {
 	c, _ := m.status.Known(status.Local, e)
 	if x, err := m.file(e); err == nil {
-		c.RawSize, c.Revision, c.Cluster, c.Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+		c.Facts = x
 	}
 	return c
 }
 
 // object returns what the manifest of an object says; false: it could not be read.
-func (m *manifests) object(n snapshot.Name) (prune.Facts, bool) {
+func (m *manifests) object(n snapshot.Name) (snapshot.Facts, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x, ok := m.there[n]
@@ -195,22 +191,26 @@ func (m *manifests) clash(n snapshot.Name) bool {
 }
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
-// object then.
-func (m *manifests) details(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+// object then. Where several nodes upload, a file does not say whose the object of its name is.
+func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
 	x, read := m.object(e.Name)
 	switch {
 	case isObject && !read:
 		return x, cmp.Or(m.failed, errors.New("not read yet"))
-	case isFile:
+	case isFile && m.member == 0:
 		return m.file(file)
+	case isFile && !isObject: // in this node's directory, whatever took it
+		x, err := m.file(file)
+		x.Member = m.member
+		return x, err
 	}
 	return x, nil
 }
 
 // objectDetails are those of the object alone, which is read if it was not before.
-func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (prune.Facts, error) {
+func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	m.readAll(ctx, []snapshot.Entry{e})
 	x, read := m.object(e.Name)
 	if !read {
@@ -222,7 +222,7 @@ func (m *manifests) objectDetails(ctx context.Context, e snapshot.Entry) (prune.
 // strangers reports whether another cluster has objects of this node's name.
 func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 	for n, x := range m.there {
-		if n.Node == node && x.Cluster != 0 && !l.Has(x.Cluster) {
+		if n.OfNode(node) && x.Cluster != 0 && !l.Has(x.Cluster) {
 			return true
 		}
 	}
@@ -231,7 +231,7 @@ func (m *manifests) strangers(node string, l snapshot.Lineage) bool {
 
 // ofNode returns the snapshots of a node.
 func ofNode(entries []snapshot.Entry, node string) []snapshot.Entry {
-	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return e.Name.Node != node })
+	return slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return !e.Name.OfNode(node) })
 }
 
 func localManifest(src Source, e snapshot.Entry) (snapshot.Manifest, error) {

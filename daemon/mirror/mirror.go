@@ -57,6 +57,9 @@ type Options struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
 	Lineage func() snapshot.Lineage
+	// Member, if set, returns the member of this node; 0: not known yet, and nothing is removed. Only what was taken from it is this node's
+	// then: names do not say the node, and other nodes upload into the same folder.
+	Member func() snapshot.ID
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.
@@ -73,6 +76,8 @@ type Result struct {
 	Removed  []snapshot.Name
 	Locked   int // to be removed, but protected by Object Lock
 	Swept    int // unfinished uploads of earlier runs that were aborted
+	// Taken are names of this node's snapshots under which the bucket had something else. They are uploaded over it, if not yet by this pass.
+	Taken []snapshot.Name
 }
 
 // Pass uploads, newest first, the snapshots that the policy keeps and the bucket lacks. It then removes those that the policy does
@@ -95,14 +100,19 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Status.SetPending(now, names(p.upload))
 	done.Listed, done.Pending = true, len(p.upload)
+	for _, n := range names(p.upload) {
+		if p.replace[n] {
+			done.taken(n, now, o)
+		}
+	}
 	badFiles, err := p.bring(ctx, m, o, &done)
 	if err != nil {
 		return done, errors.Join(unread, badFiles, err)
 	}
 	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
-	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return n.Node != o.Node }), nil)
+	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
-	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.Node == o.Node }, staleUpload)
+	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)
 	if sweepErr != nil {
 		err = errors.Join(err, fmt.Errorf("abort unfinished uploads: %w", sweepErr))
 	}
@@ -125,7 +135,8 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 			done.Uploaded = append(done.Uploaded, e.Name)
 			done.Pending--
 			p.there[e.Name] = true
-		case errors.Is(err, snapshot.ErrNotFound) || errors.Is(err, ErrLocalOnly): // pruned or set aside meanwhile, or never wanted
+		// Pruned or set aside meanwhile, or never wanted, or of another program.
+		case errors.Is(err, snapshot.ErrNotFound), errors.Is(err, ErrLocalOnly), errors.Is(err, snapshot.ErrNoManifest):
 			done.Pending--
 			o.Status.NotPending(e.Name)
 		case errors.Is(err, errThere):
@@ -135,7 +146,10 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 		case errors.Is(err, snapshot.ErrDamaged):
 			o.Status.SetDamaged(status.Local, m.now, e.Name, err)
 			badFiles = errors.Join(badFiles, err)
-		case IsFileError(err), errors.Is(err, snapshot.ErrExists):
+		case errors.Is(err, errTaken):
+			done.taken(e.Name, m.now, o)
+			badFiles = errors.Join(badFiles, err)
+		case IsFileError(err), errors.Is(err, snapshot.ErrExists), errors.Is(err, snapshot.ErrNoDigest):
 			badFiles = errors.Join(badFiles, err)
 		default:
 			return badFiles, err
@@ -143,6 +157,14 @@ func (p *plan) bring(ctx context.Context, m *manifests, o Options, done *Result)
 	}
 	return badFiles, nil
 }
+
+func (r *Result) taken(n snapshot.Name, now time.Time, o Options) {
+	r.Taken = append(r.Taken, n)
+	o.Status.NameTaken(n, now)
+}
+
+// errTaken marks a snapshot whose name has got other contents since the bucket was listed. The next pass stores it again.
+var errTaken = errors.New("something else was stored under its name meanwhile")
 
 // errThere marks a snapshot that another process has uploaded since the bucket was listed. It is in line, and not an upload of this pass.
 var errThere = errors.New("uploaded by another process")
@@ -163,7 +185,11 @@ func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o 
 			}
 		}
 		if !m.clash(e.Name) {
-			return unlisted(ctx, m.bucket, e.Name, o)
+			err := unlisted(ctx, m.bucket, e.Name, o)
+			if exists && e.Name.File == "" && errors.Is(err, errThere) { // names that do not say the node may be another one's
+				err = fmt.Errorf("mirror %s: %w: %w", e.Name, snapshot.ErrExists, errTaken)
+			}
+			return err
 		}
 	}
 	here, _ := m.file(e) // read before
@@ -184,7 +210,7 @@ func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) 
 	for _, e := range entries {
 		c := status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}
 		switch {
-		case e.Name.Node == o.Node:
+		case e.Name.OfNode(o.Node):
 			mine = append(mine, c)
 		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
 			others = append(others, c)

@@ -22,13 +22,16 @@ type plan struct {
 	decisions []prune.Decision       // on this node's rolling snapshots in either place, newest first
 	orphans   []prune.Decision       // of other nodes, to be removed
 	there     map[snapshot.Name]bool // in the bucket, of this cluster's lineage as far as is known
-	replace   map[snapshot.Name]bool // in the bucket with another size, to be uploaded again
+	replace   map[snapshot.Name]bool // in the bucket with other contents, to be uploaded again
 	newest    snapshot.Name          // of this node in either place; zero: there is none
 }
 
 // makePlan applies the policy to the union of both places. Its error names the snapshots whose manifests could not be read; the plan
 // removes none of them.
 func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
+	local = slices.DeleteFunc(slices.Clone(local), func(e snapshot.Entry) bool { return e.Name.Raw() }) // its zip is uploaded
+	s := o.scope()
+	m.member = s.Member
 	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
 	m.readAll(ctx, ofNode(remote, o.Node))
 	var all []snapshot.Entry
@@ -44,13 +47,15 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 		}
 	}
 	slices.SortFunc(all, snapshot.NewestFirst)
-	s := prune.Scope{Node: o.Node, Lineage: o.lineage(), Policy: o.Policy, OrphanAfter: o.OrphanAfter}
 	var err error
 	p.decisions, err = prune.Plan(ctx, all, s, now, m.details)
 	if err == nil && m.failed != nil { // nothing was to be removed, but which clusters are there is not known
 		err = fmt.Errorf("read the manifests in the bucket: %w", m.failed)
 	}
 	settled := s.Lineage.Settled(m.origins(all))
+	if o.Node == "" { // the newest of all may be another node's
+		all = local
+	}
 	p.newest = m.newest(ctx, all, o.Node, settled)
 	p.addUploads(local, o.Node, settled, m)
 	var orphanErr error
@@ -58,7 +63,19 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 	return p, errors.Join(err, orphanErr)
 }
 
-// addUploads finds what the bucket lacks of the snapshots that it must have. While the cluster of this node is not known, that may be
+// scope is that of the policy in the bucket.
+func (o Options) scope() prune.Scope {
+	s := prune.Scope{Node: o.Node, Lineage: o.lineage(), Policy: o.Policy, OrphanAfter: o.OrphanAfter}
+	if o.Member != nil {
+		if s.Member = o.Member(); s.Member == 0 {
+			s.Lineage = snapshot.Lineage{}
+		}
+	}
+	return s
+}
+
+// addUploads finds what the bucket lacks of the snapshots that it must have: no uncompressed database, which lies next to its zip after a
+// download. While the cluster of this node is not known, that may be
 // any cluster's.
 func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineage, m *manifests) {
 	keep := map[snapshot.Name]bool{}
@@ -68,7 +85,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 	strangers := m.strangers(node, l)
 	for _, e := range local {
 		clash := m.clash(e.Name)
-		if e.Name.Node != node || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
+		if !e.Name.OfNode(node) || e.Name.Raw() || e.Name.Set == snapshot.RollingSet && !keep[e.Name] && !clash {
 			continue
 		}
 		here, err := m.file(e)
@@ -80,8 +97,9 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		switch {
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
-		case !read || m.sizeOf(object) == e.Size:
-		// The server has lost a part of the upload: upload it again, unless it may be another cluster's.
+		case !read || m.sizeOf(object) == e.Size && (err != nil || there.Cluster == 0 || there == here):
+		case e.Name.File != "" && m.sizeOf(object) > 0: // the names do not say the node: it may be another node's, of the same second
+		// The server has lost a part of the upload, or somebody else has used the name: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:
 			p.upload = append(p.upload, e)
 			p.there[e.Name], p.replace[e.Name] = false, true

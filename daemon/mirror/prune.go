@@ -43,13 +43,9 @@ func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucke
 
 // inBucket returns the decisions on the snapshots in the bucket.
 func (p *plan) inBucket(remote []snapshot.Entry, m *manifests) []prune.Decision {
-	in := map[snapshot.Name]snapshot.Entry{}
-	for _, e := range remote {
-		in[e.Name] = e
-	}
 	var out []prune.Decision
 	for _, d := range p.decisions {
-		if _, ok := in[d.Name]; !ok {
+		if _, ok := m.remote[d.Name]; !ok {
 			continue
 		}
 		if !d.Keep && !p.there[p.newest] {

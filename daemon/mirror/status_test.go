@@ -89,3 +89,32 @@ func TestSnapshotThatIsGoneIsNotPending(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// Who knows the schedule can store something under the next name in advance. The snapshot takes its place, and that is a problem for a day.
+func TestTakenNameIsReportedAndStoredOver(t *testing.T) {
+	other := archive(t, 5, 7, false)
+	for what, tc := range map[string]struct {
+		planted []byte
+		want    bool
+	}{
+		"another size": {other, true}, "the same size and another revision": {archive(t, 4, 8, false), true}, "no archive": {[]byte("x"), true}, "our own": {usual(t), false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := hourly(t, node, 22)[0]
+			dir, b, o := directory(t, n), newBucket(), options(2)
+			b.objects[n.String()] = tc.planted
+			o.Status = tracker()
+			done, err := mirror.Pass(t.Context(), dir, b, o, today)
+			if err != nil || len(done.Taken) > 0 != tc.want || !slices.Equal(b.objects[n.String()], usual(t)) {
+				t.Fatalf("%+v, %v", done, err)
+			}
+			reported := func(at time.Time) bool {
+				return slices.ContainsFunc(o.Status.State().Problems(at), func(p status.Problem) bool { return p.Code == status.CodeNameTaken })
+			}
+			o.Status.SetInventory(status.Local, nil, nil)
+			if reported(today.Add(time.Hour)) != tc.want || reported(today.Add(25*time.Hour)) {
+				t.Errorf("%v", o.Status.State().Problems(today.Add(time.Hour)))
+			}
+		})
+	}
+}

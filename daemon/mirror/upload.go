@@ -9,8 +9,8 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Upload verifies and uploads one archive; with replace, over an object of that name. It returns ErrLocalOnly for one taken with
-// --no-mirror. [IsFileError] detects errors of the file other than damage.
+// Upload verifies and uploads one archive, or a zip of another program under such a name; with replace, over an object of that name. It
+// returns ErrLocalOnly for one taken with --no-mirror. [IsFileError] detects errors of the file other than damage.
 func Upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, replace bool,
 	progress func(n snapshot.Name, done, total int64),
 ) error {
@@ -27,7 +27,7 @@ func upload(ctx context.Context, src Source, bucket Bucket, e snapshot.Entry, re
 		return false, fmt.Errorf("mirror: %w", &fileError{err})
 	}
 	defer f.Close()
-	a, err := snapshot.OpenArchive(file{f}, e.Size)
+	a, err := snapshot.OpenNamed(e.Name, file{f}, e.Size)
 	if err != nil {
 		return false, fmt.Errorf("mirror %s: %w", e.Name, &fileError{err})
 	}

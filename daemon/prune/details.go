@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -14,35 +13,25 @@ import (
 // answer, all of them fail.
 const maxUnread = 3
 
-// Facts are what a manifest says and pruning needs.
-type Facts struct {
-	RawSize, Revision int64       // of the database; 0: not known
-	Corrupt           bool        // etcd had raised the alarm CORRUPT
-	Cluster           snapshot.ID // that it was taken from; 0: not known
-}
-
 // Details reads what a manifest says. A damaged manifest gives zero Facts and no error.
-type Details func(ctx context.Context, e snapshot.Entry) (Facts, error)
+type Details func(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error)
 
-// FactsOf returns those of a manifest.
-func FactsOf(m snapshot.Manifest) Facts {
-	return Facts{RawSize: m.RawSize, Revision: m.Revision, Corrupt: slices.Contains(m.Alarms, "CORRUPT"), Cluster: m.ClusterID}
-}
-
-// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer
-// format, gives zero Facts and no error.
-func FromManifest(m snapshot.Manifest, err error) (Facts, error) {
+// FromManifest converts the result of reading a manifest to that of [Details]. A damaged or missing manifest, and one of a newer format,
+// give zero Facts and no error; so does a snapshot of another program, but for Foreign.
+func FromManifest(m snapshot.Manifest, err error) (snapshot.Facts, error) {
 	switch {
 	case err == nil:
-		return FactsOf(m), nil
+		return m.Facts(), nil
 	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat), errors.Is(err, snapshot.ErrNotFound):
-		return Facts{}, nil
+		return snapshot.Facts{}, nil
+	case errors.Is(err, snapshot.ErrNoManifest):
+		return snapshot.Facts{Foreign: true}, nil
 	}
-	return Facts{}, err
+	return snapshot.Facts{}, err
 }
 
 // facts has those of the snapshots whose manifests could be read, or are damaged.
-type facts map[snapshot.Name]Facts
+type facts map[snapshot.Name]snapshot.Facts
 
 // read reads all of them, newest first. Its error names the first one that could not be read: the others mostly fail for the same cause.
 func read(ctx context.Context, entries []snapshot.Entry, details Details) (facts, error) {

@@ -21,7 +21,9 @@ type Scope struct {
 	Node string
 	// Lineage is the cluster of the node. While it is not known, nothing is removed.
 	Lineage snapshot.Lineage
-	Policy  retention.Policy
+	// Member, if not 0, is the only one whose snapshots are this node's: their names do not say the node, and others' are in the same place.
+	Member snapshot.ID
+	Policy retention.Policy
 	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
 	OrphanAfter time.Duration
 }
@@ -43,21 +45,21 @@ func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time,
 	all := retention.Plan(itemsOf(mine), s.Policy, now)
 	if !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
 		// Without those that another cluster took, the policy would not remove more.
-		return decisionsOf(mine, all), nil
+		return merge(mine, all, nil), nil
 	}
 	if !s.Lineage.Known() {
 		return keepAll(mine, "the cluster of this node is not known yet"), nil
 	}
 	facts, err := read(ctx, mine, details)
-	items, kept := facts.sort(mine, s.Lineage)
+	items, kept := facts.sort(mine, s)
 	plan := retention.Plan(items, s.Policy, now)
 	retention.Guard(plan, s.Policy, now)
 	return merge(mine, plan, kept), err
 }
 
 // sort makes items of the snapshots that belong to the lineage. kept says why each of the others is kept.
-func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retention.Item, kept map[snapshot.Name]string) {
-	settled := l.Settled(f.origins(mine))
+func (f facts) sort(mine []snapshot.Entry, s Scope) (items []retention.Item, kept map[snapshot.Name]string) {
+	settled := s.Lineage.Settled(f.origins(mine))
 	strangers := slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })
 	kept = map[snapshot.Name]string{}
 	for _, e := range mine {
@@ -65,11 +67,13 @@ func (f facts) sort(mine []snapshot.Entry, l snapshot.Lineage) (items []retentio
 		switch {
 		case !known:
 			kept[e.Name] = "its manifest can't be read, so it might be from before a loss, or of another cluster"
+		case s.Member != 0 && x.Member != s.Member:
+			kept[e.Name] = "not known to be this node's"
 		case x.Cluster == 0 && strangers:
-			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
+			kept[e.Name] = "it has no manifest, or a damaged one, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
 			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
-			if l.Earlier(x.Cluster, e.Name.Time) {
+			if s.Lineage.Earlier(x.Cluster, e.Name.Time) {
 				item.Predecessor = x.Cluster.String()
 			}
 			items = append(items, item)
@@ -86,10 +90,6 @@ func itemsOf(entries []snapshot.Entry) []retention.Item {
 		out = append(out, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
 	}
 	return out
-}
-
-func decisionsOf(mine []snapshot.Entry, plan []retention.Decision) []Decision {
-	return merge(mine, plan, nil)
 }
 
 func keepAll(mine []snapshot.Entry, reason string) []Decision {

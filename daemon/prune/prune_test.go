@@ -159,11 +159,11 @@ func TestPruneThatIsStoppedRemovesNothingUncompared(t *testing.T) {
 	names := hourly(t, 20, 21, 22, 23)
 	s := newStore(names...)
 	ctx, stop := context.WithCancel(t.Context())
-	details := func(_ context.Context, e snapshot.Entry) (prune.Facts, error) {
+	details := func(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 		if e.Name == names[2] {
 			stop()
 		}
-		return prune.Facts{RawSize: 5000, Revision: 42, Cluster: cluster}, nil
+		return snapshot.Facts{RawSize: 5000, Revision: 42, Cluster: cluster}, nil
 	}
 	decisions, err := prune.Local(ctx, s, scope(1), midnight.Add(24*time.Hour), details, true)
 	if !errors.Is(err, context.Canceled) {

@@ -23,7 +23,9 @@ type Store interface {
 
 // StoreDetails reads the manifests of a directory.
 func StoreDetails(store Store) Details {
-	return func(_ context.Context, e snapshot.Entry) (Facts, error) { return FromManifest(store.Manifest(e.Name)) }
+	return func(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
+		return FromManifest(store.Manifest(e.Name))
+	}
 }
 
 // Local prunes a directory, or with dryRun says what it would remove. The decisions on this node's snapshots are followed by the orphans
@@ -74,19 +76,15 @@ func planBroken(l snapshot.Listing, s Scope, now time.Time) []Decision {
 // aloneIn reports whether all snapshots of this node there are of its lineage, as far as their manifests are intact. A damaged file may
 // not say any more whose it is.
 func aloneIn(ctx context.Context, intact []snapshot.Entry, s Scope, details Details) bool {
-	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return e.Name.Node != s.Node })
+	mine := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return !e.Name.OfNode(s.Node) })
 	f, err := read(ctx, mine, details)
 	settled := s.Lineage.Settled(f.origins(mine))
 	return err == nil && s.Lineage.Known() && !slices.ContainsFunc(mine, func(e snapshot.Entry) bool { return settled.Stranger(f[e.Name].Cluster) })
 }
 
-// wouldKeep tells whether the policy would keep the damaged file if it were intact.
+// wouldKeep reports whether the policy would keep the damaged file if it were intact.
 func wouldKeep(intact []snapshot.Entry, broken snapshot.Entry, s Scope, now time.Time) bool {
-	items := []retention.Item{{ID: broken.Name.String(), Time: broken.Name.Time}}
-	for _, e := range intact {
-		if e.Name.Rolling(s.Node) {
-			items = append(items, retention.Item{ID: e.Name.String(), Time: e.Name.Time})
-		}
-	}
+	others := slices.DeleteFunc(slices.Clone(intact), func(e snapshot.Entry) bool { return !e.Name.Rolling(s.Node) })
+	items := itemsOf(append([]snapshot.Entry{broken}, others...))
 	return slices.ContainsFunc(retention.Plan(items, s.Policy, now), func(d retention.Decision) bool { return d.ID == items[0].ID && d.Keep })
 }

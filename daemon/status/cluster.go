@@ -91,8 +91,20 @@ func (t *Tracker) Stranger(p Place, e snapshot.Entry) bool {
 	return known
 }
 
+// crowd is how many of the other clusters' newest snapshots tell when their daemons take the next ones.
+const crowd = 8
+
+// SecondTaken reports whether another cluster takes its snapshots in this second of the minute and stores them in the bucket under this
+// node's name. The bucket can hold one snapshot of each name, and names have whole seconds: with the same schedule, one cluster's
+// snapshots would never arrive, and the daemon of the other one would not know of it.
+func (t *Tracker) SecondTaken(at time.Time) bool {
+	s := t.State()
+	others := s.Places[S3].Others
+	return s.counts(S3) && slices.ContainsFunc(others[:min(len(others), crowd)], func(c Copy) bool { return c.Name.Time.Second() == at.Second() })
+}
+
 // SetManifests records what the manifests of listed copies say.
-func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
+func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]snapshot.Facts) {
 	if len(read) == 0 {
 		return
 	}
@@ -101,7 +113,7 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]Copy) {
 		for _, list := range [][]Copy{i.Copies, i.Others, i.Nodes} {
 			for n := range list {
 				if x, ok := read[list[n].Name]; ok {
-					list[n].RawSize, list[n].Revision, list[n].Cluster, list[n].Corrupt = x.RawSize, x.Revision, x.Cluster, x.Corrupt
+					list[n].Facts = x
 				}
 			}
 		}
@@ -144,6 +156,13 @@ func (s State) rivals(now time.Time) []rival {
 	return out
 }
 
+// clash reports whether another cluster's object has the name of a file of this one, which can't be uploaded then.
+func (s State) clash() bool {
+	return slices.ContainsFunc(s.Places[S3].Others, func(o Copy) bool {
+		return slices.ContainsFunc(s.Places[Local].Copies, func(c Copy) bool { return c.Name == o.Name })
+	})
+}
+
 // newestOwn is when the newest snapshot of this cluster itself was taken.
 func (s State) newestOwn(now time.Time) (newest time.Time) {
 	for _, i := range s.Places {
@@ -175,7 +194,10 @@ func (s State) clusterProblems(l *problemList, now time.Time) {
 		if r.place == S3 {
 			remedy = "give each cluster its own --s3-folder"
 		}
-		l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
+		p := l.add(CodeOtherCluster, s.Cluster.Since, "another cluster, %s, keeps snapshots of the same node name %s, the newest of %s; "+
 			"this node is of cluster %s: %s", r.Cluster, r.place.In(), Absolute(r.Newest.Time), s.Cluster.Cluster, remedy)
+		if r.place == Local {
+			p.addedTo(CodeOtherDaemon)
+		}
 	}
 }

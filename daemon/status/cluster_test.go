@@ -90,7 +90,7 @@ func TestThreeClustersInOneBucketAreReported(t *testing.T) {
 	tr.SetInventory(status.Local, []status.Copy{of(ours, 1)}, nil)
 	tr.SetInventory(status.S3, []status.Copy{of(0, 1), of(0, .5), of(0, .2)}, nil)
 	wantCodes(t, "before their manifests were read", tr)
-	tr.SetManifests(status.S3, map[snapshot.Name]status.Copy{of(0, 1).Name: of(ours, 1), of(0, .5).Name: of(theirs, .5), of(0, .2).Name: of(0xc, .2)})
+	tr.SetManifests(status.S3, map[snapshot.Name]snapshot.Facts{of(0, 1).Name: of(ours, 1).Facts, of(0, .5).Name: of(theirs, .5).Facts, of(0, .2).Name: of(0xc, .2).Facts})
 	wantCodes(t, "afterwards", tr, status.CodeOtherCluster, status.CodeOtherCluster)
 	if text := texts(tr.Problems()); !strings.Contains(text, "--s3-folder") || !strings.Contains(text, "cluster, b,") || !strings.Contains(text, "cluster, c,") {
 		t.Error(text)
@@ -160,5 +160,57 @@ func TestLossIsLookedForInTheOwnHistoryAndInWhatEndedBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			wantCodes(t, "at noon", shared(&now, c.lineage, c.copies...), c.want...)
 		})
+	}
+}
+
+// Names have whole seconds, so the bucket can't hold two clusters' snapshots of one second.
+func TestSecondsOfAnotherClusterInTheBucketAreTaken(t *testing.T) {
+	now := noon
+	tr := status.New(status.Options{Mirror: true, Now: func() time.Time { return now }})
+	tr.SetCluster(snapshot.Lineage{Cluster: ours})
+	var copies []status.Copy
+	at := func(id snapshot.ID, hours, second int) {
+		c := of(id, float64(hours))
+		c.Name.Time = c.Name.Time.Truncate(time.Minute).Add(time.Duration(second) * time.Second)
+		copies = append(copies, c)
+	}
+	for h := range 20 {
+		at(ours, h, 7)
+		at(theirs, h, h/10) // it had another schedule ten hours ago
+	}
+	tr.SetInventory(status.S3, copies, nil)
+	tr.SetInventory(status.Local, []status.Copy{of(theirs, 1)}, nil)
+	for second, want := range map[int]bool{0: true, 1: false, 2: false, 7: false} {
+		if got := tr.SecondTaken(noon.Truncate(time.Minute).Add(time.Duration(second)*time.Second + time.Millisecond)); got != want {
+			t.Errorf("second %d: taken %t", second, got)
+		}
+	}
+	if (*status.Tracker)(nil).SecondTaken(noon) {
+		t.Error("without a status a second is taken")
+	}
+}
+
+// A name that another cluster has taken in the bucket is not a second fault.
+func TestUploadsThatFailBecauseOfAnotherClusterAreOneProblem(t *testing.T) {
+	now := noon
+	for what, c := range map[string]struct {
+		object status.Copy
+		want   []status.Code
+	}{
+		"the same name":  {of(theirs, 1), []status.Code{status.CodeOtherCluster}},
+		"other settings": {of(theirs, .5), []status.Code{status.CodeMirrorFailing, status.CodeOtherCluster}},
+	} {
+		tr := status.New(status.Options{Mirror: true, Now: func() time.Time { return now }})
+		tr.SetCluster(snapshot.Lineage{Cluster: ours})
+		tr.SetInventory(status.Local, []status.Copy{of(ours, 1), of(ours, 2)}, nil)
+		tr.SetInventory(status.S3, []status.Copy{c.object}, nil)
+		for range 5 {
+			tr.Begin(status.Mirror, now)
+			tr.End(status.Mirror, now, status.Outcome{Reason: status.Config, Message: "not uploaded"})
+		}
+		wantCodes(t, what, tr, c.want...)
+		if text := texts(tr.Problems()); !strings.Contains(text, "not uploaded") {
+			t.Errorf("%s: %s", what, text)
+		}
 	}
 }

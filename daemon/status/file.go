@@ -66,6 +66,9 @@ func (t *Tracker) load(s State) {
 	}
 	if t.state.Enabled[Mirror] && !s.Mirror.PendingSince.After(now) && !s.Mirror.UnmirroredAt.After(now) {
 		t.state.Mirror = s.Mirror
+		if s.Mirror.TakenAt.After(now) {
+			t.state.Mirror.TakenAt = now
+		}
 	}
 	t.state.Starts = slices.DeleteFunc(s.Starts, func(at time.Time) bool { return at.After(now) || now.Sub(at) >= StartsWindow })
 	t.state.History = slices.DeleteFunc(s.History, func(f Failure) bool { return f.At.After(now) })

@@ -91,7 +91,7 @@ func (c Copy) withKnown(earlier []Copy) (out Copy, known bool) {
 	x := earlier[i]
 	known = x.Size == c.Size
 	x.Size, x.Modified, x.RawSize, x.Revision = c.Size, c.Modified, cmp.Or(c.RawSize, x.RawSize), cmp.Or(c.Revision, x.Revision)
-	x.Cluster, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt
+	x.Cluster, x.Member, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), cmp.Or(c.Member, x.Member), c.Corrupt || x.Corrupt
 	x.Damage = cmp.Or(c.Damage, x.Damage)
 	return x, known
 }
@@ -208,6 +208,11 @@ func (s *State) firstAfterS3(at time.Time) time.Time {
 	return at
 }
 
+// NameTaken records that S3 has something else under the name of a snapshot.
+func (t *Tracker) NameTaken(n snapshot.Name, at time.Time) {
+	t.change(func(s *State) { s.Mirror.Taken, s.Mirror.TakenAt = n, at })
+}
+
 // NotPending says that S3 is no longer to hold a snapshot: it is gone from the disk.
 func (t *Tracker) NotPending(n snapshot.Name) { t.change(func(s *State) { s.Mirror.drop(n) }) }
 
@@ -223,7 +228,7 @@ func (t *Tracker) Uploaded(c Copy, took time.Duration) {
 		s.Counters.UploadedBytes += max(c.Size, 0)
 		s.Counters.observe(StageUpload, took)
 		s.intact(Local, c.Name)
-		s.add(S3, Copy{Name: c.Name, Size: c.Size, RawSize: c.RawSize, Revision: c.Revision, Cluster: c.Cluster, Corrupt: c.Corrupt})
+		s.add(S3, Copy{Name: c.Name, Size: c.Size, Facts: c.Facts})
 		s.Mirror.drop(c.Name)
 	})
 }

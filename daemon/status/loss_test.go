@@ -12,7 +12,7 @@ import (
 
 // raw is a snapshot with a database of that size.
 func raw(at time.Time, bytes, revision int64) status.Copy {
-	return status.Copy{Name: statustest.Name(at), Size: 1, RawSize: bytes, Revision: revision}
+	return status.Copy{Name: statustest.Name(at), Size: 1, Facts: snapshot.Facts{RawSize: bytes, Revision: revision}}
 }
 
 func TestLossIsAProblemForAnHour(t *testing.T) {
@@ -67,7 +67,7 @@ func TestLossIsSeenOnANewDisk(t *testing.T) {
 	tr.SetInventory(status.Local, []status.Copy{small}, nil)
 	tr.SetInventory(status.S3, []status.Copy{{Name: large.Name, Size: large.Size}}, nil)
 	wantCodes(t, "before the manifest in the bucket was read", tr)
-	tr.SetManifests(status.S3, map[snapshot.Name]status.Copy{large.Name: large})
+	tr.SetManifests(status.S3, map[snapshot.Name]snapshot.Facts{large.Name: large.Facts})
 	wantCodes(t, "after that", tr, status.CodeRevisionFell)
 }
 

@@ -10,7 +10,8 @@ import (
 // Code identifies a kind of problem. It does not depend on numbers, times or names in the text.
 type Code string
 
-// The codes of the problems that a State can have. internal/service adds [CodeDirectoryReplaced], [CodeReloadFailed], "server" and "log".
+// The codes of the problems that a State can have. internal/service adds [CodeOtherDaemon], [CodeDirectoryReplaced], [CodeReloadFailed], "server" and
+// "log".
 const (
 	CodeStarting         Code = "starting"
 	CodeDiskUnreadable   Code = "disk-unreadable"
@@ -31,6 +32,7 @@ const (
 	CodeUnmirrored       Code = "unmirrored"
 	CodeMirrorFailing    Code = "mirror-failing"
 	CodeMirrorRetried    Code = "mirror-retried" // passing
+	CodeNameTaken        Code = "name-taken"
 	CodeS3Starting       Code = "s3-starting"
 	CodeS3Unlisted       Code = "s3-unlisted"
 	CodeDamaged          Code = "damaged"
@@ -41,6 +43,8 @@ const (
 	CodeUnsaved          Code = "unsaved"
 	CodeOtherCluster     Code = "other-cluster"
 
+	// CodeOtherDaemon means that another daemon of the same node works in the directory.
+	CodeOtherDaemon Code = "other-daemon"
 	// CodeDirectoryReplaced means that the directory is another one than at the start.
 	CodeDirectoryReplaced Code = "directory-replaced"
 

@@ -18,6 +18,8 @@ const (
 	// lossShown is how long a loss is a problem. A defragmentation shrinks a database too, and should not be a problem for a day. It
 	// is a little less than an hour, so that with an hourly schedule the result does not depend on seconds.
 	lossShown = 55 * time.Minute
+	// takenShown is how long a taken name is a problem. A thief takes the next one by then.
+	takenShown = 24 * time.Hour
 )
 
 // grace is how late a run of this job may be: half of its schedule's interval. The daemon begins runs within seconds, so the grace is
@@ -173,10 +175,16 @@ func (s State) mirrorProblems(l *problemList, now time.Time) {
 			"S3 was unreachable or is too slow, or the disk keeps too few", Absolute(m.UnmirroredAt))
 		p.addedTo(CodeMirrorFailing)
 	}
+	if !m.TakenAt.IsZero() && now.Sub(m.TakenAt) <= takenShown {
+		l.add(CodeNameTaken, m.TakenAt, "S3 had something else under the name of %s, found at %s: somebody else stores under this node's names (is its key stolen?), "+
+			"or S3 has lost a part of an upload. This node stores its snapshot again", m.Taken, Absolute(m.TakenAt))
+	}
 	switch {
 	case j.Failures > tolerated:
 		p := l.add(CodeMirrorFailing, j.Failed, "mirroring failed %d times in a row, the last at %s: %s", j.Failures, Absolute(j.Failed), j.Because())
-		s.ofFile(p, j.Reason)
+		if s.ofFile(p, j.Reason); j.Reason == Config && s.clash() {
+			p.addedTo(CodeOtherCluster)
+		}
 	case s.AwaitsS3():
 		l.add(CodeS3Starting, time.Time{}, "S3 has not answered since the start")
 	// Without a listing the pending snapshots are not known, so S3 would look healthy.

@@ -77,17 +77,14 @@ type Inventory struct {
 // Copy is one snapshot in one place.
 type Copy struct {
 	Name     snapshot.Name `json:"name"`
-	Size     int64         `json:"size"`                // of the archive, in bytes
-	Modified time.Time     `json:"modified,omitzero"`   // when this copy was written; zero: not known
-	RawSize  int64         `json:"raw_size,omitempty"`  // of the database, in bytes; 0: not known
-	Revision int64         `json:"revision,omitempty"`  // 0: not known
-	Cluster  snapshot.ID   `json:"cluster,omitempty"`   // that it was taken from; 0: not known
-	Corrupt  bool          `json:"corrupt,omitempty"`   // etcd had raised the alarm CORRUPT
-	Verified time.Time     `json:"verified,omitzero"`   // when it was last read in full and found intact
-	Drilled  time.Time     `json:"drilled,omitzero"`    // when its last drill was
-	BadDrill bool          `json:"bad_drill,omitempty"` // that drill failed
-	Damage   string        `json:"damage,omitempty"`    // how it is damaged; "": not known to be
-	Found    time.Time     `json:"found,omitzero"`      // when the damage was found
+	Size     int64         `json:"size"`              // of the archive, in bytes
+	Modified time.Time     `json:"modified,omitzero"` // when this copy was written; zero: not known
+	snapshot.Facts
+	Verified time.Time `json:"verified,omitzero"`   // when it was last read in full and found intact
+	Drilled  time.Time `json:"drilled,omitzero"`    // when its last drill was
+	BadDrill bool      `json:"bad_drill,omitempty"` // that drill failed
+	Damage   string    `json:"damage,omitempty"`    // how it is damaged; "": not known to be
+	Found    time.Time `json:"found,omitzero"`      // when the damage was found
 }
 
 // MirrorState says what S3 lacks.
@@ -97,6 +94,8 @@ type MirrorState struct {
 	LostPending  int             `json:"lost_pending,omitempty"` // pending ones that were pruned on the disk since then
 	UnmirroredAt time.Time       `json:"unmirrored_at,omitzero"` // when a pending one was last pruned on the disk
 	Locked       int             `json:"locked,omitempty"`       // to be pruned, but protected by Object Lock
+	Taken        snapshot.Name   `json:"taken,omitzero"`         // the last one under whose name S3 had something else
+	TakenAt      time.Time       `json:"taken_at,omitzero"`      // when that was found; zero: never
 }
 
 // Failure is one error, or several equal ones in a row.

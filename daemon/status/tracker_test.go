@@ -102,7 +102,7 @@ func TestNilTrackerDoesNothing(t *testing.T) {
 	tr.Saved(noon, status.Copy{}, 0, 0)
 	tr.SetInventory(status.Local, nil, nil)
 	tr.SetBroken(nil)
-	tr.SetManifests(status.S3, map[snapshot.Name]status.Copy{{}: {RawSize: 1}})
+	tr.SetManifests(status.S3, map[snapshot.Name]snapshot.Facts{{}: {RawSize: 1}})
 	tr.SetNodes(status.S3, nil)
 	tr.SetCluster(snapshot.Lineage{Cluster: 1})
 	if tr.Lineage().Known() || tr.Stranger(status.S3, snapshot.Entry{}) {

@@ -16,12 +16,16 @@ import (
 	"google.golang.org/grpc/status"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/rketools"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
 
 const program = "etcd-rolling-backup"
+
+// StopsOnQuit reports whether SIGQUIT ends the command cleanly, as `docker stop` ends containers of RKE. Elsewhere it shows the goroutines.
+func StopsOnQuit(args []string) bool { return rketools.Wanted(args, service.DrillChild) }
 
 // Process is what the command line gets from its process.
 type Process struct {
@@ -36,6 +40,10 @@ type Process struct {
 func Main(ctx context.Context, p Process, args []string) int {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if rketools.Wanted(args, service.DrillChild) {
+		go (&invocation{process: p, stop: stop}).stopOnHangup(ctx)
+		return rketools.Main(ctx, p.Version, args, p.Stdout, p.Stderr)
+	}
 	app, e := newApp(p)
 	e.stop = stop
 	err := e.run(ctx, app, args)

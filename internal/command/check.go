@@ -175,7 +175,7 @@ func checkNewest(dir *snapshot.Dir, cfg config.Config, now time.Time) finding {
 	case ahead.Time.After(now):
 		return warn(what, future+"; the newest before it is %s, %s old", ahead, e.Name, old)
 	}
-	if _, err := dir.Manifest(e.Name); err != nil {
+	if _, err := dir.Manifest(e.Name); err != nil && !errors.Is(err, snapshot.ErrNoManifest) {
 		return fail(what, err)
 	}
 	if cfg.Schedule.Next(e.Name.Time).Before(now) {

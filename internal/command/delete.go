@@ -26,22 +26,10 @@ func deleteCommand(e env) *cli.Command {
 	}
 }
 
-// remove checks all names first, so that a typo in one of them deletes nothing.
+// remove finds all names first, so that a typo in one of them deletes nothing.
 func remove(ctx context.Context, c *call) error {
 	if !c.Args().Present() {
 		return config.Usagef("delete needs the full names of snapshots: list shows them")
-	}
-	var names []snapshot.Name
-	var wrong error
-	for _, arg := range c.Args().Slice() {
-		n, err := snapshot.ParseName(arg)
-		wrong = errors.Join(wrong, err)
-		if !slices.Contains(names, n) {
-			names = append(names, n)
-		}
-	}
-	if wrong != nil {
-		return fmt.Errorf("nothing deleted: %w", wrong)
 	}
 	if _, _, err := config.ReadRemovalPlaces(c.Context, c.cfg.S3); err != nil {
 		return err
@@ -55,6 +43,10 @@ func remove(ctx context.Context, c *call) error {
 	}
 	if len(failures) > 0 { // what it has would stay, as a copy that nobody expects
 		return fmt.Errorf("nothing deleted: %w", failures[0])
+	}
+	names, err := findNames(c.Args().Slice(), from)
+	if err != nil {
+		return err
 	}
 	gone, failed := removeAll(ctx, names, from)
 	if gone == nil {
@@ -73,22 +65,39 @@ type deleted struct {
 	Place config.Place  `json:"place"`
 }
 
-// removeAll needs each name in at least one of the places. What was deleted before something failed is returned with the error.
+// findNames needs each name, that of a zip without .zip too, in at least one of the places.
+func findNames(args []string, from []source.Listing) (names []snapshot.Name, err error) {
+	var where []string
+	for _, p := range from {
+		where = append(where, p.Where)
+	}
+	var wrong, missing error
+	for _, arg := range args {
+		i := slices.IndexFunc(from, func(l source.Listing) bool { _, has := l.Named(arg); return has })
+		_, invalid := snapshot.ParseName(arg)
+		switch {
+		case i >= 0:
+			if e, _ := from[i].Named(arg); !slices.Contains(names, e.Name) {
+				names = append(names, e.Name)
+			}
+		case invalid != nil:
+			wrong = errors.Join(wrong, invalid)
+		default:
+			missing = errors.Join(missing, fmt.Errorf("%w: %s: list shows what there is", snapshot.ErrNotFound, arg))
+		}
+	}
+	switch {
+	case wrong != nil:
+		return nil, fmt.Errorf("nothing deleted: %w", wrong)
+	case missing != nil:
+		return nil, fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), missing)
+	}
+	return names, nil
+}
+
+// removeAll deletes each name wherever it is. What was deleted before something failed is returned with the error.
 func removeAll(ctx context.Context, names []snapshot.Name, from []source.Listing) ([]deleted, error) {
 	gone := []deleted{}
-	var wrong error
-	for _, n := range names {
-		if !slices.ContainsFunc(from, func(l source.Listing) bool { return l.Has(n) }) {
-			wrong = errors.Join(wrong, fmt.Errorf("%w: %s: list shows what there is", snapshot.ErrNotFound, n))
-		}
-	}
-	if wrong != nil {
-		var where []string
-		for _, p := range from {
-			where = append(where, p.Where)
-		}
-		return nil, fmt.Errorf("nothing deleted from %s: %w", strings.Join(where, " and "), wrong)
-	}
 	for _, n := range names {
 		for _, p := range from {
 			if !p.Has(n) {

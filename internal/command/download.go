@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -29,9 +30,9 @@ func downloadCommand(e env) *cli.Command {
 
 // downloaded is what --output json shows.
 type downloaded struct {
-	File     string            `json:"file"`
-	Size     int64             `json:"size"`
-	Manifest snapshot.Manifest `json:"manifest"`
+	File     string             `json:"file"`
+	Size     int64              `json:"size"`
+	Manifest *snapshot.Manifest `json:"manifest,omitempty"` // nil: of another program
 }
 
 func download(ctx context.Context, c *call) error {
@@ -48,9 +49,12 @@ func download(ctx context.Context, c *call) error {
 	}
 	out := downloaded{File: filepath.Join(dir.Path(), base)}
 	bar := newProgress(c.stderr, "downloading")
-	err = from.Read(ctx, func(body io.Reader, bytes int64) (err error) {
+	err = from.Read(ctx, func(body io.Reader, bytes int64) error {
 		out.Size = bytes
-		out.Manifest, err = dir.Receive(ctx, base, body, bytes, c.cfg.Store.MinFree, bar.update)
+		m, err := dir.Receive(ctx, from.Entry.Name, base, body, bytes, c.cfg.Store.MinFree, bar.update)
+		if m.Format != "" {
+			out.Manifest = &m
+		}
 		return err
 	})
 	bar.done()
@@ -58,7 +62,14 @@ func download(ctx context.Context, c *call) error {
 		return c.orInstead(ctx, err, from.Entry.Name, from.From, from.From)
 	}
 	return c.show(out, func(p *printer) {
-		p.line("downloaded %s\n  revision %d, %s, verified", out.File, out.Manifest.Revision, size(out.Size))
+		what := "zip of another program"
+		if from.Entry.Name.Raw() {
+			what = "database of another program"
+		}
+		if m := out.Manifest; m != nil {
+			what = fmt.Sprintf("revision %d", m.Revision)
+		}
+		p.line("downloaded %s\n  %s, %s, verified", out.File, what, size(out.Size))
 	})
 }
 

@@ -9,10 +9,12 @@ import (
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/printable"
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/member"
 	"etcd-rolling-backup/snapshot/peer"
 	"etcd-rolling-backup/snapshot/restore"
@@ -38,14 +40,14 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, snapshot.ErrDamaged):
+	case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, input.ErrForm): // whatever the file is called
 		return exitDamaged
 	case errors.As(err, &partialError{}):
 		return exitFailed
 	}
 	usage := []error{
 		config.ErrUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
-		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat,
+		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat, regular.ErrUnusable,
 	}
 	if slices.ContainsFunc(usage, func(target error) bool { return errors.Is(err, target) }) {
 		return exitUsage

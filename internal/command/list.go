@@ -15,6 +15,7 @@ import (
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 func listCommand(e env) *cli.Command {
@@ -44,18 +45,28 @@ type missing struct {
 	Error string       `json:"error"`
 }
 
+// detailsLimit is how long manifests are read: a bucket may have any number of snapshots, and each costs a request.
+const detailsLimit = time.Minute
+
+var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
+
 func list(ctx context.Context, c *call) error {
 	from, failed, err := listPlaces(ctx, c)
 	if err != nil {
 		return err
 	}
 	out := listing{Snapshots: []row{}}
+	limited, cancel := context.WithTimeoutCause(ctx, detailsLimit, errTooMany)
+	defer cancel()
 	for _, p := range from {
 		defer p.Close()
 		if p.Place == config.S3 && len(p.Snapshots) == 0 {
 			c.note("%s", p.Empty(ctx))
 		}
-		out.add(ctx, p)
+		out.add(limited, p)
+	}
+	if ctx.Err() == nil && limited.Err() != nil {
+		c.note("warning: %s: rows without details are complete otherwise", errTooMany)
 	}
 	out.markVersions(from)
 	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
@@ -117,11 +128,16 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		r := snapshotRow(read.Entry, read.Manifest)
 		r.Size = read.Bytes
 		r.Places = []string{string(p.Place)}
+		r.Form, r.RawSize, r.StateFile = read.Form, read.RawSize, read.StateFile
 		if read.Err != nil {
 			r.Error, r.short = read.Err.Error(), "unreadable: run verify"
 			switch {
+			case errors.Is(read.Err, input.ErrForm) && r.Name.File != "":
+				r.short = "has no snapshot"
 			case errors.Is(read.Err, s3.ErrPermission):
 				r.short = "unreadable: no permission"
+			case ctx.Err() != nil:
+				r.short = "not read yet"
 			case errors.Is(read.Err, s3.ErrArchived):
 				r.short = "archived: restore the object first"
 			}
@@ -139,8 +155,13 @@ func (l *listing) markVersions(from []source.Listing) {
 			if !ok || !slices.Contains(r.Places, string(p.Place)) {
 				continue
 			}
-			r.VersionID, r.Lost = v.ID, v.Loss
-			if r.short == "" {
+			r.VersionID, r.Lost, r.Versions = v.ID, v.Loss, v.Choices
+			switch {
+			case len(v.Choices) > 1:
+				r.short = fmt.Sprintf("%d different versions: choose one", len(v.Choices))
+			case len(v.Choices) == 1:
+				r.short = "stored before the time in its name"
+			case r.short == "":
 				r.short = string(v.Loss) + " in the bucket: old version"
 			}
 		}
@@ -159,14 +180,17 @@ func (r *row) alsoIn(place config.Place, bytes int64) {
 func (l *listing) print(out *printer) {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.short}
+		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.form(), cmp.Or(r.short, "-")}
+		if r.RawSize > 0 {
+			line[4] = size(r.RawSize)
+		}
 		if m := r.Manifest; m != nil {
-			line = append(line[:4], size(m.RawSize), fmt.Sprint(m.Revision), r.cluster(), cmp.Or(r.short, m.EtcdVersion))
+			line[5], line[8] = fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion)
 		}
 		lines = append(lines, line)
 	}
 	other := func(name, what string) {
-		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", what})
+		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", "-", what})
 	}
 	for _, name := range l.Broken {
 		other(name, "damaged")
@@ -183,7 +207,17 @@ func (l *listing) print(out *printer) {
 		}
 		return
 	}
-	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "CLUSTER", "ETCD"}, lines)
+	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", columnCluster, columnForm, "ETCD"}, lines)
+	l.choices(out)
+}
+
+// choices prints the versions between which a person must choose.
+func (l *listing) choices(out *printer) {
+	for _, r := range l.Snapshots {
+		for _, v := range r.Versions {
+			out.line("%s: --s3-version-id %s stored %s, %s", r.Name, v.ID, v.Modified.UTC().Format(time.RFC3339), size(v.Size))
+		}
+	}
 }
 
 // listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and

@@ -48,16 +48,3 @@ func (r row) cluster() string {
 	}
 	return r.ClusterID.String()
 }
-
-// table prints the column CLUSTER only if there is more than one.
-func (l *listing) table(out *printer, head []string, lines [][]string) {
-	if l.clusters() > 1 {
-		out.table(head, lines)
-		return
-	}
-	at := slices.Index(head, "CLUSTER")
-	for i := range lines {
-		lines[i] = slices.Delete(lines[i], at, at+1)
-	}
-	out.table(slices.Delete(head, at, at+1), lines)
-}

@@ -72,6 +72,9 @@ func mirrorSnapshots(ctx context.Context, c *call) error {
 		for _, n := range m.Removed {
 			out.line("removed %s", n)
 		}
+		for _, n := range done.Taken {
+			out.line("warning: the bucket had something else under the name of %s: somebody else stores there, or S3 has lost a part of an upload", n)
+		}
 		out.line("%d uploaded, %d waiting, %d removed, %d held by a lock, %d unfinished uploads swept", len(m.Uploaded), m.Waiting, len(m.Removed), m.Locked, m.Swept)
 	}), failed)
 }

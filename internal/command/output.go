@@ -17,6 +17,7 @@ import (
 	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 // row is one snapshot as --output json shows it. Fields of a manifest that could not be read are missing.
@@ -29,9 +30,15 @@ type row struct {
 	Places   []string           `json:"places,omitempty"` // local, s3
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 	Error    string             `json:"error,omitempty"`
+	// Form, RawSize and StateFile are what is known without reading the data, with list only.
+	Form      input.Form `json:"form,omitempty"`
+	RawSize   int64      `json:"raw_size,omitempty"`
+	StateFile bool       `json:"state_file,omitempty"` // RKE's state file is in it
 	// VersionID and Lost are for --s3-versions: the object has the snapshot only as an old version.
 	VersionID string  `json:"version_id,omitempty"`
 	Lost      s3.Loss `json:"lost,omitempty"` // deleted or overwritten
+	// Versions are those between which a person must choose with --s3-version-id.
+	Versions []s3.Candidate `json:"versions,omitempty"`
 	// ClusterID is the cluster that it was taken from, and RestoredAs a listed cluster that was restored from that one.
 	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
 	RestoredAs snapshot.ID `json:"restored_as,omitempty"`
@@ -40,7 +47,7 @@ type row struct {
 }
 
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
-	r := row{Name: e.Name, Set: e.Name.Set, Node: e.Name.Node, Time: e.Name.Time, Size: e.Size}
+	r := row{Name: e.Name, Set: e.Name.Set, Node: e.Name.Node, Time: e.Taken(), Size: e.Size}
 	if m.Format != "" {
 		r.Manifest, r.ClusterID = &m, m.ClusterID
 	}
@@ -50,9 +57,11 @@ func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 // show prints the result: v as JSON, or what text prints of it.
 func (c *call) show(v any, text func(*printer)) error {
 	if c.asJSON {
-		enc := json.NewEncoder(c.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(v)
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err == nil {
+			_, err = c.stdout.Write(append(printable.JSON(text), '\n'))
+		}
+		return err
 	}
 	p := &printer{w: printable.Writer(c.stdout)}
 	text(p)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -38,6 +39,9 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	now := time.Now()
 	// Before anything is fetched.
 	scratch, err := restore.Check(ctx, o.Options, now)
+	if err == nil {
+		err = checkStateFile(o.StateFile)
+	}
 	if err != nil {
 		return err
 	}
@@ -84,12 +88,16 @@ type restoring struct {
 	in       *input.Input
 	manifest *snapshot.Manifest // of the snapshot; nil: it has none
 	reviewed bool               // before the download
+	state    stateFile
 	bar      *progress
 	warnings []string
 }
 
 func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if r.in, err = openInput(r.from); err != nil {
+		return err
+	}
+	if err := r.findStateFile(); err != nil {
 		return err
 	}
 	if err := r.announce(now); err != nil {
@@ -112,17 +120,31 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if !r.o.DryRun {
 		record := r.lineage(plan)
 		_ = r.from.File.Close() // a fetched one is on the same disk, which now needs room for the database twice
-		done, err := plan.Run(ctx)
-		if err != nil {
+		if err := r.apply(ctx, plan); err != nil {
 			return err
-		}
-		for _, w := range done.Warnings {
-			r.warn("%s", line(w))
 		}
 		r.record(plan, record)
 	}
 	report.Warnings = r.warnings
 	return r.show(report, report.print)
+}
+
+// apply restores, with the state file. What fails after the restore is a warning.
+func (r *restoring) apply(ctx context.Context, plan *restore.Plan) error {
+	if err := r.state.write(ctx); err != nil {
+		return err
+	}
+	done, err := plan.Run(ctx)
+	if err != nil {
+		return errors.Join(err, r.state.abort())
+	}
+	for _, w := range done.Warnings {
+		r.warn("%s", line(w))
+	}
+	if err := r.state.publish(ctx); err != nil {
+		r.warn("the state file was not extracted: %s", line(err))
+	}
+	return nil
 }
 
 // options are those of the restore of a snapshot with this manifest.
@@ -183,11 +205,19 @@ func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now ti
 		if n, err := snapshot.ParseName(filepath.Base(p.Name)); err == nil && in.Form == input.FormZstd {
 			out.line("  taken %s on %s; its manifest is damaged or lost", when(n.Time), n.Node)
 		} else {
-			out.line("  a %s, last changed %s", form, when(changed))
+			if n, err := snapshot.ParseName(filepath.Base(p.Name)); err == nil && !n.Time.IsZero() {
+				out.line("  a %s, taken %s", form, when(n.Time))
+			} else {
+				out.line("  a %s, last changed %s", form, when(changed))
+			}
 		}
 		return out.err
 	}
-	out.line("  taken %s on %s, revision %d, database %s, etcd %s", when(m.CreatedAt), m.Node, m.Revision, size(m.RawSize), m.EtcdVersion)
+	on := ""
+	if m.Node != "" { // the names of rke-tools do not say it
+		on = " on " + m.Node
+	}
+	out.line("  taken %s%s, revision %d, database %s, etcd %s", when(m.CreatedAt), on, m.Revision, size(m.RawSize), m.EtcdVersion)
 	if !m.Healthy {
 		out.line("  its member knew no leader: other members may have later changes")
 	}

@@ -31,7 +31,8 @@ type restoreReport struct {
 	Revision       int64    `json:"revision"`
 	Bumped         uint64   `json:"bumped_by,omitempty"`
 	Aside          []aside  `json:"moved_aside,omitempty"`
-	Stays          []string `json:"stays,omitempty"` // what else is in the data directory
+	StateFile      string   `json:"state_file,omitempty"` // where RKE's state file is now
+	Stays          []string `json:"stays,omitempty"`      // what else is in the data directory
 	Warnings       []string `json:"warnings,omitempty"`
 
 	logDir string // where the write-ahead log is, if not in "member" of the data directory
@@ -49,7 +50,7 @@ func (r *restoring) newReport(p *restore.Plan) restoreReport {
 		Snapshot: r.from.Name, Place: r.from.Place, Form: string(r.in.Form), Proven: p.Database.Verified, SHA256: p.Database.SHA256, Manifest: r.in.Manifest,
 		DryRun: r.o.DryRun, DataDir: p.DataDir, WALDir: p.WALDir, Owner: p.Owner.String(),
 		Name: p.Cluster.Name, InitialCluster: p.Cluster.Initial(), Token: p.Cluster.Token, LeftOut: p.Cluster.LeftOut,
-		Stays: p.Stays, logDir: p.LogDir,
+		StateFile: r.state.path, Stays: p.Stays, logDir: p.LogDir,
 		Revision: p.Revision, Bumped: r.o.BumpRevision, next: r.nextSteps(p),
 	}
 	for _, m := range p.Aside {
@@ -97,7 +98,8 @@ const restoreText = `{{if .DryRun}}nothing is changed (--dry-run); this would be
 {{end}}  cluster token    {{safe .Token}}
   revision         {{.Revision}}{{with .Bumped}} (raised by {{.}}; all earlier revisions are compacted){{end}}
   owner            {{.Owner}}
-{{if not .Proven}}  digest           not checked (--skip-hash-check)
+{{with .StateFile}}  state file       {{.}}
+{{end}}{{if not .Proven}}  digest           not checked (--skip-hash-check)
 {{end}}{{with .Warnings}}  warnings         {{len .}}, see above
 {{end}}{{range .Aside}}  moved aside      {{.From}} to {{.To}}
 {{end}}{{with .Stays}}  stays            {{join . ", " | safe}}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func serve(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, last)
 	defer cancel()
-	name := a.Manifest.Name
+	name := cmp.Or(a.Manifest.Name, p.Snapshot.String()) // a renamed archive has its own
 	out := &printer{w: c.stdout}
 	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
 	out.line("  on the other members, with etcd stopped, and with the flags that restore had here:")
@@ -82,14 +83,16 @@ func verifiedArchive(ctx context.Context, p *source.Opened) (*snapshot.Archive, 
 		return nil, err
 	case in.Damage != nil:
 		return nil, in.Damage
-	case in.Form != input.FormArchive && in.Form != input.FormZstd: // the latter may be an archive that is cut off
-		return nil, config.Usagef("not an archive of this program but a %s, which the other members cannot verify: copy it to them", in.Form)
+	case in.Manifest == nil && in.Form == input.FormZip && !p.Snapshot.Zip():
+		return nil, config.Usagef("a zip is served under its own name: rename it to NAME.zip")
+	case in.Manifest == nil && in.Form != input.FormZip && in.Form != input.FormZstd: // the latter may be an archive that is cut off
+		return nil, config.Usagef("neither an archive of this program nor a zip but a %s, which the other members cannot verify: copy it to them", in.Form)
 	}
 	info, err := p.File.Stat()
 	if err != nil {
 		return nil, err
 	}
-	a, err := snapshot.OpenArchive(p.File, info.Size())
+	a, err := snapshot.OpenNamed(p.Snapshot, p.File, info.Size())
 	if err != nil {
 		return nil, err
 	}

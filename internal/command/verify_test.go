@@ -2,6 +2,7 @@ package command
 
 import (
 	"crypto/sha256"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,8 @@ func TestVerifyShowsUTC(t *testing.T) {
 	must(t, err)
 	must(t, db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucket([]byte("key"))
-		return err
+		_, metaErr := tx.CreateBucket([]byte("meta"))
+		return errors.Join(err, metaErr)
 	}))
 	must(t, db.Close())
 	data, err := os.ReadFile(path)

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -49,17 +51,29 @@ type Etcd struct {
 // Store is the local directory and what is written there.
 type Store struct {
 	Dir       string
-	Node      string // this node's name in snapshot names
+	Node      string // this node's name in snapshot names; "" with Zip
 	NodeGiven bool   // it is not the host name by default
-	MinFree   int64  // bytes that stay free on the disk
+	// Zip makes rolling snapshots zips with the names of rke-tools, which do not say the node. The directory is this node's alone then.
+	Zip bool
+	// Exposed: a directory in which other users can replace files is used, with a warning.
+	Exposed bool
+	Host    string // with Zip, the name of this node for people; "": not known
+	MinFree int64  // bytes that stay free on the disk
+	// MinFreeShare lowers MinFree to a share of what is free: see [snapshot.Dir.FreeShare].
+	MinFreeShare bool
 	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
 	OrphanAfter time.Duration
 }
+
+// NodeName is the name of this node for people.
+func (s Store) NodeName() string { return cmp.Or(s.Node, s.Host) }
 
 // Mirror says what is kept in the bucket.
 type Mirror struct {
 	Policy      retention.Policy // of this node's rolling snapshots there
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
+	// OwnMember limits Policy to what was taken from this node's member: names do not say the node, and the bucket is anybody's.
+	OwnMember bool
 }
 
 // keepAll is the policy of a bucket whose lifecycle removes snapshots.
@@ -86,6 +100,8 @@ const (
 // Monitor says how others learn about the state of the daemon.
 type Monitor struct {
 	Listen string // HOST:PORT of metrics, health and status page; "": no server
+	// Optional: backups do not depend on that server. If it can't start, the log says so.
+	Optional bool
 	// PageForNetwork: everybody may read the status page, not only this machine and clients that have authenticated.
 	PageForNetwork bool
 	WebConfig      string            // path of an exporter-toolkit web configuration file; "": plain HTTP, no password
@@ -113,7 +129,9 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 	switch {
 	case has("min-free") && c.Store.MinFree < 0:
 		return Usagef("--min-free: %d must not be negative", c.Store.MinFree)
-	case has("node") && node != nil:
+	case c.Store.Zip && c.Store.Node != "":
+		return Usagef("--node: %q: the names of rke-tools do not say the node", c.Store.Node)
+	case has("node") && node != nil && !c.Store.Zip:
 		return Usagef("--node: %w", node)
 	case has("schedule") && c.Schedule.String() == "":
 		return Usagef(`--schedule is empty: use five cron fields such as "0 * * * *"`)
@@ -181,11 +199,11 @@ func (m Monitor) check(ctx context.Context) error {
 		return nil
 	}
 	_, port, err := net.SplitHostPort(m.Listen)
-	if err != nil || port == "" {
-		return Usagef("--listen: %q is not HOST:PORT, :PORT or off", m.Listen)
+	if err != nil || port == "" || strings.ContainsAny(port, "/?#@%") {
+		return Usagef("--listen: %s is not HOST:PORT, :PORT or off", printable.Address(m.Listen))
 	}
 	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
-		return Usagef("--listen: %q: there is no port %s: use a number up to 65535 or the name of a service", m.Listen, port)
+		return Usagef("--listen: %s: there is no port %s: use a number up to 65535 or the name of a service", printable.Address(m.Listen), port)
 	}
 	return nil
 }

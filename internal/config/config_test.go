@@ -194,9 +194,13 @@ func TestCheckFindsWhatIsWrongWithAValue(t *testing.T) {
 	good, err := read(t, "--s3-bucket=backups", "--listen=off")
 	must(t, err)
 	must(t, good.Check(t.Context()))
+	zips := good
+	zips.Store.Zip, zips.Store.Node = true, ""
+	must(t, zips.Check(t.Context()))
 	for text, change := range map[string]func(*Config){
 		"--dir is empty":            func(c *Config) { c.Store.Dir = "" },
 		"--node: ":                  func(c *Config) { c.Store.Node = "a_b" },
+		"--node: \"n1\": the names": func(c *Config) { c.Store.Zip = true },
 		"--min-free: ":              func(c *Config) { c.Store.MinFree = -1 },
 		"--schedule is empty":       func(c *Config) { c.Schedule = daemon.Schedule{} },
 		"--only-on: ":               func(c *Config) { c.Role = "" },

@@ -195,7 +195,10 @@ func MonitorFlags() []cli.Flag {
 
 // VersionFlags are those of commands that only read the bucket.
 func VersionFlags() []cli.Flag {
-	return []cli.Flag{Bool("s3", "s3-versions", "find snapshots that were deleted or overwritten in a versioned bucket, and read their old versions")}
+	return []cli.Flag{
+		Bool("s3", "s3-versions", "find snapshots that were deleted or overwritten in a versioned bucket, and read their old versions"),
+		Text("s3", "s3-version-id", "", "with --s3-versions: use the version `ID` of the snapshot that has it, where several may be the right one"),
+	}
 }
 
 // PeerFlag is --peer.

@@ -217,7 +217,7 @@ func (r *reader) bucket() *s3.Config {
 		SSE: r.String("s3-sse"), StorageClass: r.String("s3-storage-class"), Checksum: r.String("s3-checksum"),
 		LockFor: r.duration("s3-object-lock"), LockMode: r.String("s3-object-lock-mode"),
 		UploadRate: r.size("s3-upload-rate", "10MiB"), Timeout: r.positive("s3-timeout"), Stall: r.positive("s3-stall"),
-		AppendOnly: r.Bool("s3-append-only"), Versions: r.Bool("s3-versions"),
+		AppendOnly: r.Bool("s3-append-only"), Versions: r.Bool("s3-versions"), VersionID: r.String("s3-version-id"),
 	}
 }
 

@@ -26,6 +26,7 @@ type Restore struct {
 	Peer          string
 	IgnoreRunning bool     // restore although most members run
 	OtherCluster  bool     // replace the data of another cluster than the snapshot's
+	StateFile     string   // where RKE's state file in the snapshot goes; "": nowhere
 	SameFlags     []string // to restore the other members with
 }
 
@@ -43,6 +44,7 @@ func RestoreFlags() []cli.Flag {
 		Bool(g, "skip-hash-check", "accept a database without etcd's digest, such as a copy of a member's file"),
 		Bool(g, "ignore-running-members", "restore although most members of the cluster run; what they wrote since the snapshot is not in the restored data"),
 		Bool(g, "other-cluster", "replace data of another cluster than the snapshot's"),
+		Text(g, "state-file", "", "also extract RKE's state file, which a zip of rke-tools contains, to the new file `PATH`"),
 		Bool(g, "dry-run", "check everything, unpack and verify the snapshot, and change nothing"),
 	}
 }
@@ -70,10 +72,10 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 				Members: restore.MemberMode(c.String("members")),
 			},
 		},
-		DryRun: c.Bool("dry-run"), Peer: c.String("peer"), SameFlags: sameFlags(c),
+		DryRun: c.Bool("dry-run"), StateFile: c.String("state-file"), Peer: c.String("peer"), SameFlags: sameFlags(c),
 		IgnoreRunning: c.Bool("ignore-running-members"), OtherCluster: c.Bool("other-cluster"),
 	}
-	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer"} {
+	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer", "state-file"} {
 		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
 			return o, Usagef("--%s is empty: set a value, or remove the flag", name)
 		}

@@ -11,11 +11,16 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
+
+	"etcd-rolling-backup/snapshot/keyfile"
 )
 
 // readFile returns keys and values in turn.
 func readFile(path string) ([]*yaml.Node, error) {
-	text, err := os.ReadFile(path)
+	if path == os.DevNull { // the usual way to say: none
+		return nil, nil
+	}
+	text, err := keyfile.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, Usagef("read --config: %w: run the command as root or as the owner of the file; --config \"\" uses no file", err)

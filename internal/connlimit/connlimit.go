@@ -73,10 +73,15 @@ func (l *Limiter) evict(newest net.Conn) {
 		}
 	}
 	delete(l.conns, victim)
-	if t, ok := victim.(*tls.Conn); ok {
-		victim = t.NetConn() // a TLS alert would wait for the client
+	Close(victim)
+}
+
+// Close closes a connection of a server without waiting for the client.
+func Close(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn() // a TLS alert would wait for the client
 	}
-	_ = victim.Close() // the server reports what it was doing there
+	_ = c.Close() // the server reports what it was doing there
 }
 
 func worse(a, b *state, counts map[netip.Addr]int) bool {

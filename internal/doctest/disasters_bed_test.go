@@ -208,32 +208,32 @@ func (b *bed) await(t *testing.T) {
 	}
 }
 
-func kubeadmChanged(t *testing.T, p *place) *bed {
-	b := newBed(t, p, true, "node-a")
-	b.machines[0].kubeadm(t)
+// kubeadmBed has control plane nodes that run.
+func kubeadmBed(t *testing.T, p *place, names ...string) *bed {
+	b := newBed(t, p, true, names...)
+	for _, m := range b.machines {
+		m.kubeadm(t)
+	}
 	b.await(t)
+	return b
+}
+
+func kubeadmChanged(t *testing.T, p *place) *bed {
+	b := kubeadmBed(t, p, "node-a")
 	b.backup(t, "", nil)
 	return b
 }
 
 // kubeadmThreeChanged has three control plane nodes.
 func kubeadmThreeChanged(t *testing.T, p *place) *bed {
-	b := newBed(t, p, true, "node-a", "node-b", "node-c")
-	for _, m := range b.machines {
-		m.kubeadm(t)
-	}
-	b.await(t)
+	b := kubeadmBed(t, p, "node-a", "node-b", "node-c")
 	b.backup(t, "", nil)
 	return b
 }
 
 // kubeadmLostWithBucket has three control plane nodes and snapshots in the bucket only.
 func kubeadmLostWithBucket(t *testing.T, p *place) *bed {
-	b := newBed(t, p, true, "node-a", "node-b", "node-c")
-	for _, m := range b.machines {
-		m.kubeadm(t)
-	}
-	b.await(t)
+	b := kubeadmBed(t, p, "node-a", "node-b", "node-c")
 	b.bucket(t)
 	b.mirror(t)
 	b.outside = append(b.outside, shownSnapshot, onlySnapshot(t, b.machines[0]))

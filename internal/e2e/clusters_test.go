@@ -81,8 +81,13 @@ func TestTwoClustersInOneDirectoryKeepTheirOwn(t *testing.T) {
 			t.Errorf("a run failed because another daemon took its second:\n%s", d.stderr.String())
 		}
 	}
-	a.ready(t, http.StatusServiceUnavailable, "another cluster, "+eventsID.String()+", keeps snapshots of the same node name on the disk")
-	b.ready(t, http.StatusServiceUnavailable, "another cluster, "+mainID.String()+", keeps snapshots of the same node name on the disk")
+	a.ready(t, http.StatusServiceUnavailable, "--dir or --node; another cluster, "+eventsID.String()+", keeps snapshots of the same node name on the disk")
+	b.ready(t, http.StatusServiceUnavailable, "--dir or --node; another cluster, "+mainID.String()+", keeps snapshots of the same node name on the disk")
+	for _, d := range []*watched{a, b} {
+		if _, body := d.get(t, "/readyz"); strings.Count(body, "\n") != 1 || strings.Contains(d.stderr.String(), "saving the status failed") {
+			t.Errorf("one fault is more than one problem:\n%s\n%s", body, d.stderr.String())
+		}
+	}
 	a.kill()
 	left := takenFrom(t, dir, mainID)
 	saved := func() int { return strings.Count(b.stderr.String(), "snapshot saved") }
@@ -109,6 +114,25 @@ func TestTwoClustersInOneDirectoryKeepTheirOwn(t *testing.T) {
 	if m, e := takenFrom(t, dir, mainID), takenFrom(t, dir, eventsID); len(m) != 2 || len(e) != 1 {
 		t.Errorf("left %q and %q", m, e)
 	}
+}
+
+// A container that was started twice: both daemons report it until one of them stops, and neither fails because of the other.
+func TestTwoDaemonsInOneDirectoryReportEachOther(t *testing.T) {
+	parallel(t)
+	c, _ := other(t)
+	dir := newStore(t)
+	args := [][]string{flags(c, c.Endpoints()[0]), {"--schedule=@every 2s", "--keep-last=3", "--drill-schedule=off"}}
+	a, b := watch(t, dir, args...), watch(t, dir, args...)
+	for _, d := range []*watched{a, b} {
+		d.ready(t, http.StatusServiceUnavailable, "another daemon of the same node name, "+node+", works in "+dir)
+		for _, fault := range []string{"snapshot failed", "saving the status failed"} {
+			if strings.Contains(d.stderr.String(), fault) {
+				t.Errorf("%s because of the other daemon:\n%s", fault, d.stderr.String())
+			}
+		}
+	}
+	a.stop(t, syscall.SIGTERM, 0)
+	b.ready(t, http.StatusOK, "")
 }
 
 // The default folder of two clusters, whose nodes have the same names, is the same.

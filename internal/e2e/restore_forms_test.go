@@ -168,7 +168,8 @@ func TestRestoreRefusesWhatIsNoSnapshot(t *testing.T) {
 		{"other bytes of a valid zstd", b.file(zstded(t, change(b.raw, len(b.raw)/2))), 3, []string{"digest"}},
 		{"zeros", b.file(make([]byte, 1<<20)), 3, []string{"damaged", "only zeros"}},
 		{"nothing", b.file(nil), 3, []string{"damaged", "the file is empty"}},
-		{"two databases", b.zip(b.db("a"), b.db("b")), 1, []string{"two"}},
+		{"two databases", b.zip(b.db("a"), b.db("b")), 3, []string{"two"}},
+		{"an archive packed again", b.file(gzipTwice(t, b.raw)), 3, []string{"unpack it first"}},
 		{"a terabyte in a zip", b.claim(1 << 40), 1, []string{"not enough free space", "TiB"}},
 		{"zeros in a zip", b.zip(zeros), 3, []string{"damaged", "no snapshot"}},
 	} {

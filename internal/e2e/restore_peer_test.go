@@ -180,18 +180,7 @@ func TestSlowPeerIsNotAborted(t *testing.T) {
 	v := newValve(t, s.address, 64<<10)
 	dir := target(t)
 	p := start(t, words("restore", []string{"--peer=" + v.Endpoint(), "--data-dir=" + dir}, certificates(pki, pki.Client))...)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-tick.C:
-			v.allow(solidBytes / 25)
-		case <-p.done:
-			done = true
-		case <-time.After(endLimit):
-			t.Fatal("the restore from a slow peer does not end")
-		}
-	}
+	v.drip(t, p, 20*time.Millisecond)
 	p.demand(t, 0, "restored "+dir)
 }
 

@@ -153,18 +153,7 @@ func TestSlowStreamIsNotAborted(t *testing.T) {
 	v := newValve(t, c.Members[0].Endpoint, 0)
 	p := start(t, words("save", store(dir), flags(c, v.Endpoint()), []string{"--stall-timeout=2s"})...)
 	began := time.Now()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-tick.C:
-			v.allow(solidBytes / 25)
-		case <-p.done:
-			done = true
-		case <-time.After(endLimit):
-			t.Fatal("the slow stream does not end")
-		}
-	}
+	v.drip(t, p, 200*time.Millisecond)
 	p.demand(t, 0)
 	if took := time.Since(began); took < 4*time.Second {
 		t.Errorf("took only %s", took)

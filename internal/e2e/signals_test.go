@@ -53,6 +53,8 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 	parallel(t)
 	c := solid(t)
 	server := c.Members[0]
+	password := filepath.Join(t.TempDir(), "password")
+	must(t, os.WriteFile(password, []byte("open sesame"), 0o600))
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Run("daemon between two runs", func(t *testing.T) {
@@ -71,22 +73,15 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 				p.stop(t, s, 0)
 				wantNothing(t, dir)
 			})
-			t.Run("daemon that waits for an answer", func(t *testing.T) {
-				dir := newStore(t)
-				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)})...)
-				eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
-				p.stop(t, s, 0)
-				wantNothing(t, dir)
-			})
-			t.Run("daemon that waits for a login", func(t *testing.T) {
-				dir := newStore(t)
-				file := filepath.Join(t.TempDir(), "password")
-				must(t, os.WriteFile(file, []byte("open sesame"), 0o600))
-				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t), "--user=root", "--password-file=" + file})...)
-				eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
-				p.stop(t, s, 0)
-				wantNothing(t, dir)
-			})
+			for wait, login := range map[string][]string{"an answer": nil, "a login": {"--user=root", "--password-file=" + password}} {
+				t.Run("daemon that waits for "+wait, func(t *testing.T) {
+					dir := newStore(t)
+					p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)}, login)...)
+					eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
+					p.stop(t, s, 0)
+					wantNothing(t, dir)
+				})
+			}
 			t.Run("daemon after a failure", func(t *testing.T) {
 				dir := newStore(t)
 				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + freePort(t)})...)

@@ -22,6 +22,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 const node = "node-a"
@@ -93,7 +94,9 @@ func files(t testing.TB, dir string) []string {
 }
 
 // theStores tells the files that the store has for itself: the lock, and the status for the next process.
-func theStores(name string) bool { return name == ".lock" || strings.HasPrefix(name, ".status_") }
+func theStores(name string) bool {
+	return name == ".lock" || strings.HasPrefix(name, ".status_") || strings.HasPrefix(name, ".daemon_")
+}
 
 // statusFile is where the daemon keeps its status for the next process.
 func statusFile(dir string) string { return filepath.Join(dir, snapshot.StatusFile(node)) }
@@ -171,7 +174,7 @@ func verify(dir string, name snapshot.Name) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := snapshot.Verify(context.Background(), f, d, 0, nil); err != nil {
+	if _, err := input.Verify(context.Background(), f, d, 0, nil); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil

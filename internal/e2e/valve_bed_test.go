@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // valve is a TCP proxy before one etcd member. It passes on a number of bytes of the answers and then holds back the rest
@@ -136,5 +137,22 @@ func (v *valve) await(n int64) {
 	v.held--
 	if v.left >= 0 {
 		v.left -= n
+	}
+}
+
+// drip lets a 25th of a solid database pass with each tick, until the process has ended.
+func (v *valve) drip(t testing.TB, p *process, every time.Duration) {
+	t.Helper()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			v.allow(solidBytes / 25)
+		case <-p.done:
+			return
+		case <-time.After(endLimit):
+			t.Fatalf("%s does not end behind a slow connection", p.cmd)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,85 @@ func (b *verdictBed) damaged(t *testing.T, m *mirrorBed, path, form string) {
 	run(t, 3, []string{"damaged"}, words("verify", []string{"--dir=" + dir, free})...)
 	run(t, 3, []string{"damaged"}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t)})...)
 	run(t, 3, []string{"damaged"}, words("mirror", m.bucket(t).flags(m.server.Target), []string{"--dir=" + dir, "--node=" + node})...)
+}
+
+// A file that is no snapshot, or not in the form that its name says, has one status as well: by path, by name, from the bucket and from a
+// download. A restore goes on if the database in it is intact.
+func TestWrongFormHasOneStatusInAllCommands(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	bed := newVerdictBed(t)
+	b := &formBed{t: t, raw: bed.forms["database"]}
+	read := func(path string) []byte {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		must(t, err)
+		return data
+	}
+	ours, zipName, rawName := rolling(t, node, 1)[0], "2026-01-10T10:00:00Z_etcd.zip", "2026-01-10T10:00:00Z_etcd"
+	whole := bed.forms["zip"]
+	for name, x := range map[string]struct {
+		data   []byte
+		intact bool            // its database
+		right  map[string]bool // names for which it is right; "" stands for any other
+	}{
+		"zip without files":    {data: read(b.zip())},
+		"zip of two databases": {data: read(b.zip(b.db("a"), b.db("b")))},
+		"zip of a text":        {data: read(b.zip(entry{"a", strings.NewReader("text")}))},
+		"gzip in gzip":         {data: gzipTwice(t, b.raw)},
+		"half a zip":           {data: whole[:len(whole)/2]},
+		"junk behind a zip":    {data: append(bytes.Clone(whole), "junk"...), intact: true},
+		"zip":                  {data: read(b.zip(b.db("a"), entry{"b", strings.NewReader("text")})), intact: true, right: map[string]bool{zipName: true, rawName: true, "": true}},
+		"database":             {data: b.raw, intact: true, right: map[string]bool{zipName: true, rawName: true, "": true}},
+		"gzip":                 {data: bed.forms["gzip"], intact: true, right: map[string]bool{"": true}},
+		"archive":              {data: bed.forms["archive"], intact: true, right: map[string]bool{ours: true, zipName: true, rawName: true, "": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bucket := m.bucket(t)
+			for _, file := range []string{ours, zipName, rawName, "some.bin"} {
+				key := file
+				if file == "some.bin" {
+					key = ""
+				}
+				status, restored := 3, 3
+				if x.right[key] {
+					status = 0
+				}
+				if x.intact {
+					restored = 0
+				}
+				dir := newStore(t)
+				must(t, os.MkdirAll(dir, 0o700))
+				path := filepath.Join(dir, file)
+				must(t, os.WriteFile(path, x.data, 0o600))
+				run(t, status, nil, "verify", path, "--min-free=0")
+				run(t, restored, nil, "restore", path, "--data-dir="+target(t), "--dry-run")
+				if key == "" {
+					continue
+				}
+				bucket.plant(path, file)
+				remote := words(file, bucket.flags(m.server.Target), []string{"--min-free=0"})
+				run(t, status, nil, "verify", "--dir="+dir, file, "--min-free=0")
+				run(t, status, nil, words("verify", remote, []string{"--from=s3"})...)
+				run(t, status, nil, words("download", remote, []string{"--dir=" + newStore(t)})...)
+				run(t, restored, nil, words("restore", remote[:len(remote)-1], []string{"--from=s3", "--data-dir=" + target(t), "--dry-run"})...)
+			}
+		})
+	}
+}
+
+// gzipTwice packs a file that is packed already.
+func gzipTwice(t testing.TB, data []byte) []byte {
+	t.Helper()
+	for range 2 {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		_, err := w.Write(data)
+		must(t, err)
+		must(t, w.Close())
+		data = out.Bytes()
+	}
+	return data
 }
 
 // What restore takes, verify verifies, and says what it has proven.

@@ -24,6 +24,7 @@ const (
 type apiServer struct {
 	proctest.Server
 	*client
+	pki *etcdtest.Authority // of the server and its clients
 }
 
 // runAPIServer starts one for a test and stops it at the end. It must be started after its etcd, so that it is stopped before.
@@ -38,7 +39,7 @@ func runAPIServer(t *testing.T, etcd *etcdtest.Cluster) *apiServer {
 	config, err := pki.TLSConfig()
 	must(t, err)
 
-	s := &apiServer{client: newClient(config)}
+	s := &apiServer{client: newClient(config), pki: pki}
 	s.Name, s.Program, s.Env = "kube-apiserver", program, proctest.Environ("KUBE")
 	s.LogPath = filepath.Join(t.TempDir(), "kube-apiserver.log")
 	s.Probe = func(ctx context.Context) error { return s.do(ctx, http.MethodGet, "/readyz", nil, nil) }

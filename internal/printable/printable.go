@@ -7,8 +7,11 @@ package printable
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -49,4 +52,31 @@ func escape(s, allowed string) string {
 		s = s[size:]
 	}
 	return out.String()
+}
+
+// Address quotes an address for the error that it is wrong. One with a user, a path, a query or anything unusual may contain a secret, and
+// is not shown.
+func Address(s string) string {
+	if regexp.MustCompile(`^([A-Za-z0-9]+://)?[A-Za-z0-9 ._:\[\]-]*/?$`).MatchString(s) {
+		return strconv.Quote(s)
+	}
+	return "the value (not shown: it may contain a secret)"
+}
+
+// JSON escapes likewise in a JSON text, whose meaning stays: JSON itself allows these characters in its strings, where they are escaped
+// already if they are of ASCII. The text is one that encoding/json has written.
+func JSON(text []byte) []byte {
+	var out []byte
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }

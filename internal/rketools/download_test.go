@@ -65,7 +65,7 @@ func TestFailedDownloadKeepsTheLocalCopy(t *testing.T) {
 		"no certificates":      {good, func(d *download) { d.identity = peer.Identity{} }, []string{"--cacert, --cert and --key"}},
 		"no endpoint":          {good, func(d *download) { d.endpoint = "" }, []string{"local-endpoint is required"}},
 		"endpoint with a port": {good, func(d *download) { d.endpoint = "127.0.0.1:2379" }, []string{"--local-endpoint"}},
-		"endpoint with a path": {good, func(d *download) { d.endpoint = "127.0.0.1/x" }, []string{"127.0.0.1/x"}},
+		"endpoint with a path": {good, func(d *download) { d.endpoint = "127.0.0.1/x" }, []string{"not HOST:PORT"}},
 		"full disk":            {good, func(d *download) { d.minFree = 1 << 60 }, []string{"free space too low"}},
 		"no directory":         {good, func(d *download) { d.dir += "/missing" }, []string{"no such file or directory"}},
 		"expired certificate":  {good, func(d *download) { d.identity.Cert, d.identity.Key = expired.Cert, expired.Key }, []string{"expired on"}},

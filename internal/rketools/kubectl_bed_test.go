@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,12 +20,31 @@ import (
 // helper is set in the process that TestKilledProcessLeavesNothing kills: the root of its paths.
 const helper = "RKETOOLS_TEST_FETCH"
 
+// callHelper is set in the process that TestKilledOnceLeavesNoBrokenArchive kills: its arguments, a line each.
+const callHelper = "RKETOOLS_TEST_CALL"
+
 func TestMain(m *testing.M) {
 	if root := os.Getenv(helper); root != "" {
 		rketools.NewKubectl(rketools.Paths{Root: root}).Fetch(context.Background())
 		return
 	}
-	os.Exit(m.Run())
+	if args := os.Getenv(callHelper); args != "" {
+		os.Exit(rketools.Main(context.Background(), "test", strings.Split(args, "\n"), os.Stdout, os.Stderr))
+	}
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	// Nothing of the caller's own keys, and no question after a role where there is no cloud.
+	if err := os.Setenv("AWS_EC2_METADATA_DISABLED", "true"); err != nil {
+		return 1
+	}
+	status := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
 }
 
 // kubectlBed is a container of RKE with a shell script as kubectl.

@@ -62,14 +62,14 @@ func database(size int) []byte {
 	return append(b, sum[:]...)
 }
 
-// member is one file of an archive.
-type member struct {
+// zipMember is one file of an archive.
+type zipMember struct {
 	name    string
 	content []byte
 }
 
 // archive is a zip as rke-tools writes it.
-func archive(t testing.TB, members ...member) []byte {
+func archive(t testing.TB, members ...zipMember) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -85,7 +85,7 @@ func archive(t testing.TB, members ...member) []byte {
 
 func archiveOf(t testing.TB, name string, raw []byte) []byte {
 	t.Helper()
-	return archive(t, member{"/backup/" + name, raw}, member{"/etc/kubernetes/" + name + ".rkestate", []byte(`{"desiredState": {}}`)})
+	return archive(t, zipMember{"/backup/" + name, raw}, zipMember{"/etc/kubernetes/" + name + ".rkestate", []byte(`{"desiredState": {}}`)})
 }
 
 // archiveOfOurs is a zip as this program writes it: rke-tools reads it, and it has a manifest.

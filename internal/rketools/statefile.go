@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/internal/regular"
 )
 
 // stateLimit is the longest state file. Kubernetes stores at most 1 MiB in a Secret.
@@ -52,29 +52,11 @@ func (p Paths) ReadStateFile(name string) StateFile {
 
 // readRegular reads a file of at most limit bytes. It follows no link in the last part of the path and waits for no pipe.
 func readRegular(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	data, err := regular.Read(path, unix.O_NOFOLLOW, limit)
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link: %w", path, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, tooLong(path, limit)
-	}
-	return data, nil
+	return data, err
 }
 
 func tooLong(what string, limit int64) error {

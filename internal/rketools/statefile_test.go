@@ -80,14 +80,14 @@ func TestStateFileThatCannotBeReadIsAbsent(t *testing.T) {
 	}{
 		"none":      {func(string) error { return nil }, "no such file"},
 		"empty":     {func(path string) error { return os.WriteFile(path, nil, 0o400) }, "is empty"},
-		"directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "is not a regular file"},
-		"pipe":      {func(path string) error { return unix.Mkfifo(path, 0o600) }, "is not a regular file"},
+		"directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "is not a file"},
+		"pipe":      {func(path string) error { return unix.Mkfifo(path, 0o600) }, "is not a file"},
 		"link": {func(path string) error {
 			return errors.Join(os.WriteFile(path+".other", []byte("{}"), 0o600), os.Symlink(path+".other", path))
 		}, "is a symbolic link"},
 		"too long": {func(path string) error {
 			return os.WriteFile(path, append(bytes.Repeat([]byte(" "), 16<<20), "{}"...), 0o600)
-		}, "is longer than 16 MiB"},
+		}, "is larger than 16 MiB"},
 	} {
 		t.Run(situation, func(t *testing.T) {
 			p, path := withStateFile(t)

@@ -86,7 +86,7 @@ func TestManualPruneIsForTheOnlyClusterOrTheGivenOne(t *testing.T) {
 			for _, e := range l.Snapshots {
 				m, err := dir.Manifest(e.Name)
 				must(t, err)
-				copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Cluster: m.ClusterID})
+				copies = append(copies, status.Copy{Name: e.Name, Size: e.Size, Facts: m.Facts()})
 			}
 			if c.saved != 0 {
 				tr := status.New(status.Options{})

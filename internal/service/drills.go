@@ -43,7 +43,7 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *s
 			})
 			e, ok := l.Newest(cfg.Store.Node, time.Now())
 			if !ok {
-				return e, fmt.Errorf("%w of node %s to restore as a test", snapshot.ErrNotFound, cfg.Store.Node)
+				return e, fmt.Errorf("%w of node %s to restore as a test", snapshot.ErrNotFound, cfg.Store.NodeName())
 			}
 			report.Name = e.Name
 			return e, nil

@@ -15,6 +15,7 @@ import (
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot"
 )
@@ -26,7 +27,7 @@ func NewLogger(c config.Log, w io.Writer) *logrus.Logger {
 	level, _ := logrus.ParseLevel(c.Level.String()) // knows all of them
 	log.SetLevel(level)
 	if c.JSON {
-		log.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
+		log.SetFormatter(jsonLines{logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano}})
 	} else {
 		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, TimestampFormat: time.RFC3339})
 	}
@@ -34,12 +35,22 @@ func NewLogger(c config.Log, w io.Writer) *logrus.Logger {
 	return log
 }
 
-// oneLine is a hook that makes one line of joined errors.
+// jsonLines are safe to show on a terminal.
+type jsonLines struct{ logrus.JSONFormatter }
+
+// Format implements logrus.Formatter.
+func (j jsonLines) Format(e *logrus.Entry) ([]byte, error) {
+	line, err := j.JSONFormatter.Format(e)
+	return printable.JSON(line), err
+}
+
+// oneLine is a hook that makes one line of joined errors and of messages. On a terminal logrus prints messages as they are.
 type oneLine struct{}
 
 func (oneLine) Levels() []logrus.Level { return logrus.AllLevels }
 
 func (oneLine) Fire(e *logrus.Entry) error {
+	e.Message = printable.Text(e.Message)
 	if err, ok := e.Data["error"].(error); ok {
 		e.Data["error"] = config.OneLine(err.Error())
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"etcd-rolling-backup/internal/printable"
 )
 
 // A log line has joined errors in one line, in both formats.
@@ -24,6 +26,41 @@ func TestErrorsAreOneLineInTheLog(t *testing.T) {
 		if !strings.Contains(b.String(), `"a is damaged; b is damaged"`) {
 			t.Errorf("%s", b.String())
 		}
+	}
+}
+
+// Names and errors from elsewhere control no terminal, in neither format. JSON keeps their meaning.
+func TestLogLinesAreSafeToShow(t *testing.T) {
+	const name = "n\u009b31m\u202e\x1b[2J"
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		log := NewLogger(read(t, "--log-format="+format).Log, &b)
+		if text, ok := log.Formatter.(*logrus.TextFormatter); ok {
+			text.DisableColors = true
+		}
+		log.WithFields(logrus.Fields{"member": name, "names": []string{name}}).WithError(errors.New(name)).Error("m " + name)
+		line := strings.TrimSuffix(b.String(), "\n")
+		if printable.Text(line) != line {
+			t.Errorf("%q", line)
+		}
+		var got struct{ Member string }
+		if format == "json" {
+			must(t, json.Unmarshal([]byte(line), &got))
+			if got.Member != name {
+				t.Errorf("the member is %q", got.Member)
+			}
+		}
+	}
+}
+
+// On a terminal, messages are not quoted.
+func TestMessagesAreSafeToShowOnATerminal(t *testing.T) {
+	var b bytes.Buffer
+	log := NewLogger(read(t).Log, &b)
+	log.SetFormatter(&logrus.TextFormatter{ForceColors: true})
+	log.Error("m \u009b31m\u202e")
+	if line := b.String(); !strings.Contains(line, `m \u009b31m\u202e`) {
+		t.Errorf("%q", line)
 	}
 }
 

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 
@@ -24,7 +22,7 @@ type monitor struct {
 	status   *status.Tracker
 	lines    *LogWriter
 	log      logrus.FieldLogger
-	home     *sameDir
+	home     *home
 	settings *reloader
 	server   *metrics.Server // nil: --listen is off; log and heartbeat report all the same
 }
@@ -38,10 +36,14 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: cfg.Store.MinFree,
 		Audience: metrics.Audience{WebConfig: cfg.Monitor.WebConfig, Network: cfg.Monitor.PageForNetwork},
 		Page: page.Options{
-			Version: p.Version, Node: cfg.Store.Node, RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
+			Version: p.Version, Node: cfg.Store.NodeName(), RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
 		},
 	})
 	m.server, err = OpenServer(ctx, cfg.Monitor, shown.Handler(), debugLines{m.log})
+	if err != nil && cfg.Monitor.Optional {
+		m.log.WithError(err).Warn("metrics and status page are not served; backups continue")
+		return nil
+	}
 	return err
 }
 
@@ -88,39 +90,4 @@ func OpenServer(ctx context.Context, m config.Monitor, h http.Handler, log io.Wr
 		err = config.Usagef("--web-config: %w", err)
 	}
 	return s, err
-}
-
-// sameDir watches that a directory stays the same as at the start: on another disk snapshots continue, without their history.
-type sameDir struct {
-	dir   string
-	first os.FileInfo // nil: it could not be read, and nothing is reported
-	busy  atomic.Bool // a look is under way, for as long as the file system takes
-	other atomic.Bool
-}
-
-func newSameDir(dir string) *sameDir {
-	first, _ := os.Stat(dir)
-	return &sameDir{dir: dir, first: first}
-}
-
-// look never waits, for a file system whose server is down may not answer. Whoever lists an unreadable directory reports that.
-func (d *sameDir) look() {
-	if d.first == nil || !d.busy.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		defer d.busy.Store(false)
-		if now, err := os.Stat(d.dir); err == nil {
-			d.other.Store(!os.SameFile(d.first, now))
-		}
-	}()
-}
-
-// problems are what was seen at the last look.
-func (d *sameDir) problems() []status.Problem {
-	if !d.other.Load() {
-		return nil
-	}
-	return []status.Problem{{Code: status.CodeDirectoryReplaced, Text: d.dir + " is not the same directory as at the start: its disk was unmounted, or another was " +
-		"mounted over it: mount it again, or restart the daemon if this is intended"}}
 }

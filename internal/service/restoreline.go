@@ -54,6 +54,7 @@ func BucketFlags(b *s3.Config) []string {
 		{"--s3-bucket-lookup", b.Lookup, config.DefaultS3Lookup},
 		{"--s3-timeout", b.Timeout.String(), config.DefaultS3Timeout.String()},
 		{"--s3-stall", b.Stall.String(), config.DefaultS3Stall.String()},
+		{"--s3-version-id", b.VersionID, ""},
 	} {
 		if f.value != f.fallback && f.value != "" {
 			flags = append(flags, f.name, f.value)

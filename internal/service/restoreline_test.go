@@ -132,7 +132,7 @@ func TestRestoreNotes(t *testing.T) {
 func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 	given := []string{
 		"--s3-bucket=backups", "--s3-endpoint=minio:9000", "--s3-region=r", "--s3-folder=f/g", "--s3-access-key-file=/a", "--s3-secret-key-file=/s", "--s3-ca=/c",
-		"--s3-bucket-lookup=path", "--s3-timeout=45s", "--s3-stall=2m", "--s3-versions",
+		"--s3-bucket-lookup=path", "--s3-timeout=45s", "--s3-stall=2m", "--s3-versions", "--s3-version-id=v",
 	}
 	uploads := []string{"--s3-sse=kms", "--s3-storage-class=c", "--s3-object-lock=7d", "--s3-object-lock-mode=compliance", "--s3-upload-rate=1MiB", "--s3-checksum=md5", "--s3-append-only"}
 	alone := []string{"--s3-insecure-skip-verify"} // not with a CA

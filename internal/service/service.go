@@ -30,6 +30,8 @@ type Process struct {
 	Stderr           io.Writer
 	UnknownVariables []string // of the environment, to warn of
 	HiddenKeys       []string // of the configuration file, which a variable or a flag hides, to warn of
+	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
+	StateFile func(context.Context) ([]byte, error)
 
 	// For the reload; Reread is nil without one.
 	Settings []config.Setting // as they were read for the start
@@ -61,24 +63,20 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return err
-	}
-	if info, err := os.Stat(dir.Path()); err == nil && info.Mode().Perm()&0o022 != 0 { // with the sticky bit, otherwise it is refused
-		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
 	}
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
 	settings := newReloader(cfg, p, log)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newSameDir(dir.Path()), settings: settings}
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store), settings: settings}
+	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := &taker{member: cfg.Etcd.Member, role: cfg.Role, dir: dir, status: tracker, name: name, options: snapshot.TakeOptions{
-		Set: snapshot.RollingSet, Node: cfg.Store.Node, ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
-	}}
+	t := newTaker(cfg, p, dir, tracker, name)
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
@@ -86,7 +84,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		log.WithField("address", m.server.Addr().String()).Info("listening")
 	}
 	o := daemon.Options{
-		Version: p.Version, Node: cfg.Store.Node, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
+		Version: p.Version, Node: cfg.Store.Node, Host: cfg.Store.Host, Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter,
 		Taker: t, Store: dir, Notifier: notifier, Log: log,
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
@@ -94,7 +92,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	if p.Reread != nil {
 		o.Hangups, o.Reload = p.Hangups, settings.reload
 	}
-	addOptional(&o, settings, dir)
+	addOptional(&o, settings, dir, name)
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -103,14 +101,32 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	return daemon.New(o).Run(ctx)
 }
 
+// prepare makes the directory ready for snapshots.
+func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
+	dir := snapshot.NewDir(s.Dir)
+	if s.Exposed {
+		dir = dir.Exposed()
+	}
+	if err := dir.Prepare(); err != nil {
+		return nil, err
+	}
+	if dir.Shared() {
+		log.WithField("directory", dir.Path()).Warn("other users can create files in the directory: use one of its own, or chmod 700 it")
+	}
+	return dir, nil
+}
+
 // addOptional adds what the configuration may leave out.
-func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
+func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir, member *memberName) {
 	cfg := settings.config()
 	if cfg.S3 != nil {
 		noticing := Noticing(cfg.S3, o.Log)
 		o.Mirror = func(ctx context.Context) (mirror.Result, error) {
 			now, bucket := settings.config(), *noticing
 			passes := MirrorOptions(now)
+			if now.Mirror.OwnMember {
+				passes.Member = member.getID
+			}
 			passes.Status, passes.Lineage = o.Status, o.Status.Lineage
 			bucket.UploadRate = now.S3.UploadRate
 			return MirrorOnce(ctx, &bucket, dir, passes)
@@ -199,8 +215,8 @@ func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mir
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.
 func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log logrus.FieldLogger) (snapshot.Taken, error) {
-	dir := snapshot.NewDir(cfg.Store.Dir)
-	if err := dir.Prepare(); err != nil {
+	dir, err := prepare(cfg.Store, log)
+	if err != nil {
 		return snapshot.Taken{}, err
 	}
 	removed, err := dir.RemovePartials(ctx)
@@ -210,6 +226,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	if len(removed) > 0 {
 		log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
-	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, name: &memberName{}}
+	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	return t.Take(ctx, log, func() {})
 }

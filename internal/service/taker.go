@@ -21,7 +21,7 @@ const (
 	probeTimeout = 2 * time.Second
 	// lookInterval is how often etcd is asked for its status between two snapshots.
 	lookInterval = time.Minute
-	// sameSecondTries is how often a snapshot is tried whose name another process has taken.
+	// sameSecondTries is how many seconds are tried for a snapshot whose name another daemon takes.
 	sameSecondTries = 10
 	// catchUpTimeout is how long a snapshot waits for a follower that lags.
 	catchUpTimeout = time.Second
@@ -33,8 +33,24 @@ type taker struct {
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
-	status  *status.Tracker // nil: nobody is interested
-	name    *memberName
+	share   bool // MinFree is at most a share of what is free
+	// stateFile fetches that of RKE's cluster; nil: there is none.
+	stateFile func(context.Context) ([]byte, error)
+	status    *status.Tracker // nil: nobody is interested
+	name      *memberName
+}
+
+// newTaker makes the one of a daemon.
+func newTaker(cfg config.Config, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
+	o := snapshot.TakeOptions{
+		Set: snapshot.RollingSet, Node: cfg.Store.NodeName(), ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
+	}
+	if cfg.Store.Zip {
+		o.Named = snapshot.RollingZip
+	}
+	return &taker{
+		member: cfg.Etcd.Member, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+	}
 }
 
 // Take implements daemon.Taker.
@@ -42,6 +58,12 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	o := t.options
 	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
 		o.Progress = func(int64, int64) { alive() }
+	}
+	if t.stateFile != nil {
+		o.StateFile = func(ctx context.Context) []byte { return t.fetchState(ctx, log) }
+	}
+	if share, err := t.dir.FreeShare(); t.share && err == nil {
+		o.MinFree = min(o.MinFree, share)
 	}
 	m, err := t.connect(ctx)
 	if err != nil {
@@ -63,17 +85,34 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	return t.store(ctx, successor{m, l.Predecessors}, o)
 }
 
-// store takes the snapshot. If its name exists, a daemon of another cluster has taken one in the same second: the next second is free.
+// fetchState also records whether the snapshot includes the state file.
+func (t *taker) fetchState(ctx context.Context, log logrus.FieldLogger) []byte {
+	data, err := t.stateFile(ctx)
+	if ctx.Err() != nil { // the snapshot has failed, or the daemon is being stopped
+		return data
+	}
+	t.status.SetStateFile(data != nil)
+	if err != nil {
+		log.WithError(err).Warn("the snapshot does not include the state file of RKE's cluster")
+	}
+	return data
+}
+
+// store takes the snapshot. If its name exists, another daemon has taken one in the same second: the next second is free. The bucket can
+// only be asked for the name too early, so a second that another cluster has used there before is left to it.
 func (t *taker) store(ctx context.Context, m snapshot.Streamer, o snapshot.TakeOptions) (snapshot.Taken, error) {
 	for try := 1; ; try++ {
-		taken, err := snapshot.Take(ctx, m, t.dir, o)
-		if !errors.Is(err, snapshot.ErrExists) || o.Set != snapshot.RollingSet || try == sameSecondTries {
-			return taken, err
+		last := o.Set != snapshot.RollingSet || try == sameSecondTries
+		if last || !t.status.SecondTaken(time.Now()) {
+			taken, err := snapshot.Take(ctx, m, t.dir, o)
+			if last || !errors.Is(err, snapshot.ErrExists) {
+				return taken, err
+			}
 		}
 		select {
 		case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
 		case <-ctx.Done():
-			return taken, err
+			return snapshot.Taken{}, ctx.Err()
 		}
 	}
 }
@@ -120,6 +159,7 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
+		t.name.id.Store(uint64(s.MemberID))
 		l, _ := LineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
 		t.status.SetCluster(l)
 	}
@@ -188,8 +228,13 @@ func nameOf(s snapshot.Source) string {
 	return ""
 }
 
-// memberName is the name of this node's member as far as it is known.
-type memberName struct{ last atomic.Value }
+// memberName is the name of this node's member, and its ID, as far as they are known.
+type memberName struct {
+	last atomic.Value
+	id   atomic.Uint64 // 0: not known
+}
+
+func (n *memberName) getID() snapshot.ID { return snapshot.ID(n.id.Load()) }
 
 // set keeps the known name if the new one is "".
 func (n *memberName) set(name string) {

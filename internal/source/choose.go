@@ -29,12 +29,12 @@ func (r Request) list(ctx context.Context) (all []Listing, failed []*PlaceError,
 
 // listBoth asks the bucket if there is one, but only briefly, and not for a full name that the directory has.
 func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceError, err error) {
-	if n, err := snapshot.ParseName(r.Reference); err == nil || r.Bucket == nil {
+	if r.Reference != snapshot.Latest || r.Bucket == nil {
 		all, failed = List(ctx, r.Dir, nil)
 		switch {
 		case r.Bucket == nil && failed != nil && failed[0].noDirectory():
 			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
-		case r.Bucket == nil, all != nil && all[0].Has(n) && !r.mustUseCopy(ctx, all[0], n):
+		case r.Bucket == nil, r.isNamed(all) && !r.mustUseCopy(ctx, all[0], r.named(all)):
 			return all, nil, joined(failed)
 		}
 	}
@@ -52,6 +52,14 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 	}
 	return nil, nil, joined(failed)
 }
+
+// named returns the listed snapshot of which the reference is the full name, without .zip too; zero: there is none.
+func (r Request) named(all []Listing) snapshot.Name {
+	e, _ := merged(all).Named(r.Reference)
+	return e.Name
+}
+
+func (r Request) isNamed(all []Listing) bool { return r.named(all) != snapshot.Name{} }
 
 // without reports that a place was not searched. err is nil, or that the snapshot was not found in the others.
 func (r Request) without(failed []*PlaceError, all []Listing, err error) error {
@@ -83,7 +91,7 @@ func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listi
 	case err != nil:
 		return entry, Listing{}, err
 	}
-	if _, err := snapshot.ParseName(r.Reference); err != nil && r.Newest == nil {
+	if r.Newest == nil && !r.isNamed(all) {
 		r.noticeFuture(all, entry)
 		if err := r.oneHistory(ctx, all, entry); err != nil {
 			return entry, Listing{}, err
@@ -121,6 +129,7 @@ func (r Request) find(l snapshot.Listing) (snapshot.Entry, error) {
 func merged(all []Listing) (m snapshot.Listing) {
 	has := map[snapshot.Name]bool{}
 	for _, l := range all {
+		m.Untrusted = append(m.Untrusted, l.Untrusted...)
 		for _, e := range l.Snapshots {
 			if !has[e.Name] {
 				has[e.Name] = true
@@ -136,7 +145,7 @@ func merged(all []Listing) (m snapshot.Listing) {
 func (r Request) broken(all []Listing) (snapshot.Entry, Listing, bool) {
 	for _, l := range all {
 		for _, b := range l.Broken {
-			if r.mayMean(b.Name) || r.Reference == b.Name.String() {
+			if _, exact := (snapshot.Listing{Snapshots: []snapshot.Entry{b}}).Named(r.Reference); exact || r.mayMean(b.Name) {
 				return b, l, true
 			}
 		}
@@ -186,7 +195,7 @@ func (r Request) intactCopy(ctx context.Context, all []Listing, e snapshot.Entry
 	if i < 0 || !r.mustUseCopy(ctx, at, e.Name) {
 		return at
 	}
-	if _, err := all[i].Manifest(ctx, e.Name); err != nil {
+	if _, err := all[i].Manifest(ctx, e.Name); err != nil && !errors.Is(err, snapshot.ErrNoManifest) {
 		return at
 	}
 	r.notice("warning: %s in %s is damaged: using the copy in %s", e.Name, at.Where, all[i].Where)

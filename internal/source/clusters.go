@@ -28,8 +28,8 @@ type copyOf struct {
 
 func of(e snapshot.Entry) copyOf { return copyOf{e.Name, e.Size} }
 
-// manifests reads the manifest of each snapshot that fits, once for copies of the same size, newest first. Those that cannot be read
-// are missing; late counts those for which there was no time.
+// manifests reads the manifest of each snapshot that fits, once for copies of the same size, newest first; that of another program's file is
+// zero. Those that cannot be read are missing; late counts those for which there was no time.
 func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool) (read map[copyOf]snapshot.Manifest, late int) {
 	limited, cancel := context.WithTimeout(ctx, manifestLimit)
 	defer cancel()
@@ -81,7 +81,7 @@ func clusterOf(all []snapshot.Life, m snapshot.Manifest) (snapshot.Life, bool) {
 }
 
 // oneHistory refuses to choose the newest of several clusters. It is no question of time: who restores another cluster's data has lost
-// this one's. A snapshot whose manifest cannot be read is of any cluster.
+// this one's. A snapshot whose manifest cannot be read, or that has none, is of any cluster.
 func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.Entry) error {
 	read, late := manifests(ctx, all, r.mayMean)
 	if ctx.Err() != nil {
@@ -92,6 +92,9 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	}
 	r.noticeRevision(read, chosen)
 	found := clusters(all, read, snapshot.NewDir(r.Dir))
+	if m, was := read[of(chosen)]; was && m.Format == "" && len(found) > 0 {
+		r.notice("warning: %s does not say of which cluster it is, and other snapshots are of cluster %s: is it the right one?", chosen.Name, found[0].Cluster)
+	}
 	if len(found) < 2 {
 		return nil
 	}
@@ -142,8 +145,8 @@ func (r Request) several(all []Listing, found []snapshot.Life) *SeveralError {
 			}
 		}
 		for _, l := range slices.Backward(all) { // the first counts
-			if l.Has(x.Newest) {
-				c.Alternative = r.alternative(x.Newest, false, l)
+			if newest, has := l.entry(x.Newest); has {
+				c.Alternative = r.alternative(newest, false, l)
 			}
 		}
 		e.Choices = append(e.Choices, c)
@@ -175,9 +178,7 @@ func (r Request) noticeRevision(read map[copyOf]snapshot.Manifest, chosen snapsh
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.
-func (r Request) mayMean(n snapshot.Name) bool {
-	return r.Reference == snapshot.Latest || r.Reference == n.Set
-}
+func (r Request) mayMean(n snapshot.Name) bool { return n.MayBe(r.Reference) }
 
 // old is an age for people: 3 hours old.
 func old(t, now time.Time) string { return humanize.RelTime(t, now, "old", "in the future") }

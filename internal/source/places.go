@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -33,66 +31,16 @@ type Listing struct {
 
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
 	Remove func(context.Context, snapshot.Name) error
-	// Manifest reads what one says of itself; in the bucket that takes a request.
-	Manifest func(context.Context, snapshot.Name) (snapshot.Manifest, error)
-	Close    func()
+	Close  func()
+
+	// describe reads what one says of itself; in the bucket that takes a request.
+	describe func(context.Context, snapshot.Entry) Read
 
 	// version says which version of an object stands for the snapshot; nil: the current one.
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
-	tail    func(context.Context, snapshot.Name) (tail []byte, size int64, err error)        // of the bucket
 	folders func(context.Context) ([]string, error)                                          // of the bucket
-}
-
-// Read is what a manifest says, or why it could not be read.
-type Read struct {
-	snapshot.Entry
-	Bytes    int64 // the size of the snapshot itself if it was reached: some servers list none or another one
-	Manifest snapshot.Manifest
-	Err      error
-}
-
-// Manifests reads those of some snapshots, several at a time, and returns them in the same order.
-func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
-	out := make([]Read, len(of))
-	var g errgroup.Group
-	g.SetLimit(manifestReads)
-	for i, e := range of {
-		g.Go(func() error {
-			out[i] = l.read(ctx, e)
-			return nil
-		})
-	}
-	_ = g.Wait() // its goroutines return no error
-	return out
-}
-
-func (l Listing) read(ctx context.Context, e snapshot.Entry) Read {
-	r := Read{Entry: e, Bytes: e.Size}
-	if l.tail == nil {
-		r.Manifest, r.Err = l.Manifest(ctx, e.Name)
-		return r
-	}
-	r.Manifest, r.Err = snapshot.ReadManifest(ctx, e.Name, func(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
-		tail, size, err := l.tail(ctx, n)
-		if err == nil {
-			r.Bytes = size
-		}
-		return tail, size, err
-	})
-	return r
-}
-
-// Origins reads of which clusters some snapshots are, in the same order. Those whose manifests can't be read are missing.
-func (l Listing) Origins(ctx context.Context, of []snapshot.Entry) []snapshot.Origin {
-	var out []snapshot.Origin
-	for _, r := range l.Manifests(ctx, of) {
-		if m := r.Manifest; r.Err == nil {
-			out = append(out, snapshot.Origin{Cluster: m.ClusterID, Predecessors: m.Predecessors, Name: r.Name})
-		}
-	}
-	return out
 }
 
 // Has tells whether the snapshot was there.
@@ -206,7 +154,7 @@ func listDir(path string) (Listing, error) {
 	l, err := dir.List()
 	return Listing{
 		Place: config.Local, Where: dir.Path(), Listing: l, Remove: dir.Remove, Close: func() {}, local: dir,
-		Manifest: func(_ context.Context, n snapshot.Name) (snapshot.Manifest, error) { return dir.Manifest(n) },
+		describe: func(_ context.Context, e snapshot.Entry) Read { return describeFile(dir, e) },
 	}, err
 }
 
@@ -221,10 +169,7 @@ func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
 		b.Close()
 		return l, err
 	}
-	l.Manifest = func(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
-		return snapshot.ReadManifest(ctx, n, b.Tail)
-	}
-	l.tail = b.Tail
+	l.describe = func(ctx context.Context, e snapshot.Entry) Read { return describeObject(ctx, b, e) }
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
 	if cfg.Versions {
 		l.version = b.Version
@@ -238,12 +183,12 @@ func (l Listing) Version(n snapshot.Name) (s3.Version, bool) {
 		return s3.Version{}, false
 	}
 	v, ok := l.version(n)
-	return v, ok && v.Loss != s3.NotLost
+	return v, ok && (v.Loss != s3.NotLost || len(v.Choices) > 0)
 }
 
 // noticeVersion says that the name itself no longer has the snapshot.
 func (r Request) noticeVersion(l Listing, n snapshot.Name) {
-	if v, ok := l.Version(n); ok {
+	if v, ok := l.Version(n); ok && len(v.Choices) == 0 { // otherwise it is an error
 		r.notice("warning: %s was %s in %s: using its version %s of %s", n, v.Loss, l.Where, v.ID, v.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 }
@@ -265,7 +210,7 @@ func (l Listing) remote(e snapshot.Entry) *Remote {
 	}
 }
 
-// intact reads all of a local archive. Of one in the bucket only the manifest is known.
+// intact reads all of a local snapshot. Of one in the bucket only its end is known.
 func (l Listing) intact(ctx context.Context, n snapshot.Name) error {
 	if l.local == nil {
 		return nil

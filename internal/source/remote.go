@@ -58,9 +58,11 @@ func (r Request) findAtPeer(ctx context.Context) (*Remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", r.Peer, err)
 	}
-	entry, err := r.find(snapshot.Listing{Snapshots: []snapshot.Entry{{Name: name, Size: offer.Size}}})
-	if err != nil {
-		return nil, fmt.Errorf("ask %s, which serves %s: %w", r.Peer, name, err)
+	entry := snapshot.Entry{Name: name, Size: offer.Size}
+	if r.Reference != snapshot.Latest { // which is the only one, whatever time its name says
+		if _, err := r.find(snapshot.Listing{Snapshots: []snapshot.Entry{entry}}); err != nil {
+			return nil, fmt.Errorf("ask %s, which serves %s: %w", r.Peer, name, err)
+		}
 	}
 	return &Remote{
 		Entry: entry, Place: r.Peer, From: config.Peer, Close: func() {},

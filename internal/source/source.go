@@ -7,6 +7,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/peer"
@@ -87,7 +89,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
-	if r.Newest == nil && r.mayMean(entry.Name) { // not a full name
+	if r.Newest == nil && !r.isNamed(all) {
 		r.compare(all, entry, at)
 	}
 	if r.From == config.Anywhere {
@@ -144,15 +146,10 @@ func (r Request) notice(format string, args ...any) {
 }
 
 func openFile(path string) (*Opened, error) {
-	// Before opening it, which would wait forever for the other end of a pipe.
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = config.Usagef("%s is not a file", path)
+	f, err := regular.Open(path, os.O_RDONLY)
+	if errors.Is(err, regular.ErrUnusable) {
+		return nil, config.Usagef("%w", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

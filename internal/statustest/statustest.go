@@ -46,7 +46,7 @@ func Names(copies []status.Copy) []snapshot.Name {
 
 // Taken returns a copy of a snapshot whose archive has a fifth of its database's size.
 func Taken(t time.Time, archive, revision int64) status.Copy {
-	return status.Copy{Name: Name(t), Size: archive, RawSize: 5 * archive, Revision: revision}
+	return status.Copy{Name: Name(t), Size: archive, Facts: snapshot.Facts{RawSize: 5 * archive, Revision: revision}}
 }
 
 // History returns what a policy of 24 hourly, 7 daily and 4 weekly snapshots keeps, newest first.

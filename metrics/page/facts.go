@@ -134,7 +134,7 @@ func (p *painter) diskFact(free int64) fact {
 func (p *painter) mirrorFact() fact {
 	j, m := p.Jobs[status.Mirror], p.Mirror
 	f := fact{Label: "In S3", Value: notKnown}
-	f.Tone = p.tone(j.Failures > 0, status.CodeMirrorFailing, status.CodeMirrorBehind, status.CodeUnmirrored, status.CodeS3Unlisted)
+	f.Tone = p.tone(j.Failures > 0, status.CodeMirrorFailing, status.CodeMirrorBehind, status.CodeUnmirrored, status.CodeNameTaken, status.CodeS3Unlisted)
 	if i := p.Places[status.S3]; i.Listed {
 		f.Value = status.Count(len(i.Copies), "snapshot", "snapshots")
 		f.More = append(append(f.More, "of this node, "+total(i.Copies)), p.others(status.S3)...) // other nodes may share the folder

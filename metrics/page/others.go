@@ -21,7 +21,7 @@ func (p *painter) others(in status.Place) []string {
 	}
 	nodes := 0
 	for _, c := range i.Nodes {
-		if c.Name.Set == snapshot.RollingSet {
+		if c.Name.Set == snapshot.RollingSet && c.Name.File == "" { // rke-tools' names do not say the node
 			nodes++
 		}
 	}

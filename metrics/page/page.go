@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -49,7 +50,8 @@ func Render(s status.State, problems []status.Problem, free int64, now time.Time
 	v := p.view(free)
 	v.Style = template.CSS(css)
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "page.html", v); err != nil {
+	// Names and errors come from etcd and S3. Whoever copies the page pastes what they contain into a terminal.
+	if err := t.ExecuteTemplate(printable.Writer(&b), "page.html", v); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

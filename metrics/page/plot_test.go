@@ -36,7 +36,7 @@ func TestPlotFormat(t *testing.T) {
 func TestPlotAtTheEdges(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration, bytes, revision int64) row {
-		return row{Copy: status.Copy{Name: snapshot.Name{Time: now.Add(d)}, Size: bytes, Revision: revision}, in: []status.Place{status.Local}}
+		return row{Copy: status.Copy{Name: snapshot.Name{Time: now.Add(d)}, Size: bytes, Facts: snapshot.Facts{Revision: revision}}, in: []status.Place{status.Local}}
 	}
 	for name, c := range map[string]struct {
 		rows   []row

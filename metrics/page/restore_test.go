@@ -134,8 +134,8 @@ func TestSnapshotThatFailedItsDrillIsNotRestored(t *testing.T) {
 
 // TestShrunkSnapshotIsDoubted: the page offers the newest, and says that the one before it had more.
 func TestShrunkSnapshotIsDoubted(t *testing.T) {
-	small := status.Copy{Name: statustest.Name(noon.Add(-time.Minute)), Size: 1, RawSize: mib, Revision: 2}
-	large := status.Copy{Name: statustest.Name(noon.Add(-time.Hour)), Size: 1, RawSize: 3 * mib, Revision: 1}
+	small := status.Copy{Name: statustest.Name(noon.Add(-time.Minute)), Size: 1, Facts: snapshot.Facts{RawSize: mib, Revision: 2}}
+	large := status.Copy{Name: statustest.Name(noon.Add(-time.Hour)), Size: 1, Facts: snapshot.Facts{RawSize: 3 * mib, Revision: 1}}
 	doubt := "Its database has 1.0 MiB; the one before it, " + large.Name.String() + ", has 3.0 MiB: which one do you want?"
 	body := show(t, tracker(everything(), []status.Copy{small, large}))
 	wantTexts(t, body, doubt)

@@ -100,19 +100,9 @@ scrape_configs:
 				return ask(ctx, s.url+"/-/ready", nil)
 			},
 		}
-		err = p.Run(t.Context())
-		if errors.Is(err, proctest.ErrPortTaken) {
+		if !runs(t, p) {
 			continue
 		}
-		must(t, err)
-		t.Cleanup(func() {
-			if err := p.Stop(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Logf("%s", p.Tail(0))
-			}
-		})
 		return s
 	}
 }
@@ -211,4 +201,23 @@ func (s server) become(t *testing.T, states ...string) {
 		}
 		return ""
 	})
+}
+
+// runs starts a server that stops at the end of the test; false: somebody has taken its port.
+func runs(t *testing.T, p *proctest.Server) bool {
+	t.Helper()
+	err := p.Run(t.Context())
+	if errors.Is(err, proctest.ErrPortTaken) {
+		return false
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("%s", p.Tail(0))
+		}
+	})
+	return true
 }

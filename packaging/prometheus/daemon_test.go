@@ -2,7 +2,6 @@ package prometheus_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,19 +54,9 @@ func daemon(t *testing.T, flags ...string) string {
 			Args:  append([]string{"daemon", "--dir=" + filepath.Join(dir, "snapshots"), "--node=node-a", "--min-free=1MiB", "--listen=" + ports[0]}, flags...),
 			Probe: func(ctx context.Context) error { return ask(ctx, "http://"+ports[0]+"/healthz", nil) },
 		}
-		err = p.Run(t.Context())
-		if errors.Is(err, proctest.ErrPortTaken) {
+		if !runs(t, p) {
 			continue
 		}
-		must(t, err)
-		t.Cleanup(func() {
-			if err := p.Stop(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Logf("%s", p.Tail(0))
-			}
-		})
 		return ports[0]
 	}
 }

@@ -46,7 +46,7 @@ func newNode(t *testing.T, free int64, tell func(tr *status.Tracker)) node {
 
 func taken(at time.Time, raw, revision int64) status.Copy {
 	n := snapshot.Name{Set: snapshot.RollingSet, Node: "node", Time: at.UTC().Truncate(time.Second)}
-	return status.Copy{Name: n, Size: raw / 5, RawSize: raw, Revision: revision}
+	return status.Copy{Name: n, Size: raw / 5, Facts: snapshot.Facts{RawSize: raw, Revision: revision}}
 }
 
 // everywhere says that these lie on the disk and in S3.

@@ -1,7 +1,6 @@
 package drill_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -106,16 +105,7 @@ func TestCanceledDrillStopsItsChild(t *testing.T) {
 // A child whose parent was killed exits, and removes the files in its place.
 func TestChildStopsWhenItsParentIsKilled(t *testing.T) {
 	archive, dir := small(t), t.TempDir()
-	cmd := exec.Command("/proc/self/exe", asParent, archive, dir)
-	cmd.Stderr = os.Stderr
-	steps, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	for lines := bufio.NewScanner(steps); lines.Scan() && !strings.Contains(lines.Text(), string(drill.StageBoot)); {
-	}
-	pid := onlyChild(t, cmd.Process.Pid)
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait() // says that it was killed
+	pid := orphan(t, archive, dir)
 	if removed, err := drill.RemoveLeftovers(snapshot.NewDir(dir)); err != nil || len(removed) != 0 {
 		t.Errorf("removed %v under a child that lives: %v", removed, err)
 	}

@@ -151,12 +151,15 @@ type sampled struct {
 }
 
 // readDatabase lets etcd's store read a file, as "etcdutl hashkv" does. It opens the file for writing, because etcd's backend has
-// no other way.
+// no other way. Nothing is closed if that panics: it may hold a lock then, and closing would wait for that forever.
 func readDatabase(ctx context.Context, log *zap.Logger, path string) (h contents, err error) {
 	b := backend.NewDefaultBackend(log, path)
-	defer func() { err = cmp.Or(err, b.Close()) }() // a later error is a consequence of the first
 	store := mvcc.NewStore(log, b, noLeases{}, mvcc.StoreConfig{})
-	defer func() { err = cmp.Or(err, store.Close()) }()
+	h, err = readStore(ctx, store, b)
+	return h, cmp.Or(err, store.Close(), b.Close()) // a later error is a consequence of the first
+}
+
+func readStore(ctx context.Context, store mvcc.KV, b backend.Backend) (h contents, err error) {
 	h.revision = store.Rev()
 	if h.hash, _, err = store.HashStorage().HashByRev(h.revision); err != nil {
 		return h, fmt.Errorf("hash the snapshot: %w", err)
@@ -208,6 +211,9 @@ func sampleKeys(b backend.Backend) ([][]byte, error) {
 		var entry mvccpb.KeyValue
 		if err := proto.Unmarshal(value, &entry); err != nil {
 			return mismatch("the entry of revision %x: %v", revision, err)
+		}
+		if len(entry.GetKey()) == 0 { // of a raised revision: no request can ask for it
+			return nil
 		}
 		if keys = append(keys, entry.GetKey()); len(keys) == 2*sampleSize {
 			for i := range sampleSize {

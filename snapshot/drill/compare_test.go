@@ -1,14 +1,17 @@
 package drill
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -45,7 +48,7 @@ func booted(t *testing.T) *drill {
 
 	d := &drill{options: options{archive: f, dir: t.TempDir()}, log: newServerLog()}
 	for _, stage := range []func(context.Context) error{d.unpack, d.restore, d.hash, d.boot} {
-		must(t, d.log.guard(t.Context(), ErrStart, func() error { return stage(t.Context()) }))
+		must(t, d.log.guard(t.Context(), ErrStart, time.Hour, func() error { return stage(t.Context()) }))
 	}
 	t.Cleanup(d.server.Close)
 	return d
@@ -113,7 +116,7 @@ func TestGuardTurnsExitOfEtcdIntoError(t *testing.T) {
 		}, true},
 	} {
 		l := newServerLog()
-		err := l.guard(t.Context(), ErrStart, func() error { return c.do(l) })
+		err := l.guard(t.Context(), ErrStart, time.Hour, func() error { return c.do(l) })
 		if err == nil || errors.Is(err, ErrStart) != c.blamed || errors.Is(err, unix.ENOSPC) == c.blamed {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -121,10 +124,10 @@ func TestGuardTurnsExitOfEtcdIntoError(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	l := newServerLog()
 	errStop := errors.New("stop")
-	if err := l.guard(ctx, ErrStart, func() error { cancel(errStop); select {} }); !errors.Is(err, errStop) {
+	if err := l.guard(ctx, ErrStart, time.Hour, func() error { cancel(errStop); select {} }); !errors.Is(err, errStop) {
 		t.Errorf("canceled: %v", err)
 	}
-	if err := l.guard(ctx, ErrStart, func() error { t.Error("ran"); return nil }); !errors.Is(err, errStop) {
+	if err := l.guard(ctx, ErrStart, time.Hour, func() error { t.Error("ran"); return nil }); !errors.Is(err, errStop) {
 		t.Errorf("canceled before: %v", err)
 	}
 	l.logger.Error("disk slow", zap.Int("ms", 12))
@@ -150,5 +153,55 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// etcd's store panics on these while it holds a lock. That ends the reading, and does not wait for the lock.
+func TestReadDatabaseEndsOnWhatEtcdCannotRead(t *testing.T) {
+	for _, what := range []string{"a finished compaction of zeros", "an empty scheduled compaction", "a scheduled compaction of one byte", "a value that is no protobuf"} {
+		path := filepath.Join(t.TempDir(), "db")
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(tx *bbolt.Tx) error {
+			for _, name := range []string{"key", "meta"} {
+				if _, err := tx.CreateBucket([]byte(name)); err != nil {
+					return err
+				}
+			}
+			return etcdtest.Unreadable()[what](tx)
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		log := newServerLog()
+		err = log.guard(t.Context(), ErrStart, time.Hour, func() error {
+			_, err := readDatabase(t.Context(), log.logger, path)
+			return err
+		})
+		if !errors.Is(err, ErrStart) {
+			t.Errorf("%s: %v, want ErrStart", what, err)
+		}
+	}
+}
+
+func TestStageThatNeverEndsIsEnded(t *testing.T) {
+	err := newServerLog().guard(t.Context(), ErrStart, time.Millisecond, func() error { select {} })
+	if !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), "no result within 1ms") {
+		t.Errorf("%v, want ErrStart", err)
+	}
+}
+
+func TestLongestErrorFitsInAMessage(t *testing.T) {
+	var line bytes.Buffer
+	long := fmt.Errorf("%w: etcd panicked: %s", ErrStart, strings.Repeat("\x01a", 1<<20))
+	if err := (&messageWriter{w: &line}).send(failure(long)); err != nil {
+		t.Fatal(err)
+	}
+	reader := &messageReader{}
+	_, _ = reader.Write(line.Bytes())
+	if !errors.Is(reader.failed, ErrStart) || reader.invalid != nil {
+		t.Errorf("%d bytes arrive as %v, %v", line.Len(), reader.failed, reader.invalid)
 	}
 }

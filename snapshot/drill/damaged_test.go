@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/drill"
 )
@@ -17,19 +18,10 @@ import (
 func TestDamagedDatabase(t *testing.T) {
 	archive := small(t)
 	for text, change := range map[string]func(*bbolt.Tx) error{
-		"drill: hash: unusable by etcd: etcd gave up: failed to unmarshal mvccpb.KeyValue": func(tx *bbolt.Tx) error {
-			keys := tx.Bucket([]byte("key"))
-			revision, value := keys.Cursor().Last()
-			// After the key, which is all that snapshot.Verify reads, there is a field that claims more bytes than there are.
-			return keys.Put(revision, append(value[:2+value[1]:2+value[1]], 0x2a, 0xff, 0x01))
-		},
-		"drill: unpack: damaged: no bucket": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("key")) },
-		"drill: boot: unusable by etcd: etcd gave up: failed to unmarshal 'authpb.User'": func(tx *bbolt.Tx) error {
-			users, err := tx.CreateBucketIfNotExists([]byte("authUsers"))
-			if err != nil {
-				return err
-			}
-			return users.Put([]byte("root"), []byte{0xff})
+		"drill: unpack: damaged: etcd can't read the entry": etcdtest.Unreadable()["a finished compaction of zeros"],
+		"drill: unpack: damaged: no bucket":                 func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("key")) },
+		"drill: boot: unusable by etcd: etcd gave up: invalid downgrade": func(tx *bbolt.Tx) error { // valid, but of a later etcd
+			return tx.Bucket([]byte("cluster")).Put([]byte("clusterVersion"), []byte("9.0.0"))
 		},
 	} {
 		packed := repack(t, archive, func(path string) {

@@ -1,11 +1,13 @@
 package drill_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -125,6 +127,22 @@ func command(pid int) string {
 		return ""
 	}
 	return args[1]
+}
+
+// orphan is a drill that is paused in its boot and whose parent was killed.
+func orphan(t *testing.T, archive, dir string) (pid int) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", asParent, archive, dir)
+	cmd.Stderr = os.Stderr
+	steps, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	for lines := bufio.NewScanner(steps); lines.Scan() && !strings.Contains(lines.Text(), string(drill.StageBoot)); {
+	}
+	pid = onlyChild(t, cmd.Process.Pid)
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait() // says that it was killed
+	return pid
 }
 
 // onlyChild is the drill of a parent, once it is paused.

@@ -1,7 +1,6 @@
 package drill_test
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -63,16 +62,7 @@ func TestDrillLeavesNothingWhereOpenFilesCannotBeRemoved(t *testing.T) {
 func TestDeadDrillIsRemovedWhereOpenFilesCannotBeRemoved(t *testing.T) {
 	archive := small(t)
 	dir := hiding(t)
-	cmd := exec.Command("/proc/self/exe", asParent, archive, dir)
-	cmd.Stderr = os.Stderr
-	steps, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	for lines := bufio.NewScanner(steps); lines.Scan() && !strings.Contains(lines.Text(), string(drill.StageBoot)); {
-	}
-	pid := onlyChild(t, cmd.Process.Pid)
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait() // says that it was killed
+	pid := orphan(t, archive, dir)
 	must(t, unix.Kill(pid, unix.SIGCONT))
 	// The lock and the files of a process that has ended are released a moment later, one after the other.
 	eventually(t, "the child ended, and what it left is removed", func() bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -156,7 +157,7 @@ func run(ctx context.Context, o options) (Result, error) {
 			d.progress(Step{Stage: s.stage})
 		}
 		start := time.Now()
-		if err := d.log.guard(ctx, s.fault, func() error { return s.do(ctx) }); err != nil {
+		if err := d.log.guard(ctx, s.fault, d.limit(s.stage), func() error { return s.do(ctx) }); err != nil {
 			return Result{}, fmt.Errorf("drill: %s: %w", s.stage, err)
 		}
 		*s.took = time.Since(start)
@@ -172,6 +173,16 @@ type drill struct {
 	contents contents     // by the snapshot
 	server   *embed.Etcd  // on the restored data
 	result   Result
+}
+
+// limit is how long a stage may take: much longer than at the lowest priority on a slow disk. The first one shows its progress, and a
+// parent ends it.
+func (d *drill) limit(s Stage) time.Duration {
+	if s == StageUnpack {
+		return math.MaxInt64
+	}
+	const least, slowest = 10 * time.Minute, 1 << 20 // bytes a second
+	return least + time.Duration(d.report.RawSize/slowest)*time.Second
 }
 
 func (d *drill) database() string { return filepath.Join(d.dir, databaseFile) }

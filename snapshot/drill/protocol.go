@@ -67,6 +67,9 @@ func kinds() []kind {
 // failure returns the message for an error.
 func failure(err error) message {
 	m := message{Error: err.Error()}
+	if len(m.Error) > maxError {
+		m.Error = strings.ToValidUTF8(m.Error[:maxError], "") + "…"
+	}
 	if i := slices.IndexFunc(kinds(), func(k kind) bool { return errors.Is(err, k.err) }); i >= 0 {
 		m.Kind = kinds()[i].word
 	}
@@ -85,6 +88,8 @@ func (m message) asError() *textError {
 const (
 	// maxMessage limits how many bytes of one line the parent keeps.
 	maxMessage = 64 << 10
+	// maxError limits the text of an error, of which each byte may take 6 in a message. A panic may quote megabytes.
+	maxError = 8 << 10
 	// stepInterval is the shortest time between two reports of bytes in one stage.
 	stepInterval = 100 * time.Millisecond
 )

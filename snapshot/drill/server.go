@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/version"
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
@@ -137,8 +138,9 @@ func (l *serverLog) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 }
 
 // guard runs a piece of etcd's code, which cannot be interrupted and may exit instead of returning an error. When ctx ends, that
-// code keeps running in the background. fault is wrapped around the error if the code gives up.
-func (l *serverLog) guard(ctx context.Context, fault error, f func() error) error {
+// code keeps running in the background. fault is wrapped around the error if the code gives up, or does not end within limit: what a
+// panic leaves open may wait forever for a lock that the panicking code holds.
+func (l *serverLog) guard(ctx context.Context, fault error, limit time.Duration, f func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -160,6 +162,8 @@ func (l *serverLog) guard(ctx context.Context, fault error, f func() error) erro
 		return err
 	case err := <-l.fatal:
 		return blame(fault, err)
+	case <-time.After(limit):
+		return fmt.Errorf("%w: no result within %s", fault, limit)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

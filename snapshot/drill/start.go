@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 // killAfter is how long a child has after it was asked to stop.
@@ -26,7 +27,7 @@ type Child struct {
 	// version has replaced the file.
 	Command  []string
 	File     *os.File      // a snapshot in any form, which needs no name; the child reads it, and Start does not close it
-	RawSize  int64         // bytes of its database; 0: as the manifest of an archive says
+	RawSize  int64         // bytes of its database; 0: as the file itself says
 	Scratch  *snapshot.Dir // where the scratch directory is created and removed
 	MinFree  int64         // bytes that must stay free on Scratch's disk
 	Progress func(Step)    // may be nil; must not block
@@ -49,11 +50,14 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 		return r, err
 	}
 	if c.RawSize == 0 {
-		archive, err := snapshot.OpenArchive(c.File, info.Size())
+		in, err := input.Open(c.File, info.Size())
+		if err == nil {
+			err = in.Damage
+		}
 		if err != nil {
 			return r, err
 		}
-		c.RawSize = archive.Manifest.RawSize
+		c.RawSize = max(in.Size, 0)
 	}
 	need := needs(c.RawSize)
 	if err := enough(c.Scratch, c.MinFree, need); err != nil {

@@ -7,6 +7,7 @@
 package input
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"errors"
@@ -35,7 +36,7 @@ var (
 	// ErrForm marks a file that contains no snapshot.
 	ErrForm = errors.New("no snapshot")
 	// ErrNoDigest marks a database that has no digest to verify it with.
-	ErrNoDigest = errors.New("no digest")
+	ErrNoDigest = snapshot.ErrNoDigest
 )
 
 // Input is a recognized snapshot. Only Unpack verifies all of it.
@@ -47,6 +48,7 @@ type Input struct {
 	Damage   error              // what Open found damaged in a file that may still have an intact database; nil: nothing
 
 	source *source
+	others []*zip.File                   // the other members of a zip
 	open   func() (io.ReadCloser, error) // the decompressed bytes from the first one
 }
 
@@ -64,7 +66,7 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	}
 	atEnd := bytes.HasSuffix(tail, []byte(footerMagic))
 	if !atEnd && !bytes.Contains(tail, []byte(manifestStart)) {
-		return s.detect()
+		return s.detectOther(tail)
 	}
 	a, err := snapshot.OpenArchive(s, size)
 	switch {
@@ -90,13 +92,24 @@ func Open(f io.ReaderAt, size int64) (*Input, error) {
 	return in, other
 }
 
+// detectOther is detect for a file that never had a manifest. archive/zip accepts what follows the end of a zip.
+func (s *source) detectOther(tail []byte) (*Input, error) {
+	in, err := s.detect()
+	if err == nil && in.Form == FormZip && in.Damage == nil {
+		if _, _, end := snapshot.DecodeTail(tail, s.size); !errors.Is(end, snapshot.ErrNoManifest) {
+			in.Damage = fmt.Errorf("%w: zip: something else follows its end", snapshot.ErrDamaged)
+		}
+	}
+	return in, err
+}
+
 // detect decides by the first bytes what a file is that has no valid manifest.
 func (s *source) detect() (*Input, error) {
-	head, err := s.part(0, min(s.size, headSize))
+	head, err := s.part(0, min(s.size, snapshot.HeadSize))
 	if err != nil {
 		return nil, err
 	}
-	if isDatabase(head) {
+	if snapshot.IsDatabase(head) {
 		return &Input{Form: FormDatabase, Size: s.size, source: s, open: s.plain}, nil
 	}
 	switch looks := describe(head); looks {
@@ -129,7 +142,7 @@ func orLost(looks string, err error) error {
 func (s *source) stream(form Form, open func() (io.ReadCloser, error)) (*Input, error) {
 	head, err := headOf(open)
 	switch {
-	case isDatabase(head):
+	case snapshot.IsDatabase(head):
 		return &Input{Form: form, Size: -1, source: s, open: open}, nil
 	case err != nil:
 		return nil, s.fault(form, err)
@@ -146,7 +159,7 @@ func headOf(open func() (io.ReadCloser, error)) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, headSize))
+	return io.ReadAll(io.LimitReader(r, snapshot.HeadSize))
 }
 
 // What shows in the last bytes of a file that it is an archive of ours, in every version (docs/FORMAT.md): its end, or the beginning of
@@ -167,16 +180,6 @@ const (
 type source struct {
 	snapshot.Disk
 	size int64
-}
-
-var errOffset = errors.New("an offset before the beginning")
-
-// ReadAt reads the file.
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 { // archive/zip trusts the offsets in a zip's directory
-		return 0, errOffset
-	}
-	return s.Disk.ReadAt(p, off)
 }
 
 // fault distinguishes a failed disk from damaged bytes.

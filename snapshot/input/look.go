@@ -2,40 +2,9 @@ package input
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 )
-
-// A bbolt file begins with two meta pages, one of which may be torn (go.etcd.io/bbolt, internal/common: page.go, meta.go):
-//
-//	page  header 16 bytes
-//	meta  magic 4, version 4, page size 4, ...; in the byte order of the machine that wrote it
-const (
-	pageHeader  = 16
-	metaMagic   = 0xED0CDAED
-	metaVersion = 2
-	minPage     = 512
-	maxPage     = 64 << 10
-
-	// headSize reaches into the second meta page of the largest pages.
-	headSize = maxPage + pageHeader + 12
-)
-
-// isDatabase decides by the first bytes of a file, headSize of them if there are so many.
-func isDatabase(head []byte) bool {
-	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
-		return true
-	}
-	for size := minPage; size <= maxPage && len(head) >= size+pageHeader+12; size *= 2 {
-		meta := head[size+pageHeader:]
-		if binary.NativeEndian.Uint32(meta) == metaMagic && binary.NativeEndian.Uint32(meta[4:]) == metaVersion &&
-			binary.NativeEndian.Uint32(meta[8:]) == uint32(size) {
-			return true
-		}
-	}
-	return false
-}
 
 // The compressed forms that this package can read.
 const (

@@ -18,7 +18,7 @@ const maxStateFile = 16 << 20
 // snapshot.ErrDamaged or ErrForm, or come from f.
 func StateFile(f io.ReaderAt, size int64) (data []byte, found bool, err error) {
 	s := &source{Disk: snapshot.Disk{ReaderAt: f}, size: size}
-	head, err := s.part(0, min(size, headSize))
+	head, err := s.part(0, min(size, snapshot.HeadSize))
 	if err != nil || describe(head) != lookZip {
 		return nil, false, err
 	}

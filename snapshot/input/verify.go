@@ -45,7 +45,7 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *snapshot.Dir, minF
 	}
 	r = Report{Form: in.Form, Member: in.Member, Manifest: in.Manifest, Size: info.Size(), RawSize: in.Size}
 	if in.Manifest != nil {
-		a, err := snapshot.VerifyInto(ctx, f, db, scratch, minFree, progress)
+		a, err := snapshot.Verify(ctx, f, db, scratch, minFree, progress)
 		r.Proven, r.Database = true, a.Database
 		return r, err
 	}
@@ -53,6 +53,9 @@ func VerifyInto(ctx context.Context, f, db *os.File, scratch *snapshot.Dir, minF
 	u, err := in.Unpack(ctx, out, Options{Progress: progress, Undigested: true})
 	if err == nil {
 		err = u.Damage
+	}
+	if err == nil {
+		err = in.verifyOthers(ctx)
 	}
 	if err != nil {
 		return r, err

@@ -3,45 +3,21 @@ package input
 import (
 	"archive/zip"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
-
-	"github.com/klauspost/compress/flate"
 
 	"etcd-rolling-backup/snapshot"
 )
 
 const (
-	maxMembers = 10_000
-	// maxDirectory limits how many bytes of a zip's directory are read, and so the memory for its entries: 800 bytes for each of
-	// maxMembers.
-	maxDirectory = 8 << 20
-
-	encryptedFlag = 1   // APPNOTE.TXT of PKWARE, section 4.4.4, bit 0
-	namesTold     = 5   // names listed in an error
-	nameTold      = 100 // bytes of one name in an error
+	namesTold = 5   // names listed in an error
+	nameTold  = 100 // bytes of one name in an error
 )
-
-// frugal refuses to read more than left bytes; below zero there is no limit.
-type frugal struct {
-	io.ReaderAt
-	left int64
-}
-
-var errDirectory = errors.New("its directory is too large")
-
-func (f *frugal) ReadAt(p []byte, off int64) (int, error) {
-	if f.left >= 0 {
-		if f.left -= int64(len(p)); f.left < 0 {
-			f.left = 0
-			return 0, errDirectory
-		}
-	}
-	return f.ReaderAt.ReadAt(p, off)
-}
 
 // zip finds the one member that is a database, by the first bytes of each member.
 func (s *source) zip() (*Input, error) {
@@ -54,23 +30,14 @@ func (s *source) zip() (*Input, error) {
 
 // members reads the directory of a zip.
 func (s *source) members() ([]*zip.File, error) {
-	directory := &frugal{ReaderAt: s, left: maxDirectory}
-	z, err := zip.NewReader(directory, s.size)
-	directory.left = -1
+	members, err := snapshot.ZipMembers(s, s.size)
 	switch {
-	case errors.Is(err, zip.ErrInsecurePath): // names never become paths here
-	case errors.Is(err, errDirectory):
-		return nil, formError("a zip archive with more than %d members", maxMembers)
-	case errors.Is(err, zip.ErrFormat):
-		return nil, fmt.Errorf("%w: zip: no directory at its end: the file is cut off", snapshot.ErrDamaged)
+	case errors.Is(err, snapshot.ErrManyMembers):
+		return nil, formError("a zip archive with more than %d members", snapshot.MaxZipMembers)
 	case err != nil:
 		return nil, s.fault(FormZip, err)
 	}
-	if len(z.File) > maxMembers {
-		return nil, formError("a zip archive with more than %d members", maxMembers)
-	}
-	z.RegisterDecompressor(zip.Deflate, flate.NewReader) // twice as fast as the standard library
-	return z.File, nil
+	return members, nil
 }
 
 func (s *source) choose(members []*zip.File) (*Input, error) {
@@ -109,24 +76,45 @@ func (s *source) choose(members []*zip.File) (*Input, error) {
 	case found.UncompressedSize64 > math.MaxInt64:
 		return nil, fmt.Errorf("%w: zip: member %s declares %d bytes", snapshot.ErrDamaged, quote(found.Name), found.UncompressedSize64)
 	}
-	in := &Input{Form: FormZip, Size: int64(found.UncompressedSize64), Member: found.Name, source: s, open: found.Open}
+	rest := slices.DeleteFunc(slices.Clone(members), func(m *zip.File) bool { return m == found })
+	in := &Input{Form: FormZip, Size: int64(found.UncompressedSize64), Member: found.Name, source: s, others: rest, open: found.Open}
 	if damage != nil {
 		in.Damage = s.fault(FormZip, damage)
 	}
 	return in, nil
 }
 
+// verifyOthers reads the members that are not the database; their checksums must match. What is encrypted or of an unknown method is
+// skipped.
+func (in *Input) verifyOthers(ctx context.Context) error {
+	for _, m := range in.others {
+		if !snapshot.ZipReadable(m) {
+			continue
+		}
+		err := snapshot.VerifyZipMember(ctx, m, io.Discard, nil)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && in.source.Err() == nil:
+			return snapshot.IntactDatabase(in.source.fault(FormZip, fmt.Errorf("member %s: %w", quote(m.Name), err)))
+		case err != nil:
+			return in.source.fault(FormZip, err)
+		}
+	}
+	return nil
+}
+
 // describeMember describes a member; nothing for a database.
 func (s *source) describeMember(m *zip.File) (string, error) {
 	switch {
-	case m.Flags&encryptedFlag != 0:
+	case snapshot.ZipEncrypted(m):
 		return "encrypted: unpack it with its password first", nil
-	case m.Method != zip.Store && m.Method != zip.Deflate:
+	case !snapshot.ZipReadable(m):
 		return fmt.Sprintf("compressed with method %d, which this program does not know: unpack it first", m.Method), nil
 	}
 	head, err := headOf(m.Open)
 	switch {
-	case isDatabase(head):
+	case snapshot.IsDatabase(head):
 		return "", nil // Unpack reports any other fault
 	case err != nil:
 		return "", err

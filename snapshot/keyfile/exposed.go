@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// Exposed says who else can read or change a file with a secret, and what to do; "": nobody, or that can't be seen, which whoever reads
-// the file reports. Access through a group is no fault where it is the only one, or is meant: for another owner, or a group that root
+// Exposed says who else can read or change a file with a secret, and what to do; "": nobody, or it can't be seen, or is no file, which
+// whoever reads it reports. Access through a group is no fault where it is the only one, or is meant: for another owner, or a group that root
 // has chosen.
 func Exposed(path string) string {
 	info, err := os.Stat(path)
-	if err != nil {
+	if err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
 	const group, others = 0o060, 0o006

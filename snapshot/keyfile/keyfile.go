@@ -1,6 +1,8 @@
 // Package keyfile reads the files that hold certificates, keys and passwords.
 //
-// Invariants: the byte order mark that some editors write is not part of a file's text; no error quotes what is in a file.
+// Invariants: the byte order mark that some editors write is not part of a file's text; no error quotes what is in a file; only regular
+// files of at most 1 MiB are read, so that no setting makes the program wait or fill the memory. A pipe is none: most files are read again
+// for each run, and a pipe has its content once.
 package keyfile
 
 import (
@@ -9,8 +11,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"etcd-rolling-backup/internal/regular"
 )
 
 var (
@@ -22,9 +25,15 @@ var (
 
 const mark = "\ufeff" // in UTF-8
 
-// Text returns the text of a file, without a byte order mark. Errors wrap that of os.ReadFile, or ErrEncoding.
+// limit is larger than any bundle of certificates: that of the system has a quarter of it.
+const limit = 1 << 20
+
+// Read returns the content of a file as it is. Errors are those of [regular.Read].
+func Read(path string) ([]byte, error) { return regular.Read(path, 0, limit) }
+
+// Text returns the text of a file, without a byte order mark. Errors wrap that of Read, or ErrEncoding.
 func Text(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := Read(path)
 	if err != nil {
 		return nil, err
 	}

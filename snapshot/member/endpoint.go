@@ -13,6 +13,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"etcd-rolling-backup/internal/printable"
 )
 
 // endpoint is where a member listens, in the two forms that are needed of it.
@@ -38,8 +40,9 @@ func (c Config) parseEndpoint(text string) (endpoint, error) {
 		}
 	}
 	u, err := url.Parse(full)
-	if err != nil || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return endpoint{}, fmt.Errorf("%w: --endpoints: %q is not HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:///PATH", ErrConfig, text)
+	if err != nil || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https") ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return endpoint{}, fmt.Errorf("%w: --endpoints: %s is not HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:///PATH", ErrConfig, printable.Address(text))
 	}
 	if u.Scheme == "http" && c.secure() {
 		return endpoint{}, fmt.Errorf("%w: --endpoints: %s is plain http, but a CA or certificate is set: write https:// or remove them", ErrConfig, text)
@@ -60,7 +63,7 @@ func parseSocket(text string) (endpoint, error) {
 	file := strings.TrimPrefix(rest, "//")
 	name, _, _ := strings.Cut(path.Base(file), ":")
 	if file == "" || strings.HasSuffix(file, "/") || strings.ContainsAny(file, "?#") {
-		return endpoint{}, fmt.Errorf("%w: --endpoints: %q has no path of a socket: write %s:///PATH as in etcd's --listen-client-urls", ErrConfig, text, scheme)
+		return endpoint{}, fmt.Errorf("%w: --endpoints: %s has no path of a socket: write %s:///PATH as in etcd's --listen-client-urls", ErrConfig, printable.Address(text), scheme)
 	}
 	if len(file) > maxSocketPath {
 		return endpoint{}, fmt.Errorf("%w: --endpoints: the path of the socket has %d bytes, and the system allows %d: use HOST:PORT, or a relative path", ErrConfig, len(file), maxSocketPath)

@@ -25,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/handshake"
 )
@@ -50,7 +51,7 @@ type Client struct {
 func Dial(id Identity, hostport string) (*Client, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?# ") {
-		return nil, fmt.Errorf("%w: %q is not HOST:PORT", ErrConfig, hostport)
+		return nil, fmt.Errorf("%w: %s is not HOST:PORT", ErrConfig, printable.Address(hostport))
 	}
 	own, err := id.load()
 	if err != nil {

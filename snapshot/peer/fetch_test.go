@@ -91,7 +91,7 @@ func TestReceive(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	dir := snapshot.NewDir(t.TempDir())
-	m, err := dir.Receive(t.Context(), remote.Name, r, remote.Size, 0, nil)
+	m, err := dir.Receive(t.Context(), n, remote.Name, r, remote.Size, 0, nil)
 	if err != nil || m.Name != n.String() {
 		t.Errorf("received %q: %v", m.Name, err)
 	}

@@ -120,11 +120,17 @@ func (t *transfer) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	until := time.Now().Add(t.client.Stall)
+	var last error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		short := time.Until(until) < t.client.Stall/2
 		n, err := t.try(p, until)
 		if n > 0 {
 			return n, nil // the next Read, without a body, gets the error again
 		}
+		if short && last != nil && errors.Is(err, snapshot.ErrStalled) {
+			err = last // silence in the little time that was left shows less than the error before
+		}
+		last = err
 		if err = t.hopeless(err, until); err != nil {
 			return 0, t.explain(err)
 		}

@@ -38,7 +38,7 @@ func database(t testing.TB, revisions int, members ...snapshot.Member) []byte {
 			}
 		}
 		for i := range revisions {
-			if err := buckets["key"].Put(fmt.Appendf(nil, "%s_%s", be(i+2), be(0)), []byte("value")); err != nil {
+			if err := buckets["key"].Put(fmt.Appendf(nil, "%s_%s", be(i+2), be(0)), []byte("\x0a\x01k\x2a\x05value")); err != nil {
 				return err
 			}
 		}

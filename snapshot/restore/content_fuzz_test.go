@@ -26,7 +26,9 @@ func FuzzContent(f *testing.F) {
 			copy(broken[behind+at:], edits[3:edit])
 		}
 		must(t, os.WriteFile(path, broken, 0o600))
-		c, err := look(t.Context(), path)
+		f, err := os.Open(path)
+		must(t, err)
+		c, err := lookInto(t.Context(), f, snapshot.CheckDatabase)
 		if err != nil && !errors.Is(err, snapshot.ErrDamaged) {
 			t.Fatalf("%v, want ErrDamaged", err)
 		}

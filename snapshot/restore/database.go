@@ -29,20 +29,20 @@ func (c content) begins(bump uint64) int64 {
 	return max(1, c.last, c.finished, c.scheduled) // a compaction may have removed the newest change, a deletion
 }
 
-// look verifies all pages of a database and reads its content. A matching digest says only that etcd sent these bytes: its own file
-// may be broken, and etcd's library would crash on it. An invalid database wraps snapshot.ErrDamaged.
+// look verifies all pages of a database that etcd's library has written, and reads its content.
 func look(ctx context.Context, path string) (c content, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return c, fmt.Errorf("open the database: %w", err)
 	}
-	return lookInto(ctx, f)
+	return lookInto(ctx, f, snapshot.VerifyPages)
 }
 
-// lookInto is look for an open file, which it closes.
-func lookInto(ctx context.Context, f *os.File) (c content, err error) {
+// lookInto checks the database in f, reads its content, and closes f. A matching digest says only that etcd sent these bytes: its own file
+// may be broken, and etcd's library would crash on it. An invalid database wraps snapshot.ErrDamaged.
+func lookInto(ctx context.Context, f *os.File, check func(context.Context, *os.File, *bbolt.Tx) error) (c content, err error) {
 	err = snapshot.ViewDatabase(f, func(tx *bbolt.Tx) error {
-		if err := snapshot.VerifyPages(ctx, f, tx); err != nil {
+		if err := check(ctx, f, tx); err != nil {
 			return err
 		}
 		if err := c.readRevisions(tx); err != nil {

@@ -14,8 +14,10 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
+	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -103,7 +105,7 @@ func clusterOfLog(dir string) (snapshot.ID, error) {
 }
 
 func clusterOfFile(path string) (id snapshot.ID, err error) {
-	f, err := openFile(path)
+	f, err := regular.Open(path, os.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return 0, fmt.Errorf("read the write-ahead log: %w", err)
 	}
@@ -130,7 +132,7 @@ func clusterOfFile(path string) (id snapshot.ID, err error) {
 }
 
 func membersOf(path string) ([]snapshot.Member, error) {
-	f, err := openFile(path)
+	f, err := regular.Open(path, os.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, fmt.Errorf("read the members: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"etcd-rolling-backup/internal/regular"
 )
 
 // ErrHeld marks a data directory whose database is open in a running process.
@@ -20,7 +22,7 @@ var ErrHeld = errors.New("in use")
 // new. A second check just before the rename finds an etcd that was started later.
 func checkFree(dataDir string) error {
 	path := filepath.Join(dataDir, "member", "snap", "db")
-	f, err := openFile(path)
+	f, err := regular.Open(path, os.O_RDONLY|unix.O_NOFOLLOW)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ELOOP) { // a link is refused with all others, by checkTree
 		return nil
 	}

@@ -7,8 +7,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
+	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -38,6 +42,25 @@ func TestRestoreOfBrokenPagesIsRefused(t *testing.T) {
 	}
 }
 
+// What verify calls damaged, a restore refuses: etcd would end on it, or its library in the middle of the restore.
+func TestRestoreRefusesEntriesThatEtcdCannotRead(t *testing.T) {
+	for what, change := range etcdtest.Unreadable() {
+		path := filepath.Join(t.TempDir(), "db")
+		must(t, os.WriteFile(path, database(t, 3), 0o600))
+		db, err := bbolt.Open(path, 0o600, nil)
+		must(t, err)
+		must(t, db.Update(change))
+		must(t, db.Close())
+		broken, err := os.ReadFile(path)
+		must(t, err)
+		dir := t.TempDir()
+		if _, err := restored(t, given{data: broken}, Options{DataDir: dir + "/data", Size: -1}); !errors.Is(err, snapshot.ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged", what, err)
+		}
+		wantNames(t, dir, "")
+	}
+}
+
 // Raised, such a revision would be negative, and etcd's library does not look.
 func TestRestoreRefusesARevisionThatCannotBeRaised(t *testing.T) {
 	for _, revision := range []uint64{1 << 62, math.MaxInt64, math.MaxUint64} {
@@ -47,5 +70,17 @@ func TestRestoreRefusesARevisionThatCannotBeRaised(t *testing.T) {
 	}
 	if got, err := mainRevision(binary.BigEndian.AppendUint64(nil, 1<<62-1)); err != nil || got != 1<<62-1 {
 		t.Errorf("%d: %v", got, err)
+	}
+}
+
+// To raise the revision, etcdutl adds an entry without a key. Snapshots of the restored cluster have it too, and are intact.
+func TestDatabaseWithARaisedRevisionIsIntact(t *testing.T) {
+	dir := t.TempDir()
+	_, err := restored(t, given{data: database(t, 3)}, Options{DataDir: dir + "/data", Size: -1, BumpRevision: 1000, MarkCompacted: true})
+	must(t, err)
+	f, err := os.Open(dir + "/data/member/snap/db")
+	must(t, err)
+	if d, err := snapshot.Inspect(t.Context(), f); err != nil || d.Revision != 1004 || d.Keys != 1 {
+		t.Errorf("%+v, %v; want 1 key at revision 1004", d, err)
 	}
 }

@@ -128,7 +128,7 @@ func (p *Plan) unpack(ctx context.Context, in Input, copies int64) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := lookInto(ctx, db)
+	found, err := lookInto(ctx, db, snapshot.CheckDatabase)
 	if err != nil {
 		return err
 	}

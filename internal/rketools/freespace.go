@@ -1,0 +1,19 @@
+package rketools
+
+import "etcd-rolling-backup/snapshot"
+
+// minFree is how many bytes stay free on the disk of /backup: what ETCD_BACKUP_MIN_FREE says, else a share of what is free now, because
+// rke-tools saves wherever there is room.
+func (c call) minFree() int64 {
+	if !c.sharesSpace() {
+		return c.ours.Store.MinFree
+	}
+	share, err := snapshot.NewDir(c.paths.Backup()).FreeShare()
+	if err != nil { // what uses the directory reports it
+		return 0
+	}
+	return share
+}
+
+// sharesSpace reports whether ETCD_BACKUP_MIN_FREE is not set.
+func (c call) sharesSpace() bool { return c.ours.Store.MinFree == 0 }
