@@ -48,3 +48,11 @@ func TestHelp(t *testing.T) {
 func visible() []*cli.Command {
 	return slices.DeleteFunc(newApp("", io.Discard, io.Discard).Commands, func(c *cli.Command) bool { return c.Hidden })
 }
+
+// A container whose arguments were forgotten must not look like one that has done its work.
+func TestProgramWithoutCommandShowsHelpAndIsWrongUsage(t *testing.T) {
+	status, stdout, stderr := run(t.Context())
+	if status != exitUsage || stdout != "" || !strings.Contains(stderr, "COMMANDS:") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+}
