@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ type image struct {
 func toolchain(t *testing.T, e podmantest.Engine) {
 	t.Helper()
 	root := t.TempDir()
-	for _, dir := range []string{"bin", "tmp", "proc", "dev", "sys", "root", "usr/local/go", "go/pkg/mod", "etc/ssl/certs"} {
+	for _, dir := range []string{"bin", "tmp", "proc", "dev", "sys", "cache", "usr/local/go", "go/pkg/mod", "etc/ssl/certs"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	busybox, err := exec.LookPath("busybox")
@@ -45,7 +46,8 @@ func toolchain(t *testing.T, e podmantest.Engine) {
 		must(t, os.Symlink("busybox", root+"/bin/"+tool))
 	}
 	podmantest.Do(t, exec.Command("cp", "/etc/ssl/certs/ca-certificates.crt", root+"/etc/ssl/certs/"))
-	e.Commit(t, root, "docker.io/library/golang:1.26", "--env=PATH=/usr/local/go/bin:/bin", "--env=GOPATH=/go", "--env=GOPROXY=off", "--env=GOTOOLCHAIN=local")
+	e.Commit(t, root, "docker.io/library/golang:1.26", "--env=PATH=/usr/local/go/bin:/bin", "--env=GOPATH=/go", "--env=GOPROXY=off", "--env=GOTOOLCHAIN=local",
+		"--env=GOCACHE=/cache")
 }
 
 // build builds the Dockerfile for an architecture, with the modules and the cache of this machine.
@@ -54,8 +56,9 @@ func build(t *testing.T, e podmantest.Engine, name, architecture string, args ..
 	env := func(name string) string { return podmantest.Do(t, exec.Command("go", "env", name)) }
 	all := []string{
 		"bud", "--pull=never", "--format=docker", "--timestamp=0", "--platform=linux/" + architecture, "--build-arg=VERSION=" + version,
+		"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // which this buildah does not set
 		"--volume=" + env("GOROOT") + ":/usr/local/go:ro", "--volume=" + env("GOMODCACHE") + ":/go/pkg/mod:ro",
-		"--volume=" + env("GOCACHE") + ":/root/.cache/go-build", "--tag=" + name,
+		"--volume=" + env("GOCACHE") + ":/cache", "--tag=" + name,
 	}
 	podmantest.Do(t, e.Buildah(append(append(all, args...), repository)...))
 	return image{e, name}

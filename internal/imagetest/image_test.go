@@ -131,12 +131,12 @@ func (i image) badDays(t *testing.T) {
 		want   string // in the last line
 	}{
 		"no arguments":       {[]string{"--rm", "NAME"}, 2, "no command is given: run it with one, such as daemon"},
-		"a snapshot":         {save(user, user), 0, "manual_node-a_"},
+		"a snapshot":         {save(user, user), 0, "took "},
 		"unreadable key":     {save(0, user), 1, "/pki/client.key: permission denied (this process is user 65532"},
 		"wrong user":         {save(1000, user, "--user=1000:1000"), 2, "/backup: permission denied"},
 		"directory of root":  {save(user, 0), 2, "/backup: permission denied"},
 		"read-only volume":   {save(user, user, "ro"), 1, "/backup: read-only file system"},
-		"no credential":      {save(user, user, "--env=ETCD_BACKUP_S3_BUCKET=b", "--env=ETCD_BACKUP_S3_ACCESS_KEY_FILE=/run/secrets/access", "--env=ETCD_BACKUP_S3_SECRET_KEY_FILE=/run/secrets/secret"), 2, "/run/secrets/access"},
+		"no credential":      {save(user, user, "--env=ETCD_BACKUP_S3_BUCKET=backups", "--env=ETCD_BACKUP_S3_ACCESS_KEY_FILE=/run/secrets/access", "--env=ETCD_BACKUP_S3_SECRET_KEY_FILE=/run/secrets/secret"), 2, "/run/secrets/access"},
 		"health, no daemon":  {[]string{"--rm", "--env=ETCD_BACKUP_LISTEN=127.0.0.1:1", "NAME", "health"}, 1, "no answer from a daemon on 127.0.0.1:1"},
 		"zone without files": {[]string{"--rm", "NAME", "check", "--endpoints=127.0.0.1:1", "--schedule=CRON_TZ=Europe/Paris 0 3 * * *", "--listen=off"}, 1, "check"},
 		"unknown zone":       {[]string{"--rm", "NAME", "check", "--schedule=CRON_TZ=Europe/Paradise 0 3 * * *"}, 2, "Europe/Paradise"},
@@ -175,7 +175,7 @@ func (i image) daemon(t *testing.T) {
 			if status := i.stop(t, "daemon"); status != "0" {
 				t.Errorf("exit status %s after SIGTERM", status)
 			}
-			if status, out := i.run(t, "--rm", volume, as, "NAME", "verify"); status != 0 || !strings.HasSuffix(out, " is intact") {
+			if status, out := i.run(t, "--rm", volume, as, "NAME", "verify"); status != 0 || !strings.Contains(out, " is intact") {
 				t.Errorf("status %d: %s", status, out)
 			}
 			files, err := filepath.Glob(dir + "/rolling_node-a_*.db.zst")

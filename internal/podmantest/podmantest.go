@@ -59,7 +59,7 @@ func (e Engine) Commit(t testing.TB, root, name string, config ...string) {
 }
 
 func (e Engine) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...) //nolint:noctx // what cleans up must not end with the test's context
+	cmd := exec.Command(program, args...)
 	cmd.Env = e.Env
 	return cmd
 }
