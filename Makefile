@@ -40,8 +40,8 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
 
-test-image: $(BIN)/etcd-3.5/etcd $(MINIO) ## the image that replaces rke-tools, built and run as RKE does; root, buildah, podman, runc, busybox-static
-	go test -v -count=1 -timeout 15m -tags image -run Image ./internal/rketest
+test-image: $(ETCDS) $(MINIO) $(PROMTOOL) ## both images, built and run, one as RKE does; root, buildah, podman, runc, busybox-static
+	go test -p 1 -v -count=1 -timeout 30m -tags image -run Image ./internal/imagetest ./internal/rketest
 
 test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
