@@ -15,14 +15,16 @@ import (
 var version = "dev"
 
 func main() {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	var hangups chan os.Signal           // the terminal is gone: end cleanly, leave no partial; for the daemon: read the settings again
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
-		signals = append(signals, syscall.SIGHUP) // the terminal is gone: end cleanly, leave no partial
+		hangups = make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
 	}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if command.StopsOnQuit(os.Args) {
 		signals = append(signals, syscall.SIGQUIT)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(command.Main(ctx, version, os.Args, os.Stdout, os.Stderr))
+	os.Exit(command.Main(ctx, command.Process{Version: version, Hangups: hangups, Stdout: os.Stdout, Stderr: os.Stderr}, os.Args))
 }

@@ -69,6 +69,10 @@ type bed struct {
 	busy   bool
 	lost   bool // the status of the process before can't be read
 	plans  []plan
+
+	hangUp func() // asks for a reload, which gives these settings
+	spec   string
+	last   int
 }
 
 // plan is what a test does during the life of a daemon.

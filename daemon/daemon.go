@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ type Taker interface {
 	Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error)
 }
 
-// Options are the daemon's parts and settings; Mirror, Drill, Notifier, Status, Reason, Problems, Serve and Heartbeat are optional.
+// Options are the daemon's parts and settings; Mirror, Drill, Notifier, Status, Reason, Problems, Serve, Reload and Heartbeat are optional.
 type Options struct {
 	Version  string
 	Node     string
@@ -65,6 +66,9 @@ type Options struct {
 	// Serve is the HTTP server; it runs until its context ends. It starts once the directory is listed and the first mirror pass
 	// has ended or taken some seconds, so that its first answer is complete.
 	Serve func(context.Context)
+	// Reload returns new settings on each of Hangups, or an error; nil: never.
+	Reload  func(context.Context) (Settings, error)
+	Hangups <-chan os.Signal
 	// Heartbeat reports the health after a cycle; (*Heartbeat).Send is one.
 	Heartbeat func(ctx context.Context, healthy bool) error
 }
@@ -82,8 +86,10 @@ type Daemon struct {
 	unsaved  atomic.Bool // the last attempt to save the status failed
 	listing  sync.Mutex  // held until the status has the listing, so that an older listing never replaces a newer one
 
-	mirrorDue   chan struct{} // a mirror pass is wanted
-	replace     chan struct{} // the newest snapshot is damaged or failed its drill
+	pending     atomic.Pointer[Settings] // new ones, until the loop takes them over
+	reloaded    chan struct{}            // there are new ones
+	mirrorDue   chan struct{}            // a mirror pass is wanted
+	replace     chan struct{}            // the newest snapshot is damaged or failed its drill
 	damageFound chan struct{}
 	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
 	mirrored    chan struct{} // closed when the first mirror pass has ended
@@ -109,7 +115,7 @@ func New(o Options) *Daemon {
 	}
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Daemon{
-		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(),
+		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(), reloaded: signal(),
 		mirrored: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
@@ -174,6 +180,7 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 		{d.Drill != nil, d.drillLoop},
 		{d.Heartbeat != nil, d.beatLoop},
 		{d.Serve != nil, serve},
+		{d.Reload != nil, d.reloadLoop},
 	} {
 		if x.enabled {
 			background.Go(func() { x.loop(ctx) })
@@ -209,6 +216,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 		if j := d.Status.Job(status.Snapshot); j.Skipped != "" && j.Settled.After(last) {
 			last = j.Settled
 		}
+		d.run = last
 		due = d.Schedule.Next(last)
 		regular = due
 	}
@@ -237,8 +245,8 @@ func (d *Daemon) logStart(last, due time.Time, proven bool) {
 	d.logNodes()
 }
 
-// wait returns true once due is reached or the newest snapshot must be replaced, and false once ctx has ended. It polls the wall
-// clock, because the clock may be set and the machine may be suspended.
+// wait returns true once due is reached or the newest snapshot must be replaced, and false once ctx has ended. New settings are taken over
+// here, between two cycles, and may change due. It polls the wall clock, because the clock may be set and the machine may be suspended.
 func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	step := lookInterval
 	if w := d.Notifier.Watchdog(); w > 0 {
@@ -246,6 +254,7 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 	}
 	for ctx.Err() == nil {
 		d.alive()
+		due = d.takeOver(due)
 		now := d.clock()
 		left := due.Sub(now)
 		if left <= 0 {
@@ -263,9 +272,12 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 			d.Log.Warn("taking a snapshot now: the newest one is damaged or failed its restore drill")
 			return true
 		}
-		if await(ctx, min(left, step), d.replace) {
+		select {
+		case <-ctx.Done():
+		case <-d.reloaded:
+		case <-d.replace:
 			d.owed = true
-		} else if ctx.Err() == nil {
+		case <-time.After(min(left, step)):
 			d.list()
 			d.save()
 		}

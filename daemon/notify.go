@@ -31,6 +31,11 @@ func (n *Notifier) Watchdog() time.Duration { return n.watchdog }
 // Ready reports that the service has started.
 func (n *Notifier) Ready() error { return send(sd.SdNotifyReady) }
 
+// Reloading reports that the settings are read again; Ready ends that.
+func (n *Notifier) Reloading() error {
+	return send(sd.SdNotifyReloading + "\n" + sd.SdNotifyMonotonicUsec())
+}
+
 // Stopping reports that the service is shutting down.
 func (n *Notifier) Stopping() error { return send(sd.SdNotifyStopping) }
 

@@ -118,6 +118,9 @@ func (s Schedule) Next(t time.Time) time.Time {
 	return next.Add(s.offset).Local()
 }
 
+// Equal reports the same runs.
+func (s Schedule) Equal(other Schedule) bool { return s.spec == other.spec && s.offset == other.offset }
+
 // String is the expression, with single spaces.
 func (s Schedule) String() string { return s.spec }
 

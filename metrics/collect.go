@@ -27,7 +27,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		s.gauge("min_free_bytes", float64(m.o.MinFree))
 	}
 	s.gauge("build_info", 1, m.o.Version, runtime.Version())
-	s.truth("ready", len(m.o.Problems()) == 0)
+	problems := m.o.Problems()
+	s.truth("ready", len(problems) == 0)
+	s.truth("config_last_reload_successful", !slices.ContainsFunc(problems, func(p status.Problem) bool { return p.Code == status.CodeReloadFailed }))
 	s.schedule()
 	s.jobs()
 	s.inventory()

@@ -80,6 +80,7 @@ func families() []family {
 		{"s3_errors_total", typeCounter, "S3 errors since the start, by class.", []label{{"class", words(status.S3Reasons())}}},
 		{"disk_free_bytes", typeGauge, "Free bytes in the file system of the snapshots. Absent if they can't be read.", nil},
 		{"min_free_bytes", typeGauge, "Bytes that snapshots leave free in that file system (--min-free). Absent if its free bytes can't be read.", nil},
+		{"config_last_reload_successful", typeGauge, "Whether the last reload of the settings succeeded: 1 or 0; 1 if there was none since the start.", nil},
 		{"recent_starts", typeGauge, "Starts of the daemon within the last hour, this one included.", nil},
 		{"etcd_reachable", typeGauge, "Whether etcd answered the last request: 1 or 0. Absent until it was asked.", nil},
 		{"etcd_seen_timestamp_seconds", typeGauge, "When etcd last answered with its size, leader and alarms." + absentWithoutSeen, nil},

@@ -70,6 +70,7 @@ func TestScrapeOfAnUnhealthyState(t *testing.T) {
 	want := `
 compared_raw_bytes 2.4992768e+08
 compared_revision 4.827886e+07
+config_last_reload_successful 1
 damaged_snapshots 1
 disk_free_bytes 4.4023414784e+10
 drill_passed 0

@@ -38,7 +38,9 @@ stage() {
   cp packaging/{tmpfiles.conf,lintian-overrides} "$dir/"
   go run ./packaging/assets "$version" "$dir"
   gzip -9n "$dir/$name.8"
-  cp packaging/config.yaml "$dir/"
+  # Not from the environment of whoever builds.
+  CGO_ENABLED=0 go build -o "$scratch/host" .
+  env -i "$scratch/host" config example >"$dir/config.yaml"
   printf '%s\n' "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" "" "Files: *" \
     "Copyright: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y) The $name authors" "License: Apache-2.0" " On Debian systems, the text is in /usr/share/common-licenses/Apache-2.0." >"$dir/copyright"
   printf '%s (%s) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- The %s authors <%s@users.noreply.github.com>  %s\n' \

@@ -76,18 +76,15 @@ start_servers() {
 }
 mc() { HOME=/tmp /src/.cache/bin/mc "$@"; }
 
-# The settings of the administrator, as the test needs them: quick.
+# The settings of the administrator, as the test needs them: quick. The file of the package is an example that works as it is.
 set_up() {
+  grep -qx '#keep-last: 24' $etc/config.yaml || fail "config.yaml is not the example"
+  $name config show >/dev/null || fail "the example is refused"
   cat >$etc/config.yaml <<-END
 	schedule: "@every 2s"
 	keep-last: 3
 	min-free: 1MiB
 	END
-  # All read the file; the variable for a program that does not do so by itself.
-  export ETCD_BACKUP_CONFIG=$etc/config.yaml
-  mkdir -p /etc/systemd/system/$name{,-save}.service.d
-  printf '[Service]\nEnvironment=ETCD_BACKUP_CONFIG=%s\n' $etc/config.yaml | tee /etc/systemd/system/$name{,-save}.service.d/test.conf >/dev/null
-  systemctl daemon-reload
 }
 
 installs() {
@@ -111,6 +108,20 @@ runs() {
   $name verify --dir $dir >/dev/null || fail "the newest snapshot is damaged"
 }
 
+# The kill of the reload is there, and the new settings apply without a restart.
+reloads() {
+  local pid
+  pid=$(property MainPID)
+  sed -i 's/^keep-last: 3/keep-last: 2/' $etc/config.yaml
+  systemctl reload $name
+  until_true 20 "a reload applies the new retention" has_at_most 2
+  [[ $(property MainPID) == "$pid" ]] || fail "the reload restarted it"
+  sed -i 's/^keep-last: 2/keep-last: 3/' $etc/config.yaml
+  systemctl reload $name
+  until_true 20 "and again" has_many 3
+}
+has_at_most() { (($(count) <= $1)); }
+
 upgrades() {
   local pid before
   pid=$(property MainPID) before=$(sha256sum $etc/config.yaml)
@@ -127,6 +138,7 @@ upgrades() {
 uses_credentials() {
   install -d -m 0700 /etc/credstore
   (umask 077 && echo the-access-key >/etc/credstore/$name.s3-access-key && echo the-secret-key >/etc/credstore/$name.s3-secret-key)
+  mkdir -p /etc/systemd/system/$name{,-save}.service.d
   sed -n '/^```ini$/,/^```$/ { /^```/d; p }' systemd/README.md >/etc/systemd/system/$name.service.d/s3.conf
   cp /etc/systemd/system/$name{,-save}.service.d/s3.conf
   printf 's3-bucket: backups\ns3-endpoint: http://127.0.0.1:9000\n' >>$etc/config.yaml
@@ -178,6 +190,7 @@ inside_tests() {
   start_servers
   installs
   runs
+  reloads
   upgrades
   uses_credentials
   saves_by_timer

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,12 +18,19 @@ import (
 // serve starts the program as the unit would, its watchdog on, and waits until it is ready. There is no etcd.
 func serve(t *testing.T, more ...string) *exec.Cmd {
 	t.Helper()
+	cmd, _ := serveNotifying(t, more...)
+	return cmd
+}
+
+// serveNotifying also returns what would be systemd's end of the notifications.
+func serveNotifying(t *testing.T, more ...string) (*exec.Cmd, *net.UnixConn) {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 
 	text := read(t, unit)
 	watchdog := regexp.MustCompile(`(?m)^WatchdogSec=(\d+)min$`).FindStringSubmatch(text)
@@ -35,7 +43,7 @@ func serve(t *testing.T, more ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(t.Context(), program, "daemon",
 		"--endpoints", "127.0.0.1:1", "--etcd-timeout", "200ms", "--dir", t.TempDir(), "--node", "node-a", "--listen", "127.0.0.1:0", "--drill-schedule", "off")
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC="+strconv.Itoa(minutes*60_000_000))
+	cmd.Env = append(os.Environ(), "ETCD_BACKUP_CONFIG=/dev/null", "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC="+strconv.Itoa(minutes*60_000_000))
 	for _, m := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(text, -1) {
 		cmd.Env = append(cmd.Env, m[1])
 	}
@@ -47,14 +55,59 @@ func serve(t *testing.T, more ...string) *exec.Cmd {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 
+	if text := notification(t, conn); text != "READY=1" {
+		t.Fatalf("%q; want READY=1 first\n%s", text, stderr.String())
+	}
+	return cmd, conn
+}
+
+// notification is the next one that comes.
+func notification(t *testing.T, conn *net.UnixConn) string {
+	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 100)
-	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "READY=1" {
-		t.Fatalf("%q, %v; want READY=1 first\n%s", buf[:n], err, stderr.String())
+	buf := make([]byte, 1000)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Fatalf("no notification: %v", err)
 	}
-	return cmd
+	return string(buf[:n])
+}
+
+// While it reads its settings again, also wrong ones, systemd knows, and it is ready afterwards.
+func TestReloadIsReportedToSystemd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("keep-last: 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, conn := serveNotifying(t, "ETCD_BACKUP_CONFIG="+file)
+	until := func(pattern string) (passed []string) {
+		t.Helper()
+		for {
+			text := notification(t, conn)
+			if regexp.MustCompile(pattern).MatchString(text) {
+				return passed
+			}
+			passed = append(passed, text)
+		}
+	}
+	for _, text := range []string{"keep-last: 4\n", "keep-lats: 4\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		until(`^RELOADING=1\nMONOTONIC_USEC=\d+\s*$`)
+		passed := strings.Join(until(`^READY=1$`), "\n")
+		if failed := strings.Contains(passed, `STATUS=reload failed, the old settings stay: `); failed != strings.HasPrefix(text, "keep-lats") {
+			t.Errorf("%s: systemd was notified of %q", text, passed)
+		}
+	}
+	if s := end(t, cmd, syscall.SIGTERM); s.ExitStatus() != 0 {
+		t.Errorf("ended with status %d, want 0", s.ExitStatus())
+	}
 }
 
 func end(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) syscall.WaitStatus {

@@ -24,6 +24,7 @@ host() {
 property() { systemctl show --value -p "$1" $name; }
 newest() { find $dir -name "rolling_*.db.zst" | sort | tail -n 1; }
 has_newer_than() { [[ $(newest) > $1 ]]; }
+has_at_most() { (($(find $dir -name "rolling_*.db.zst" | wc -l) <= $1)); }
 has_many() { (($(find $dir -name "rolling_*.db.zst" | wc -l) >= $1)); }
 restarted() { (($(property NRestarts) > $1)) && [[ $(property ActiveState) == active ]]; }
 
@@ -33,18 +34,18 @@ from_readme() { sed -n '/^```sh$/,/^```$/ { /^```/d; p }' systemd/README.md; }
 # settings makes everything faster than the defaults. The file belongs to another user, as certificates may.
 settings() {
   mkdir -p $etc /etc/systemd/system/$name.service.d
-  cat >$etc/config.yaml <<-END
+  cat >$etc/test.yaml <<-END
 	schedule: "@every 2s"
 	keep-last: 3
 	min-free: 1MiB
 	stall-timeout: 2s
 	etcd-timeout: 2s
 	END
-  chown nobody $etc/config.yaml
-  chmod 0600 $etc/config.yaml
+  chown nobody $etc/test.yaml
+  chmod 0600 $etc/test.yaml
   cat >/etc/systemd/system/$name.service.d/test.conf <<-END
 	[Service]
-	Environment=ETCD_BACKUP_CONFIG=$etc/config.yaml
+	Environment=ETCD_BACKUP_CONFIG=$etc/test.yaml
 	WatchdogSec=4s
 	RestartSec=1s
 	END
@@ -100,6 +101,28 @@ is_sandboxed() {
   say "ok: one capability, no new privileges, system calls filtered, writes only to its directory"
 }
 
+logged() { journalctl -u $name --no-pager | grep -q -- "$1"; }
+
+# A reload changes the policy without a restart; a wrong file changes nothing.
+reloads() {
+  local pid
+  pid=$(property MainPID)
+  sed -i 's/^keep-last: .*/keep-last: 1/' $etc/test.yaml
+  systemctl reload $name
+  until_true 20 "a reload is logged" logged 'settings reloaded.*changed=keep-last'
+  until_true 20 "and its policy applied" has_at_most 2 # one, and a second before it is pruned
+  sed -i 's/^keep-last: .*/keep-lots: 9/' $etc/test.yaml
+  systemctl reload $name
+  until_true 20 "a wrong file is logged" logged 'reload failed.*test.yaml line 2: unknown key'
+  local last
+  last=$(newest)
+  until_true 20 "and snapshots go on" has_newer_than "$last"
+  sed -i 's/^keep-lots: .*/keep-last: 3/' $etc/test.yaml
+  systemctl reload $name
+  [[ $(property MainPID) == "$pid" && $(property ActiveState) == active && $(property NRestarts) == 0 ]] || fail "a reload restarted it"
+  say "ok: the process is the same"
+}
+
 # After every exit except for a wrong configuration, systemd restarts it.
 restarts() {
   local signal
@@ -129,11 +152,13 @@ stops() {
 }
 
 gives_up_on_wrong_settings() {
-  chmod 0640 $etc/env
-  echo 'ETCD_BACKUP_SCHEDULE=hourly' >>$etc/env
+  rm /etc/systemd/system/$name.service.d/test.conf # the file by its usual name
+  systemctl daemon-reload
+  echo 'schedule: hourly' >>$etc/config.yaml
   ! systemctl start $name 2>/dev/null || fail "it starts with a wrong schedule"
   sleep 2
   [[ $(property ActiveState) == failed && $(property ExecMainStatus) == 2 && $(property NRestarts) == 0 ]] || fail "$(systemctl status $name)"
+  logged "$etc/config.yaml line .*: --schedule: .*hourly" || fail "the line at fault is not in the journal"
   say "ok: wrong settings stop it permanently"
 }
 
@@ -143,6 +168,7 @@ inside_tests() {
   from_readme | bash -eux
   runs
   is_sandboxed
+  reloads
   restarts
   stops
   gives_up_on_wrong_settings

@@ -10,7 +10,8 @@ import (
 // Code identifies a kind of problem. It does not depend on numbers, times or names in the text.
 type Code string
 
-// The codes of the problems that a State can have. internal/service adds [CodeOtherDaemon], [CodeDirectoryReplaced], "server" and "log".
+// The codes of the problems that a State can have. internal/service adds [CodeOtherDaemon], [CodeDirectoryReplaced], [CodeReloadFailed], "server" and
+// "log".
 const (
 	CodeStarting         Code = "starting"
 	CodeDiskUnreadable   Code = "disk-unreadable"
@@ -46,6 +47,9 @@ const (
 	CodeOtherDaemon Code = "other-daemon"
 	// CodeDirectoryReplaced means that the directory is another one than at the start.
 	CodeDirectoryReplaced Code = "directory-replaced"
+
+	// CodeReloadFailed means that the settings were read again and refused: the old ones stay, and a restart would fail.
+	CodeReloadFailed Code = "reload-failed"
 )
 
 // Problem is one reason why the backups are unhealthy.

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/signal"
 
 	"github.com/urfave/cli/v2"
 	"google.golang.org/grpc/codes"
@@ -25,38 +27,52 @@ const program = "etcd-rolling-backup"
 // StopsOnQuit reports whether SIGQUIT ends the command cleanly, as `docker stop` ends containers of RKE. Elsewhere it shows the goroutines.
 func StopsOnQuit(args []string) bool { return rketools.Wanted(args, service.DrillChild) }
 
+// Process is what the command line gets from its process.
+type Process struct {
+	Version string
+	// Root is the directory of the machine's files, such as /etc: "" is the real one, which no test may depend on.
+	Root           string
+	Hangups        <-chan os.Signal // SIGHUP: the daemon reads its settings again, every other command stops; nil: it is ignored
+	Stdout, Stderr io.Writer
+}
+
 // Main runs one command and returns the process's exit status. args begins with the program's name.
-func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
+func Main(ctx context.Context, p Process, args []string) int {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	if rketools.Wanted(args, service.DrillChild) {
-		return rketools.Main(ctx, version, args, stdout, stderr)
+		go (&invocation{process: p, stop: stop}).stopOnHangup(ctx)
+		return rketools.Main(ctx, p.Version, args, p.Stdout, p.Stderr)
 	}
-	app := newApp(version, stdout, stderr)
-	err := app.RunContext(ctx, config.FlagsFirst(app, args))
+	app, e := newApp(p)
+	e.stop = stop
+	err := e.run(ctx, app, args)
 	// gRPC has its own error for this. Both also come from deeper down, without a signal.
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		err = errStopped
 	}
 	if err != nil {
-		w := service.NewLogWriter(stderr, nil) // nobody may be reading
+		w := service.NewLogWriter(p.Stderr, nil) // nobody may be reading
 		report(w, err)
 		w.Close()
 	}
 	return exitStatus(err)
 }
 
-func newApp(version string, stdout, stderr io.Writer) *cli.App {
-	e := env{version: version, stdout: stdout, stderr: stderr}
+func newApp(p Process) (*cli.App, env) {
+	e := env{version: p.Version, stdout: p.Stdout, stderr: p.Stderr, invocation: &invocation{process: p, stop: func() {}}}
 	app := &cli.App{
-		Name: program, Usage: "takes, verifies and keeps snapshots of etcd", Version: version, HideHelpCommand: true,
-		Writer: stdout, ErrWriter: stderr, OnUsageError: config.OnUsageError, Action: noCommand,
+		Name: program, Usage: "takes, verifies and keeps snapshots of etcd", Version: p.Version, HideHelpCommand: true,
+		Writer: p.Stdout, ErrWriter: p.Stderr, OnUsageError: config.OnUsageError, Action: noCommand,
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), drillChildCommand(e),
 		},
 	}
-	config.Attach(app.Commands)
-	return app
+	app.Commands = append(app.Commands, configCommand(e, config.Keys(app.Commands)))
+	e.origins = config.Attach(app.Commands, p.Root)
+	return app, e
 }
 
 // noCommand shows the help, or that of the command that follows the word help.
@@ -71,7 +87,11 @@ func noCommand(c *cli.Context) error {
 	case c.App.Command(word) != nil:
 		return cli.ShowCommandHelp(c, word)
 	default:
-		return config.Usagef("unknown command %q: etcd-rolling-backup --help lists them", word)
+		var names []string
+		for _, known := range c.App.VisibleCommands() {
+			names = append(names, known.Name)
+		}
+		return config.Usagef("unknown command %q: %setcd-rolling-backup --help lists them", word, config.DidYouMean(word, names))
 	}
 }
 
@@ -79,6 +99,30 @@ func noCommand(c *cli.Context) error {
 type env struct {
 	version        string
 	stdout, stderr io.Writer
+	*invocation
+}
+
+// invocation is the one command line that an app is for.
+type invocation struct {
+	process Process
+	args    []string
+	origins *config.Origins
+	stop    context.CancelFunc // as by a signal
+}
+
+func (i *invocation) run(ctx context.Context, app *cli.App, args []string) error {
+	i.args, i.origins.Words = args, config.FlagsFirst(app, args)
+	return app.RunContext(ctx, i.origins.Words)
+}
+
+// stopOnHangup stops the command once its terminal is gone. A second signal ends the process immediately.
+func (i *invocation) stopOnHangup(ctx context.Context) {
+	select {
+	case <-i.process.Hangups:
+		signal.Reset()
+		i.stop()
+	case <-ctx.Done():
+	}
 }
 
 // call is one run of a command, with its settings.
@@ -93,23 +137,30 @@ type call struct {
 // action reads the settings and runs the command.
 func (e env) action(maxArgs int, do func(context.Context, *call) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		if c.Command.Name != daemonName {
+			go e.stopOnHangup(c.Context)
+		}
 		switch {
 		case c.NArg() <= maxArgs:
 		case maxArgs == 0:
-			return config.Usagef("%s takes no argument, and %q was given", c.Command.Name, c.Args().First())
+			return config.Usagef("%s takes no argument, and %q was given", config.CommandName(c), c.Args().First())
 		default:
 			return config.Usagef("%s takes one snapshot, and %d were given", c.Command.Name, c.NArg())
 		}
-		asJSON, err := config.ReadOutput(c)
-		if err != nil {
-			return err
-		}
-		cfg, err := config.Read(c)
+		cfg, asJSON, err := e.settings(c)
 		if err != nil {
 			return err
 		}
 		return do(c.Context, &call{Context: c, env: e, cfg: cfg, asJSON: asJSON, ref: cmp.Or(c.Args().First(), snapshot.Latest)})
 	}
+}
+
+// settings reads the settings of a command.
+func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
+	if asJSON, err = config.ReadOutput(c); err == nil {
+		cfg, err = config.Read(c)
+	}
+	return cfg, asJSON, e.origins.Locate(c, err)
 }
 
 // open opens the snapshot that the command is for; one that is elsewhere is fetched first.

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +11,7 @@ import (
 )
 
 func TestFlagsFirst(t *testing.T) {
-	app := newApp("", io.Discard, io.Discard)
+	app := silentApp()
 	for _, test := range []struct{ words, want string }{
 		{"", ""},
 		{"verify", "verify"},
@@ -40,6 +39,11 @@ func TestFlagsFirst(t *testing.T) {
 		{"--help", "--help"},                                   //
 		{"bogus a --dir d", "bogus a --dir d"},                 // unknown: left to the library
 		{"--dir d list", "--dir d list"},                       //
+		{"config show x --output json", "config show --output json x"},
+		{"config show --all x", "config show --all x"},
+		{"config show x -h", "config show --help"},
+		{"config x --dir d", "config x --dir d"}, // unknown: left to the library
+		{"config --help", "config --help"},
 		{"check --endpoints a --endpoints b", "check --endpoints a --endpoints b"},
 	} {
 		args := append([]string{program}, strings.Fields(test.words)...)
@@ -56,7 +60,7 @@ func TestFlagsFirst(t *testing.T) {
 
 // Unless help is asked for, no word is lost or added, and a second pass changes nothing.
 func TestFlagsFirstOnlyMoves(t *testing.T) {
-	app := newApp("", io.Discard, io.Discard)
+	app := silentApp()
 	words := rapid.SampledFrom([]string{"--dir", "--dir=d", "--all", "--output", "json", "a", "b", "-", "--", "--bogus", "-x", ""})
 	rapid.Check(t, func(t *rapid.T) {
 		args := append([]string{program, "list"}, rapid.SliceOfN(words, 0, 12).Draw(t, "words")...)

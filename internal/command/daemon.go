@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -14,9 +15,11 @@ import (
 	"etcd-rolling-backup/snapshot/drill"
 )
 
+const daemonName = "daemon"
+
 func daemonCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "daemon", Usage: "take snapshots on a schedule and keep those that the policy selects",
+		Name: daemonName, Usage: "take snapshots on a schedule and keep those that the policy selects",
 		Flags:  append(daemonFlags(), config.LogFlags()...),
 		Action: e.action(0, runDaemon),
 	}
@@ -30,9 +33,27 @@ func daemonFlags() []cli.Flag {
 
 func runDaemon(ctx context.Context, c *call) error {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to exit
+	hangups := c.process.Hangups
+	if hangups == nil { // nohup protects other commands from a signal that harms no daemon
+		all := make(chan os.Signal, 1)
+		signal.Notify(all, syscall.SIGHUP)
+		hangups = all
+	}
 	return service.Run(ctx, c.cfg, service.Process{
 		Program: program, Version: c.version, Stderr: c.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
+		HiddenKeys: c.origins.Hidden(), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
 	})
+}
+
+// reread reads the settings as the start did, from the same command line and environment and from the file as it is now.
+func (i *invocation) reread(ctx context.Context) (cfg config.Config, settings []config.Setting, err error) {
+	app, e := newApp(Process{Version: i.process.Version, Root: i.process.Root, Stdout: io.Discard, Stderr: io.Discard})
+	app.Command(daemonName).Action = func(c *cli.Context) (err error) {
+		cfg, _, err = e.settings(c)
+		settings = e.origins.Settings(c, cfg)
+		return err
+	}
+	return cfg, settings, e.run(ctx, app, i.args)
 }
 
 // drillChildCommand is for the process that a drill starts; people have no use for it.

@@ -44,10 +44,10 @@ func TestDaemonStartsDespiteLeftoversOfADrill(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	log := &until{word: "msg=\"started", end: cancel}
-	status := Main(ctx, "1.2.3-test", []string{
+	status := Main(ctx, Process{Version: "1.2.3-test", Root: noRoot, Stdout: log, Stderr: log}, []string{
 		program, "daemon", "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1", "--etcd-timeout", "100ms",
 		"--listen", "off", "--drill-schedule", "off", "--min-free", "0",
-	}, log, log)
+	})
 	text := log.text.String()
 	if status != exitDone || !strings.Contains(text, "level=warning msg=\"removing the leftovers of a restore drill failed") {
 		t.Errorf("status %d:\n%s", status, text)
@@ -70,10 +70,10 @@ func TestDaemonExitsWhileLogIsBlocked(t *testing.T) {
 	defer cancel()
 	status := make(chan int)
 	go func() {
-		status <- Main(ctx, "1.2.3-test", []string{
+		status <- Main(ctx, Process{Version: "1.2.3-test", Root: noRoot, Stdout: io.Discard, Stderr: log}, []string{
 			program, "daemon", "--dir", t.TempDir(), "--node", "n1", "--endpoints", "127.0.0.1:1",
 			"--listen", taken.Addr().String(), "--drill-schedule", "off", "--min-free", "0",
-		}, io.Discard, log)
+		})
 	}()
 	select {
 	case got := <-status:

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -22,11 +23,16 @@ import (
 //	go test ./internal/command -run TestDocs -update    writes the tables again
 var update = flag.Bool("update", false, "write the generated tables of docs/CLI.md again")
 
-var docs = filepath.Join("..", "..", "docs", "CLI.md")
+var docs, configDocs = filepath.Join("..", "..", "docs", "CLI.md"), filepath.Join("..", "..", "docs", "CONFIG.md")
 
 func readDocs(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(docs)
+	return readDoc(t, docs)
+}
+
+func readDoc(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,15 +46,23 @@ func section(t *testing.T, text, name string) (before, inside, after string) {
 	before, rest, ok := strings.Cut(text, begin)
 	inside, after, ended := strings.Cut(rest, "<!-- end -->")
 	if !ok || !ended {
-		t.Fatalf("%s has no section %q", docs, name)
+		t.Fatalf("there is no section %q", name)
 	}
 	return before + begin, inside, "<!-- end -->" + after
 }
 
 func TestDocsTables(t *testing.T) {
 	commands := visible()
-	text := readDocs(t)
-	for name, want := range map[string]string{"commands": commandTable(commands), "flags": flagTables(commands)} {
+	flagged := slices.DeleteFunc(slices.Clone(commands), func(c *cli.Command) bool { return len(c.Flags) == 0 })
+	generated(t, docs, map[string]string{"commands": commandTable(commands), "flags": flagTables(flagged)})
+	generated(t, configDocs, map[string]string{"keys": keyTables(commands)})
+}
+
+// generated compares sections of a file with what the program has.
+func generated(t *testing.T, file string, sections map[string]string) {
+	t.Helper()
+	text := readDoc(t, file)
+	for name, want := range sections {
 		before, got, after := section(t, text, name)
 		if got == want {
 			continue
@@ -59,10 +73,44 @@ func TestDocsTables(t *testing.T) {
 		text = before + want + after
 	}
 	if *update {
-		if err := os.WriteFile(docs, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// keyTables has one table for each category: what config example has is of the node, all else is for single calls of commands.
+func keyTables(commands []*cli.Command) string {
+	var b strings.Builder
+	category := ""
+	keys := config.Keys(commands)
+	slices.SortStableFunc(keys, func(x, y cli.Flag) int { return cmp.Compare(order(keys, x), order(keys, y)) })
+	for _, f := range keys {
+		if c := f.(cli.CategorizableFlag).GetCategory(); c != category {
+			fmt.Fprintf(&b, "\n### %s\n\n| key | default | | changes |\n| --- | --- | --- | --- |\n", c)
+			category = c
+		}
+		d, name, fallback, when := f.(cli.DocGenerationFlag), f.Names()[0], config.Default(f), "command"
+		switch {
+		case config.Reloadable(name):
+			when = "reload"
+		case slices.ContainsFunc(append(daemonFlags(), config.LogFlags()...), func(f cli.Flag) bool { return f.Names()[0] == name }):
+			when = "restart"
+		}
+		if fallback != "" {
+			fallback = "`" + fallback + "`"
+		}
+		usage := strings.NewReplacer("`", "", "|", `\|`).Replace(d.GetUsage())
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, fallback, usage, when)
+	}
+	return strings.TrimPrefix(b.String(), "\n")
+}
+
+// order is the place of a key's category.
+func order(keys []cli.Flag, f cli.Flag) int {
+	return slices.IndexFunc(keys, func(k cli.Flag) bool {
+		return k.(cli.CategorizableFlag).GetCategory() == f.(cli.CategorizableFlag).GetCategory()
+	})
 }
 
 func commandTable(commands []*cli.Command) string {
@@ -147,7 +195,9 @@ func TestDocsConfigFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range visible() {
-		parse(t, c.Name, "--config", file)
+		if len(c.Flags) > 0 {
+			parse(t, c.Name, "--config", file)
+		}
 	}
 	cfg, err := config.Read(parse(t, "daemon", "--config", file))
 	if err != nil {
@@ -162,7 +212,7 @@ func TestDocsConfigFile(t *testing.T) {
 func TestDocsFields(t *testing.T) {
 	for name, value := range map[string]any{
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
-		"fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
+		"fields: config show": shownSettings{}, "fields: setting": config.Setting{}, "fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
 		"fields: restore": restoreReport{},
 	} {
 		var want []string

@@ -128,7 +128,7 @@ func TestReadOnlyDirectoryIsNoWrongUsage(t *testing.T) {
 // run runs the program in this process.
 func run(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = Main(ctx, "1.2.3-test", append([]string{program}, args...), &out, &errs)
+	status = Main(ctx, Process{Version: "1.2.3-test", Root: noRoot, Stdout: &out, Stderr: &errs}, append([]string{program}, args...))
 	return status, out.String(), errs.String()
 }
 

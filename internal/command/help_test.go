@@ -44,7 +44,16 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// silentApp has no configuration file and prints nothing.
+func silentApp() *cli.App {
+	app, _ := newApp(Process{Root: noRoot, Stdout: io.Discard, Stderr: io.Discard})
+	return app
+}
+
+// noRoot is a root without files: no test depends on the settings of the machine.
+const noRoot = "/dev/null"
+
 // visible are the commands that are not hidden.
 func visible() []*cli.Command {
-	return slices.DeleteFunc(newApp("", io.Discard, io.Discard).Commands, func(c *cli.Command) bool { return c.Hidden })
+	return slices.DeleteFunc(silentApp().Commands, func(c *cli.Command) bool { return c.Hidden })
 }

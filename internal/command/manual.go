@@ -11,12 +11,13 @@ import (
 
 // Manual is the manual page of the program, for section 8, as roff.
 func Manual(version string) (string, error) {
-	return newApp(version, io.Discard, io.Discard).ToManWithSection(8)
+	app, _ := newApp(Process{Version: version, Stdout: io.Discard, Stderr: io.Discard})
+	return app.ToManWithSection(8)
 }
 
 // Completion is the completion script for a shell: bash, zsh or fish. It is static: to complete a word runs nothing.
 func Completion(shell string) (string, error) {
-	app := newApp("", io.Discard, io.Discard)
+	app, _ := newApp(Process{Stdout: io.Discard, Stderr: io.Discard})
 	switch shell {
 	case "fish":
 		script, err := app.ToFishCompletion()

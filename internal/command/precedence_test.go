@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // parse returns the context that a command would get.
 func parse(t *testing.T, command string, args ...string) *cli.Context {
 	t.Helper()
-	app := newApp("", io.Discard, io.Discard)
+	app := silentApp()
 	var seen *cli.Context
 	app.Command(command).Action = func(c *cli.Context) error {
 		seen = c

@@ -24,7 +24,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"etcd-rolling-backup": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		context.AfterFunc(ctx, stop)
-		os.Exit(Main(ctx, "1.2.3-test", os.Args, os.Stdout, os.Stderr))
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		p := Process{Version: "1.2.3-test", Root: os.Getenv("TEST_ROOT"), Hangups: hangups, Stdout: os.Stdout, Stderr: os.Stderr}
+		os.Exit(Main(ctx, p, os.Args))
 	}})
 }
 
@@ -37,6 +40,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ETCD_BACKUP_DIR", filepath.Join(e.WorkDir, "d"))
 			e.Setenv("ETCD_BACKUP_DATA_DIR", filepath.Join(e.WorkDir, "etcd"))
 			e.Setenv("ETCD_BACKUP_NODE", "n1")
+			e.Setenv("TEST_ROOT", filepath.Join(e.WorkDir, "root")) // where there is a configuration file only if the script has one
 			// Many daemons run on this machine.
 			e.Setenv("ETCD_BACKUP_LISTEN", "127.0.0.1:0")
 			e.Setenv("ETCD_BACKUP_DRILL_SCHEDULE", "off") // its process would be this test's program

@@ -27,7 +27,7 @@ func onCommand(t *testing.T, do func(*cli.Context) error, args ...string) error 
 		Name: "all", Action: do,
 		Flags: slices.Concat(LogFlags(), StoreFlags(), ScheduleFlags(), PolicyFlags(), EtcdFlags(), S3Flags(), S3PolicyFlags(), DrillFlags(), MonitorFlags()),
 	}
-	Attach([]*cli.Command{c})
+	Attach([]*cli.Command{c}, t.TempDir())
 	app := &cli.App{Name: "test", Commands: []*cli.Command{c}, Writer: io.Discard, ErrWriter: io.Discard, ExitErrHandler: func(*cli.Context, error) {}}
 	return app.RunContext(t.Context(), append([]string{"test", "all"}, args...))
 }

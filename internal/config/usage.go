@@ -38,7 +38,16 @@ func OnUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command == nil || c.Command.Name == "" || c.Command.Name == c.App.Name {
 		return Usagef("%s: flags go after the command: %s COMMAND --help lists them", text, c.App.Name)
 	}
-	return Usagef("%s: %s %s --help lists the flags", text, c.App.Name, c.Command.Name)
+	meant := ""
+	if flag, ok := strings.CutPrefix(text, "unknown flag --"); ok {
+		meant = DidYouMean(keyForm(flag), knownKeys([]*cli.Command{c.Command}))
+	}
+	return Usagef("%s: %s%s %s --help lists the flags", text, meant, c.App.Name, CommandName(c))
+}
+
+// CommandName is the command as it is written on the command line, such as "config show".
+func CommandName(c *cli.Context) string {
+	return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ")
 }
 
 // translate gives the library's errors the form of our own: the flag first, then what is wrong.

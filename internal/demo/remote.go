@@ -46,7 +46,7 @@ func (r *remote) flags() []string {
 }
 
 func (r *remote) environ() []string {
-	return append(os.Environ(), "AWS_ACCESS_KEY_ID="+r.server.AccessKey, "AWS_SECRET_ACCESS_KEY="+r.server.SecretKey)
+	return append(os.Environ(), "ETCD_BACKUP_CONFIG=/dev/null", "AWS_ACCESS_KEY_ID="+r.server.AccessKey, "AWS_SECRET_ACCESS_KEY="+r.server.SecretKey)
 }
 
 // names returns the names of all objects in the folder.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/snapshot"
@@ -45,6 +46,15 @@ func newPlace(t *testing.T) *place {
 	p.dir = filepath.Join(p.root, "var/lib/etcd-rolling-backup")
 	for _, dir := range []string{bin, filepath.Join(p.root, "var/tmp")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The settings of that machine, in the file that the program would read there and in one of the unit.
+	for file, text := range map[string]string{config.DefaultFile: "# nothing yet\n", "/etc/etcd-rolling-backup/env": "ETCD_BACKUP_KEEP_LAST=24\n"} {
+		if err := os.MkdirAll(filepath.Dir(p.root+file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.root+file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +106,7 @@ func (p *place) command(ctx context.Context, text string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", p.before+p.replace.Replace(text))
 	cmd.Dir = p.repo
 	cmd.Env = append(proctest.Environ("AWS_", "ETCDCTL_", "MC_", "MINIO_"), "PATH="+p.path, "MC_CONFIG_DIR="+p.root+"/root/.mc",
-		"ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB",
+		"ETCD_BACKUP_CONFIG="+p.root+config.DefaultFile, "ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB",
 		"ETCD_BACKUP_LISTEN="+p.listen, "ETCD_BACKUP_DRILL_SCHEDULE=off")
 	cmd.Env = append(cmd.Env, p.env...)
 	// A group of its own: the signal that ends a block reaches the program and not only the shell.

@@ -105,6 +105,7 @@ func cleanEnv() []string {
 		return strings.HasPrefix(v, "ETCD") || strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_")
 	})
 	return append(env,
+		"ETCD_BACKUP_CONFIG=/dev/null",                                   // not this machine's own
 		"ETCD_BACKUP_DIR="+filepath.Join(filepath.Dir(lean), "no-store"), // not this machine's own, where a restore is recorded
 		"ETCD_BACKUP_LISTEN=127.0.0.1:0",                                 // many daemons run at once
 		"ETCD_BACKUP_DRILL_SCHEDULE=off",                                 // a second of work after each first snapshot

@@ -206,7 +206,7 @@ func TestServeEndsAndRefusesWhatIsNotValid(t *testing.T) {
 	own := certificates(pki, pki.Server)
 	for _, r := range []refusal{
 		{"a damaged archive", 3, []string{"damaged"}, append([]string{bad}, own...)},
-		{"a bare database", 2, []string{"not an archive of this program but a database", "copy it"}, append([]string{unpack(t, archive)}, own...)},
+		{"a bare database", 2, []string{"neither an archive of this program nor a zip but a database", "copy it"}, append([]string{unpack(t, archive)}, own...)},
 		{"a port that is taken", 1, []string{"address already in use", "--serve-on"}, append([]string{archive, "--serve-on=" + taken.Addr().String()}, own...)},
 		{"a certificate for clients only", 1, []string{"is for clients only"}, append([]string{archive, "--serve-on=127.0.0.1:0"}, certificates(pki, pki.Client)...)},
 		{"no time", 2, []string{"--for"}, append([]string{archive, "--for=0s"}, own...)},

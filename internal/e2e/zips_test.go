@@ -192,6 +192,8 @@ func TestRestoreRefusesAStateFileThatItCannotExtract(t *testing.T) {
 	parallel(t)
 	b := newZipBed(t).fill()
 	there, same := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "same")
+	directory := filepath.Join(t.TempDir(), "directory")
+	must(t, os.Mkdir(directory, 0o700))
 	must(t, os.WriteFile(there, []byte("mine"), 0o600))
 	must(t, os.WriteFile(same, []byte(stateText), 0o600))
 	cut := b.theirs("/backup/x", zip.Store, true)
@@ -204,7 +206,7 @@ func TestRestoreRefusesAStateFileThatItCannotExtract(t *testing.T) {
 		"none in it":      {2, k3sZip, filepath.Join(t.TempDir(), "new"), "the snapshot has no state file of RKE: remove --state-file"},
 		"an archive":      {2, b.archive, filepath.Join(t.TempDir(), "new"), "the snapshot has no state file"},
 		"another file":    {2, namedZip, there, "exists and has other contents"},
-		"a directory":     {2, namedZip, t.TempDir(), "is a directory"},
+		"a directory":     {2, namedZip, directory, "is a directory"},
 		"no directory":    {2, namedZip, filepath.Join(t.TempDir(), "none", "new"), "no such file"},
 		"damaged, stored": {3, b.put("2026-01-09T10:00:00Z_etcd.zip", cut), filepath.Join(t.TempDir(), "new"), "checksum"},
 	} {

@@ -119,7 +119,7 @@ func (b *bed) restore(t *testing.T, flags ...string) {
 func (b *bed) run(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), b.program, args...)
-	cmd.Env = proctest.Environ("ETCD")
+	cmd.Env = append(proctest.Environ("ETCD"), "ETCD_BACKUP_CONFIG=/dev/null")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)

@@ -19,11 +19,12 @@ import (
 
 // monitor knows how the daemon is, and answers those who ask.
 type monitor struct {
-	status *status.Tracker
-	lines  *LogWriter
-	log    logrus.FieldLogger
-	home   *home
-	server *metrics.Server // nil: --listen is off; log and heartbeat report all the same
+	status   *status.Tracker
+	lines    *LogWriter
+	log      logrus.FieldLogger
+	home     *home
+	settings *reloader
+	server   *metrics.Server // nil: --listen is off; log and heartbeat report all the same
 }
 
 // listen takes the address of --listen. It is released when the process exits.
@@ -48,7 +49,7 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 
 // shownProblems are why the daemon is unhealthy, if it is, for those who ask its server.
 func (m *monitor) shownProblems() []status.Problem {
-	return status.Fold(slices.Concat(m.home.problems(), m.status.Problems(), m.lines.problems()))
+	return status.Fold(slices.Concat(m.home.problems(), m.settings.problems(), m.status.Problems(), m.lines.problems()))
 }
 
 // problems are those for log and heartbeat. They also report a server that answers nobody.

@@ -24,7 +24,7 @@ func read(t *testing.T, flags ...string) (cfg config.Config) {
 		cfg, err = config.Read(c)
 		return err
 	}}
-	config.Attach([]*cli.Command{c})
+	config.Attach([]*cli.Command{c}, t.TempDir())
 	must(t, (&cli.App{Commands: []*cli.Command{c}}).Run(append([]string{"test", "daemon"}, flags...)))
 	return cfg
 }

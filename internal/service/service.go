@@ -1,6 +1,6 @@
 // Package service builds the running daemon from a config.Config, top-down, and runs it.
 //
-// Invariants: nothing is changed once it has been built. Errors get their class for the metrics in reason.go alone. The daemon never
+// Invariants: nothing is changed once it has been built, except for the settings of reload.go. Errors get their class for the metrics in reason.go alone. The daemon never
 // waits for a log that nobody reads.
 package service
 
@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -28,8 +29,14 @@ type Process struct {
 	Version          string
 	Stderr           io.Writer
 	UnknownVariables []string // of the environment, to warn of
+	HiddenKeys       []string // of the configuration file, which a variable or a flag hides, to warn of
 	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
 	StateFile func(context.Context) ([]byte, error)
+
+	// For the reload; Reread is nil without one.
+	Settings []config.Setting // as they were read for the start
+	Hangups  <-chan os.Signal // each is a request
+	Reread   func(context.Context) (config.Config, []config.Setting, error)
 }
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
@@ -50,6 +57,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, name := range p.UnknownVariables {
 		log.WithField("variable", name).Warn("environment variable matches no flag and has no effect")
 	}
+	for _, key := range p.HiddenKeys {
+		log.WithField("key", key).Warn("key of the configuration file has no effect: an environment variable or a flag takes precedence")
+	}
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
 	}
@@ -60,7 +70,8 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	removeDrills(dir, log)
 	tracker := openStatus(cfg, dir, log)
 	name := recallMember(cfg, dir, tracker.State().Cluster)
-	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store)}
+	settings := newReloader(cfg, p, log)
+	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store), settings: settings}
 	defer m.home.leave()
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
@@ -78,7 +89,10 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
 	}
-	addOptional(&o, cfg, dir, name)
+	if p.Reread != nil {
+		o.Hangups, o.Reload = p.Hangups, settings.reload
+	}
+	addOptional(&o, settings, dir, name)
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -103,15 +117,20 @@ func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
 }
 
 // addOptional adds what the configuration may leave out.
-func addOptional(o *daemon.Options, cfg config.Config, dir *snapshot.Dir, member *memberName) {
+func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir, member *memberName) {
+	cfg := settings.config()
 	if cfg.S3 != nil {
-		passes := MirrorOptions(cfg)
-		if cfg.Mirror.OwnMember {
-			passes.Member = member.getID
+		noticing := Noticing(cfg.S3, o.Log)
+		o.Mirror = func(ctx context.Context) (mirror.Result, error) {
+			now, bucket := settings.config(), *noticing
+			passes := MirrorOptions(now)
+			if now.Mirror.OwnMember {
+				passes.Member = member.getID
+			}
+			passes.Status, passes.Lineage = o.Status, o.Status.Lineage
+			bucket.UploadRate = now.S3.UploadRate
+			return MirrorOnce(ctx, &bucket, dir, passes)
 		}
-		passes.Status, passes.Lineage = o.Status, o.Status.Lineage
-		bucket := Noticing(cfg.S3, o.Log)
-		o.Mirror = func(ctx context.Context) (mirror.Result, error) { return MirrorOnce(ctx, bucket, dir, passes) }
 	}
 	if s := cfg.Drill.Schedule; s != nil {
 		o.Drill = &daemon.Drill{Schedule: *s, From: status.Place(cfg.Drill.From), Do: func(ctx context.Context) (daemon.DrillReport, error) {

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Origins say where the values of one command line come from. They are complete once the flags of the command were read.
+type Origins struct {
+	File  string   // the configuration file; "": none was read
+	Words []string // the command line after FlagsFirst, by which a flag that was given is told from a variable
+
+	standard string         // path of DefaultFile
+	known    []string       // keys of all commands
+	lines    map[string]int // of the file's keys
+	applied  []string       // keys whose value is the file's
+	hidden   []string       // keys of the file whose value is from elsewhere
+}
+
+// Kinds of an Origin.
+const (
+	FromDefault     = "default"
+	FromFile        = "file"
+	FromEnvironment = "environment"
+	FromFlag        = "flag"
+)
+
+// Origin is where one value comes from.
+type Origin struct {
+	Kind  string
+	Where string // FILE:LINE, $VARIABLE or --FLAG; "": the default
+}
+
+// Of returns the origin of a flag's value.
+func (o *Origins) Of(c *cli.Context, name string) Origin {
+	i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == name })
+	switch {
+	case slices.Contains(o.applied, name):
+		return Origin{FromFile, fmt.Sprintf("%s:%d", o.File, o.lines[name])}
+	case i < 0 || !c.IsSet(name):
+		return Origin{Kind: FromDefault}
+	case slices.Contains(givenFlags(c.Command, o.Words), name):
+		return Origin{FromFlag, "--" + name}
+	}
+	d, ok := c.Command.Flags[i].(cli.DocGenerationFlag)
+	if !ok || setToNothing(c, c.Command.Flags[i]) && d.GetDefaultText() == "" {
+		return Origin{Kind: FromDefault}
+	}
+	for _, variable := range d.GetEnvVars() {
+		if _, set := os.LookupEnv(variable); set {
+			return Origin{FromEnvironment, "$" + variable}
+		}
+	}
+	return Origin{FromFlag, "--" + name}
+}
+
+// Hidden are the keys of the file that have no effect, because a variable or a flag sets another value.
+func (o *Origins) Hidden() []string { return o.hidden }
+
+var flagInError = regexp.MustCompile(`(?:^|[\s(])--([a-z0-9][a-z0-9-]*)`)
+
+// Locate adds to an error of usage where the flag that it names first was set, unless that is the command line.
+func (o *Origins) Locate(c *cli.Context, err error) error {
+	m := flagInError.FindStringSubmatch(fmt.Sprint(err))
+	if m == nil {
+		return err
+	}
+	switch at := o.Of(c, m[1]); at.Kind {
+	case FromFile:
+		return fmt.Errorf("%s line %d: %w", o.File, o.lines[m[1]], err)
+	case FromEnvironment:
+		return fmt.Errorf("%s: %w", at.Where, err)
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Setting is the effective value of one key, as others may see it.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`           // secrets are hidden
+	Source string `json:"source"`          // default, file, environment or flag
+	Where  string `json:"where,omitempty"` // FILE:LINE, $VARIABLE, --FLAG; for a default, what it is derived from
+
+	raw     string // Value with its secrets
+	derived bool   // it follows other keys
+}
+
+// Settings are those of the flags that the command has, in their order, after Read.
+func (o *Origins) Settings(c *cli.Context, cfg Config) []Setting {
+	var all []Setting
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if !isKey(f) {
+			continue
+		}
+		at, raw := o.Of(c, name), ""
+		if several, ok := f.(*cli.StringSliceFlag); ok {
+			raw = strings.Join(c.StringSlice(several.Name), ",")
+		} else {
+			raw = fmt.Sprint(c.Value(name))
+		}
+		s := Setting{Key: name, Source: at.Kind, Where: at.Where, raw: raw}
+		s.derive(c, cfg)
+		s.Value = Shown(name, s.raw)
+		all = append(all, s)
+	}
+	return all
+}
+
+// derive replaces a default that depends on something else by what that gives.
+func (s *Setting) derive(c *cli.Context, cfg Config) {
+	if s.Source != FromDefault {
+		return
+	}
+	local, isBucket := strings.CutPrefix(s.Key, "s3-keep-")
+	_, bucket := PolicyGiven(c)
+	switch {
+	case s.Key == "node":
+		s.raw, s.Where = cfg.Store.Node, "host name"
+	case isBucket && !bucket && cfg.S3 != nil && cfg.S3.AppendOnly:
+		s.Where = "--s3-append-only: nothing is removed"
+	case isBucket && !bucket:
+		s.derived, s.raw, s.Where = true, fmt.Sprint(c.Value("keep-"+local)), "--keep-"+local
+	}
+}
+
+// Changed returns the keys whose values differ, those that a running daemon takes over and those that need a restart.
+func Changed(before, after []Setting) (reloaded, restart []string) {
+	for _, s := range after {
+		i := slices.IndexFunc(before, func(b Setting) bool { return b.Key == s.Key })
+		switch {
+		case i >= 0 && (before[i].raw == s.raw || before[i].derived && s.derived):
+		case Reloadable(s.Key):
+			reloaded = append(reloaded, s.Key)
+		default:
+			restart = append(restart, s.Key)
+		}
+	}
+	return reloaded, restart
+}
+
+// Merge returns the settings in effect after a reload: those that need a restart stay as they were before.
+func Merge(before, after []Setting) []Setting {
+	merged := slices.Clone(before)
+	for i, s := range merged {
+		if j := slices.IndexFunc(after, func(a Setting) bool { return a.Key == s.Key }); j >= 0 && Reloadable(s.Key) {
+			merged[i] = after[j]
+		}
+	}
+	return merged
+}
+
+// Reloadable reports a key that a running daemon reads again.
+func Reloadable(key string) bool {
+	return slices.Contains([]string{"schedule", "jitter", "orphan-after", "s3-orphan-after", "s3-upload-rate", "log-level"}, key) ||
+		strings.HasPrefix(key, "keep-") || strings.HasPrefix(key, "s3-keep-")
+}
+
+// Reload returns the Config with those settings of the next one that a running daemon takes over.
+func (c Config) Reload(next Config) Config {
+	c.Schedule, c.Policy, c.Mirror, c.Log.Level, c.Store.OrphanAfter = next.Schedule, next.Policy, next.Mirror, next.Log.Level, next.Store.OrphanAfter
+	if c.S3 != nil && next.S3 != nil {
+		bucket := *c.S3
+		bucket.UploadRate = next.S3.UploadRate
+		c.S3 = &bucket
+	}
+	return c
+}
+
+// isKey reports a flag that the configuration file can set.
+func isKey(f cli.Flag) bool {
+	v, ok := f.(cli.VisibleFlag)
+	return ok && !slices.Contains([]string{"config", "name", "help"}, f.Names()[0]) && v != nil
+}
+
+// Keys are the flags of all commands that the configuration file can set, each once. They are copies that the help does not show.
+func Keys(commands []*cli.Command) []cli.Flag {
+	var keys []cli.Flag
+	for _, c := range commands {
+		for _, f := range c.VisibleFlags() {
+			if isKey(f) && !slices.ContainsFunc(keys, func(k cli.Flag) bool { return k.Names()[0] == f.Names()[0] }) {
+				keys = append(keys, hidden(f))
+			}
+		}
+	}
+	return keys
+}
+
+func hidden(f cli.Flag) cli.Flag {
+	switch f := f.(type) {
+	case *cli.StringFlag:
+		c := *f
+		c.Hidden = true
+		return &c
+	case *cli.StringSliceFlag:
+		c := *f
+		c.Hidden = true
+		return &c
+	case *cli.IntFlag:
+		c := *f
+		c.Hidden = true
+		return &c
+	case *cli.BoolFlag:
+		c := *f
+		c.Hidden = true
+		return &c
+	}
+	return f
+}
+
+// FromEnvironmentAlone is the value that our own variable of a key has.
+func FromEnvironmentAlone(key string) (value string, ok bool) {
+	value, ok = os.LookupEnv(envVars(key)[0])
+	return value, ok && value != ""
+}
