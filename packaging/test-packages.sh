@@ -54,6 +54,13 @@ count() { find $dir -name "rolling_*.db.zst" | wc -l; }
 has_many() { (($(count) >= $1)); }
 install_deb() { dpkg -i /packages/"$1"/*.deb </dev/null; }
 
+# readme_line BEGINNING runs the line of the README's section about packages that begins so.
+readme_line() {
+  local line
+  line=$(sed -n '/^## Install it with a package/,/^```$/p' README.md | grep "^$1 ") || fail "README.md has no line $1"
+  bash -euc "$line" </dev/null
+}
+
 start_servers() {
   echo 127.0.0.1 localhost >/etc/hosts
   cat >/etc/systemd/system/etcd.service <<-END
@@ -88,7 +95,7 @@ set_up() {
 }
 
 installs() {
-  install_deb old
+  (cd /packages/old && readme_line dpkg)
   [[ $(systemctl is-enabled $name $name-save.timer 2>/dev/null | paste -sd' ') == "disabled disabled" ]] || fail "the installation enables something"
   [[ $(stat -c %a $dir $etc $etc/config.yaml | paste -sd' ') == "700 700 600" ]] || fail "modes: $(ls -ld $dir $etc $etc/*)"
   local file
@@ -103,8 +110,10 @@ installs() {
 }
 
 runs() {
-  systemctl enable --now $name
+  readme_line etcd-rolling-backup\ config | grep -q 'keep-last.*3' || fail "config show"
+  readme_line systemctl
   until_true 20 "snapshots are taken" has_many 3
+  readme_line etcd-rolling-backup\ check || fail "check"
   $name verify --dir $dir >/dev/null || fail "the newest snapshot is damaged"
 }
 
