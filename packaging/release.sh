@@ -65,7 +65,8 @@ build_arch() {
   for packager in deb rpm; do
     (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
   done
-  "$bin/cyclonedx-gomod" bin -json -noserial -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>/dev/null
+  "$bin/cyclonedx-gomod" bin -json -noserial -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
+    { cat "$scratch/sbom.log" >&2 && return 1; }
 }
 
 PACKAGE_VERSION=$(package_version "$version")

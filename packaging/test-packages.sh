@@ -57,7 +57,7 @@ install_deb() { dpkg -i /packages/"$1"/*.deb </dev/null; }
 # readme_line BEGINNING runs the line of the README's section about packages that begins so.
 readme_line() {
   local line
-  line=$(sed -n '/^## Install it with a package/,/^```$/p' README.md | grep "^$1 ") || fail "README.md has no line $1"
+  line=$(sed -n '/^## Install it with a package/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
   bash -euc "$line" </dev/null
 }
 
@@ -196,6 +196,7 @@ removes() {
 }
 
 inside_tests() {
+  [[ -d /packages ]] || fail "this installs packages: only in the booted tree"
   start_servers
   installs
   runs

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a release of the last commit in two directories, the second with another umask, time zone, language and an empty build cache,
-# and compares all files byte for byte. Then the programs are compared with what the SBOM and the archive say.
+# and compares all files byte for byte. Then it checks what the archives and the SBOMs contain.
 set -euo pipefail
+trap 'echo "FAIL: line $LINENO" >&2' ERR
 cd "$(dirname "$0")/.."
 
 scratch=$(mktemp -d)
@@ -24,7 +25,7 @@ sha256sum --quiet -c SHA256SUMS
 for arch in amd64 arm64; do
   archive=etcd-rolling-backup_${version}_linux_$arch
   tar -xzf "$archive.tar.gz"
-  go version -m "$archive/etcd-rolling-backup" | grep -q "GOARCH=$arch"
+  grep -qF "GOARCH=$arch" <(go version -m "$archive/etcd-rolling-backup")
   grep -q '"purl": "pkg:golang/go.etcd.io/etcd/server/v3@' "$archive.cdx.json"
 done
 "./etcd-rolling-backup_${version}_linux_$(go env GOARCH)/etcd-rolling-backup" --version | grep -qF $version
