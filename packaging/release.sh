@@ -65,7 +65,7 @@ build_arch() {
   for packager in deb rpm; do
     (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
   done
-  "$bin/cyclonedx-gomod" bin -json -noserial -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
+  "$bin/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
     { cat "$scratch/sbom.log" >&2 && return 1; }
 }
 
