@@ -12,6 +12,8 @@ KUBE    := $(BIN)/kube-apiserver
 KUBECTL := $(BIN)/kubectl
 MANIFESTS := $(BIN)/manifests
 PODMONITORS := $(BIN)/podmonitors.yaml
+NFPM    := $(BIN)/nfpm
+CYCLONEDX := $(BIN)/cyclonedx-gomod
 PROGRAM := $(BIN)/etcd-rolling-backup
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -24,7 +26,7 @@ FUZZTIME ?= 30s
 # daemon for it with the race detector.
 RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
-.PHONY: build demo test test-boot test-image test-kubernetes lint lint-dashboard fuzz bench tools clean
+.PHONY: build demo test test-boot test-image test-kubernetes test-packages test-release packages release lint lint-dashboard fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -39,6 +41,18 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
+
+test-packages: $(NFPM) $(CYCLONEDX) $(BIN)/etcd-3.7/etcd $(MINIO) $(MC) ## deb and rpm installed, upgraded, removed in a booted Debian; root, mmdebstrap, systemd-container, lintian, rpm
+	packaging/test-packages.sh
+
+test-release: $(NFPM) $(CYCLONEDX) ## a release of the last commit, built twice, has the same bytes
+	packaging/test-release.sh
+
+packages: $(NFPM) $(CYCLONEDX) ## deb and rpm for this machine, in dist
+	packaging/release.sh $(VERSION) dist $$(go env GOARCH)
+
+release: $(NFPM) $(CYCLONEDX) ## archives, packages, SBOMs and checksums for amd64 and arm64, in dist
+	packaging/release.sh $(VERSION) dist amd64 arm64
 
 test-image: $(ETCDS) $(MINIO) $(PROMTOOL) ## both images, built and run, one as RKE does; root, buildah, podman, runc, busybox-static
 	go test -p 1 -v -count=1 -timeout 30m -tags image -run Image ./internal/imagetest ./internal/rketest
@@ -100,6 +114,12 @@ $(PODMONITORS): tools/manifests/go.mod
 
 $(MANIFESTS): tools/manifests/go.mod tools/manifests/main.go
 	cd tools/manifests && go build -trimpath -o ../../$@ .
+
+$(NFPM): tools/nfpm/go.mod
+	cd tools/nfpm && go build -trimpath -o ../../$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+$(CYCLONEDX): tools/cyclonedx/go.mod
+	cd tools/cyclonedx && go build -trimpath -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 # Comes with the prometheus beside it.
 $(PROMTOOL): tools/prometheus/fetch.sh

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 const (
 	unit      = "etcd-rolling-backup.service"
+	saveUnit  = "etcd-rolling-backup-save.service"
 	installed = "/usr/bin/etcd-rolling-backup"
 )
 
@@ -48,13 +50,19 @@ func read(t *testing.T, file string) string {
 // copyOfUnit is a copy of the unit that starts the built program, with more lines at the end of [Service].
 func copyOfUnit(t *testing.T, lines ...string) string {
 	t.Helper()
-	const start, end = "\nExecStart=" + installed + " daemon\n", "\n[Install]\n"
+	return copyOf(t, unit, lines...)
+}
+
+func copyOf(t *testing.T, unit string, lines ...string) string {
+	t.Helper()
+	const start, end = "\nExecStart=" + installed + " ", "\n[Install]\n"
 	text := read(t, unit)
-	if strings.Count(text, start) != 1 || strings.Count(text, end) != 1 {
-		t.Fatalf("the unit does not start %s", installed)
+	if !strings.Contains(text, start) {
+		t.Fatalf("%s does not start %s", unit, installed)
 	}
-	text = strings.Replace(text, installed, program, 1)
-	text = strings.Replace(text, end, strings.Join(lines, "\n")+"\n"+end, 1)
+	text = strings.ReplaceAll(text, start, "\nExecStart="+program+" ")
+	before, after, _ := strings.Cut(text, end)
+	text = before + "\n" + strings.Join(lines, "\n") + "\n" + end + after
 	path := filepath.Join(t.TempDir(), unit)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,7 +90,41 @@ func TestUnitPassesSystemdVerify(t *testing.T) {
 	}
 }
 
-// The check above detects mistakes.
+// The timer starts a service that passes too. systemd looks for it next to the timer.
+func TestSaveTimerPassesSystemdVerify(t *testing.T) {
+	service := copyOf(t, saveUnit)
+	timer := strings.TrimSuffix(service, ".service") + ".timer"
+	if err := os.WriteFile(timer, []byte(read(t, filepath.Base(timer))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{service, timer} {
+		if out, err := verify(t, path); err != nil || out != "" {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", path, err, out)
+		}
+	}
+}
+
+// Whoever tightens one sandbox tightens both. Only the daemon runs drills, in processes whose priority is lower.
+func TestSaveUnitHasSandboxOfDaemon(t *testing.T) {
+	sandbox := func(file string) (lines []string) {
+		_, rest, found := strings.Cut(read(t, file), "\nStateDirectory=")
+		if !found {
+			t.Fatalf("%s has no StateDirectory", file)
+		}
+		rest, _, _ = strings.Cut(rest, "\n[Install]\n")
+		for line := range strings.SplitSeq(rest, "\n") {
+			if line != "" && !strings.HasPrefix(line, "#") && line != "OOMPolicy=continue" && line != "SystemCallFilter=setpriority ioprio_set" {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	if daemon, save := sandbox(unit), sandbox(saveUnit); len(daemon) < 30 || !slices.Equal(daemon, save) {
+		t.Errorf("the sandbox of %s is\n%q\nand that of %s\n%q", unit, daemon, saveUnit, save)
+	}
+}
+
+// The check of systemd detects mistakes.
 func TestUnitWithMistakeFailsSystemdVerify(t *testing.T) {
 	for _, mistake := range []string{"WatchdogSeconds=3min", "Type=forty", "ExecStartPre=/usr/bin/no-such-program"} {
 		if out, err := verify(t, copyOfUnit(t, mistake)); err == nil {
@@ -94,8 +136,10 @@ func TestUnitWithMistakeFailsSystemdVerify(t *testing.T) {
 // The threshold 20 is an exposure of 2.0, from 0 (sandboxed) to 10 (open); most services shipped with systemd have more.
 func TestUnitIsSandboxed(t *testing.T) {
 	security := []string{"security", "--no-pager", "--offline=true", "--threshold=20"}
-	if out, err := analyze(t, append(security, copyOfUnit(t))...); err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	for _, file := range []string{unit, saveUnit} {
+		if out, err := analyze(t, append(security, copyOf(t, file))...); err != nil {
+			t.Errorf("systemd-analyze security %s: %v\n%s", file, err, out)
+		}
 	}
 	if out, err := analyze(t, append(security, copyOfUnit(t, "SystemCallFilter=", "ProtectSystem=no"))...); err == nil {
 		t.Errorf("a unit without sandbox passes:\n%s", out)

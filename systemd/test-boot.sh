@@ -7,81 +7,12 @@ cd "$(dirname "$0")/.."
 name=etcd-rolling-backup
 dir=/var/lib/$name
 etc=/etc/$name
-
-say() { printf '%s\n' "$*"; }
-fail() {
-  say "FAIL: $*"
-  exit 1
-}
-# until_true SECONDS WHAT COMMAND...
-until_true() {
-  local end=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || fail "$what: not within the time"
-    sleep 0.2
-  done
-  say "ok: $what"
-}
-
-### On the host.
-
-tree=.cache/boot/tree
-scratch='' nspawn='' leader=''
-
-build_tree() {
-  [[ -d $tree ]] && return
-  say "building a Debian in $tree"
-  rm -rf "$tree.new"
-  mkdir -p "${tree%/*}"
-  mmdebstrap --quiet --variant=apt --include=systemd,dbus,systemd-sysv bookworm "$tree.new"
-  mv "$tree.new" "$tree"
-}
-
-# shut_down stops what boot started, in any state.
-shut_down() {
-  if [[ -n $leader ]]; then
-    kill -RTMIN+4 "$leader" 2>/dev/null || true # poweroff
-    for _ in {1..100}; do
-      kill -0 "$nspawn" 2>/dev/null || break
-      sleep 0.1
-    done
-  fi
-  if [[ -n $nspawn ]]; then
-    kill -KILL "$nspawn" 2>/dev/null || true
-    wait "$nspawn" 2>/dev/null || true
-  fi
-  rm -rf "$scratch"
-}
-
-boot() {
-  systemd-nspawn -q -D "$tree" --volatile=overlay --register=no --keep-unit --private-network \
-    --bind-ro="$PWD:/src" -b multi-user.target </dev/null >"$scratch/console" 2>&1 &
-  nspawn=$!
-}
-
-inside() { nsenter -t "$leader" -m -u -i -n -p -C -- "$@"; }
-
-booted() {
-  leader=$(<"/proc/$nspawn/task/$nspawn/children")
-  leader=${leader%% *}
-  [[ -n $leader && $(inside systemctl is-system-running) == running ]]
-}
+# shellcheck source=systemd/boot.sh
+source systemd/boot.sh
 
 host() {
-  [[ $EUID -eq 0 ]] || fail "booting a tree needs root"
-  local p
-  for p in mmdebstrap systemd-nspawn nsenter; do
-    command -v "$p" >/dev/null || fail "$p is missing: apt-get install mmdebstrap systemd-container util-linux"
-  done
-  for p in .cache/bin/$name .cache/bin/etcd-3.7/etcd; do
-    [[ -x $p ]] || fail "$p is missing: make $p"
-  done
-  build_tree
-  scratch=$(mktemp -d)
-  trap shut_down EXIT
-  boot
-  until_true 60 "Debian is up" booted
+  needs .cache/bin/$name .cache/bin/etcd-3.7/etcd
+  start_booted
   if ! inside /src/systemd/test-boot.sh inside; then
     inside journalctl --no-pager -u $name -u etcd | grep -E 'systemd\[1\]|level|etcd-rolling-backup' | tail -n 60
     exit 1

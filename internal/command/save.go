@@ -22,10 +22,11 @@ import (
 
 func saveCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "save", Usage: "take one snapshot now; retention never removes it",
+		Name: "save", Usage: "take one snapshot now; without --rolling, retention never removes it",
 		Flags: slices.Concat([]cli.Flag{
 			config.Text("snapshot", "label", snapshot.ManualSet, "`LABEL` that the snapshot's name begins with"),
 			config.Deprecated("name", "label"),
+			config.Bool("snapshot", "rolling", "take it as the daemon does: prune applies the retention policy to it"),
 			config.Bool("snapshot", "no-mirror", "never upload this snapshot to the bucket"),
 		}, config.EtcdFlags(), config.StoreFlags(), config.S3Flags(), config.LogFlags(), []cli.Flag{config.OutputFlag()}),
 		Action: e.action(0, save),
@@ -33,21 +34,14 @@ func saveCommand(e env) *cli.Command {
 }
 
 func save(ctx context.Context, c *call) error {
-	cfg, label := c.cfg, c.String("label")
-	deprecated := c.IsSet("name") && !c.IsSet("label")
-	if deprecated {
-		label = c.String("name")
-	}
-	if err := checkLabel(label); err != nil {
+	cfg := c.cfg
+	label, err := saveLabel(c)
+	if err != nil {
 		return err
-	}
-	if deprecated {
-		fmt.Fprintln(c.stderr, program+": save --name and ETCD_BACKUP_NAME are deprecated for the label: use --label or ETCD_BACKUP_LABEL")
 	}
 	// Opened before anything is taken, for a wrong file can be fixed immediately. Nobody is asked: an S3 that is down must not prevent it.
 	var b *s3.Bucket
 	if cfg.S3 != nil && !c.Bool("no-mirror") {
-		var err error
 		if b, err = source.OpenBucket(service.Noticing(cfg.S3, service.NewLogger(cfg.Log, c.stderr))); err != nil {
 			return err
 		}
@@ -85,13 +79,34 @@ func (c *call) warnOfState(m snapshot.Manifest) {
 	}
 }
 
+// saveLabel is what the snapshot's name begins with.
+func saveLabel(c *call) (string, error) {
+	label, deprecated := c.String("label"), c.IsSet("name") && !c.IsSet("label")
+	if c.Bool("rolling") {
+		if c.IsSet("label") || c.IsSet("name") {
+			return "", config.Usagef("--rolling and --label exclude each other: retention never removes a snapshot with a label")
+		}
+		return snapshot.RollingSet, nil
+	}
+	if deprecated {
+		label = c.String("name")
+	}
+	if err := checkLabel(label); err != nil {
+		return "", err
+	}
+	if deprecated {
+		fmt.Fprintln(c.stderr, program+": save --name and ETCD_BACKUP_NAME are deprecated for the label: use --label or ETCD_BACKUP_LABEL")
+	}
+	return label, nil
+}
+
 // checkLabel refuses labels that mean something else where a snapshot is asked for, or that retention prunes.
 func checkLabel(label string) error {
 	if err := snapshot.CheckPart("label", label); err != nil {
 		return config.Usagef("--label: %w", err)
 	}
 	if strings.EqualFold(label, snapshot.RollingSet) {
-		return config.Usagef("--label: %q is reserved for the daemon, whose snapshots retention prunes: choose another label", label)
+		return config.Usagef("--label: %q is reserved for snapshots that retention prunes: choose another label, or use --rolling", label)
 	}
 	if strings.EqualFold(label, snapshot.Latest) {
 		return config.Usagef("--label: %q means the newest of all wherever a snapshot is asked for: choose another label", label)

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Builds a release in DIRECTORY: for each architecture an archive, a deb, an rpm and an SBOM, then the checksums of all. The same commit
+# gives the same bytes, in any directory. Needs nfpm and cyclonedx-gomod in BIN; make release and make packages call it.
+#
+#   packaging/release.sh VERSION DIRECTORY ARCH...
+set -euo pipefail
+umask 022
+
+name=etcd-rolling-backup
+version=$1 out=$(realpath -m "$2")
+shift 2
+cd "$(dirname "$0")/.."
+bin=$(realpath "${BIN:-.cache/bin}")
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
+
+# package_version VERSION: v1.2.0 -> 1.2.0, v1.3.0-rc.1 -> 1.3.0~rc.1 (sorts before 1.3.0), v1.2.0-3-gabc -> 1.2.0+3.gabc (sorts after
+# 1.2.0), and a commit without a tag before it by its time.
+package_version() {
+  local v=${1#v}
+  if [[ $v =~ ^([0-9.]+)(-.*)?-([0-9]+-g[0-9a-f]+(-dirty)?)$ ]]; then
+    v=${BASH_REMATCH[1]}${BASH_REMATCH[2]/-/\~}+${BASH_REMATCH[3]//-/.}
+  elif [[ $v =~ ^[0-9]+\.[0-9.]+ ]]; then
+    v=${v/-/\~}
+  else
+    v=0.0.0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).${v//-/.}
+  fi
+  echo "$v"
+}
+
+# stage puts the files of a package into the directory $1.
+stage() {
+  local dir=$1
+  mkdir -p "$dir"/{units,doc,scripts}
+  cp systemd/*.service systemd/*.timer "$dir/units/"
+  cp README.md CHANGELOG.md LICENSE docs/*.md "$dir/doc/"
+  cp packaging/scripts/* "$dir/scripts/"
+  cp packaging/{tmpfiles.conf,lintian-overrides} "$dir/"
+  go run ./packaging/assets "$version" "$dir"
+  gzip -9n "$dir/$name.8"
+  # Not from the environment of whoever builds.
+  CGO_ENABLED=0 go build -o "$scratch/host" .
+  env -i "$scratch/host" config example >"$dir/config.yaml"
+  printf '%s\n' "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" "" "Files: *" \
+    "Copyright: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y) The $name authors" "License: Apache-2.0" " On Debian systems, the text is in /usr/share/common-licenses/Apache-2.0." >"$dir/copyright"
+  printf '%s (%s) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- The %s authors <%s@users.noreply.github.com>  %s\n' \
+    $name "$PACKAGE_VERSION" $name $name "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" -R)" | gzip -9n >"$dir/changelog.gz"
+}
+
+# same_time gives all files of a directory the time of the commit.
+same_time() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+
+build_arch() {
+  local arch=$1 dir=$scratch/$1 archive=${name}_${version}_linux_$1
+  cp -r "$scratch/common" "$dir"
+  CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$dir/$name" .
+  same_time "$dir"
+
+  mkdir "$scratch/$archive"
+  cp -a "$dir/$name" "$dir/doc" "$dir/units" "$dir/config.yaml" "$dir/$name".{8.gz,bash,zsh,fish} "$scratch/$archive/"
+  same_time "$scratch/$archive"
+  tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$archive" | gzip -9n >"$out/$archive.tar.gz"
+
+  local packager
+  for packager in deb rpm; do
+    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
+  done
+  "$bin/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
+    { cat "$scratch/sbom.log" >&2 && return 1; }
+}
+
+PACKAGE_VERSION=$(package_version "$version")
+export PACKAGE_VERSION
+config=$PWD/packaging/nfpm.yaml
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+rm -rf "$out"
+mkdir -p "$out"
+stage "$scratch/common"
+for arch in "$@"; do build_arch "$arch"; done
+(cd "$out" && sha256sum -- * >SHA256SUMS)

@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# Builds the packages of two versions and tests them in a booted Debian next to a real etcd and a real S3: installed, run, upgraded,
+# removed, purged, installed again. Then the rpm as far as rpm goes here: its files, not its scripts. Needs root, lintian, rpm.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=etcd-rolling-backup
+dir=/var/lib/$name
+etc=/etc/$name
+# shellcheck source=systemd/boot.sh
+source systemd/boot.sh
+
+### On the host.
+
+host() {
+  needs .cache/bin/etcd-3.7/etcd .cache/bin/minio .cache/bin/mc
+  packages=$(mktemp -d)
+  trap 'rm -rf "$packages"' EXIT
+  packaging/release.sh v0.9.0 "$packages/old" amd64
+  packaging/release.sh v0.9.1-rc.1-2-gabcdef0 "$packages/new" amd64
+  (cd "$packages/new" && sha256sum --quiet -c SHA256SUMS)
+  lintian --allow-root --fail-on error "$packages"/new/*.deb || fail "lintian"
+  say "ok: checksums, lintian"
+  test_rpm
+  start_booted --bind-ro="$packages:/packages"
+  trap 'shut_down; rm -rf "$packages"' EXIT
+  if ! inside /src/packaging/test-packages.sh inside; then
+    inside journalctl --no-pager -n 60
+    exit 1
+  fi
+}
+
+# The scripts of the rpm are not run: they need a system that was installed with rpm.
+test_rpm() {
+  local root=$packages/root
+  rpm --root "$root" --noscripts --nodeps -i "$packages"/old/*.rpm
+  "$root/usr/bin/$name" --version | grep -qF v0.9.0 || fail "rpm: another version"
+  [[ $(stat -c %a "$root$etc" "$root$etc/config.yaml" | paste -sd' ') == "700 600" ]] || fail "rpm: modes"
+  mkdir -p "$root$dir"
+  touch "$root$dir/snapshot"
+  echo 'keep-last: 5' >>"$root$etc/config.yaml"
+  rpm --root "$root" --noscripts --nodeps -U "$packages"/new/*.rpm
+  "$root/usr/bin/$name" --version | grep -qF 2-gabcdef0 || fail "rpm: not upgraded"
+  grep -qx 'keep-last: 5' "$root$etc/config.yaml" || fail "rpm: the upgrade lost the settings"
+  rpm --root "$root" --noscripts --nodeps -e $name
+  [[ ! -e $root/usr/bin/$name && -e $root$dir/snapshot && -e $root$etc/config.yaml.rpmsave ]] || fail "rpm: removal"
+  say "ok: rpm installed, upgraded with its settings, removed without the snapshots (scripts not run)"
+}
+
+### In the booted tree.
+
+property() { systemctl show --value -p "$1" "${2:-$name}"; }
+count() { find $dir -name "rolling_*.db.zst" | wc -l; }
+has_many() { (($(count) >= $1)); }
+install_deb() { dpkg -i /packages/"$1"/*.deb </dev/null; }
+
+# readme_line BEGINNING runs the line of the README's section about packages that begins so.
+readme_line() {
+  local line
+  line=$(sed -n '/^## Install it with a package/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
+  bash -euc "$line" </dev/null
+}
+
+start_servers() {
+  echo 127.0.0.1 localhost >/etc/hosts
+  cat >/etc/systemd/system/etcd.service <<-END
+	[Service]
+	Type=notify
+	ExecStart=/src/.cache/bin/etcd-3.7/etcd --data-dir /var/lib/etcd --unsafe-no-fsync --log-level error
+	StateDirectory=etcd
+	StateDirectoryMode=0700
+	END
+  cat >/etc/systemd/system/minio.service <<-END
+	[Service]
+	Environment=MINIO_ROOT_USER=the-access-key MINIO_ROOT_PASSWORD=the-secret-key HOME=/var/lib/minio
+	ExecStart=/src/.cache/bin/minio server --address 127.0.0.1:9000 /var/lib/minio/data
+	StateDirectory=minio
+	END
+  systemctl daemon-reload
+  systemctl start etcd minio
+  until_true 60 "S3 is up" mc alias set here http://127.0.0.1:9000 the-access-key the-secret-key
+  mc mb here/backups >/dev/null
+}
+mc() { HOME=/tmp /src/.cache/bin/mc "$@"; }
+
+# The settings of the administrator, as the test needs them: quick. The file of the package is an example that works as it is.
+set_up() {
+  grep -qx '#keep-last: 24' $etc/config.yaml || fail "config.yaml is not the example"
+  $name config show >/dev/null || fail "the example is refused"
+  cat >$etc/config.yaml <<-END
+	schedule: "@every 2s"
+	keep-last: 3
+	min-free: 1MiB
+	END
+}
+
+installs() {
+  (cd /packages/old && readme_line dpkg)
+  [[ $(systemctl is-enabled $name $name-save.timer 2>/dev/null | paste -sd' ') == "disabled disabled" ]] || fail "the installation enables something"
+  [[ $(stat -c %a $dir $etc $etc/config.yaml | paste -sd' ') == "700 700 600" ]] || fail "modes: $(ls -ld $dir $etc $etc/*)"
+  local file
+  for file in bash-completion/completions/$name zsh/vendor-completions/_$name fish/vendor_completions.d/$name.fish lintian/overrides/$name; do
+    [[ -s /usr/share/$file ]] || fail "$file is missing"
+  done
+  # dpkg may be configured to skip documentation.
+  dpkg -L $name | grep -qx "/usr/share/man/man8/$name.8.gz" || fail "no manual page"
+  bash -c "source /usr/share/bash-completion/completions/$name && complete -p $name" >/dev/null || fail "bash has no completion"
+  set_up
+  say "ok: installed, nothing enabled, modes"
+}
+
+runs() {
+  readme_line etcd-rolling-backup\ config | grep -q 'keep-last.*3' || fail "config show"
+  readme_line systemctl
+  until_true 20 "snapshots are taken" has_many 3
+  readme_line etcd-rolling-backup\ check || fail "check"
+  $name verify --dir $dir >/dev/null || fail "the newest snapshot is damaged"
+}
+
+# The kill of the reload is there, and the new settings apply without a restart.
+reloads() {
+  local pid
+  pid=$(property MainPID)
+  sed -i 's/^keep-last: 3/keep-last: 2/' $etc/config.yaml
+  systemctl reload $name
+  until_true 20 "a reload applies the new retention" has_at_most 2
+  [[ $(property MainPID) == "$pid" ]] || fail "the reload restarted it"
+  sed -i 's/^keep-last: 2/keep-last: 3/' $etc/config.yaml
+  systemctl reload $name
+  until_true 20 "and again" has_many 3
+}
+has_at_most() { (($(count) <= $1)); }
+
+upgrades() {
+  local pid before
+  pid=$(property MainPID) before=$(sha256sum $etc/config.yaml)
+  install_deb new
+  [[ $($name --version) == *2-gabcdef0 ]] || fail "not upgraded: $($name --version)"
+  [[ $(sha256sum $etc/config.yaml) == "$before" ]] || fail "the upgrade changed the settings"
+  [[ $(property ActiveState) == active && $(property MainPID) != "$pid" && $(systemctl is-enabled $name) == enabled ]] || fail "the old daemon still runs"
+  [[ $(dpkg-query -W -f '${Version}' $name) == "0.9.1~rc.1+2.gabcdef0" ]] || fail "version $(dpkg-query -W $name)"
+  has_many 3 || fail "the upgrade removed snapshots"
+  say "ok: upgraded: settings and snapshots kept, the new daemon runs"
+}
+
+# The drop-in of systemd/README.md: systemd hands over the keys. Then a credential that is missing.
+uses_credentials() {
+  install -d -m 0700 /etc/credstore
+  (umask 077 && echo the-access-key >/etc/credstore/$name.s3-access-key && echo the-secret-key >/etc/credstore/$name.s3-secret-key)
+  mkdir -p /etc/systemd/system/$name{,-save}.service.d
+  sed -n '/^```ini$/,/^```$/ { /^```/d; p }' systemd/README.md >/etc/systemd/system/$name.service.d/s3.conf
+  cp /etc/systemd/system/$name{,-save}.service.d/s3.conf
+  printf 's3-bucket: backups\ns3-endpoint: http://127.0.0.1:9000\n' >>$etc/config.yaml
+  systemctl daemon-reload
+  systemctl restart $name
+  until_true 20 "snapshots are in S3, with keys from LoadCredential" uploaded
+  mv /etc/credstore/$name.s3-secret-key /etc/credstore/moved
+  ! systemctl restart $name 2>/dev/null || fail "it starts without a credential"
+  journalctl --no-pager -u $name | grep -q "status=243/CREDENTIALS" || fail "the journal does not name the credentials"
+  mv /etc/credstore/moved /etc/credstore/$name.s3-secret-key
+  until_true 30 "with the credential, systemd starts it again" systemctl is-active $name
+}
+uploaded() { mc ls --recursive here/backups | grep -q 'rolling_.*db.zst$'; }
+
+# Without a daemon: each start of the service is a snapshot, and the policy is applied.
+saves_by_timer() {
+  systemctl disable --now $name
+  local i before
+  for i in 1 2; do
+    before=$(find $dir -name "rolling_*.db.zst" | sort | tail -n 1)
+    sleep 1 # the name has the second
+    systemctl start $name-save || fail "the one-shot service"
+    [[ $(find $dir -name "rolling_*.db.zst" | sort | tail -n 1) > $before ]] || fail "run $i took no snapshot"
+    (($(count) == 3)) || fail "run $i: $(count) snapshots, and the policy keeps 3"
+  done
+  systemctl enable --now $name-save.timer
+  [[ -n $(property NextElapseUSecRealtime $name-save.timer) ]] || fail "the timer has no next run"
+  say "ok: the timer's service saves and prunes"
+}
+
+removes() {
+  systemctl enable --now $name
+  touch $etc/password
+  dpkg -r $name </dev/null
+  [[ ! -e /usr/bin/$name && $(property LoadState) != loaded ]] || fail "something is left: $(property LoadState)"
+  ! systemctl is-active $name $name-save.timer >/dev/null || fail "it still runs"
+  [[ -z $(find /etc/systemd/system -path "*.wants/$name*") ]] || fail "links are left"
+  [[ -e $etc/config.yaml ]] && has_many 3 || fail "the removal lost settings or snapshots"
+  dpkg -P $name </dev/null
+  [[ ! -e $etc/config.yaml && -e $etc/password ]] && has_many 3 || fail "the purge: $(ls $etc $dir)"
+  say "ok: removed with settings and snapshots kept, purged with snapshots kept"
+  install_deb new
+  systemctl is-enabled $name >/dev/null 2>&1 && fail "it is enabled again"
+  $name verify --dir $dir >/dev/null || fail "the snapshots of before cannot be read"
+  say "ok: installed again, the snapshots of before are there"
+}
+
+inside_tests() {
+  [[ -d /packages ]] || fail "this installs packages: only in the booted tree"
+  start_servers
+  installs
+  runs
+  reloads
+  upgrades
+  uses_credentials
+  saves_by_timer
+  removes
+}
+
+if [[ ${1:-} == inside ]]; then inside_tests; else host; fi
