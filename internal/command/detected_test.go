@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -201,5 +202,35 @@ func TestDetectedCertificateThatIsUnreadableIsOneLine(t *testing.T) {
 		": permission denied: run the command as root, or set --endpoints, --cacert, --cert and --key\n"
 	if status != exitUsage || errs != want {
 		t.Errorf("status %d, %q, want %q", status, errs, want)
+	}
+}
+
+// The log says once what the daemon found and uses; with an endpoint that somebody chose, it says nothing.
+func TestDaemonLogsTheDetectedEtcd(t *testing.T) {
+	pki, err := etcdtest.NewAuthority(filepath.Join(t.TempDir(), "pki"))
+	must(t, err)
+	root := controlPlane(t, "https://127.0.0.1:1", pki)
+	start := func(more ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		log := &until{word: "msg=\"started", end: cancel}
+		status := Main(ctx, Process{Version: "1.2.3-test", Root: root, Stdout: log, Stderr: log}, append([]string{
+			program, "daemon", "--dir", filepath.Join(t.TempDir(), "d"), "--node", "n1", "--etcd-timeout", "100ms", "--listen", "off", "--drill-schedule", "off", "--min-free", "0",
+		}, more...))
+		if status != exitDone {
+			t.Errorf("%v: status %d:\n%s", more, status, log.text.String())
+		}
+		return log.text.String()
+	}
+	text := start()
+	for _, want := range []string{"endpoint=\"https://127.0.0.1:1\"", "source=" + root + "/etc/kubernetes/manifests/etcd.yaml", "cert=" + root, "data_dir=" + root + "/srv/etcd", "kind=kubeadm"} {
+		lines := regexp.MustCompile(`(?m)^.*etcd detected on this node.*$`).FindAllString(text, -1)
+		if len(lines) != 1 || !strings.Contains(lines[0], want) {
+			t.Errorf("want one line with %s:\n%s", want, text)
+		}
+	}
+	if text := start("--endpoints", "127.0.0.1:1"); strings.Contains(text, "detected") {
+		t.Errorf("with --endpoints:\n%s", text)
 	}
 }
