@@ -267,7 +267,7 @@ func TestWhatCannotBeUsedIsOneLineWithFileAndRemedy(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"missing key":    {noKey, []string{k3s + "tls/etcd/client.key: no such file", "k3s", "--endpoints"}},
+		"missing key":    {noKey, []string{k3s + "tls/etcd/server-client.crt: no such file", "k3s", "--endpoints"}},
 		"key is a pipe":  {with(kubeadm(), pki+"healthcheck-client.key", "->/dev/tty"), []string{pki + "healthcheck-client.key", "kubeadm", "--endpoints"}},
 		"broken pod":     {kubeadm(manifest, "spec: [\n"), []string{manifest, "--endpoints"}},
 		"no client cert": {map[string]string{unitFile: unit("ExecStart=/usr/bin/etcd --listen-client-urls https://127.0.0.1:2379 --client-cert-auth")}, []string{unitFile, "client certificate", "--cert"}},
@@ -283,6 +283,21 @@ func TestWhatCannotBeUsedIsOneLineWithFileAndRemedy(t *testing.T) {
 			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: want one line with %q: %v", name, want, err)
 			}
+		}
+	}
+}
+
+// Members present etcd's own certificate to each other, whatever is best for a client.
+func TestOwnCertificateIsKnownWhereItExists(t *testing.T) {
+	files := rancher("k3s")
+	if m, err := detect.Find(node(t, files)); err != nil || m.OwnCert != "" {
+		t.Errorf("without one: %v, error %v", m, err)
+	}
+	files[k3s+"tls/etcd/server-client.crt"], files[k3s+"tls/etcd/server-client.key"] = "", ""
+	for cert, files := range map[string]map[string]string{k3s + "tls/etcd/server-client.crt": files, pki + "server.crt": kubeadm()} {
+		root := node(t, files)
+		if m, err := detect.Find(root); err != nil || m.OwnCert != root+cert || m.Cert == m.OwnCert || !strings.HasPrefix(m.OwnKey, root+strings.TrimSuffix(cert, "crt")) {
+			t.Errorf("want %s: %+v, error %v", cert, m, err)
 		}
 	}
 }
