@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/internal/config"
@@ -40,7 +42,10 @@ func controlPlane(t *testing.T, endpoint string, pki *etcdtest.Authority) string
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	must(t, os.Chmod(root, 0o755))
 	const dir = "/etc/kubernetes/pki/etcd/"
-	for name, from := range map[string]string{"ca.crt": pki.CACert, "healthcheck-client.crt": pki.Client.Cert, "healthcheck-client.key": pki.Client.Key} {
+	for name, from := range map[string]string{
+		"ca.crt": pki.CACert, "healthcheck-client.crt": pki.Client.Cert, "healthcheck-client.key": pki.Client.Key,
+		"server.crt": pki.Server.Cert, "server.key": pki.Server.Key,
+	} {
 		text, err := os.ReadFile(from)
 		must(t, err)
 		nodeFile(t, root, dir+name, string(text))
@@ -232,5 +237,22 @@ func TestDaemonLogsTheDetectedEtcd(t *testing.T) {
 	}
 	if text := start("--endpoints", "127.0.0.1:1"); strings.Contains(text, "detected") {
 		t.Errorf("with --endpoints:\n%s", text)
+	}
+}
+
+// serve presents etcd's own certificate: with that of a client, no peer would accept it.
+func TestServeUsesTheDetectedEtcdsOwnCertificate(t *testing.T) {
+	pki, err := etcdtest.NewAuthority(filepath.Join(t.TempDir(), "pki"))
+	must(t, err)
+	root := controlPlane(t, "https://127.0.0.1:2379", pki)
+	app, e := newApp(Process{Root: root, Stdout: io.Discard, Stderr: io.Discard})
+	for command, want := range map[string]string{"serve": "server", "download": "server", "restore": "server", "save": "healthcheck-client", "check": "healthcheck-client"} {
+		app.Command(command).Action = func(c *cli.Context) error {
+			if got := filepath.Base(c.String("cert")) + filepath.Base(c.String("key")); got != want+".crt"+want+".key" {
+				t.Errorf("%s uses %s, want %s", command, got, want)
+			}
+			return nil
+		}
+		must(t, e.run(t.Context(), app, []string{program, command}))
 	}
 }

@@ -31,6 +31,9 @@ func (o *Origins) detect(c *cli.Context) error {
 		return nil
 	}
 	values := MemberValues(*found)
+	if !has("endpoints") && found.OwnCert != "" { // members present it to each other; that of a client can't serve
+		values["cert"], values["key"] = found.OwnCert, found.OwnKey
+	}
 	for _, key := range append(memberKeys(), "data-dir", "wal-dir") {
 		value := values[key]
 		if isDir := strings.HasSuffix(key, "-dir"); value == "" || !has(key) || isDir && (o.set(c, "data-dir") || o.set(c, "wal-dir")) {

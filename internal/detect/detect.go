@@ -23,6 +23,7 @@ type Member struct {
 	Source            string // the file that says so
 	Endpoint          string // an URL
 	CACert, Cert, Key string // PEM files; "": none needed
+	OwnCert, OwnKey   string // what etcd itself presents to clients; "": there is none
 	DataDir           string // "": not known for sure
 	WALDir            string // "": in DataDir
 }

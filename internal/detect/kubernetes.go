@@ -155,8 +155,8 @@ func (t tree) rancher() ([]Member, error) {
 		tls := dir + "/server/tls/etcd"
 		m, err := t.member(kind, data, settings{
 			"listen-client-urls": "https://127.0.0.1:2379", "data-dir": data, "trusted-ca-file": tls + "/server-ca.crt",
-			"cert-file": tls + "/client.crt", "key-file": tls + "/client.key",
-		})
+			"cert-file": tls + "/server-client.crt", "key-file": tls + "/server-client.key",
+		}, [2]string{tls + "/client.crt", tls + "/client.key"})
 		if err != nil {
 			return nil, err
 		}

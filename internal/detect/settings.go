@@ -136,6 +136,10 @@ func (t tree) member(kind, source string, s settings, clients ...[2]string) (Mem
 		cert, key = own[0], own[1]
 	}
 	m.Cert, m.Key = t.path(cert), t.path(key)
+	if cert, key, err = t.firstPair(own); err != nil {
+		return m, err
+	}
+	m.OwnCert, m.OwnKey = t.path(cert), t.path(key)
 	if m.Cert == "" || m.Key == "" {
 		return m, fmt.Errorf("etcd of %s (%s) asks for a client certificate, and none was found: %s", kind, m.Source, decide)
 	}

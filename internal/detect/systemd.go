@@ -220,16 +220,19 @@ func (t tree) environmentFile(env map[string]string, path string) error {
 func words(line string) []string {
 	var all []string
 	var word strings.Builder
-	quote, open := rune(0), false
-	for i, r := range line {
-		escaped := i > 0 && line[i-1] == '\\'
+	quote, open, escaped := rune(0), false, false
+	for _, r := range line {
 		switch {
-		case r == '\\' && !escaped && quote != '\'':
-		case quote == 0 && (r == '"' || r == '\'') && !escaped:
+		case escaped:
+			word.WriteRune(r)
+			escaped, open = false, true
+		case r == '\\' && quote != '\'':
+			escaped = true
+		case quote == 0 && (r == '"' || r == '\''):
 			quote, open = r, true
-		case quote != 0 && r == quote && !escaped:
+		case quote != 0 && r == quote:
 			quote = 0
-		case quote == 0 && (r == ' ' || r == '\t') && !escaped:
+		case quote == 0 && (r == ' ' || r == '\t'):
 			if open {
 				all = append(all, word.String())
 			}
