@@ -50,6 +50,7 @@ func (i image) configuration(t *testing.T) {
 func (i image) files(t *testing.T, content io.Writer) (files []string) {
 	t.Helper()
 	container := podmantest.Do(t, i.Podman("create", i.name))
+	container = container[strings.LastIndex(container, "\n")+1:] // after a warning about another architecture
 	path := filepath.Join(t.TempDir(), "root.tar")
 	podmantest.Do(t, i.Podman("export", "--output="+path, container))
 	f, err := os.Open(path)
