@@ -148,7 +148,7 @@ func pki(t *testing.T, c *etcdtest.Cluster, owner int) (mount string, flags []st
 		must(t, os.WriteFile(filepath.Join(dir, name), text, mode))
 		must(t, os.Chown(filepath.Join(dir, name), owner, owner))
 	}
-	must(t, os.Chmod(dir, 0o755)) //nolint:gosec // as the directory of etcd's certificates
+	must(t, os.Chmod(dir, 0o755))
 	return "--volume=" + dir + ":/pki:ro", []string{
 		"--endpoints=" + c.Members[0].Endpoint, "--cacert=/pki/ca.crt", "--cert=/pki/client.crt", "--key=/pki/client.key", "--node=node-a", "--min-free=0",
 	}

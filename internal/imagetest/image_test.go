@@ -5,6 +5,7 @@ package imagetest
 import (
 	"archive/tar"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,7 +59,7 @@ func (i image) files(t *testing.T, content io.Writer) (files []string) {
 	defer f.Close()
 	for r := tar.NewReader(f); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		must(t, err)
