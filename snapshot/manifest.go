@@ -129,14 +129,13 @@ type Facts struct {
 	RawSize  int64 `json:"raw_size,omitempty"` // of the database, in bytes; 0: not known
 	Revision int64 `json:"revision,omitempty"` // 0: not known
 	Cluster  ID    `json:"cluster,omitempty"`  // that it was taken from; 0: not known
-	Member   ID    `json:"member,omitempty"`   // likewise
 	Foreign  bool  `json:"foreign,omitempty"`  // another program's, without a manifest, so nothing else is known
 	Corrupt  bool  `json:"corrupt,omitempty"`  // etcd had raised the alarm CORRUPT
 }
 
 // Facts returns those of the manifest.
 func (m Manifest) Facts() Facts {
-	return Facts{RawSize: m.RawSize, Revision: m.Revision, Cluster: m.ClusterID, Member: m.MemberID, Corrupt: slices.Contains(m.Alarms, "CORRUPT")}
+	return Facts{RawSize: m.RawSize, Revision: m.Revision, Cluster: m.ClusterID, Corrupt: slices.Contains(m.Alarms, "CORRUPT")}
 }
 
 func isHex(s string, size int) bool {

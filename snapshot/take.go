@@ -70,7 +70,7 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, errors.Join(err, part.Abort())
 	}
 	streamed := time.Now()
-	if err := part.Commit(ctx); err != nil {
+	if err := part.Commit(context.WithoutCancel(ctx)); err != nil { // it is complete, so a shutdown does not discard it
 		return Taken{}, err
 	}
 	return Taken{

@@ -28,7 +28,6 @@ type manifests struct {
 	src    Source
 	bucket Bucket
 	status *status.Tracker
-	member snapshot.ID // if not 0, only its snapshots are this node's: see Options
 	now    time.Time
 	local  map[snapshot.Name]snapshot.Entry
 	remote map[snapshot.Name]snapshot.Entry
@@ -191,7 +190,7 @@ func (m *manifests) clash(n snapshot.Name) bool {
 }
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
-// object then. Where several nodes upload, a file does not say whose the object of its name is.
+// object then.
 func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
@@ -199,12 +198,8 @@ func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts
 	switch {
 	case isObject && !read:
 		return x, cmp.Or(m.failed, errors.New("not read yet"))
-	case isFile && m.member == 0:
+	case isFile:
 		return m.file(file)
-	case isFile && !isObject: // in this node's directory, whatever took it
-		x, err := m.file(file)
-		x.Member = m.member
-		return x, err
 	}
 	return x, nil
 }

@@ -57,9 +57,9 @@ type Options struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
 	Lineage func() snapshot.Lineage
-	// Member, if set, returns the member of this node; 0: not known yet, and nothing is removed. Only what was taken from it is this node's
-	// then: names do not say the node, and other nodes upload into the same folder.
-	Member func() snapshot.ID
+	// OnlySent limits Policy to what this node's daemon has uploaded, as far as Status knows: names do not say the node, and other clusters
+	// may use the same folder.
+	OnlySent bool
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.

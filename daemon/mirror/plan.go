@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon/prune"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -30,8 +31,7 @@ type plan struct {
 // removes none of them.
 func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
 	local = slices.DeleteFunc(slices.Clone(local), func(e snapshot.Entry) bool { return e.Name.Raw() }) // its zip is uploaded
-	s := o.scope()
-	m.member = s.Member
+	s := m.scope(o)
 	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
 	m.readAll(ctx, ofNode(remote, o.Node))
 	var all []snapshot.Entry
@@ -64,11 +64,13 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 }
 
 // scope is that of the policy in the bucket.
-func (o Options) scope() prune.Scope {
+func (m *manifests) scope(o Options) prune.Scope {
 	s := prune.Scope{Node: o.Node, Lineage: o.lineage(), Policy: o.Policy, OrphanAfter: o.OrphanAfter}
-	if o.Member != nil {
-		if s.Member = o.Member(); s.Member == 0 {
-			s.Lineage = snapshot.Lineage{}
+	if o.OnlySent {
+		s.Mine = func(e snapshot.Entry) bool {
+			_, isObject := m.remote[e.Name]
+			c, _ := o.Status.Known(status.S3, e)
+			return !isObject || c.Sent
 		}
 	}
 	return s

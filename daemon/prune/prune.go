@@ -21,8 +21,8 @@ type Scope struct {
 	Node string
 	// Lineage is the cluster of the node. While it is not known, nothing is removed.
 	Lineage snapshot.Lineage
-	// Member, if not 0, is the only one whose snapshots are this node's: their names do not say the node, and others' are in the same place.
-	Member snapshot.ID
+	// Mine, if set, says which snapshots are this node's: their names do not say it, and others' are in the same place.
+	Mine   func(snapshot.Entry) bool
 	Policy retention.Policy
 	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
 	OrphanAfter time.Duration
@@ -67,10 +67,10 @@ func (f facts) sort(mine []snapshot.Entry, s Scope) (items []retention.Item, kep
 		switch {
 		case !known:
 			kept[e.Name] = "its manifest can't be read, so it might be from before a loss, or of another cluster"
-		case s.Member != 0 && x.Member != s.Member:
+		case s.Mine != nil && !s.Mine(e):
 			kept[e.Name] = "not known to be this node's"
-		case x.Cluster == 0 && strangers:
-			kept[e.Name] = "it has no manifest, or a damaged one, so it might be of another cluster"
+		case x.Cluster == 0 && strangers && !x.Foreign:
+			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
 			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
 			if s.Lineage.Earlier(x.Cluster, e.Name.Time) {

@@ -91,7 +91,7 @@ func (c Copy) withKnown(earlier []Copy) (out Copy, known bool) {
 	x := earlier[i]
 	known = x.Size == c.Size
 	x.Size, x.Modified, x.RawSize, x.Revision = c.Size, c.Modified, cmp.Or(c.RawSize, x.RawSize), cmp.Or(c.Revision, x.Revision)
-	x.Cluster, x.Member, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), cmp.Or(c.Member, x.Member), c.Corrupt || x.Corrupt
+	x.Cluster, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt
 	x.Damage = cmp.Or(c.Damage, x.Damage)
 	return x, known
 }
@@ -228,7 +228,7 @@ func (t *Tracker) Uploaded(c Copy, took time.Duration) {
 		s.Counters.UploadedBytes += max(c.Size, 0)
 		s.Counters.observe(StageUpload, took)
 		s.intact(Local, c.Name)
-		s.add(S3, Copy{Name: c.Name, Size: c.Size, Facts: c.Facts})
+		s.add(S3, Copy{Name: c.Name, Size: c.Size, Facts: c.Facts, Sent: true})
 		s.Mirror.drop(c.Name)
 	})
 }

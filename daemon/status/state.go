@@ -80,6 +80,7 @@ type Copy struct {
 	Size     int64         `json:"size"`              // of the archive, in bytes
 	Modified time.Time     `json:"modified,omitzero"` // when this copy was written; zero: not known
 	snapshot.Facts
+	Sent     bool      `json:"sent,omitempty"`      // this node's daemon has uploaded it
 	Verified time.Time `json:"verified,omitzero"`   // when it was last read in full and found intact
 	Drilled  time.Time `json:"drilled,omitzero"`    // when its last drill was
 	BadDrill bool      `json:"bad_drill,omitempty"` // that drill failed

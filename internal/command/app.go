@@ -67,7 +67,8 @@ func newApp(p Process) (*cli.App, env) {
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
-			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), drillChildCommand(e),
+			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
+			drillChildCommand(e),
 		},
 	}
 	app.Commands = append(app.Commands, configCommand(e, config.Keys(app.Commands)))
@@ -75,15 +76,20 @@ func newApp(p Process) (*cli.App, env) {
 	return app, e
 }
 
-// noCommand shows the help, or that of the command that follows the word help.
+// noCommand shows the help, or that of the command that follows the word help. Without a word, help is not what was asked for: a
+// container without arguments must not look like one that has done its work.
 func noCommand(c *cli.Context) error {
 	word := c.Args().First()
-	if word == "help" {
+	help := word == "help"
+	if help {
 		word = c.Args().Get(1)
 	}
 	switch {
-	case word == "":
+	case word == "" && help:
 		return cli.ShowAppHelp(c)
+	case word == "":
+		c.App.Writer = c.App.ErrWriter
+		return errors.Join(cli.ShowAppHelp(c), config.Usagef("no command is given: run it with one, such as daemon"))
 	case c.App.Command(word) != nil:
 		return cli.ShowCommandHelp(c, word)
 	default:

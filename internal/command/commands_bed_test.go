@@ -122,6 +122,20 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// until ARGS... runs the program until it succeeds.
+func untilDone(ts *testscript.TestScript, neg bool, args []string) {
+	unnegated(ts, neg)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(30 * time.Second); ts.Exec(program, args...) != nil; {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			ts.Fatalf("%s does not succeed", strings.Join(args, " "))
+		}
+	}
+}
+
 // damage FILE changes one bit in the middle.
 func damage(ts *testscript.TestScript, neg bool, args []string) {
 	unnegated(ts, neg)

@@ -57,3 +57,11 @@ const noRoot = "/dev/null"
 func visible() []*cli.Command {
 	return slices.DeleteFunc(silentApp().Commands, func(c *cli.Command) bool { return c.Hidden })
 }
+
+// A container whose arguments were forgotten must not look like one that has done its work.
+func TestProgramWithoutCommandShowsHelpAndIsWrongUsage(t *testing.T) {
+	status, stdout, stderr := run(t.Context())
+	if status != exitUsage || stdout != "" || !strings.Contains(stderr, "COMMANDS:") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+}

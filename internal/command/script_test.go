@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/proctest"
 )
 
 // The program is tested from outside: as a process, by its output and exit status. Each file of testdata is one such session;
@@ -43,6 +44,11 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TEST_ROOT", filepath.Join(e.WorkDir, "root")) // where there is a configuration file only if the script has one
 			// Many daemons run on this machine.
 			e.Setenv("ETCD_BACKUP_LISTEN", "127.0.0.1:0")
+			free, err := proctest.ReservePorts(1)
+			if err != nil {
+				return err
+			}
+			e.Setenv("FREE_ADDRESS", free[0])
 			e.Setenv("ETCD_BACKUP_DRILL_SCHEDULE", "off") // its process would be this test's program
 			// The race detector waits a second at each exit for reports of threads that still run; we have none then.
 			e.Setenv("GORACE", "atexit_sleep_ms=10")
@@ -53,7 +59,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"refused": refused, "fails": fails, "json": jsonValue, "glob": glob, "await": await, "damage": damage, "cut": cut, "pasteable": pasteable,
+			"refused": refused, "fails": fails, "json": jsonValue, "glob": glob, "await": await, "until": untilDone, "damage": damage, "cut": cut, "pasteable": pasteable,
 		},
 		RequireUniqueNames: true,
 	})

@@ -72,8 +72,8 @@ func (s Store) NodeName() string { return cmp.Or(s.Node, s.Host) }
 type Mirror struct {
 	Policy      retention.Policy // of this node's rolling snapshots there
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
-	// OwnMember limits Policy to what was taken from this node's member: names do not say the node, and the bucket is anybody's.
-	OwnMember bool
+	// OnlySent limits Policy to what this node's daemon has uploaded: names do not say the node, and the bucket is anybody's.
+	OnlySent bool
 }
 
 // keepAll is the policy of a bucket whose lifecycle removes snapshots.

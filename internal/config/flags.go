@@ -182,15 +182,21 @@ func DrillFlags() []cli.Flag {
 	}
 }
 
-// MonitorFlags are those of Monitor.
-func MonitorFlags() []cli.Flag {
+// ServerFlags are those of the daemon's server.
+func ServerFlags() []cli.Flag {
 	return []cli.Flag{
 		Text("monitoring", "listen", ":9979", "`ADDRESS` of metrics, health and the status page: host:port, or off"),
-		Text("monitoring", "status-page", "local", "`WHO` may read the status page and the texts of /readyz without a password: local (this machine) or network"),
 		Text("monitoring", "web-config", "", "`FILE` with TLS and passwords for --listen, in the format that all Prometheus exporters share"),
+	}
+}
+
+// MonitorFlags are those of Monitor.
+func MonitorFlags() []cli.Flag {
+	return append(ServerFlags(),
+		Text("monitoring", "status-page", "local", "`WHO` may read the status page and the texts of /readyz without a password: local (this machine) or network"),
 		Text("monitoring", "heartbeat-url", "", "`URL` to call after each cycle while healthy, as healthchecks.io gives it; while unhealthy, /fail is added to its path; the process list shows it"),
 		Text("monitoring", "heartbeat-url-file", "", "`FILE` that contains the URL of --heartbeat-url, which is a secret"),
-	}
+	)
 }
 
 // VersionFlags are those of commands that only read the bucket.

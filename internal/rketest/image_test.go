@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"etcd-rolling-backup/internal/podmantest"
 	"etcd-rolling-backup/internal/s3test"
 )
 
 // The image is built by the commands of docs/RKE.md on a stand-in with the original's name, and everything that RKE does is done with it.
 func TestOverlayImageDoesWhatRKEAsksOfTheOriginal(t *testing.T) {
-	p := newPodman(t, "registry.example.com/ops/etcd-rolling-backup-rke:v0.1.111-1")
+	p := podman{Engine: podmantest.New(t), image: "registry.example.com/ops/etcd-rolling-backup-rke:v0.1.111-1"}
 	const base = "docker.io/rancher/rke-tools:v0.1.111"
 	p.standIn(t, base)
 	ours := program(t)
@@ -20,7 +21,7 @@ func TestOverlayImageDoesWhatRKEAsksOfTheOriginal(t *testing.T) {
 
 	t.Run("configuration", func(t *testing.T) {
 		format := "{{.Config.StopSignal}} {{.Config.Entrypoint}} {{.Config.Cmd}} {{.Config.Volumes}}"
-		if got, want := p.do(t, p.podman("inspect", "--format", format, p.image)), "SIGTERM [/docker-entrypoint.sh] [/bin/bash] map[/opt/rke-tools:{}]"; got != want {
+		if got, want := p.do(t, p.Podman("inspect", "--format", format, p.image)), "SIGTERM [/docker-entrypoint.sh] [/bin/bash] map[/opt/rke-tools:{}]"; got != want {
 			t.Errorf("the image has %s, want %s", got, want)
 		}
 	})
@@ -37,7 +38,7 @@ func TestOverlayImageDoesWhatRKEAsksOfTheOriginal(t *testing.T) {
 		// Docker fills a container's volume when it makes the container, podman when it starts it.
 		p.do(t, p.Command(t.Context(), Container{Name: "service-sidekick", Args: []string{"true"}}))
 		// The containers of Kubernetes have the volume and another image.
-		other := podman{image: base, env: p.env, flags: []string{"--volumes-from=service-sidekick"}}
+		other := podman{Engine: p.Engine, image: base, flags: []string{"--volumes-from=service-sidekick"}}
 		got := other.do(t, other.Command(t.Context(), Container{
 			Args:   []string{"/opt/rke-tools/entrypoint.sh", "cmp", "/ours", Program},
 			Mounts: map[string]string{"/ours": ours},
@@ -52,7 +53,7 @@ func TestOverlayImageDoesWhatRKEAsksOfTheOriginal(t *testing.T) {
 		newFlow(t, NewCluster(t, 3, p, ""), config, server).play(t, "snap1")
 	})
 	t.Run("stop signal of the original", func(t *testing.T) {
-		p := podman{image: p.image, env: p.env, flags: []string{"--stop-signal=SIGQUIT"}}
+		p := podman{Engine: p.Engine, image: p.image, flags: []string{"--stop-signal=SIGQUIT"}}
 		newFlow(t, NewCluster(t, 1, p, ""), Config{}, nil).rolling(t)
 	})
 	t.Run("leaving RKE", pg.leaves)

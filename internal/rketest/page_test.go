@@ -4,13 +4,15 @@ package rketest
 
 import (
 	"bytes"
-	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"etcd-rolling-backup/internal/podmantest"
 )
 
 // page is docs/RKE.md, whose commands run here one after the other, in a directory that looks like the repository's.
@@ -46,7 +48,7 @@ func openPage(t *testing.T, p podman, ours string) *page {
 	for name, script := range map[string]string{
 		"docker": `case $1 in
 build) shift; exec buildah bud --pull=never --isolation=chroot "$@" ;;
-run) shift; exec podman ` + strings.Join(podmanFlags(), " ") + ` run ` + strings.Join(runFlags(), " ") + ` "$@" ;;
+run) shift; exec podman ` + strings.Join(podmantest.PodmanFlags(), " ") + ` run ` + strings.Join(podmantest.RunFlags(), " ") + ` "$@" ;;
 esac
 exit 64`,
 		"make": "install -D -m 0755 " + ours + " .cache/bin/etcd-rolling-backup",
@@ -64,9 +66,9 @@ func (pg *page) next(t *testing.T, replace ...string) string {
 	}
 	text := strings.NewReplacer(replace...).Replace(pg.blocks[0])
 	pg.blocks = pg.blocks[1:]
-	cmd := pg.in(context.Background(), "bash", "-euo", "pipefail", "-c", text)
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = pg.dir
-	cmd.Env = append(slices.Clone(pg.env), "PATH="+pg.dir+"/bin:"+os.Getenv("PATH"))
+	cmd.Env = append(slices.Clone(pg.Env), "PATH="+pg.dir+"/bin:"+os.Getenv("PATH"))
 	return pg.do(t, cmd)
 }
 

@@ -4,7 +4,6 @@ package rketest
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,58 +12,26 @@ import (
 	"testing"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/podmantest"
 )
 
-// podman is an engine with a storage of its own.
+// podman runs containers of one image.
 type podman struct {
+	podmantest.Engine
 	image string
-	env   []string
 	flags []string // of podman run
-}
-
-func newPodman(t *testing.T, image string) podman {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "rke-") // podman wants a short one
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	conf := filepath.Join(dir, "storage.conf")
-	must(t, os.WriteFile(conf, fmt.Appendf(nil, "[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n", dir+"/graph", dir+"/run"), 0o600))
-	p := podman{image: image, env: append(os.Environ(), "CONTAINERS_STORAGE_CONF="+conf, "BUILDAH_ISOLATION=chroot")}
-	t.Cleanup(func() { p.do(t, p.podman("rm", "--all", "--force", "--time=0")) })
-	return p
-}
-
-// podman is a command of podman, which here has neither systemd nor crun.
-func (p podman) podman(args ...string) *exec.Cmd {
-	return p.in(context.Background(), "podman", append(podmanFlags(), args...)...)
-}
-
-func podmanFlags() []string { return []string{"--cgroup-manager=cgroupfs", "--runtime=runc"} }
-
-func runFlags() []string {
-	return []string{"--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"}
-}
-
-func (p podman) in(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = p.env
-	return cmd
 }
 
 // do runs a command and returns what it has written. It must succeed.
 func (podman) do(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return podmantest.Do(t, cmd)
 }
 
 // Command runs the container as RKE lets Docker run it: no entrypoint, no user, the host's network. The containers and their
 // volumes stay until the end.
 func (p podman) Command(_ context.Context, c Container) *exec.Cmd {
-	args := append([]string{"run"}, runFlags()...)
+	args := append([]string{"run"}, podmantest.RunFlags()...)
 	if c.Name != "" {
 		args = append(args, "--name="+c.Name)
 	}
@@ -75,17 +42,17 @@ func (p podman) Command(_ context.Context, c Container) *exec.Cmd {
 	for _, v := range c.Env {
 		args = append(args, "--env="+v)
 	}
-	return p.podman(append(append(args, p.image), c.Args...)...)
+	return p.Podman(append(append(args, p.image), c.Args...)...)
 }
 
 // Stop is docker stop, with more patience: a container that has to be killed after it fails the test by its exit status.
 func (p podman) Stop(c Container, _ *exec.Cmd) error {
-	return p.podman("stop", "--time=30", c.Name).Run()
+	return p.Podman("stop", "--time=30", c.Name).Run()
 }
 
 // Kill is docker rm -f.
 func (p podman) Kill(c Container, _ *exec.Cmd) error {
-	return p.podman("rm", "--force", "--time=0", c.Name).Run()
+	return p.Podman("rm", "--force", "--time=0", c.Name).Run()
 }
 
 // standIn makes an image with the name of the original and with what the overlay and RKE need of it: the volume with the entrypoint, the
@@ -124,9 +91,6 @@ func (p podman) standIn(t *testing.T, name string) {
 		p.do(t, exec.Command("cp", "--dereference", library, root+library))
 	}
 
-	from := p.do(t, p.in(t.Context(), "buildah", "from", "scratch"))
-	p.do(t, p.in(t.Context(), "buildah", "add", from, root, "/"))
-	p.do(t, p.in(t.Context(), "buildah", "config", "--entrypoint=[\"/docker-entrypoint.sh\"]", "--cmd=/bin/bash", "--stop-signal=SIGQUIT",
-		"--volume=/opt/rke-tools", "--env="+path, from))
-	p.do(t, p.in(t.Context(), "buildah", "commit", "--rm", from, name))
+	p.Commit(t, root, name, "--entrypoint=[\"/docker-entrypoint.sh\"]", "--cmd=/bin/bash", "--stop-signal=SIGQUIT",
+		"--volume=/opt/rke-tools", "--env="+path)
 }

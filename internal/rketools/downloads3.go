@@ -17,13 +17,13 @@ func downloadSnapshot(ctx context.Context, o downloadOptions) error {
 	if o.s3 != nil {
 		return o.fromS3(ctx)
 	}
-	d := download{name: o.name, dir: o.paths.Backup(), minFree: o.minFree(), log: o.log, endpoint: o.localEndpoint, identity: o.identity}
+	d := download{name: o.name, dir: o.paths.Backup(), minFree: o.ours.Store.MinFree, log: o.log, endpoint: o.localEndpoint, identity: o.identity}
 	return d.fromPeer(ctx)
 }
 
 // serveSnapshot serves a snapshot to the other hosts.
 func serveSnapshot(ctx context.Context, c call, id peer.Identity) error {
-	return serve{name: c.name, dir: c.paths.Backup(), identity: id, minFree: c.minFree(), log: c.log}.run(ctx)
+	return serve{name: c.name, dir: c.paths.Backup(), identity: id, minFree: c.ours.Store.MinFree, log: c.log}.run(ctx)
 }
 
 // fromS3 fetches the archive and unpacks its database next to it, or fetches the database that an old rke-tools stored. What is here already
@@ -66,7 +66,7 @@ func (c call) fetch(ctx context.Context, b *s3.Bucket, object snapshot.Name) err
 		return err
 	}
 	defer file.Close()
-	if err := file.Receive(ctx, body, size, c.minFree()); err != nil {
+	if err := file.Receive(ctx, body, size, c.ours.Store.MinFree); err != nil {
 		return err
 	}
 	if err := c.keep(ctx, dir, file, local); err != nil {
@@ -88,7 +88,7 @@ func (c call) keep(ctx context.Context, dir *snapshot.Dir, file *snapshot.Replac
 		}
 		return file.Commit()
 	}
-	u, err := unpack(ctx, dir, c.name, in, c.minFree())
+	u, err := unpack(ctx, dir, c.name, in, c.ours.Store.MinFree)
 	switch {
 	case err != nil:
 		return err

@@ -3,6 +3,7 @@ package rketools
 import (
 	"context"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -119,6 +120,9 @@ type s3Options struct {
 }
 
 func (p process) save(c *cli.Context) error {
+	if c.Bool("once") {
+		defer p.removeStateFile(c.String("name"))
+	}
 	base, err := p.call(c, saveSettings(c.Bool("once")))
 	if err != nil {
 		return err
@@ -222,6 +226,11 @@ func unknownVariables() []string {
 // settings reads variables only, as if the flags stood on a command line without any.
 func settings(ctx context.Context, flags []cli.Flag) (config.Config, error) {
 	var cfg config.Config
+	for _, f := range flags {
+		if t, ok := f.(*cli.StringFlag); ok && !slices.ContainsFunc(t.EnvVars, func(name string) bool { return os.Getenv(name) != "" }) {
+			t.EnvVars = nil // extra_env may have it without a value
+		}
+	}
 	command := &cli.Command{Name: Command, Flags: flags, HideHelp: true, OnUsageError: config.OnUsageError, Action: func(c *cli.Context) (err error) {
 		cfg, err = config.Read(c)
 		return err

@@ -2,8 +2,9 @@ package rketools
 
 import "etcd-rolling-backup/snapshot"
 
-// minFree is how many bytes stay free on the disk of /backup: what ETCD_BACKUP_MIN_FREE says, else a share of what is free now, because
-// rke-tools saves wherever there is room.
+// minFree is how many bytes a new snapshot leaves free on the disk of /backup: what ETCD_BACKUP_MIN_FREE says, else a share of what is free
+// now, because rke-tools saves wherever there is room. A download for a restore leaves nothing free without the variable: RKE gives the
+// download from a peer none, and a restore that fits must not fail.
 func (c call) minFree() int64 {
 	if !c.sharesSpace() {
 		return c.ours.Store.MinFree

@@ -52,13 +52,9 @@ func zipName(name string) (snapshot.Name, error) {
 	return snapshot.OtherName(name + zipSuffix)
 }
 
-// takeOnce also removes what RKE and earlier calls have left of this snapshot: the state file with the cluster's keys, which is in the archive
-// or was for a snapshot that failed, and an uncompressed database.
+// takeOnce also removes an uncompressed database that an earlier call has left of this snapshot.
 func (o saveOptions) takeOnce(ctx context.Context, name snapshot.Name, last time.Time) (snapshot.Taken, error) {
 	state := o.paths.ReadStateFile(o.name)
-	if state.Included() {
-		defer o.removeStateFile()
-	}
 	switch {
 	case errors.Is(state.Err, fs.ErrNotExist):
 		o.log.WithError(state.Err).Info("RKE has passed no state file")
@@ -88,16 +84,6 @@ func (o saveOptions) config() config.Config {
 	cfg.Etcd.Endpoints, cfg.Etcd.CACert, cfg.Etcd.Cert, cfg.Etcd.Key = o.endpoints, o.cacert, o.cert, o.key
 	cfg.Store.Dir, cfg.Store.Exposed, cfg.Store.MinFree = o.paths.Backup(), true, o.minFree()
 	return cfg
-}
-
-func (o saveOptions) removeStateFile() {
-	path, err := o.paths.StateFile(o.name)
-	if err == nil {
-		err = os.Remove(path)
-	}
-	if err != nil {
-		o.log.WithError(err).Warn("the state file, which contains private keys, was not removed")
-	}
 }
 
 // again repeats do until it succeeds, at most retries times.
@@ -182,4 +168,16 @@ func replaceable(ctx context.Context, b *s3.Bucket, n snapshot.Name) (bool, erro
 		return false, errThere //nolint:nilerr // not known is as without versions
 	}
 	return true, nil
+}
+
+// removeStateFile removes the file with which RKE has called for one snapshot, whatever became of that: it contains the cluster's private
+// keys, and RKE writes it again for each call.
+func (p process) removeStateFile(name string) {
+	path, err := p.paths.StateFile(name)
+	if err != nil { // no name, so there is no such file
+		return
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		service.NewLogger(config.Log{}, p.stderr).WithError(err).Warn("the state file, which contains private keys, was not removed")
+	}
 }

@@ -208,3 +208,18 @@ func TestNodesThatUploadTheSameNameAllSucceed(t *testing.T) {
 		})
 	}
 }
+
+// RKE writes the file again for each call, so it never stays, whatever is wrong.
+func TestStateFileOfACallThatIsRefusedIsRemoved(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no times":        {"--cacert=ca", "--cert=c", "--key=k", "--creation=0h", "--retention=0h"},
+		"no certificates": {"--creation=12h", "--retention=72h"},
+	} {
+		h := newHost(t)
+		h.write("etc/kubernetes/snap1.rkestate", "{}")
+		h.fails(nil, append([]string{"save", "--name=snap1", "--once"}, args...)...)
+		if h.has("etc/kubernetes/snap1.rkestate") {
+			t.Errorf("%s: the state file is still there", name)
+		}
+	}
+}

@@ -74,6 +74,6 @@ func (o saveOptions) rollingConfig() (cfg config.Config, err error) {
 	}
 	cfg.S3 = &bucket
 	// Without a folder the bucket has the snapshots of any number of clusters, with the same names.
-	cfg.Mirror.OwnMember = bucket.Folder == ""
+	cfg.Mirror.OnlySent = bucket.Folder == ""
 	return cfg, nil
 }

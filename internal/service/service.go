@@ -92,7 +92,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	if p.Reread != nil {
 		o.Hangups, o.Reload = p.Hangups, settings.reload
 	}
-	addOptional(&o, settings, dir, name)
+	addOptional(&o, settings, dir)
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()
@@ -117,16 +117,13 @@ func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
 }
 
 // addOptional adds what the configuration may leave out.
-func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir, member *memberName) {
+func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
 	cfg := settings.config()
 	if cfg.S3 != nil {
 		noticing := Noticing(cfg.S3, o.Log)
 		o.Mirror = func(ctx context.Context) (mirror.Result, error) {
 			now, bucket := settings.config(), *noticing
 			passes := MirrorOptions(now)
-			if now.Mirror.OwnMember {
-				passes.Member = member.getID
-			}
 			passes.Status, passes.Lineage = o.Status, o.Status.Lineage
 			bucket.UploadRate = now.S3.UploadRate
 			return MirrorOnce(ctx, &bucket, dir, passes)
@@ -175,7 +172,7 @@ func checkWatchdog(e config.Etcd, watchdog time.Duration) error {
 // MirrorOptions say what the bucket is to hold.
 func MirrorOptions(cfg config.Config) mirror.Options {
 	return mirror.Options{
-		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter,
+		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter, OnlySent: cfg.Mirror.OnlySent,
 		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) },
 	}
 }

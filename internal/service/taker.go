@@ -159,7 +159,6 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	s := m.Source()
 	if m.Silent() == nil { // else it may be another node's member, used instead of the silent one
 		t.name.set(nameOf(s))
-		t.name.id.Store(uint64(s.MemberID))
 		l, _ := LineageOf(t.dir, s.ClusterID, t.status) // each run logs the error
 		t.status.SetCluster(l)
 	}
@@ -231,10 +230,7 @@ func nameOf(s snapshot.Source) string {
 // memberName is the name of this node's member, and its ID, as far as they are known.
 type memberName struct {
 	last atomic.Value
-	id   atomic.Uint64 // 0: not known
 }
-
-func (n *memberName) getID() snapshot.ID { return snapshot.ID(n.id.Load()) }
 
 // set keeps the known name if the new one is "".
 func (n *memberName) set(name string) {
