@@ -42,7 +42,6 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
 
-<<<<<<< HEAD
 test-packages: $(NFPM) $(CYCLONEDX) $(BIN)/etcd-3.7/etcd $(MINIO) $(MC) ## deb and rpm installed, upgraded, removed in a booted Debian; root, mmdebstrap, systemd-container, lintian, rpm, zsh, fish
 	packaging/test-packages.sh
 
@@ -55,12 +54,8 @@ packages: $(NFPM) $(CYCLONEDX) ## deb and rpm for this machine, in dist
 release: $(NFPM) $(CYCLONEDX) ## archives, packages, SBOMs and checksums for amd64 and arm64, in dist
 	packaging/release.sh $(VERSION) dist amd64 arm64
 
-test-image: $(BIN)/etcd-3.5/etcd $(MINIO) ## the image that replaces rke-tools, built and run as RKE does; root, buildah, podman, runc, busybox-static
-	go test -v -count=1 -timeout 15m -tags image -run Image ./internal/rketest
-=======
 test-image: $(ETCDS) $(MINIO) $(PROMTOOL) ## both images, built and run, one as RKE does; root, buildah, podman, runc, busybox-static
 	go test -p 1 -v -count=1 -timeout 30m -tags image -run Image ./internal/imagetest ./internal/rketest
->>>>>>> main
 
 test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest

@@ -166,6 +166,9 @@ func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error
 	if asJSON, err = config.ReadOutput(c); err == nil {
 		cfg, err = config.Read(c)
 	}
+	if err == nil && (c.Command.Name == daemonName || c.Command.Name == saveName) { // check and config show say more than this
+		err = e.origins.DetectError
+	}
 	return cfg, asJSON, e.origins.Locate(c, err)
 }
 

@@ -68,8 +68,7 @@ func check(ctx context.Context, c *call) error {
 	if store[0].err == nil {
 		findings = append(findings, checkNewest(dir, cfg, now))
 	}
-	findings = append(findings, checkCertificates(m, now)...)
-	etcd, cluster := checkEtcd(ctx, m)
+	etcd, cluster := c.checkMember(ctx, m, now)
 	findings = append(findings, etcd...)
 	if cfg.S3 != nil {
 		findings = append(findings, checkBucket(ctx, cfg.S3)...)
@@ -203,6 +202,20 @@ func checkCertificates(cfg member.Config, now time.Time) []finding {
 		}
 	}
 	return out
+}
+
+// checkMember says first which etcd was detected, if nobody configured one. Without a clear answer, no etcd is asked.
+func (c *call) checkMember(ctx context.Context, cfg member.Config, now time.Time) ([]finding, snapshot.ID) {
+	var out []finding
+	switch {
+	case c.origins.DetectError != nil:
+		return []finding{fail("etcd", c.origins.DetectError)}, 0
+	case c.origins.Detected != nil:
+		out = append(out, okay("detected", "%s", c.origins.Detected))
+	}
+	out = append(out, checkCertificates(cfg, now)...)
+	etcd, cluster := checkEtcd(ctx, cfg)
+	return append(out, etcd...), cluster
 }
 
 // checkEtcd also returns the ID of the cluster; 0: not known.

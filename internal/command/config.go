@@ -2,19 +2,22 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/detect"
+	"etcd-rolling-backup/internal/printable"
 )
 
 // configCommand has one subcommand for each thing to do with the settings. keys are those of all other commands.
 func configCommand(e env, keys []cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: "config", Usage: "config show: the effective settings and where they come from; config example: a commented configuration file", ArgsUsage: "COMMAND", HideHelpCommand: true,
-		Action: noSubcommand, Subcommands: []*cli.Command{configShowCommand(e, keys), configExampleCommand(e)},
+		Name: "config", Usage: "config show: the effective settings and where they come from; config example: a commented configuration file; config detect: one for the etcd on this node", ArgsUsage: "COMMAND", HideHelpCommand: true,
+		Action: noSubcommand, Subcommands: []*cli.Command{configShowCommand(e, keys), configExampleCommand(e), configDetectCommand(e)},
 	}
 }
 
@@ -53,11 +56,16 @@ func configShow(_ context.Context, c *call) error {
 		} else {
 			p.line("configuration file: %s", result.File)
 		}
+		if err := c.origins.DetectError; err != nil {
+			p.line("%s", line(err))
+		}
 		var lines [][]string
 		for _, s := range result.Settings {
 			from := s.Source
 			switch {
 			case s.Source == config.FromDefault && s.Where != "":
+				from += " (" + s.Where + ")"
+			case s.Source == config.FromDetection:
 				from += " (" + s.Where + ")"
 			case s.Where != "":
 				from = s.Where
@@ -72,16 +80,39 @@ func configExampleCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "example", Usage: "print a configuration file with every key of the daemon, commented out; what ETCD_BACKUP_... variables set is set in it",
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return config.Usagef("%s takes no argument, and %q was given", config.CommandName(c), c.Args().First())
-			}
-			_, err := io.WriteString(e.stdout, config.Example(nodeFlags(), config.FromEnvironmentAlone))
-			if err != nil {
-				return fmt.Errorf("write the example: %w", err)
-			}
-			return nil
+			return e.printExample(c, "", config.FromEnvironmentAlone)
 		},
 	}
+}
+
+// configDetectCommand looks at this machine alone, whatever is configured.
+func configDetectCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: "detect", Usage: "print a configuration file with the endpoint, the certificates and the data directory of the etcd on this node set",
+		Action: func(c *cli.Context) error {
+			found, err := detect.Find(e.process.Root)
+			switch {
+			case err != nil:
+				return config.Usagef("%w", err)
+			case found == nil:
+				return errNotDetected
+			}
+			values := config.MemberValues(*found)
+			return e.printExample(c, "# Detected on this node: "+printable.Text(found.String())+"\n\n", func(key string) (string, bool) { return values[key], values[key] != "" })
+		},
+	}
+}
+
+var errNotDetected = errors.New("no etcd of kubeadm, k3s, RKE2 or systemd was found on this node: set --endpoints, and --cacert, --cert and --key for TLS")
+
+func (e env) printExample(c *cli.Context, head string, value func(key string) (string, bool)) error {
+	if c.NArg() > 0 {
+		return config.Usagef("%s takes no argument, and %q was given", config.CommandName(c), c.Args().First())
+	}
+	if _, err := io.WriteString(e.stdout, head+config.Example(nodeFlags(), value)); err != nil {
+		return fmt.Errorf("write the example: %w", err)
+	}
+	return nil
 }
 
 // nodeFlags are those whose values belong to a node and not to one call of a command.

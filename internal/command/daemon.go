@@ -40,7 +40,7 @@ func runDaemon(ctx context.Context, c *call) error {
 		hangups = all
 	}
 	return service.Run(ctx, c.cfg, service.Process{
-		Program: program, Version: c.version, Stderr: c.stderr, UnknownVariables: config.UnknownVariables(c.App.Commands),
+		Program: program, Version: c.version, Stderr: c.stderr, Detected: c.origins.Detected, UnknownVariables: config.UnknownVariables(c.App.Commands),
 		HiddenKeys: c.origins.Hidden(), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
 	})
 }

@@ -36,6 +36,12 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	switch at := c.origins.Of(c.Context, "data-dir"); {
+	case at.Kind == config.FromDetection:
+		c.note("--data-dir %s: the data directory of the etcd that was detected on this node (%s)", o.DataDir, at.Where)
+	case at.Kind == config.FromDefault && c.origins.DetectError != nil:
+		c.note("--data-dir %s is the default: %s", o.DataDir, line(c.origins.DetectError))
+	}
 	now := time.Now()
 	// Before anything is fetched.
 	scratch, err := restore.Check(ctx, o.Options, now)

@@ -20,9 +20,11 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
+const saveName = "save"
+
 func saveCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: "save", Usage: "take one snapshot now; without --rolling, retention never removes it",
+		Name: saveName, Usage: "take one snapshot now; without --rolling, retention never removes it",
 		Flags: slices.Concat([]cli.Flag{
 			config.Text("snapshot", "label", snapshot.ManualSet, "`LABEL` that the snapshot's name begins with"),
 			config.Deprecated("name", "label"),

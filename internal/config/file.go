@@ -19,7 +19,7 @@ const DefaultFile = "/etc/etcd-rolling-backup/config.yaml"
 // Attach gives each command --config, which is read before the command runs, and errors of usage in our form. root is the directory of the
 // machine's files: "" or "/", except in tests. The returned Origins are those of the command that runs then, after its flags were read.
 func Attach(commands []*cli.Command, root string) *Origins {
-	o := &Origins{standard: filepath.Join("/", root, DefaultFile), known: knownKeys(commands)}
+	o := &Origins{root: root, standard: filepath.Join("/", root, DefaultFile), known: knownKeys(commands)}
 	for _, c := range commands {
 		o.attach(c)
 	}
@@ -71,9 +71,16 @@ func knownKeys(commands []*cli.Command) []string {
 	return keys
 }
 
-// apply sets the flags that neither the command line nor the environment has set from the file. Unknown keys are errors, unlike in the
-// library's own reader: a backup that runs with half its settings is worse than one that does not start.
 func (o *Origins) apply(c *cli.Context) error {
+	if err := o.applyFile(c); err != nil {
+		return err
+	}
+	return o.detect(c)
+}
+
+// applyFile sets the flags that neither the command line nor the environment has set from the file. Unknown keys are errors, unlike in the
+// library's own reader: a backup that runs with half its settings is worse than one that does not start.
+func (o *Origins) applyFile(c *cli.Context) error {
 	path := c.String("config")
 	if path == "" {
 		return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"etcd-rolling-backup/internal/detect"
 )
 
 // Origins say where the values of one command line come from. They are complete once the flags of the command were read.
@@ -14,6 +16,11 @@ type Origins struct {
 	File  string   // the configuration file; "": none was read
 	Words []string // the command line after FlagsFirst, by which a flag that was given is told from a variable
 
+	Detected    *detect.Member // the etcd that was found on this node, as none is configured; nil: none
+	DetectError error          // why it is not clear which etcd is meant
+
+	root     string         // directory of the machine's files
+	detected []string       // keys whose value is from Detected
 	standard string         // path of DefaultFile
 	known    []string       // keys of all commands
 	lines    map[string]int // of the file's keys
@@ -24,6 +31,7 @@ type Origins struct {
 // Kinds of an Origin.
 const (
 	FromDefault     = "default"
+	FromDetection   = "detected"
 	FromFile        = "file"
 	FromEnvironment = "environment"
 	FromFlag        = "flag"
@@ -32,7 +40,7 @@ const (
 // Origin is where one value comes from.
 type Origin struct {
 	Kind  string
-	Where string // FILE:LINE, $VARIABLE or --FLAG; "": the default
+	Where string // FILE:LINE, $VARIABLE, --FLAG, or the file by which an etcd was detected; "": the default
 }
 
 // Of returns the origin of a flag's value.
@@ -41,6 +49,8 @@ func (o *Origins) Of(c *cli.Context, name string) Origin {
 	switch {
 	case slices.Contains(o.applied, name):
 		return Origin{FromFile, fmt.Sprintf("%s:%d", o.File, o.lines[name])}
+	case slices.Contains(o.detected, name):
+		return Origin{FromDetection, o.Detected.Source}
 	case i < 0 || !c.IsSet(name):
 		return Origin{Kind: FromDefault}
 	case slices.Contains(givenFlags(c.Command, o.Words), name):
@@ -72,7 +82,7 @@ func (o *Origins) Locate(c *cli.Context, err error) error {
 	switch at := o.Of(c, m[1]); at.Kind {
 	case FromFile:
 		return fmt.Errorf("%s line %d: %w", o.File, o.lines[m[1]], err)
-	case FromEnvironment:
+	case FromEnvironment, FromDetection:
 		return fmt.Errorf("%s: %w", at.Where, err)
 	}
 	return err

@@ -13,8 +13,8 @@ import (
 type Setting struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`           // secrets are hidden
-	Source string `json:"source"`          // default, file, environment or flag
-	Where  string `json:"where,omitempty"` // FILE:LINE, $VARIABLE, --FLAG; for a default, what it is derived from
+	Source string `json:"source"`          // default, detected, file, environment or flag
+	Where  string `json:"where,omitempty"` // FILE:LINE, $VARIABLE, --FLAG, or the file by which etcd was detected; for a default, what it is derived from
 
 	raw     string // Value with its secrets
 	derived bool   // it follows other keys

@@ -18,6 +18,7 @@ import (
 	"etcd-rolling-backup/daemon/mirror"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/detect"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -28,8 +29,9 @@ type Process struct {
 	Program          string // the name to call it by
 	Version          string
 	Stderr           io.Writer
-	UnknownVariables []string // of the environment, to warn of
-	HiddenKeys       []string // of the configuration file, which a variable or a flag hides, to warn of
+	Detected         *detect.Member // the etcd of cfg, if nobody configured it
+	UnknownVariables []string       // of the environment, to warn of
+	HiddenKeys       []string       // of the configuration file, which a variable or a flag hides, to warn of
 	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
 	StateFile func(context.Context) ([]byte, error)
 
@@ -59,6 +61,11 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	for _, key := range p.HiddenKeys {
 		log.WithField("key", key).Warn("key of the configuration file has no effect: an environment variable or a flag takes precedence")
+	}
+	if d := p.Detected; d != nil {
+		log.WithFields(logrus.Fields{
+			"kind": d.Kind, "source": d.Source, "endpoint": d.Endpoint, "cacert": d.CACert, "cert": d.Cert, "key": d.Key, "data_dir": d.DataDir,
+		}).Info("etcd detected on this node, as no setting says which one to use")
 	}
 	for _, e := range Exposures(cfg) {
 		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
