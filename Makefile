@@ -42,7 +42,7 @@ test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of pa
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
 
-test-packages: $(NFPM) $(CYCLONEDX) $(BIN)/etcd-3.7/etcd $(MINIO) $(MC) ## deb and rpm installed, upgraded, removed in a booted Debian; root, mmdebstrap, systemd-container, lintian, rpm
+test-packages: $(NFPM) $(CYCLONEDX) $(BIN)/etcd-3.7/etcd $(MINIO) $(MC) ## deb and rpm installed, upgraded, removed in a booted Debian; root, mmdebstrap, systemd-container, lintian, rpm, zsh, fish
 	packaging/test-packages.sh
 
 test-release: $(NFPM) $(CYCLONEDX) ## a release of the last commit, built twice, has the same bytes

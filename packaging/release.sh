@@ -47,18 +47,21 @@ stage() {
     $name "$PACKAGE_VERSION" $name $name "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" -R)" | gzip -9n >"$dir/changelog.gz"
 }
 
-# same_time gives all files of a directory the time of the commit.
-same_time() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+# normalize gives all files of a directory the time of the commit, and modes that do not depend on how it was checked out.
+normalize() {
+  chmod -R u=rwX,go=rX "$1"
+  find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+}
 
 build_arch() {
   local arch=$1 dir=$scratch/$1 archive=${name}_${version}_linux_$1
   cp -r "$scratch/common" "$dir"
   CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$dir/$name" .
-  same_time "$dir"
+  normalize "$dir"
 
   mkdir "$scratch/$archive"
   cp -a "$dir/$name" "$dir/doc" "$dir/units" "$dir/config.yaml" "$dir/$name".{8.gz,bash,zsh,fish} "$scratch/$archive/"
-  same_time "$scratch/$archive"
+  normalize "$scratch/$archive"
   tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$archive" | gzip -9n >"$out/$archive.tar.gz"
 
   local packager

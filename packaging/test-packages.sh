@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the packages of two versions and tests them in a booted Debian next to a real etcd and a real S3: installed, run, upgraded,
-# removed, purged, installed again. Then the rpm as far as rpm goes here: its files, not its scripts. Needs root, lintian, rpm.
+# removed, purged, installed again. Then the rpm as far as rpm goes here: its files, not its scripts. Needs root, lintian, rpm, zsh, fish.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,8 @@ host() {
   packaging/release.sh v0.9.1-rc.1-2-gabcdef0 "$packages/new" amd64
   (cd "$packages/new" && sha256sum --quiet -c SHA256SUMS)
   lintian --allow-root --fail-on error "$packages"/new/*.deb || fail "lintian"
-  say "ok: checksums, lintian"
+  completions
+  say "ok: checksums, lintian, completions"
   test_rpm
   start_booted --bind-ro="$packages:/packages"
   trap 'shut_down; rm -rf "$packages"' EXIT
@@ -28,6 +29,13 @@ host() {
     inside journalctl --no-pager -n 60
     exit 1
   fi
+}
+
+# The tree has no zsh and no fish: their scripts are checked here, bash's in the tree.
+completions() {
+  tar -xzf "$packages"/new/*.tar.gz -C "$packages" --strip-components=1
+  zsh -n "$packages/$name.zsh" || fail "zsh"
+  [[ $(fish -c "source $packages/$name.fish; complete -C '$name restore --bump'") == --bump-revision* ]] || fail "fish"
 }
 
 # The scripts of the rpm are not run: they need a system that was installed with rpm.
