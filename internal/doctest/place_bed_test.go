@@ -103,10 +103,14 @@ func (p *place) serve(c *etcdtest.Cluster) {
 
 // command is a block as a child process. The program's defaults are moved by its own environment variables.
 func (p *place) command(ctx context.Context, text string) *exec.Cmd {
+	settings := p.root + config.DefaultFile
+	if _, err := os.Stat(settings); err != nil { // a machine without one
+		settings = "/dev/null"
+	}
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", p.before+p.replace.Replace(text))
 	cmd.Dir = p.repo
 	cmd.Env = append(proctest.Environ("AWS_", "ETCDCTL_", "MC_", "MINIO_"), "PATH="+p.path, "MC_CONFIG_DIR="+p.root+"/root/.mc",
-		"ETCD_BACKUP_CONFIG="+p.root+config.DefaultFile, "ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB",
+		"ETCD_BACKUP_CONFIG="+settings, "ETCD_BACKUP_DIR="+p.dir, "ETCD_BACKUP_ENDPOINTS="+p.endpoint, "ETCD_BACKUP_NODE=node-a", "ETCD_BACKUP_MIN_FREE=1MiB",
 		"ETCD_BACKUP_LISTEN="+p.listen, "ETCD_BACKUP_DRILL_SCHEDULE=off")
 	cmd.Env = append(cmd.Env, p.env...)
 	// A group of its own: the signal that ends a block reaches the program and not only the shell.
