@@ -18,7 +18,7 @@ import (
 )
 
 // endLimit bounds the wait for the end of a process that has something to do; a busy machine needs some of it.
-const endLimit = 60 * time.Second
+const endLimit = 3 * time.Minute
 
 // process is one run of a program.
 type process struct {

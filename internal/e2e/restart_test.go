@@ -115,7 +115,8 @@ func TestDamageIsKnownAfterARestart(t *testing.T) {
 	must(t, os.Remove(statusFile(dir)))
 	w = watch(t, dir, args...)
 	w.ready(t, http.StatusServiceUnavailable, found)
-	must(t, os.WriteFile(archive, good, 0o600))
+	must(t, os.WriteFile(archive+".new", good, 0o600)) // half of a file would be damage
+	must(t, os.Rename(archive+".new", archive))
 	w.ready(t, http.StatusOK, "")
 	must(t, os.Remove(archive))
 	w.ready(t, http.StatusServiceUnavailable, found)
