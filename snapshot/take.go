@@ -31,7 +31,8 @@ type TakeOptions struct {
 	Named func(start time.Time) (Name, error)
 	// Replace allows the snapshot to take the place of an existing one of the same name, which stays until the new one is complete.
 	Replace bool
-	// StateFile, if set, returns RKE's state file for a zip; nil: there is none. It runs beside the stream, and its end is waited for.
+	// StateFile, if set, returns RKE's state file for a zip; nil: there is none. It runs during the stream; the archive is completed when it
+	// has returned.
 	StateFile func(context.Context) []byte
 	// Progress, if set, is called after each piece: bytes so far, and in total (0: unknown). It must not block.
 	Progress func(done, total int64)

@@ -11,7 +11,7 @@ import (
 var samples embed.FS
 
 // Sample is a small archive of a real etcd's snapshot, with two keys below /registry/. `go test ./internal/rketest -run Samples -update`
-// makes them anew.
+// writes them again.
 type Sample struct {
 	Make    string // the program whose form it has
 	Name    string // the file's name where that program puts it

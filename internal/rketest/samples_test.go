@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "make the archives in testdata anew")
+var update = flag.Bool("update", false, "write the archives in testdata again")
 
 // Each sample is what its program writes, and a whole snapshot: etcd's digest stands at the end of the database.
 func TestSamplesHaveTheFormOfTheirMakers(t *testing.T) {

@@ -3,6 +3,8 @@ package rketools_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -66,6 +68,21 @@ func TestDownloadToAFullDiskKeepsTheGoodCopy(t *testing.T) {
 	if h.read("backup/snap1.zip") != "good zip" || h.read("backup/snap1") != "good database" {
 		t.Error("a good copy has changed")
 	}
+}
+
+// A restore that fits must not fail: only a new snapshot leaves a share of the disk free.
+func TestDownloadMayUseAllOfTheDisk(t *testing.T) {
+	const size = 1 << 20
+	raw := []byte(noise(size))
+	binary.NativeEndian.PutUint32(raw[16:], 0xED0CDAED) // bbolt's
+	sum := sha256.Sum256(raw)
+	archive := zipOf(t, "/backup/snap1", string(append(raw, sum[:]...)))
+	b := newBucket(t, s3test.BucketOptions{})
+	b.put("snap1.zip", archive)
+	h := newHost(t)
+	h.onDisk(len(archive) + size + 64<<10)
+	h.must(append([]string{"download", "--name", "snap1"}, b.flags()...)...)
+	h.hasBackups("snap1", "snap1.zip")
 }
 
 // silent is the address of a server that accepts connections and answers nothing; called is closed at the first one.

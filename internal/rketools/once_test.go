@@ -209,6 +209,16 @@ func TestNodesThatUploadTheSameNameAllSucceed(t *testing.T) {
 	}
 }
 
+// extra_env may have a variable without a value.
+func TestVariableWithoutAValueCountsAsNotSet(t *testing.T) {
+	for _, name := range []string{"ETCD_BACKUP_MIN_FREE", "ETCD_BACKUP_LOG_LEVEL", "ETCD_BACKUP_STALL_TIMEOUT"} {
+		t.Setenv(name, "")
+	}
+	h := newHost(t)
+	h.must(once(t, "snap1")...)
+	h.hasBackups("snap1.zip")
+}
+
 // RKE writes the file again for each call, so it never stays, whatever is wrong.
 func TestStateFileOfACallThatIsRefusedIsRemoved(t *testing.T) {
 	for name, args := range map[string][]string{
