@@ -143,7 +143,9 @@ func TestDeletedKeysAreReportedAndRestorable22HoursLater(t *testing.T) {
 		return err == nil && raised["EtcdBackupKeysFell"] == "firing"
 	})
 	list := run(t, 0, []string{"KEYS"}, words("list", b.s3, []string{"--dir=" + b.dir})...)
-	row := func(l string) bool { return strings.HasPrefix(l, early.String()) && slices.Contains(strings.Fields(l), fmt.Sprint(want.keys)) }
+	row := func(l string) bool {
+		return strings.HasPrefix(l, early.String()) && slices.Contains(strings.Fields(l), fmt.Sprint(want.keys))
+	}
 	if !slices.ContainsFunc(strings.Split(list.stdout.String(), "\n"), row) {
 		t.Errorf("list does not show the %d keys of %s:\n%s", want.keys, early, list.stdout.String())
 	}
