@@ -64,10 +64,13 @@ build_arch() {
   normalize "$scratch/$archive"
   tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$archive" | gzip -9n >"$out/$archive.tar.gz"
 
-  local packager
+  local packager file
+  rm -rf "$scratch/packages" && mkdir "$scratch/packages"
   for packager in deb rpm; do
-    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
+    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$scratch/packages/" >/dev/null)
   done
+  # GitHub changes ~ and + in the names of a release's files to a dot: then SHA256SUMS would have other names.
+  for file in "$scratch/packages"/*; do mv "$file" "$out/$(basename "$file" | tr '~+' ..)"; done
   "$bin/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
     { cat "$scratch/sbom.log" >&2 && return 1; }
 }

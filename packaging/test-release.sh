@@ -22,6 +22,7 @@ diff -r "$scratch/first" "$scratch/second"
 
 cd "$scratch/first"
 sha256sum --quiet -c SHA256SUMS
+[[ -z $(find . -type f -name '*[!A-Za-z0-9._-]*') ]] # names that GitHub keeps
 for arch in amd64 arm64; do
   archive=etcd-rolling-backup_${version}_linux_$arch
   tar -xzf "$archive.tar.gz"
