@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 bin=$(realpath "${BIN:-.cache/bin}")
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
+# What whoever builds has set for other programs changes no byte.
+export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT=
 
 # package_version VERSION: v1.2.0 -> 1.2.0, v1.3.0-rc.1 -> 1.3.0~rc.1 (sorts before 1.3.0), v1.2.0-3-gabc -> 1.2.0+3.gabc (sorts after
 # 1.2.0), and a commit without a tag before it by its time.
