@@ -222,7 +222,7 @@ removes() {
 # The way without a package, with the commands of the README.
 installs_the_archive() {
   dpkg -P $name </dev/null
-  rm -f $etc/config.yaml
+  rm -rf $etc/config.yaml /etc/systemd/system/$name{,-save}.service.d # the credentials
   (
     cd "$(mktemp -d)"
     ln -s /packages/new/*.tar.gz .
