@@ -90,8 +90,8 @@ type Daemon struct {
 	reloaded    chan struct{}            // there are new ones
 	drillNext   atomic.Pointer[DrillSettings]
 	newDrill    chan struct{} // likewise, for the loop of the drills
-	mirrorDue   chan struct{}            // a mirror pass is wanted
-	replace     chan struct{}            // the newest snapshot is damaged or failed its drill
+	mirrorDue   chan struct{} // a mirror pass is wanted
+	replace     chan struct{} // the newest snapshot is damaged or failed its drill
 	damageFound chan struct{}
 	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
 	mirrored    chan struct{} // closed when the first mirror pass has ended

@@ -83,7 +83,7 @@ func (r *running) ready(t *testing.T, status int, text string) {
 	r.waits(t, "/readyz says "+text, func() bool {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.base+"/readyz", http.NoBody)
 		must(t, err)
-		response, err := http.DefaultClient.Do(request)
+		response, err := (&http.Client{}).Do(request)
 		if err != nil { // it does not listen yet
 			return false
 		}

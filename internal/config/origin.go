@@ -32,7 +32,9 @@ type Origins struct {
 }
 
 // Undetected reports that no setting says which etcd is meant, and that none was found on this node.
-func (o *Origins) Undetected() bool { return o.Find != nil && o.Detected == nil && o.DetectError == nil }
+func (o *Origins) Undetected() bool {
+	return o.Find != nil && o.Detected == nil && o.DetectError == nil
+}
 
 // Kinds of an Origin.
 const (

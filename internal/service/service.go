@@ -26,12 +26,12 @@ import (
 
 // Process is what the daemon gets from its process.
 type Process struct {
-	Program          string // the name to call it by
-	Version          string
-	Stderr           io.Writer
-	Detected         *detect.Member // the etcd of cfg, if nobody configured it
+	Program  string // the name to call it by
+	Version  string
+	Stderr   io.Writer
+	Detected *detect.Member // the etcd of cfg, if nobody configured it
 	// Find looks for the etcd of this node again; nil: the settings say which one is meant.
-	Find func() (*detect.Member, error)
+	Find             func() (*detect.Member, error)
 	UnknownVariables []string       // of the environment, to warn of
 	Sources          config.Sources // of cfg
 	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
