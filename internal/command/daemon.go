@@ -40,7 +40,7 @@ func runDaemon(ctx context.Context, c *call) error {
 		hangups = all
 	}
 	return service.Run(ctx, c.cfg, service.Process{
-		Program: program, Version: c.version, Stderr: c.stderr, Detected: c.origins.Detected, UnknownVariables: config.UnknownVariables(c.App.Commands),
+		Program: program, Version: c.version, Stderr: c.stderr, Detected: c.origins.Detected, Find: c.origins.Find, UnknownVariables: config.UnknownVariables(c.App.Commands),
 		Sources: c.origins.Sources(c.Context), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
 	})
 }

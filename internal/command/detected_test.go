@@ -41,6 +41,13 @@ func controlPlane(t *testing.T, endpoint string, pki *etcdtest.Authority) string
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	must(t, os.Chmod(root, 0o755))
+	installEtcd(t, root, endpoint, pki)
+	return root
+}
+
+// installEtcd makes the files of kubeadm for this etcd.
+func installEtcd(t *testing.T, root, endpoint string, pki *etcdtest.Authority) {
+	t.Helper()
 	const dir = "/etc/kubernetes/pki/etcd/"
 	for name, from := range map[string]string{
 		"ca.crt": pki.CACert, "healthcheck-client.crt": pki.Client.Cert, "healthcheck-client.key": pki.Client.Key,
@@ -55,7 +62,6 @@ func controlPlane(t *testing.T, endpoint string, pki *etcdtest.Authority) string
   - name: etcd
     command: [etcd, "--listen-client-urls=`+endpoint+`", --data-dir=/srv/etcd, --cert-file=`+dir+`server.crt, --key-file=`+dir+`server.key, --trusted-ca-file=`+dir+`ca.crt]
 `)
-	return root
 }
 
 // The member of a control plane node is used by commands without one flag, and a file with a single key of it replaces all that was detected.

@@ -50,6 +50,9 @@ const (
 	readAs = "run the command as root, or set --endpoints, --cacert, --cert and --key"
 )
 
+// ErrNone says that nothing was found where something is needed.
+var ErrNone = errors.New("no etcd of kubeadm, k3s, RKE2 or systemd was found on this node: set --endpoints, and --cacert, --cert and --key for TLS")
+
 // ErrSeveral marks that two members are possible.
 var ErrSeveral = errors.New("several etcds on this node")
 
