@@ -16,6 +16,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/prune"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/detect"
@@ -182,6 +183,32 @@ func MirrorOptions(cfg config.Config) mirror.Options {
 func savedStatus(cfg config.Config) *status.Tracker {
 	t, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{Mirror: true}) // what can't be read is not known
 	return t
+}
+
+// SavedKeys returns the number of live keys that a drill of the daemon of this directory has counted in a snapshot, for those whose manifest
+// does not have it.
+func SavedKeys(cfg config.Config) func(e snapshot.Entry) snapshot.Count {
+	t := savedStatus(cfg)
+	return func(e snapshot.Entry) (keys snapshot.Count) {
+		for _, p := range status.Places() {
+			if c, known := t.Known(p, e); known {
+				keys = keys.Or(c.Keys)
+			}
+		}
+		return keys
+	}
+}
+
+// ManualDetails are what a manual prune of the directory knows: what the manifests say, and what the daemon has counted.
+func ManualDetails(cfg config.Config, dir *snapshot.Dir) prune.Details {
+	saved, read := SavedKeys(cfg), prune.StoreDetails(dir)
+	return func(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error) {
+		x, err := read(ctx, e)
+		if err == nil && x.Cluster != 0 {
+			x.Keys = x.Keys.Or(saved(e))
+		}
+		return x, err
+	}
 }
 
 // ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
