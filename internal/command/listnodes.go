@@ -22,8 +22,9 @@ const (
 	namedNodes = 20
 )
 
-// listNodes lists the places for one node: the one of --node, otherwise this one. Of the bucket it lists what it shows. Without --node, the
-// directory is shown in full, and the bucket too if it has nothing of this node: on a new host, somebody looks for those of a lost one.
+// listNodes lists the places for one node: the one that is asked for, otherwise this one. Of the bucket it lists what it shows. If no node
+// is asked for, the directory is shown in full, and the bucket too if it has nothing of this node: on a new host, somebody looks for the
+// snapshots of a lost one.
 func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceError, error) {
 	local, inBucket, err := config.ReadPlaces(c.Context, c.cfg.S3 != nil)
 	if err != nil {
@@ -34,14 +35,14 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 	}
 	var all []source.Listing
 	var failed []*source.PlaceError
-	node := c.cfg.Store
+	asked := c.origins.Of(c.Context, "node").Kind == config.FromFlag
 	if local {
-		all, failed = source.List(ctx, node.Dir, nil)
+		all, failed = source.List(ctx, c.cfg.Store.Dir, nil)
 	}
-	names := []string{node.Node}
+	names := []string{c.cfg.Store.Node}
 	for i, l := range all {
-		if node.NodeGiven {
-			all[i] = c.onlyOf(l, node.Node)
+		if asked {
+			all[i] = c.onlyOf(l, c.cfg.Store.Node)
 			continue
 		}
 		for _, e := range l.Snapshots {
@@ -50,7 +51,7 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 	}
 	if inBucket {
 		slices.Sort(names)
-		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names))
+		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names), asked)
 		all, failed = append(all, remote...), append(failed, remoteFailed...)
 	}
 	if len(all) == 0 {
@@ -74,7 +75,7 @@ func (c *call) onlyOf(l source.Listing, node string) source.Listing {
 }
 
 // listBucketNodes lists what the bucket has of some nodes. If that is nothing, it finds out which nodes there are.
-func (c *call) listBucketNodes(ctx context.Context, names []string) ([]source.Listing, []*source.PlaceError) {
+func (c *call) listBucketNodes(ctx context.Context, names []string, asked bool) ([]source.Listing, []*source.PlaceError) {
 	all, failed := source.ListNodes(ctx, "", c.cfg.S3, names)
 	if len(all) == 0 || !all[0].Others {
 		return all, failed
@@ -90,7 +91,7 @@ func (c *call) listBucketNodes(ctx context.Context, names []string) ([]source.Li
 		return nil, failed
 	}
 	text := fmt.Sprintf("%s has no snapshots of node %s, but %s", found.Where, c.cfg.Store.Node, nodesOf(whole[0].Snapshots))
-	if c.cfg.Store.NodeGiven || len(whole[0].Snapshots) > shownUnasked {
+	if asked || len(whole[0].Snapshots) > shownUnasked {
 		c.note("%s: --node NAME shows those of one node, --all-nodes those of all", text)
 		whole[0].Close()
 		return all, nil
