@@ -79,7 +79,7 @@ func fleetLine(now time.Time, x fleet.Row) []string {
 		l[2] = x.ClusterID.String()
 	}
 	if x.Every > 0 {
-		l[5] = gap(time.Duration(x.Every) * time.Second)
+		l[5] = fleet.Shortly(time.Duration(x.Every) * time.Second)
 	}
 	if x.RawSize > 0 {
 		l[8] = size(x.RawSize)
@@ -88,17 +88,6 @@ func fleetLine(now time.Time, x fleet.Row) []string {
 		l[9] = fmt.Sprint(*x.Keys)
 	}
 	return l
-}
-
-// gap is a rhythm, in the words of age.
-func gap(d time.Duration) string {
-	text := age(time.Time{}.Add(d), time.Time{})
-	for _, zero := range []string{"0s", "0m", "0h"} {
-		if rest, ok := strings.CutSuffix(text, zero); ok && rest != "" && !strings.ContainsAny(rest[len(rest)-1:], "0123456789") {
-			text = rest
-		}
-	}
-	return text
 }
 
 // fleetSummary is the last line.
@@ -112,7 +101,7 @@ func fleetSummary(r fleet.Report) string {
 	text := fmt.Sprintf("%s of %s: %s; %s, %s", english.Plural(len(r.Nodes), "node", ""), english.Plural(r.Clusters, "cluster", ""),
 		strings.Join(states, ", "), english.Plural(r.Snapshots, "snapshot", ""), size(r.Bytes))
 	if r.Others+r.Foreign > 0 {
-		text += fmt.Sprintf("; not judged: %d snapshots of other programs, %d other files", r.Others, r.Foreign)
+		text += fmt.Sprintf("; not judged: %s of other programs, %s", english.Plural(r.Others, "snapshot", ""), english.Plural(r.Foreign, "other file", ""))
 	}
 	return text
 }

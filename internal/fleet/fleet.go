@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize/english"
@@ -78,26 +79,36 @@ type Report struct {
 
 // Err is the verdict on the fleet: it wraps snapshot.ErrDamaged if a snapshot is, and snapshot.ErrNotFound if there is none at all.
 func (r Report) Err() error {
-	problems := r.States[Damaged] + r.States[Late] + r.States[Unreadable]
-	switch {
-	case len(r.Nodes) == 0:
-		return fmt.Errorf("%s has %w of this program: is the folder right? There are %d other snapshots and %d foreign files", r.Place, snapshot.ErrNotFound, r.Others, r.Foreign)
-	case problems == 0:
+	if len(r.Nodes) == 0 {
+		return &verdict{snapshot.ErrNotFound, fmt.Sprintf("%s has no snapshots of this program: is --s3-folder right? There are %s of other programs and %s",
+			r.Place, english.Plural(r.Others, "snapshot", ""), english.Plural(r.Foreign, "other file", ""))}
+	}
+	var texts []string
+	problems := 0
+	for _, s := range []State{Damaged, Late, Unreadable} {
+		if n := r.States[s]; n > 0 {
+			problems += n
+			texts = append(texts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if problems == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%s of %d with a problem: %d late, %d damaged, %d unreadable",
-		english.Plural(problems, "node", ""), len(r.Nodes), r.States[Late], r.States[Damaged], r.States[Unreadable])
+	err := &verdict{text: fmt.Sprintf("%d of %s with problems: %s", problems, english.Plural(len(r.Nodes), "node", ""), strings.Join(texts, ", "))}
 	if r.States[Damaged] > 0 {
-		return &damagedError{err}
+		err.class = snapshot.ErrDamaged
 	}
 	return err
 }
 
-// damagedError has a class and not its text.
-type damagedError struct{ error }
+// verdict has a class, or none, and not its text.
+type verdict struct {
+	class error
+	text  string
+}
 
-// Unwrap returns snapshot.ErrDamaged.
-func (e *damagedError) Unwrap() error { return snapshot.ErrDamaged }
+func (e *verdict) Error() string { return e.text }
+func (e *verdict) Unwrap() error { return e.class }
 
 // Look lists the bucket, and reads of each node up to three manifests.
 func Look(ctx context.Context, b *s3.Bucket, place string, o Options) (Report, error) {
@@ -158,6 +169,7 @@ func (p *part) row(now time.Time, o Options) Row {
 		r.State = Unknown
 	case rhythm.Limit > 0 && now.Sub(shown.Name.Time) > rhythm.Limit:
 		r.State = Late
+		r.note("older than %s", Shortly(rhythm.Limit))
 	case failed != nil:
 		r.State = Unreadable
 		r.note("%s", failed)
@@ -168,6 +180,17 @@ func (p *part) row(now time.Time, o Options) Row {
 		r.note("not verified: without a manifest, only verify can do that")
 	}
 	return r
+}
+
+// Shortly is a duration for people, such as 2h5m.
+func Shortly(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 func (r *Row) note(format string, args ...any) {

@@ -171,7 +171,7 @@ func TestFleetJudgesEachNodeByItsOwnRhythm(t *testing.T) {
 	if x := r.Nodes[0]; x.Every != 3600 || x.Limit != 7500 || x.Age < 5*3600 || x.Age > 5*3600+600 {
 		t.Errorf("%+v", x)
 	}
-	if err := r.Err(); err == nil || err.Error() != "1 node of 6 with a problem: 1 late, 0 damaged, 0 unreadable" {
+	if err := r.Err(); err == nil || err.Error() != "1 of 6 nodes with problems: 1 late" {
 		t.Errorf("%v", err)
 	}
 	want(t, b.report(t, Options{MaxAge: 26 * time.Hour}), "ok  top 3", "ok a n1 24", "ok a n2 24", "ok a n3 0", "ok b n-1.x 2", "ok b n1 3")
@@ -260,7 +260,7 @@ func TestFleetOfNothingIsAnError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	s3test.PutMany(t, server.Target, b.config.Bucket, []byte("x"), "one", "a/two", "a/three.zip")
-	if err := b.report(t, Options{}).Err(); err == nil || !strings.Contains(err.Error(), "1 other snapshots and 2 foreign files") {
+	if err := b.report(t, Options{}).Err(); err == nil || !strings.Contains(err.Error(), "1 snapshot of other programs and 2 other files") {
 		t.Errorf("%v", err)
 	}
 	// Deleted in a versioned bucket.
