@@ -31,6 +31,7 @@ type State struct {
 	DrillFrom  Place        `json:"drill_from,omitempty"`
 	PruneError string       `json:"prune_error,omitempty"` // why the last pruning of the disk failed; "": it did not
 	PruneAt    time.Time    `json:"prune_at,omitzero"`     // when it failed
+	Resources  Resources    `json:"resources,omitzero"`
 	Member     Member       `json:"-"`
 	StateFile  StateFile    `json:"-"`
 	Counters   Counters     `json:"-"`
@@ -124,6 +125,7 @@ func (s State) clone() State {
 	}
 	s.Mirror.Pending, s.Starts, s.History = slices.Clone(s.Mirror.Pending), slices.Clone(s.Starts), slices.Clone(s.History)
 	s.Counters = s.Counters.clone()
+	s.Resources.Gone = slices.Clone(s.Resources.Gone)
 	return s
 }
 
@@ -155,7 +157,7 @@ func (s State) Described(c Copy) Copy {
 	for _, i := range s.Places {
 		for _, x := range i.Copies {
 			if x.Name == c.Name && x.Size == c.Size && (x.RawSize != 0 || x.Revision != 0) {
-				c.RawSize, c.Revision = x.RawSize, x.Revision
+				c.Facts = c.WithSizes(x.Facts)
 			}
 		}
 	}
