@@ -57,7 +57,7 @@ func printFleet(out *printer, r fleet.Report) {
 	for _, x := range r.Nodes {
 		l := fleetLine(r.At, x)
 		used["FOLDER"] = used["FOLDER"] || x.Folder != r.Nodes[0].Folder
-		used["KEYS"] = used["KEYS"] || x.Keys != nil
+		used["KEYS"] = used["KEYS"] || l[9] != "-"
 		used["NOTE"] = used["NOTE"] || len(x.Notes) > 0
 		lines = append(lines, l)
 	}
@@ -84,8 +84,8 @@ func fleetLine(now time.Time, x fleet.Row) []string {
 	if x.RawSize > 0 {
 		l[8] = size(x.RawSize)
 	}
-	if x.Keys != nil {
-		l[9] = fmt.Sprint(*x.Keys)
+	if n, known := x.Keys.Get(); known {
+		l[9] = fmt.Sprint(n)
 	}
 	return l
 }

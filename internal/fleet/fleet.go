@@ -44,24 +44,24 @@ func States() []State { return []State{Damaged, Late, Unreadable, Unknown, Idle,
 
 // Row is one node of one cluster.
 type Row struct {
-	State     State         `json:"state"`
-	Folder    string        `json:"folder"`
-	ClusterID snapshot.ID   `json:"cluster_id,omitempty"` // 0: not known
-	Node      string        `json:"node"`                 // "": rke-tools' names do not say it
-	Newest    snapshot.Name `json:"newest"`               // the scheduled one, if there is one
-	Time      time.Time     `json:"time"`                 // when it was taken
-	Age       int64         `json:"age_seconds"`
-	Size      int64         `json:"size"`               // of it
-	RawSize   int64         `json:"raw_size,omitempty"` // of the database in it; 0: not known
-	Revision  int64         `json:"revision,omitempty"`
-	Keys      *int64        `json:"keys,omitempty"`  // live keys; nil: not known
-	Kept      int           `json:"kept"`            // scheduled snapshots
-	Manual    int           `json:"manual"`          // those that somebody took
-	Bytes     int64         `json:"bytes"`           // of all of them
-	Every     int64         `json:"every_seconds"`   // the node's own rhythm; 0: not known
-	Limit     int64         `json:"limit_seconds"`   // the age from which the newest one is late; 0: none
-	Verified  bool          `json:"verified"`        // it was read in full and is intact
-	Notes     []string      `json:"notes,omitempty"` // for people
+	State     State          `json:"state"`
+	Folder    string         `json:"folder"`
+	ClusterID snapshot.ID    `json:"cluster_id,omitempty"` // 0: not known
+	Node      string         `json:"node"`                 // "": rke-tools' names do not say it
+	Newest    snapshot.Name  `json:"newest"`               // the scheduled one, if there is one
+	Time      time.Time      `json:"time"`                 // when it was taken
+	Age       int64          `json:"age_seconds"`
+	Size      int64          `json:"size"`               // of it
+	RawSize   int64          `json:"raw_size,omitempty"` // of the database in it; 0: not known
+	Revision  int64          `json:"revision,omitempty"`
+	Keys      snapshot.Count `json:"keys,omitzero"`   // live keys
+	Kept      int            `json:"kept"`            // scheduled snapshots
+	Manual    int            `json:"manual"`          // those that somebody took
+	Bytes     int64          `json:"bytes"`           // of all of them
+	Every     int64          `json:"every_seconds"`   // the node's own rhythm; 0: not known
+	Limit     int64          `json:"limit_seconds"`   // the age from which the newest one is late; 0: none
+	Verified  bool           `json:"verified"`        // it was read in full and is intact
+	Notes     []string       `json:"notes,omitempty"` // for people
 }
 
 // Report is all there is in a bucket.
@@ -146,7 +146,7 @@ func (p *part) row(now time.Time, o Options) Row {
 	m := p.origin
 	r := Row{
 		State: OK, Folder: p.folder, Node: p.node, Newest: shown.Name, Time: shown.Name.Time, Size: shown.Size, Kept: p.kept, Manual: p.manual, Bytes: p.bytes,
-		ClusterID: m.ClusterID, RawSize: m.RawSize, Revision: m.Revision, Keys: keysOf(m), Verified: p.verified,
+		ClusterID: m.ClusterID, RawSize: m.RawSize, Revision: m.Revision, Keys: m.Keys, Verified: p.verified,
 		Age: int64(max(now.Sub(shown.Name.Time), 0) / time.Second),
 	}
 	rhythm := RhythmOf(p.times())
