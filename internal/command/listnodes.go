@@ -23,8 +23,8 @@ const (
 )
 
 // listNodes lists the places for one node: the one that is asked for, otherwise this one. Of the bucket it lists what it shows. If no node
-// is asked for, the directory is shown in full, and the bucket too if it has nothing of this node: on a new host, somebody looks for the
-// snapshots of a lost one.
+// is asked for, the directory is shown in full, and the bucket too if neither has anything of this node: on a new host, somebody looks for
+// the snapshots of a lost one.
 func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceError, error) {
 	local, inBucket, err := config.ReadPlaces(c.Context, c.cfg.S3 != nil)
 	if err != nil {
@@ -40,6 +40,7 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		all, failed = source.List(ctx, c.cfg.Store.Dir, nil)
 	}
 	names := []string{c.cfg.Store.Node}
+	has := asked // this node has snapshots
 	for i, l := range all {
 		if asked {
 			all[i] = c.onlyOf(l, c.cfg.Store.Node)
@@ -47,11 +48,12 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		}
 		for _, e := range l.Snapshots {
 			names = append(names, e.Name.Node)
+			has = has || e.Name.Node == c.cfg.Store.Node
 		}
 	}
 	if inBucket {
 		slices.Sort(names)
-		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names), asked)
+		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names), asked, has)
 		all, failed = append(all, remote...), append(failed, remoteFailed...)
 	}
 	if len(all) == 0 {
@@ -74,14 +76,18 @@ func (c *call) onlyOf(l source.Listing, node string) source.Listing {
 	return l
 }
 
-// listBucketNodes lists what the bucket has of some nodes. If that is nothing, it finds out which nodes there are.
-func (c *call) listBucketNodes(ctx context.Context, names []string, asked bool) ([]source.Listing, []*source.PlaceError) {
+// listBucketNodes lists what the bucket has of some nodes. If there is nothing of this node, it finds out which nodes there are. has says
+// that this node has snapshots elsewhere, or that nothing else is asked for.
+func (c *call) listBucketNodes(ctx context.Context, names []string, asked, has bool) ([]source.Listing, []*source.PlaceError) {
 	all, failed := source.ListNodes(ctx, "", c.cfg.S3, names)
 	if len(all) == 0 || !all[0].Others {
 		return all, failed
 	}
 	found := all[0]
-	if slices.ContainsFunc(found.Snapshots, func(e snapshot.Entry) bool { return e.Name.Node != "" }) {
+	of := func(wanted func(node string) bool) bool {
+		return slices.ContainsFunc(found.Snapshots, func(e snapshot.Entry) bool { return wanted(e.Name.Node) })
+	}
+	if of(func(node string) bool { return node == c.cfg.Store.Node }) || has && of(func(node string) bool { return node != "" }) {
 		c.note("%s also has snapshots of other nodes: --all-nodes shows them", found.Where)
 		return all, nil
 	}

@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,13 +67,19 @@ func TestListFromS3ShowsOneNodeAndOnANewHostAll(t *testing.T) {
 	shows(slices.Concat(mine, theirs), "but 6 snapshots of nodes node-a, node-b: showing all; --node NAME shows those of one node")
 	shows(nil, "s3://"+b.name+" has no snapshots of node nobody, but 6 snapshots of nodes node-a, node-b: --node NAME shows those of one node", "--node=nobody")
 
-	// The directory has those of a lost node: they are this host's business as well.
+	// The directory of this node also has some of a lost one: the bucket's are this node's business as well.
+	b.plant(archive, rolling(t, "node-c", 1)...)
 	dir := newStore(t)
-	plant(t, dir, archive, theirs[0])
-	if got := rows(t, words("list", b.flags(faults.Target), []string{"--dir=" + dir})...); len(got) != 3 || got[0].Name != theirs[0] || len(got[0].Places) != 2 {
+	plant(t, dir, archive, mine[0], theirs[0])
+	settings := filepath.Join(t.TempDir(), "config.yaml")
+	must(t, os.WriteFile(settings, []byte("node: "+node+"\n"), 0o600))
+	if got := rows(t, words("list", b.flags(faults.Target), []string{"--dir=" + dir, "--config=" + settings})...); len(got) != 6 || got[0].Name != mine[0] || got[1].Name != theirs[0] || len(got[1].Places) != 2 {
 		t.Errorf("%+v", got)
 	}
-	if got := rows(t, "list", "--dir="+dir, "--node="+node); len(got) != 0 {
+	if got := rows(t, words("list", b.flags(faults.Target), []string{"--dir=" + dir, "--node=node-b"})...); len(got) != 3 {
+		t.Errorf("%+v", got)
+	}
+	if got := rows(t, "list", "--dir="+dir, "--node=node-b"); len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -225,12 +225,18 @@ func (r *Report) excuse() {
 // sum counts the states, and sorts: problems first.
 func (r *Report) sum() {
 	clusters := map[cluster]bool{}
+	known := map[string]bool{} // folders with a cluster that is known: what else is in them is probably of it
 	for _, s := range States() {
 		r.States[s] = 0
 	}
 	for _, x := range r.Nodes {
 		r.States[x.State]++
-		clusters[x.cluster()] = true
+		known[x.Folder] = known[x.Folder] || x.ClusterID != 0
+	}
+	for _, x := range r.Nodes {
+		if x.ClusterID != 0 || !known[x.Folder] {
+			clusters[x.cluster()] = true
+		}
 	}
 	r.Clusters = len(clusters)
 	rank := func(x Row) int { return slices.Index(States(), x.State) }
