@@ -98,7 +98,7 @@ func (c *call) listBucketNodes(ctx context.Context, names []string, asked, has b
 	}
 	text := fmt.Sprintf("%s has no snapshots of node %s, but %s", found.Where, c.cfg.Store.Node, nodesOf(whole[0].Snapshots))
 	if asked || len(whole[0].Snapshots) > shownUnasked {
-		c.note("%s: --node NAME shows those of one node, --all-nodes those of all", text)
+		c.note("%s: --node NAME shows those of one node, --all-nodes those of all, and fleet the newest of each", text)
 		whole[0].Close()
 		return all, nil
 	}
