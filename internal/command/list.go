@@ -37,6 +37,8 @@ type listing struct {
 	Partials  []string  `json:"partials,omitempty"`
 	Foreign   []string  `json:"foreign,omitempty"`
 	Missing   []missing `json:"missing,omitempty"`
+
+	others bool // only other nodes have snapshots, as a note has said
 }
 
 // missing is a place that could not be listed.
@@ -64,6 +66,7 @@ func list(ctx context.Context, c *call) error {
 		if p.Place == config.S3 && len(p.Snapshots) == 0 && !p.Others {
 			c.note("%s", p.Empty(ctx))
 		}
+		out.others = out.others || p.Others
 		out.add(limited, p)
 	}
 	if ctx.Err() == nil && limited.Err() != nil {
@@ -217,7 +220,7 @@ func (l *listing) print(out *printer) {
 		other(name, "foreign")
 	}
 	if len(lines) == 0 {
-		if len(l.Missing) == 0 {
+		if len(l.Missing) == 0 && !l.others {
 			out.line("no snapshots yet")
 		}
 		return
