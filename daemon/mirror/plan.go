@@ -59,7 +59,9 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 	p.newest = m.newest(ctx, all, o.Node, settled)
 	p.addUploads(local, o.Node, settled, m)
 	var orphanErr error
-	p.orphans, orphanErr = prune.Orphans(ctx, remote, s, now, m.objectDetails)
+	if m.view.ofAllNodes() {
+		p.orphans, orphanErr = prune.Orphans(ctx, remote, s, now, m.objectDetails)
+	}
 	return p, errors.Join(err, orphanErr)
 }
 

@@ -123,15 +123,15 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]snapshot.Facts) {
 	})
 }
 
-// SetNodes records the snapshots of other nodes in a place.
-func (t *Tracker) SetNodes(p Place, copies []Copy) {
+// SetNodes records the snapshots of other nodes in a place, as they were listed at that time.
+func (t *Tracker) SetNodes(p Place, copies []Copy, at time.Time) {
 	t.change(func(s *State) {
 		i := s.Places[p]
 		next := make([]Copy, len(copies))
 		for n, c := range copies {
 			next[n], _ = c.withKnown(i.Nodes)
 		}
-		i.Nodes = next
+		i.Nodes, i.NodesListed = next, at
 		s.Places[p] = i
 	})
 }

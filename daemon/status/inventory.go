@@ -28,7 +28,7 @@ func (t *Tracker) SetInventory(p Place, copies []Copy, err error) {
 		for n, c := range copies {
 			next[n], _ = c.withKnown(slices.Concat(i.Copies, i.Others))
 		}
-		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Nodes: i.Nodes, Listed: true}
+		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Nodes: i.Nodes, NodesListed: i.NodesListed, Listed: true}
 		s.sortByCluster()
 		if p == S3 {
 			s.seenInS3(s.Places[p].Copies)

@@ -68,7 +68,10 @@ type Inventory struct {
 	// Others are snapshots of this node's name that another cluster took, newest first. They are not counted and not touched.
 	Others []Copy `json:"others,omitempty"`
 	// Nodes are snapshots of other nodes, as far as they were looked at, in any order.
-	Nodes  []Copy `json:"nodes,omitempty"`
+	Nodes []Copy `json:"nodes,omitempty"`
+	// NodesListed is when all nodes' snapshots in S3 were listed; zero: never. That is done rarely.
+	NodesListed time.Time `json:"nodes_listed,omitzero"`
+
 	Copies []Copy `json:"copies,omitempty"` // newest first; from the last process, until Listed
 	Broken []Copy `json:"broken,omitempty"` // on the disk: NAME.broken files, newest first
 	Listed bool   `json:"-"`                // it was listed since the start

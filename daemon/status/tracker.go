@@ -44,6 +44,24 @@ func New(o Options) *Tracker {
 	return t
 }
 
+// SetDrills changes which drills this daemon does, between two of them, as a restart does.
+func (t *Tracker) SetDrills(enabled bool, from Place) {
+	t.change(func(s *State) {
+		now := t.now()
+		for _, j := range []Job{Verify, Drill} {
+			x, was := s.Jobs[j], s.Enabled[j]
+			if from != s.DrillFrom { // those were for other copies
+				x = JobState{}
+			}
+			if x.Next = (time.Time{}); !was || x.Due.After(now) { // by the old schedule
+				x.Due = time.Time{}
+			}
+			s.Jobs[j], s.Enabled[j] = x, enabled
+		}
+		s.DrillFrom = from
+	})
+}
+
 // State returns a copy of the State.
 func (t *Tracker) State() State {
 	if t == nil {

@@ -25,7 +25,7 @@ func listCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("store", "all", "also show damaged, partial and foreign files"), config.OutputFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
-		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
+		}, config.ShownNodeFlags(), config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(0, list),
 	}
 }
@@ -37,6 +37,8 @@ type listing struct {
 	Partials  []string  `json:"partials,omitempty"`
 	Foreign   []string  `json:"foreign,omitempty"`
 	Missing   []missing `json:"missing,omitempty"`
+
+	others bool // only other nodes have snapshots, as a note has said
 }
 
 // missing is a place that could not be listed.
@@ -52,7 +54,7 @@ const detailsLimit = time.Minute
 var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
 
 func list(ctx context.Context, c *call) error {
-	from, failed, err := listPlaces(ctx, c)
+	from, failed, err := listNodes(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -61,9 +63,10 @@ func list(ctx context.Context, c *call) error {
 	defer cancel()
 	for _, p := range from {
 		defer p.Close()
-		if p.Place == config.S3 && len(p.Snapshots) == 0 {
+		if p.Place == config.S3 && len(p.Snapshots) == 0 && !p.Others {
 			c.note("%s", p.Empty(ctx))
 		}
+		out.others = out.others || p.Others
 		out.add(limited, p)
 	}
 	if ctx.Err() == nil && limited.Err() != nil {
@@ -217,7 +220,7 @@ func (l *listing) print(out *printer) {
 		other(name, "foreign")
 	}
 	if len(lines) == 0 {
-		if len(l.Missing) == 0 {
+		if len(l.Missing) == 0 && !l.others {
 			out.line("no snapshots yet")
 		}
 		return
