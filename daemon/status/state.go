@@ -33,6 +33,7 @@ type State struct {
 	PruneAt    time.Time    `json:"prune_at,omitzero"`     // when it failed
 	Member     Member       `json:"-"`
 	StateFile  StateFile    `json:"-"`
+	Stream     Stream       `json:"-"`
 	Counters   Counters     `json:"-"`
 }
 

@@ -83,7 +83,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := newTaker(cfg, p, dir, tracker, name)
+	t := newTaker(settings, p, dir, tracker, name)
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
@@ -231,5 +231,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 		log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
 	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
+	t.pacing = func() pacing { return pacingOf(cfg, time.Now()) }
 	return t.Take(ctx, log, func() {})
 }
