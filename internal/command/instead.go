@@ -41,7 +41,7 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 
 // commandFor is the command for another snapshot than the one that was asked for.
 func (c *call) commandFor(command string, other source.Alternative, more []string) string {
-	words := slices.Concat([]string{program, command}, other.Arguments)
+	words := slices.Concat([]string{program, command}, c.before, other.Arguments)
 	if c.cfg.Store.Dir != config.DefaultDir && other.Place == config.Local {
 		words = append(words, "--dir", absolutePath(c.cfg.Store.Dir))
 	}
