@@ -29,6 +29,8 @@ func steps() map[string]step {
 		"floor":   {1, func(ctx context.Context, args []string) error { return floor(ctx, args[0]) }},
 		"deflate": {2, func(_ context.Context, args []string) error { return deflate(args[0], args[1]) }},
 		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
+		"list":    {1, func(ctx context.Context, args []string) error { return list(ctx, args[0]) }},
+		"compare": {2, func(ctx context.Context, args []string) error { return compare(ctx, args[0], args[1]) }},
 		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
 	}
 }

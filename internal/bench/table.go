@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 )
@@ -75,6 +76,17 @@ func (b *bench) restoreTable(all map[string]usage) table {
 		{"wall, (f3) to (f1)", ratio(ours.wall, etcdutl.wall, 2), "at most 1.5"},
 		{"wall, (f3) to (f2)", ratio(ours.wall, both.wall, 2), "under 1"},
 		{"peak memory without mapped files, (f3)", ibytes(ours.own), "under 128 MiB"},
+	}}
+}
+
+func (b *bench) lookTable(all map[string]usage) table {
+	list, compare := all[wayList], all[wayCompare]
+	return table{b.title("looking into a snapshot, etcd " + b.version), []string{wayVerify, wayGet, wayList, wayCompare}, all, []goal{
+		{"wall, (g2) to (g1)", ratio(all[wayGet].wall, all[wayVerify].wall, 2), "at most 1.5"},
+		{"wall, (g3)", list.wall.Round(time.Millisecond).String(), "under 500ms with 1 GiB"},
+		{"peak memory without mapped files, (g3)", ibytes(list.own), underMemory},
+		{"wall, (g4)", compare.wall.Round(time.Millisecond).String(), "under 2s with 1 GiB"},
+		{"peak memory without mapped files, (g4)", ibytes(compare.own), "under 128 MiB"},
 	}}
 }
 
