@@ -75,7 +75,7 @@ func check(ctx context.Context, c *call) error {
 	}
 	findings = append(findings, checkOthers(ctx, cfg, cluster, now)...)
 	findings = append(findings, checkMonitor(ctx, cfg.Monitor)...)
-	for _, e := range service.Exposures(cfg) {
+	for _, e := range service.Exposures(cfg, c.origins.Sources(c.Context)) {
 		findings = append(findings, warn(e.Flag, "%s", e.Text))
 	}
 	return errors.Join(c.show(findings, func(out *printer) {

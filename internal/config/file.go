@@ -104,6 +104,9 @@ func (o *Origins) applyFile(c *cli.Context) error {
 			return Usagef("%s: unknown key %q: %skeys are flag names without the leading hyphens", where, key.Value, DidYouMean(keyForm(key.Value), o.known))
 		}
 		o.lines[key.Value] = key.Line
+		if holdsSecret(key.Value, value) {
+			o.secrets = append(o.secrets, key.Value)
+		}
 		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
 		if i < 0 {
 			continue

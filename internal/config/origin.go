@@ -26,6 +26,7 @@ type Origins struct {
 	lines    map[string]int // of the file's keys
 	applied  []string       // keys whose value is the file's
 	hidden   []string       // keys of the file whose value is from elsewhere
+	secrets  []string       // keys of the file whose value is a secret
 }
 
 // Kinds of an Origin.
@@ -67,9 +68,6 @@ func (o *Origins) Of(c *cli.Context, name string) Origin {
 	}
 	return Origin{FromFlag, "--" + name}
 }
-
-// Hidden are the keys of the file that have no effect, because a variable or a flag sets another value.
-func (o *Origins) Hidden() []string { return o.hidden }
 
 var flagInError = regexp.MustCompile(`(?:^|[\s(])--([a-z0-9][a-z0-9-]*)`)
 

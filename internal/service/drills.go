@@ -57,9 +57,9 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *s
 	}
 	defer o.File.Close()
 	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
-	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
+	report.Revision, report.Keys, report.Resources, report.Verify = r.Revision, r.Keys, r.Resources, r.Took.Unpack
 	report.Warnings = r.Warnings
-	return report, markSkipped(err)
+	return report, withRemedy(markSkipped(err))
 }
 
 // markSkipped marks the error of a drill that was skipped or aborted for lack of disk space. It says nothing about the snapshot.

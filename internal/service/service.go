@@ -31,14 +31,14 @@ type Process struct {
 	Stderr           io.Writer
 	Detected         *detect.Member // the etcd of cfg, if nobody configured it
 	UnknownVariables []string       // of the environment, to warn of
-	HiddenKeys       []string       // of the configuration file, which a variable or a flag hides, to warn of
+	Sources          config.Sources // of cfg
 	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
 	StateFile func(context.Context) ([]byte, error)
 
 	// For the reload; Reread is nil without one.
 	Settings []config.Setting // as they were read for the start
 	Hangups  <-chan os.Signal // each is a request
-	Reread   func(context.Context) (config.Config, []config.Setting, error)
+	Reread   func(context.Context) (config.Reading, error)
 }
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
@@ -59,7 +59,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, name := range p.UnknownVariables {
 		log.WithField("variable", name).Warn("environment variable matches no flag and has no effect")
 	}
-	for _, key := range p.HiddenKeys {
+	for _, key := range p.Sources.Hidden {
 		log.WithField("key", key).Warn("key of the configuration file has no effect: an environment variable or a flag takes precedence")
 	}
 	if d := p.Detected; d != nil {
@@ -67,9 +67,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 			"kind": d.Kind, "source": d.Source, "endpoint": d.Endpoint, "cacert": d.CACert, "cert": d.Cert, "key": d.Key, "data_dir": d.DataDir,
 		}).Info("etcd detected on this node, as no setting says which one to use")
 	}
-	for _, e := range Exposures(cfg) {
-		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
-	}
+	warnExposed(log, cfg, p.Sources)
 	dir, err := prepare(cfg.Store, log)
 	if err != nil {
 		return err
@@ -193,7 +191,7 @@ func savedStatus(cfg config.Config) *status.Tracker {
 // ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
 func ManualMirrorOptions(cfg config.Config) mirror.Options {
 	o := MirrorOptions(cfg)
-	o.Status = savedStatus(cfg)
+	o.Status, o.LookForOrphans = savedStatus(cfg), true
 	return o
 }
 

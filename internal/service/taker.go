@@ -55,6 +55,7 @@ func newTaker(cfg config.Config, p Process, dir *snapshot.Dir, tracker *status.T
 
 // Take implements daemon.Taker.
 func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (taken snapshot.Taken, err error) {
+	defer func() { err = withRemedy(err) }()
 	o := t.options
 	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
 		o.Progress = func(int64, int64) { alive() }
