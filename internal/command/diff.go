@@ -69,6 +69,7 @@ type difference struct {
 // state is an opened side.
 type state struct {
 	browse.Cursor
+	db    *browse.DB // nil: live
 	side  func() side
 	close func() error
 }
@@ -135,7 +136,7 @@ func (c *call) state(ctx context.Context, ref string, prefix []byte, before, res
 		return state{}, errors.Join(err, d.Close())
 	}
 	s := side{c.found.Name, l.Revision()}
-	return state{l, func() side { return s }, d.Close}, nil
+	return state{l, d, func() side { return s }, d.Close}, nil
 }
 
 // liveState is the member as it is now.
@@ -152,7 +153,7 @@ func (c *call) liveState(ctx context.Context, prefix []byte) (state, error) {
 		return state{}, err
 	}
 	keys := m.Keys(prefix, cfg.Timeout)
-	return state{liveKeys{keys}, func() side { return side{m.Endpoint(), keys.Revision()} }, m.Close}, nil
+	return state{liveKeys{keys}, nil, func() side { return side{m.Endpoint(), keys.Revision()} }, m.Close}, nil
 }
 
 type liveKeys struct{ *member.Keys }
@@ -168,13 +169,38 @@ func (k liveKeys) Next(ctx context.Context) (browse.KeyValue, bool, error) {
 	}, true, nil
 }
 
+// objectsOf knows the objects of both sides, of which one is a snapshot. Of the running cluster the prefixes and resources are its own.
+func (c *call) objectsOf(ctx context.Context, sides ...state) (known *objects, err error) {
+	for _, s := range sides {
+		if s.db == nil {
+			continue
+		}
+		all, err := s.db.List(ctx, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		if known != nil {
+			known.add(all.Keys())
+			continue
+		}
+		if known, err = newObjects(ctx, s.db, all, nil); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
 // compare shows the differences as they are found.
 func (c *call) compare(ctx context.Context, a, b state) error {
-	out := differences{Changes: []difference{}}
+	known, err := c.objectsOf(ctx, a, b)
+	if err != nil {
+		return err
+	}
+	out := &comparison{differences: differences{Changes: []difference{}}, objects: known, all: c.Bool("all")}
 	buffered := bufio.NewWriter(c.stdout)
 	p := &printer{w: buffered}
-	err := browse.Compare(ctx, a, b, func(before, after *browse.KeyValue) error {
-		d, ok := out.see(before, after, c.Bool("all"))
+	err = browse.Compare(ctx, a, b, func(before, after *browse.KeyValue) error {
+		d, ok := out.see(before, after)
 		switch {
 		case !ok:
 		case c.asJSON:
@@ -189,7 +215,7 @@ func (c *call) compare(ctx context.Context, a, b state) error {
 	}
 	out.Before, out.After = a.side(), b.side()
 	if c.asJSON {
-		err = c.show(out, nil)
+		err = c.show(out.differences, nil)
 	} else {
 		c.note("%s", out.summary())
 	}
@@ -197,20 +223,6 @@ func (c *call) compare(ctx context.Context, a, b state) error {
 		return errDifferent
 	}
 	return err
-}
-
-// see counts a difference; false: it is not shown.
-func (o *differences) see(before, after *browse.KeyValue, all bool) (difference, bool) {
-	switch {
-	case after == nil:
-		o.Deleted++
-		return difference{Key: shownKey(before.Key), Change: "deleted"}, true
-	case before == nil:
-		o.Added++
-		return difference{Key: shownKey(after.Key), Change: "added"}, true
-	}
-	o.Changed++
-	return difference{Key: shownKey(after.Key), Change: "changed", Fields: fieldChanges(before.Value, after.Value)}, true
 }
 
 func (d difference) print(p *printer) {

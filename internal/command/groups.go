@@ -8,16 +8,25 @@ import (
 
 // groups counts keys by what they begin with. Keys come in any number, groups are few.
 type groups struct {
-	counts map[string]*resourceRow
+	objects *objects
+	counts  map[string]*resourceRow
 }
 
-func newGroups() *groups { return &groups{counts: map[string]*resourceRow{}} }
+func newGroups(o *objects) *groups { return &groups{o, map[string]*resourceRow{}} }
 
 func (g *groups) add(key []byte, size int) {
-	group := groupOf(key)
+	group, resource := groupOf(key), ""
+	if k, ok := g.objects.parse(key); ok {
+		resource = k.ResourceName()
+		rest := len(k.Name)
+		if k.Namespace != "" {
+			rest += len(k.Namespace) + 1
+		}
+		group = key[:len(key)-rest]
+	}
 	r := g.counts[string(group)]
 	if r == nil {
-		r = &resourceRow{Prefix: shownKey(group)}
+		r = &resourceRow{Resource: resource, Prefix: shownKey(group)}
 		g.counts[string(group)] = r
 	}
 	r.Keys++
@@ -32,7 +41,7 @@ func (g *groups) rows() []resourceRow {
 	return rows
 }
 
-// groupOf is the first part of a key, with the slash after it; keys without a slash are one group.
+// groupOf is the first part of a key that names no object, with the slash after it; keys without a slash are one group.
 func groupOf(key []byte) []byte {
 	parts := 1
 	if len(key) > 0 && key[0] == '/' {

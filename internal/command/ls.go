@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -58,9 +59,10 @@ type deletedRow struct {
 
 // resourceRow is one group of keys.
 type resourceRow struct {
-	Prefix string `json:"prefix"`
-	Keys   int    `json:"keys"`
-	Size   int64  `json:"size"` // of all values, bytes
+	Resource string `json:"resource,omitempty"` // of Kubernetes, as kubectl takes it
+	Prefix   string `json:"prefix"`
+	Keys     int    `json:"keys"`
+	Size     int64  `json:"size"` // of all values, bytes
 }
 
 func ls(ctx context.Context, c *call) error {
@@ -91,7 +93,7 @@ func ls(ctx context.Context, c *call) error {
 	case c.Bool("deleted"):
 		err = out.addDeleted(ctx, c, l)
 	case c.NArg() == 0:
-		err = out.addResources(ctx, c, l)
+		err = out.addResources(ctx, c, d, l)
 	default:
 		err = out.addKeys(ctx, c, l)
 	}
@@ -157,9 +159,13 @@ func (o *contents) addDeleted(ctx context.Context, c *call, l *browse.List) erro
 	})
 }
 
-// addResources counts by the first part of the keys. Where all share it, as Kubernetes' keys do, the next part counts too.
-func (o *contents) addResources(ctx context.Context, c *call, l *browse.List) error {
-	g := newGroups()
+// addResources counts by the resource of Kubernetes, and other keys by their first part.
+func (o *contents) addResources(ctx context.Context, c *call, d *browse.DB, l *browse.List) error {
+	known, err := newObjects(ctx, d, l, nil)
+	if err != nil {
+		return err
+	}
+	g := newGroups(known)
 	if err := l.Each(ctx, func(kv browse.KeyValue) error {
 		g.add(kv.Key, len(kv.Value))
 		return nil
@@ -171,11 +177,16 @@ func (o *contents) addResources(ctx context.Context, c *call, l *browse.List) er
 		return nil
 	}
 	return c.show(o, func(p *printer) {
+		head := []string{"PREFIX", "KEYS", "SIZE"}
+		if known.isKubernetes() {
+			head = append([]string{"RESOURCE"}, head...)
+		}
 		var lines [][]string
 		for _, r := range o.Resources {
-			lines = append(lines, []string{r.Prefix, fmt.Sprint(r.Keys), size(r.Size)})
+			line := []string{cmp.Or(r.Resource, "-"), r.Prefix, fmt.Sprint(r.Keys), size(r.Size)}
+			lines = append(lines, line[len(line)-len(head):])
 		}
-		p.table([]string{"PREFIX", "KEYS", "SIZE"}, lines)
+		p.table(head, lines)
 	})
 }
 

@@ -13,12 +13,13 @@ import (
 )
 
 // noKey says that a key does not exist, and what is known of it: that it was deleted, that it came later, or which keys are most like it.
-func (c *call) noKey(ctx context.Context, d *browse.DB, key []byte, revision int64) error {
+func (g *getting) noKey(ctx context.Context, key []byte, revision int64) error {
+	d := g.db
 	at, err := d.At(revision)
 	if err != nil {
 		return err
 	}
-	missing := fmt.Errorf("%w: %s at revision %d of %s", browse.ErrNoKey, shownKey(key), at, c.found.Name)
+	missing := fmt.Errorf("%w: %s at revision %d of %s", browse.ErrNoKey, shownKey(key), at, g.found.Name)
 	switch x, found, err := d.Deletion(ctx, key, at); {
 	case err != nil:
 		return err
