@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -327,4 +329,68 @@ func TestSignalStopsALongList(t *testing.T) {
 			t.Errorf("%q: %d lines were printed", args, lines)
 		}
 	}
+}
+
+// A reader that has gone, as of a pipe to head, ends the program as it ends others: without a word.
+func TestClosedPipeEndsTheProgramWithoutAWord(t *testing.T) {
+	b := newLookBed(t)
+	b.put(t, "/key", "value")
+	b.save(t, "pipe")
+	for _, args := range [][]string{{"ls", ""}, {"ls"}, {"ls", "-o", "json"}, {"get", "/key"}, {"diff", "pipe", "live", "/key", "--endpoints", b.endpoint}} {
+		if args[0] == "diff" {
+			b.put(t, "/key", "other")
+		}
+		r, w, err := os.Pipe()
+		must(t, err)
+		must(t, r.Close())
+		var said strings.Builder
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		cmd.Args = append([]string{program}, append(args, "--dir", b.dir, "--config", "")...)
+		cmd.Stdout, cmd.Stderr = w, &said
+		err = cmd.Run()
+		must(t, w.Close())
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !ok || !status.Signaled() || status.Signal() != unix.SIGPIPE || said.String() != "" {
+			t.Errorf("%q: %v, %q", args, err, said.String())
+		}
+	}
+}
+
+// Every form that restore takes can be looked into. What is damaged is refused, with the command for another snapshot.
+func TestEveryFormCanBeLookedInto(t *testing.T) {
+	b := newLookBed(t)
+	b.put(t, "/key", "value")
+	b.save(t, "older")
+	archives, err := filepath.Glob(filepath.Join(b.dir, "older_*"))
+	must(t, err)
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "raw")
+	for _, line := range []string{
+		"zstd -q -d -o $RAW $ARCHIVE", "gzip -k $RAW", "zstd -q $RAW", "head -c -32 $RAW > $RAW.copy", "cp $ARCHIVE $RAW.renamed",
+	} {
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+		cmd.Env = append(os.Environ(), "RAW="+raw, "ARCHIVE="+archives[0])
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", line, err, out)
+		}
+	}
+	for _, name := range []string{"raw", "raw.gz", "raw.zst", "raw.copy", "raw.renamed"} {
+		status, stdout, stderr := run(t.Context(), "get", "/key", "--snapshot", filepath.Join(dir, name), "--dir", b.dir)
+		if status != 0 || stdout != "value" || strings.Contains(stderr, "has no digest") != (name == "raw.copy") {
+			t.Errorf("%s: status %d, %q, %q", name, status, stdout, stderr)
+		}
+	}
+	b.put(t, "/key", "newer")
+	damaged := filepath.Join(b.dir, "older_n1_29990101T000000Z.db.zst")
+	data, err := os.ReadFile(archives[0])
+	must(t, err)
+	data[200] ^= 1 // in the database
+	must(t, os.WriteFile(damaged, data, 0o600))
+	for _, args := range [][]string{{"get", "/key"}, {"ls", "/k"}} {
+		b.refused(t, 3, []string{"look into " + damaged, "damaged", program + " " + strings.Join(args, " ") + " --snapshot older_n1_2"},
+			append(args, "--snapshot", filepath.Base(damaged))...)
+	}
+	b.refused(t, 3, []string{program + " diff older_n1_2", " live"}, "diff", filepath.Base(damaged), "live", "--endpoints", b.endpoint)
+	b.refused(t, 3, []string{program + " diff live older_n1_2"}, "diff", "live", filepath.Base(damaged), "--endpoints", b.endpoint)
+	b.refused(t, 3, []string{"no snapshot"}, "ls", "--snapshot", "/proc/self/status")
 }
