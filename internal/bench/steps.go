@@ -32,6 +32,10 @@ func steps() map[string]step {
 		"list":    {1, func(ctx context.Context, args []string) error { return list(ctx, args[0]) }},
 		"compare": {2, func(ctx context.Context, args []string) error { return compare(ctx, args[0], args[1]) }},
 		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
+		"crowd": {4, func(ctx context.Context, args []string) error {
+			kept, err := strconv.Atoi(args[2])
+			return errors.Join(err, crowd(ctx, args[0], args[1], kept, args[3]))
+		}},
 	}
 }
 

@@ -67,8 +67,9 @@ func newApp(p Process) (*cli.App, env) {
 		Writer: p.Stdout, ErrWriter: p.Stderr, OnUsageError: config.OnUsageError, Action: noCommand,
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
-			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), pruneCommand(e), deleteCommand(e),
-			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
+			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e),
+			pruneCommand(e), deleteCommand(e),
+			mirrorCommand(e), fleetCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
 			drillChildCommand(e),
 		},
 	}
@@ -176,6 +177,7 @@ func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error
 	if asJSON, err = config.ReadOutput(c, also...); err == nil {
 		cfg, err = config.Read(c)
 	}
+	cfg.Etcd.Undetected = e.origins.Undetected()
 	if err == nil && (c.Command.Name == daemonName || c.Command.Name == saveName) { // check and config show say more than this
 		err = e.origins.DetectError
 	}
