@@ -24,7 +24,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s := &scrape{descs: m.descs, state: m.o.State(), now: m.o.Now()}
 	if free, ok := m.free(); ok {
 		s.gauge("disk_free_bytes", float64(free))
-		s.gauge("min_free_bytes", float64(m.o.MinFree))
+		s.gauge("min_free_bytes", float64(m.o.MinFree()))
 	}
 	s.gauge("build_info", 1, m.o.Version, runtime.Version())
 	problems := m.o.Problems()

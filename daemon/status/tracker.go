@@ -44,6 +44,24 @@ func New(o Options) *Tracker {
 	return t
 }
 
+// SetDrills changes which drills this daemon does, between two of them, as a restart does.
+func (t *Tracker) SetDrills(enabled bool, from Place) {
+	t.change(func(s *State) {
+		now := t.now()
+		for _, j := range []Job{Verify, Drill} {
+			x, was := s.Jobs[j], s.Enabled[j]
+			if from != s.DrillFrom { // those were for other copies
+				x = JobState{}
+			}
+			if x.Next = (time.Time{}); !was || x.Due.After(now) { // by the old schedule
+				x.Due = time.Time{}
+			}
+			s.Jobs[j], s.Enabled[j] = x, enabled
+		}
+		s.DrillFrom = from
+	})
+}
+
 // State returns a copy of the State.
 func (t *Tracker) State() State {
 	if t == nil {
@@ -128,6 +146,7 @@ type Outcome struct {
 	// Keys are the live keys that a drill has counted in the database, and Resources those of each type of Kubernetes; nil: not known.
 	Keys      snapshot.Count
 	Resources map[string]int64
+	Cluster   snapshot.ID // that the drilled snapshot was taken from; the snapshot itself may have been pruned meanwhile
 }
 
 // End records how a run ended, except successful runs of the jobs Snapshot and Mirror: see [Tracker.Saved] and [Tracker.Mirrored].

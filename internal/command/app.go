@@ -166,6 +166,7 @@ func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error
 	if asJSON, err = config.ReadOutput(c); err == nil {
 		cfg, err = config.Read(c)
 	}
+	cfg.Etcd.Undetected = e.origins.Undetected()
 	if err == nil && (c.Command.Name == daemonName || c.Command.Name == saveName) { // check and config show say more than this
 		err = e.origins.DetectError
 	}

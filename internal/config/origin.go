@@ -18,6 +18,8 @@ type Origins struct {
 
 	Detected    *detect.Member // the etcd that was found on this node, as none is configured; nil: none
 	DetectError error          // why it is not clear which etcd is meant
+	// Find looks for the etcd of this node again; nil: a setting says which one is meant.
+	Find func() (*detect.Member, error)
 
 	root     string         // directory of the machine's files
 	detected []string       // keys whose value is from Detected
@@ -27,6 +29,11 @@ type Origins struct {
 	applied  []string       // keys whose value is the file's
 	hidden   []string       // keys of the file whose value is from elsewhere
 	secrets  []string       // keys of the file whose value is a secret
+}
+
+// Undetected reports that no setting says which etcd is meant, and that none was found on this node.
+func (o *Origins) Undetected() bool {
+	return o.Find != nil && o.Detected == nil && o.DetectError == nil
 }
 
 // Kinds of an Origin.

@@ -54,13 +54,13 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 	r.failed.Store(nil)
 	r.read = config.Merge(r.read, fresh.Settings)
 	warnExposed(r.log, fresh.Config, fresh.Sources)
-	return daemon.Settings{Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter}, nil
+	return daemon.Settings{Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter, Drill: drillSettings(cfg.Drill)}, nil
 }
 
 // refuse logs and records why the old settings stay.
 func (r *reloader) refuse(err error) {
 	r.log.WithField("error", ErrorLine(err)).Error("reload failed; the old settings stay")
-	remedy := "correct this and reload, because the daemon would not start with it"
+	remedy := "correct this and reload, before the daemon is restarted"
 	if errors.Is(err, errTogether) {
 		remedy = "restart the daemon"
 	}
