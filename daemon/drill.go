@@ -39,7 +39,9 @@ type DrillReport struct {
 	Verify   time.Duration // of the verification
 	Revision int64
 	Keys     int64
-	Warnings []string // what failed after it, which does not change its result
+	// Resources are the keys of each type of Kubernetes; nil: not known.
+	Resources map[string]int64
+	Warnings  []string // what failed after it, which does not change its result
 }
 
 // drills is the state of the drill loop.
@@ -132,6 +134,7 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 	case err != nil:
 		log.Error("restore drill failed: this snapshot may not be restorable")
 	default:
+		o.Keys, o.Resources = snapshot.Counted(r.Keys), r.Resources
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
 	for _, w := range r.Warnings {

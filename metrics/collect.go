@@ -120,6 +120,9 @@ func (s *scrape) inventory() {
 		damaged[d.Name.String()] = true
 	}
 	s.gauge("damaged_snapshots", float64(len(damaged)))
+	if s.state.Resources.Counts != nil {
+		s.gauge("gone_resources", float64(len(s.state.GoneResources(s.now))))
+	}
 }
 
 func (s *scrape) newest() {
@@ -129,10 +132,21 @@ func (s *scrape) newest() {
 	}
 	s.gauge("newest_archive_bytes", float64(x.Size))
 	c, _ := s.state.Compare(retention.GuardWindow, s.now)
-	for name, v := range map[string]int64{"newest_raw_bytes": x.RawSize, "newest_revision": x.Revision, "compared_raw_bytes": c.RawSize, "compared_revision": c.Revision} {
+	for name, v := range map[string]int64{
+		"newest_raw_bytes": x.RawSize, "newest_revision": x.Revision, "newest_in_use_bytes": x.InUse,
+		"compared_raw_bytes": c.RawSize, "compared_revision": c.Revision, "compared_in_use_bytes": c.InUse,
+	} {
 		if v > 0 {
 			s.gauge(name, float64(v))
 		}
+	}
+	if c.Newest.KeysKnown {
+		s.gauge("newest_keys", float64(c.Newest.Keys))
+	} else if n, known := x.Keys.Get(); known { // another member takes the snapshots now
+		s.gauge("newest_keys", float64(n))
+	}
+	if c.KeysKnown {
+		s.gauge("compared_keys", float64(c.Keys))
 	}
 }
 

@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 bin=$(realpath "${BIN:-.cache/bin}")
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
+# What whoever builds has set for other programs changes no byte.
+export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT=
 
 # package_version VERSION: v1.2.0 -> 1.2.0, v1.3.0-rc.1 -> 1.3.0~rc.1 (sorts before 1.3.0), v1.2.0-3-gabc -> 1.2.0+3.gabc (sorts after
 # 1.2.0), and a commit without a tag before it by its time.
@@ -64,10 +66,13 @@ build_arch() {
   normalize "$scratch/$archive"
   tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$archive" | gzip -9n >"$out/$archive.tar.gz"
 
-  local packager
+  local packager file
+  rm -rf "$scratch/packages" && mkdir "$scratch/packages"
   for packager in deb rpm; do
-    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
+    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$scratch/packages/" >/dev/null)
   done
+  # GitHub changes ~ and + in the names of a release's files to a dot: then SHA256SUMS would have other names.
+  for file in "$scratch/packages"/*; do mv "$file" "$out/$(basename "$file" | tr '~+' ..)"; done
   "$bin/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
     { cat "$scratch/sbom.log" >&2 && return 1; }
 }

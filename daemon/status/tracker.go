@@ -143,6 +143,9 @@ type Outcome struct {
 	Message string        // of a failure or a skip; contains no secret
 	Took    time.Duration // duration of a verification or a drill; 0: not known
 	Began   time.Time     // of a verification that found damage; if the file was replaced since, it is another one; zero: at its end
+	// Keys are the live keys that a drill has counted in the database, and Resources those of each type of Kubernetes; nil: not known.
+	Keys      snapshot.Count
+	Resources map[string]int64
 }
 
 // End records how a run ended, except successful runs of the jobs Snapshot and Mirror: see [Tracker.Saved] and [Tracker.Mirrored].
@@ -179,6 +182,9 @@ func (s *State) verdict(j Job, at time.Time, o Outcome) {
 			c.Drilled, c.BadDrill = at, o.Reason != ""
 		}
 	})
+	if j == Drill && o.Reason == "" {
+		s.counted(at, o)
+	}
 }
 
 func (s *State) succeeded(j Job, at time.Time, name snapshot.Name) {

@@ -24,7 +24,7 @@ func listCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("store", "all", "also show damaged, partial and foreign files"), config.OutputFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
-		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
+		}, config.ShownNodeFlags(), config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(0, list),
 	}
 }
@@ -51,7 +51,7 @@ const detailsLimit = time.Minute
 var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
 
 func list(ctx context.Context, c *call) error {
-	from, failed, err := listPlaces(ctx, c)
+	from, failed, err := listNodes(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func list(ctx context.Context, c *call) error {
 	defer cancel()
 	for _, p := range from {
 		defer p.Close()
-		if p.Place == config.S3 && len(p.Snapshots) == 0 {
+		if p.Place == config.S3 && len(p.Snapshots) == 0 && !p.Others {
 			c.note("%s", p.Empty(ctx))
 		}
 		out.add(limited, p)

@@ -66,7 +66,7 @@ func doDrill(ctx context.Context, cfg config.Config, from config.Place, dir *sna
 	}
 	defer o.File.Close()
 	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
-	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
+	report.Revision, report.Keys, report.Resources, report.Verify = r.Revision, r.Keys, r.Resources, r.Took.Unpack
 	report.Warnings = r.Warnings
 	return report, withRemedy(markSkipped(err))
 }

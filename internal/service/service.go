@@ -187,7 +187,7 @@ func savedStatus(cfg config.Config) *status.Tracker {
 // ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
 func ManualMirrorOptions(cfg config.Config) mirror.Options {
 	o := MirrorOptions(cfg)
-	o.Status = savedStatus(cfg)
+	o.Status, o.LookForOrphans = savedStatus(cfg), true
 	return o
 }
 

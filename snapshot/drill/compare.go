@@ -55,7 +55,7 @@ func (d *drill) compareKeys(ctx context.Context) error {
 	if want := int64(d.report.Keys); r.GetCount() != want {
 		return mismatch("the restored etcd has %d keys, the snapshot %d", r.GetCount(), want)
 	}
-	d.result.Keys = r.GetCount()
+	d.result.Keys, d.result.Resources = r.GetCount(), d.report.Resources
 	return nil
 }
 

@@ -86,8 +86,8 @@ func (m message) asError() *textError {
 }
 
 const (
-	// maxMessage limits how many bytes of one line the parent keeps.
-	maxMessage = 64 << 10
+	// maxMessage limits how many bytes of one line the parent keeps. The result names the types of Kubernetes.
+	maxMessage = 1 << 20
 	// maxError limits the text of an error, of which each byte may take 6 in a message. A panic may quote megabytes.
 	maxError = 8 << 10
 	// stepInterval is the shortest time between two reports of bytes in one stage.
@@ -198,10 +198,12 @@ type Result struct {
 	Sampled         int      `json:"sampled"`          // number of keys that were read one by one
 	Auth            bool     `json:"auth"`             // the restored etcd requires authentication
 	Alarms          []string `json:"alarms,omitempty"` // alarms of the restored etcd right after its start: CORRUPT, NOSPACE
-	EtcdVersion     string   `json:"etcd_version"`     // of the etcd that was started
-	Nice            int      `json:"nice"`             // the process's niceness: 19 unless the system refused it
-	Took            Took     `json:"took"`
-	Warnings        []string `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
+	// Resources are the keys of each type of Kubernetes, see [snapshot.Database].
+	Resources   map[string]int64 `json:"resources,omitzero"`
+	EtcdVersion string           `json:"etcd_version"` // of the etcd that was started
+	Nice        int              `json:"nice"`         // the process's niceness: 19 unless the system refused it
+	Took        Took             `json:"took"`
+	Warnings    []string         `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
 }
 
 // Took is the duration of each stage, in nanoseconds in JSON.
