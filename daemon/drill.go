@@ -41,7 +41,8 @@ type DrillReport struct {
 	Keys     int64
 	// Resources are the keys of each type of Kubernetes; nil: not known.
 	Resources map[string]int64
-	Warnings  []string // what failed after it, which does not change its result
+	Cluster   snapshot.ID // that the snapshot was taken from; 0: not known
+	Warnings  []string    // what failed after it, which does not change its result
 }
 
 // drills is the state of the drill loop.
@@ -134,7 +135,7 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 	case err != nil:
 		log.Error("restore drill failed: this snapshot may not be restorable")
 	default:
-		o.Keys, o.Resources = snapshot.Counted(r.Keys), r.Resources
+		o.Keys, o.Resources, o.Cluster = snapshot.Counted(r.Keys), r.Resources, r.Cluster
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
 	for _, w := range r.Warnings {

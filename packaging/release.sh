@@ -35,7 +35,11 @@ stage() {
   local dir=$1
   mkdir -p "$dir"/{units,doc,scripts}
   cp systemd/*.service systemd/*.timer "$dir/units/"
-  cp README.md CHANGELOG.md LICENSE docs/*.md "$dir/doc/"
+  # With the paths of the repository, so that the links work on a node without a network too.
+  local manifests
+  mapfile -t manifests < <(find packaging/kubernetes -name '*.md' -o -name '*.yaml' -o -name '*.env')
+  cp --parents ./*.md LICENSE Dockerfile docs/*.{md,png} systemd/README.md "${manifests[@]}" packaging/compose.yaml packaging/rke/Dockerfile \
+    packaging/prometheus/{README.md,alerts.yaml,prometheus.yaml} packaging/grafana/dashboard.json "$dir/doc/"
   cp packaging/scripts/* "$dir/scripts/"
   cp packaging/{tmpfiles.conf,lintian-overrides} "$dir/"
   go run ./packaging/assets "$version" "$dir"

@@ -75,7 +75,7 @@ install_deb() { dpkg -i /packages/"$1"/*.deb </dev/null; }
 # readme_line BEGINNING runs the line of the README's section about packages that begins so.
 readme_line() {
   local line
-  line=$(sed -n '/^## Install it with a package/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
+  line=$(sed -n '/^### A deb or rpm/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
   bash -euc "$line" </dev/null
 }
 
@@ -219,6 +219,23 @@ removes() {
   say "ok: installed again, the snapshots of before are there"
 }
 
+# The way without a package, with the commands of the README.
+installs_the_archive() {
+  dpkg -P $name </dev/null
+  rm -rf $etc/config.yaml /etc/systemd/system/$name{,-save}.service.d # the credentials
+  (
+    cd "$(mktemp -d)"
+    ln -s /packages/new/*.tar.gz .
+    sed -n '/^### The archive of a release/,/^```$/p' /src/README.md | sed '1,/^```sh$/d; /^```$/d' >block
+    [[ $(wc -l <block) -ge 5 ]] || fail "README.md has no block for the archive"
+    bash -eu block
+  ) </dev/null
+  [[ $(stat -c %a $etc $etc/config.yaml | paste -sd' ') == "700 600" ]] || fail "modes: $(ls -ld $etc $etc/*)"
+  until_true 20 "the archive's daemon runs, with the snapshots of before" has_many 3
+  $name check || fail "check"
+  [[ -s /etc/systemd/system/$name-save.timer ]] || fail "the timer is missing"
+}
+
 inside_tests() {
   [[ -d /packages ]] || fail "this installs packages: only in the booted tree"
   start_servers
@@ -229,6 +246,7 @@ inside_tests() {
   uses_credentials
   saves_by_timer
   removes
+  installs_the_archive
 }
 
 if [[ ${1:-} == inside ]]; then inside_tests; else host; fi

@@ -27,6 +27,9 @@ for arch in amd64 arm64; do
   archive=etcd-rolling-backup_${version}_linux_$arch
   tar -xzf "$archive.tar.gz"
   grep -qF "GOARCH=$arch" <(go version -m "$archive/etcd-rolling-backup")
+  while IFS=: read -r file link; do
+    [[ -e ${file%/*}/${link%%#*} ]] || { echo "$file has a link to $link, which is not in the archive" && exit 1; }
+  done < <(grep -roP --include='*.md' '\]\(\K(?!https?:|#)[^)]+(?=\))' "$archive/doc")
   grep -q '"purl": "pkg:golang/go.etcd.io/etcd/server/v3@' "$archive.cdx.json"
 done
 "./etcd-rolling-backup_${version}_linux_$(go env GOARCH)/etcd-rolling-backup" --version | grep -qF $version

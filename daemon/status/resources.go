@@ -42,19 +42,11 @@ func (s *State) counted(at time.Time, o Outcome) {
 	if o.Name.Time.Before(before.Snapshot.Time) { // an older snapshot does not show what is gone
 		return
 	}
-	next := Resources{Snapshot: o.Name, Cluster: s.clusterOf(o.Name), Counts: o.Resources}
+	next := Resources{Snapshot: o.Name, Cluster: o.Cluster, Counts: o.Resources}
 	if o.Resources != nil && next.Cluster == before.Cluster {
 		next.Gone = before.gone(at, o.Resources)
 	}
 	s.Resources = next
-}
-
-// clusterOf returns the cluster that a snapshot was taken from; 0: not known.
-func (s *State) clusterOf(n snapshot.Name) (id snapshot.ID) {
-	for _, p := range Places() {
-		s.copyIn(p, n, func(c *Copy) { id = cmp.Or(id, c.Cluster) })
-	}
-	return id
 }
 
 // gone returns the types of which a later snapshot has no object: new ones, and those that were gone within the guard's window.

@@ -146,6 +146,7 @@ type Outcome struct {
 	// Keys are the live keys that a drill has counted in the database, and Resources those of each type of Kubernetes; nil: not known.
 	Keys      snapshot.Count
 	Resources map[string]int64
+	Cluster   snapshot.ID // that the drilled snapshot was taken from; the snapshot itself may have been pruned meanwhile
 }
 
 // End records how a run ended, except successful runs of the jobs Snapshot and Mirror: see [Tracker.Saved] and [Tracker.Mirrored].

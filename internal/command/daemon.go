@@ -45,7 +45,8 @@ func runDaemon(ctx context.Context, c *call) error {
 	})
 }
 
-// reread reads the settings as the start did, from the same command line and environment and from the file as it is now.
+// reread reads the settings as the start did, from the same command line and environment and from the file as it is now. A file that was
+// read at the start must still be there.
 func (i *invocation) reread(ctx context.Context) (fresh config.Reading, err error) {
 	app, e := newApp(Process{Version: i.process.Version, Root: i.process.Root, Stdout: io.Discard, Stderr: io.Discard})
 	app.Command(daemonName).Action = func(c *cli.Context) (err error) {
@@ -53,7 +54,11 @@ func (i *invocation) reread(ctx context.Context) (fresh config.Reading, err erro
 		fresh.Settings, fresh.Sources = e.origins.Settings(c, fresh.Config), e.origins.Sources(c)
 		return err
 	}
-	return fresh, e.run(ctx, app, i.args)
+	err = e.run(ctx, app, i.args)
+	if err == nil && i.origins.File != "" && e.origins.File == "" { // the defaults would prune what the lost settings keep
+		err = config.Usagef("read --config: %s was there at the start and is gone: put it back", i.origins.File)
+	}
+	return fresh, err
 }
 
 // drillChildCommand is for the process that a drill starts; people have no use for it.

@@ -262,3 +262,38 @@ func TestServeUsesTheDetectedEtcdsOwnCertificate(t *testing.T) {
 		must(t, e.run(t.Context(), app, []string{program, command}))
 	}
 }
+
+// After all data is lost, no directory says who etcd runs as. The unit does: etcd starts on what was restored.
+func TestRestoredDataBelongsToTheUserOfTheDetectedEtcd(t *testing.T) {
+	etcd := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	root, store := t.TempDir(), filepath.Join(t.TempDir(), "store")
+	nodeFile(t, root, "/etc/systemd/system/etcd.service", "[Service]\nUser=77\nGroup=88\nExecStart=/usr/bin/etcd --data-dir /srv/etcd --listen-client-urls http://"+etcd.Members[0].Endpoint+"\n")
+	must(t, os.Mkdir(root+"/srv", 0o755))
+	if status, _, errs := runOn(t, root, "save", "--dir", store, "--min-free", "0"); status != exitDone {
+		t.Fatal(errs)
+	}
+	owner := func(path string) [2]uint32 {
+		var s unix.Stat_t
+		must(t, unix.Stat(root+path, &s))
+		return [2]uint32{s.Uid, s.Gid}
+	}
+	restored := func(what string, want [2]uint32, args ...string) {
+		t.Helper()
+		status, out, errs := runOn(t, root, append([]string{"restore", "--dir", store, "--replace", "--ignore-running-members"}, args...)...)
+		if status != exitDone || strings.Contains(errs, "had nothing to replace") {
+			t.Errorf("%s: status %d, %s%s", what, status, out, errs)
+		}
+		for _, path := range []string{"/srv/etcd", "/srv/etcd/member", "/srv/etcd/member/snap/db"} {
+			if got := owner(path); got != want {
+				t.Errorf("%s: %s belongs to %d, want %d", what, path, got, want)
+			}
+		}
+	}
+	restored("no directory", [2]uint32{77, 88})
+	must(t, os.RemoveAll(root+"/srv/etcd"))
+	must(t, os.Mkdir(root+"/srv/etcd", 0o700))
+	restored("an empty directory of root", [2]uint32{77, 88})
+	must(t, os.RemoveAll(root+"/srv/etcd"))
+	restored("--chown", [2]uint32{99, 99}, "--chown", "99")
+	restored("data of another user", [2]uint32{99, 99})
+}

@@ -22,8 +22,9 @@ const (
 	namedNodes = 20
 )
 
-// listNodes lists the places for one node: the one of --node, otherwise this one. Of the bucket it lists what it shows. Without --node, the
-// directory is shown in full, and the bucket too if it has nothing of this node: on a new host, somebody looks for those of a lost one.
+// listNodes lists the places for one node: the one that is asked for, otherwise this one. Of the bucket it lists what it shows. If no node
+// is asked for, the directory is shown in full, and the bucket too if neither has anything of this node: on a new host, somebody looks for
+// the snapshots of a lost one.
 func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceError, error) {
 	local, inBucket, err := config.ReadPlaces(c.Context, c.cfg.S3 != nil)
 	if err != nil {
@@ -34,23 +35,25 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 	}
 	var all []source.Listing
 	var failed []*source.PlaceError
-	node := c.cfg.Store
+	asked := c.origins.Of(c.Context, "node").Kind == config.FromFlag
 	if local {
-		all, failed = source.List(ctx, node.Dir, nil)
+		all, failed = source.List(ctx, c.cfg.Store.Dir, nil)
 	}
-	names := []string{node.Node}
+	names := []string{c.cfg.Store.Node}
+	has := asked // this node has snapshots
 	for i, l := range all {
-		if node.NodeGiven {
-			all[i] = c.onlyOf(l, node.Node)
+		if asked {
+			all[i] = c.onlyOf(l, c.cfg.Store.Node)
 			continue
 		}
 		for _, e := range l.Snapshots {
 			names = append(names, e.Name.Node)
+			has = has || e.Name.Node == c.cfg.Store.Node
 		}
 	}
 	if inBucket {
 		slices.Sort(names)
-		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names))
+		remote, remoteFailed := c.listBucketNodes(ctx, slices.Compact(names), asked, has)
 		all, failed = append(all, remote...), append(failed, remoteFailed...)
 	}
 	if len(all) == 0 {
@@ -67,20 +70,24 @@ func (c *call) onlyOf(l source.Listing, node string) source.Listing {
 	isOthers := func(e snapshot.Entry) bool { return e.Name.Node != "" && e.Name.Node != node }
 	others := slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool { return !isOthers(e) })
 	l.Snapshots, l.Broken = slices.DeleteFunc(l.Snapshots, isOthers), slices.DeleteFunc(l.Broken, isOthers)
-	if len(others) > 0 {
+	if l.Others = len(others) > 0; l.Others {
 		c.note("%s also has %s: --all-nodes shows them", l.Where, nodesOf(others))
 	}
 	return l
 }
 
-// listBucketNodes lists what the bucket has of some nodes. If that is nothing, it finds out which nodes there are.
-func (c *call) listBucketNodes(ctx context.Context, names []string) ([]source.Listing, []*source.PlaceError) {
+// listBucketNodes lists what the bucket has of some nodes. If there is nothing of this node, it finds out which nodes there are. has says
+// that this node has snapshots elsewhere, or that nothing else is asked for.
+func (c *call) listBucketNodes(ctx context.Context, names []string, asked, has bool) ([]source.Listing, []*source.PlaceError) {
 	all, failed := source.ListNodes(ctx, "", c.cfg.S3, names)
 	if len(all) == 0 || !all[0].Others {
 		return all, failed
 	}
 	found := all[0]
-	if slices.ContainsFunc(found.Snapshots, func(e snapshot.Entry) bool { return e.Name.Node != "" }) {
+	of := func(wanted func(node string) bool) bool {
+		return slices.ContainsFunc(found.Snapshots, func(e snapshot.Entry) bool { return wanted(e.Name.Node) })
+	}
+	if of(func(node string) bool { return node == c.cfg.Store.Node }) || has && of(func(node string) bool { return node != "" }) {
 		c.note("%s also has snapshots of other nodes: --all-nodes shows them", found.Where)
 		return all, nil
 	}
@@ -90,8 +97,8 @@ func (c *call) listBucketNodes(ctx context.Context, names []string) ([]source.Li
 		return nil, failed
 	}
 	text := fmt.Sprintf("%s has no snapshots of node %s, but %s", found.Where, c.cfg.Store.Node, nodesOf(whole[0].Snapshots))
-	if c.cfg.Store.NodeGiven || len(whole[0].Snapshots) > shownUnasked {
-		c.note("%s: --node NAME shows those of one node, --all-nodes those of all", text)
+	if asked || len(whole[0].Snapshots) > shownUnasked {
+		c.note("%s: --node NAME shows those of one node, --all-nodes those of all, and fleet the newest of each", text)
 		whole[0].Close()
 		return all, nil
 	}

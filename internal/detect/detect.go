@@ -26,11 +26,12 @@ type Member struct {
 	OwnCert, OwnKey   string // what etcd itself presents to clients; "": there is none
 	DataDir           string // "": not known for sure
 	WALDir            string // "": in DataDir
+	User              string // USER or USER:GROUP that etcd runs as; "": root, or not known
 }
 
 func (m Member) String() string {
 	text := fmt.Sprintf("%s (%s): endpoint %s", m.Kind, m.Source, m.Endpoint)
-	for _, part := range []struct{ name, value string }{{"CA", m.CACert}, {"certificate", m.Cert}, {"key", m.Key}, {"data directory", m.DataDir}, {"write-ahead log", m.WALDir}} {
+	for _, part := range []struct{ name, value string }{{"CA", m.CACert}, {"certificate", m.Cert}, {"key", m.Key}, {"data directory", m.DataDir}, {"write-ahead log", m.WALDir}, {"user", m.User}} {
 		if part.value != "" {
 			text += ", " + part.name + " " + part.value
 		}

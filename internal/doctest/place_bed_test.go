@@ -90,7 +90,7 @@ func (p *place) serve(c *etcdtest.Cluster) {
 	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/tmp/"} {
 		pairs = append(pairs, dir, p.root+dir)
 	}
-	pairs = append(pairs, "/var/lib/", lib)
+	pairs = append(pairs, "/usr/bin/", p.root+"/usr/local/bin/", "/var/lib/", lib)
 	if c.PKI != nil {
 		pairs = append(pairs, "/etc/kubernetes/pki/etcd/ca.crt", c.PKI.CACert,
 			"/etc/kubernetes/pki/etcd/healthcheck-client.crt", c.PKI.Client.Cert,

@@ -101,10 +101,10 @@ func ErrorLine(err error) string {
 		text += " (the disk is failing: `dmesg` says why)"
 	case errors.Is(err, syscall.ESTALE):
 		text += " (the NFS server no longer has it: mount it again)"
-	case errors.Is(err, snapshot.ErrUnusableDir):
-		text += " (--dir: use one that exists and that this user may write to)"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0: // in a container nobody sees which user that is
 		text += fmt.Sprintf(" (this process is user %d, group %d: give it the right, or run it as another user)", os.Geteuid(), os.Getegid())
+	case errors.Is(err, snapshot.ErrUnusableDir):
+		text += " (--dir: use one that exists and that this user may write to)"
 	}
 	return config.OneLine(text)
 }

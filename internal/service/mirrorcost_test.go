@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/s3test"
+	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
@@ -109,6 +111,28 @@ func TestMirrorPassNextTo6000ForeignObjectsTakes7Requests(t *testing.T) {
 	b.pass(t, 0)
 	if n := len(b.status.State().Places[status.S3].Copies); n != 4 {
 		t.Errorf("the status knows %d snapshots of this node in S3, not 3 and the one with a label, which the disk no longer has", n)
+	}
+}
+
+// A drill from S3 looks for this node's newest snapshot: a few listings, however many other nodes there are, and the snapshot.
+func TestDrillFromS3NextTo6000ForeignObjectsListsFewPages(t *testing.T) {
+	b := newCostBed(t)
+	s3test.PutMany(t, b.faults.Target, b.bucket.Bucket, []byte("x"), strangers("fleet")...)
+	for h := range 3 {
+		b.save(t, storetest.Name(t, snapshot.RollingSet, "n1", h))
+	}
+	b.pass(t, 0)
+	before := len(b.faults.Requests())
+	var report daemon.DrillReport
+	cfg := config.Config{Store: config.Store{Node: "n1", Dir: b.dir.Path()}, S3: b.bucket}
+	o, err := source.Open(t.Context(), drillRequest(cfg, config.S3, b.status, &report))
+	must(t, err)
+	must(t, o.File.Close())
+	if want := storetest.Name(t, snapshot.RollingSet, "n1", 2); o.Snapshot != want || report.Name != want {
+		t.Errorf("%s, reported as %s", o.Snapshot, report.Name)
+	}
+	if n := len(b.faults.Requests()) - before; n > 5 {
+		t.Errorf("%d requests", n)
 	}
 }
 

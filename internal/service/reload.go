@@ -60,7 +60,7 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 // refuse logs and records why the old settings stay.
 func (r *reloader) refuse(err error) {
 	r.log.WithField("error", ErrorLine(err)).Error("reload failed; the old settings stay")
-	remedy := "correct this and reload, because the daemon would not start with it"
+	remedy := "correct this and reload, before the daemon is restarted"
 	if errors.Is(err, errTogether) {
 		remedy = "restart the daemon"
 	}

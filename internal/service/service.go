@@ -16,6 +16,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/prune"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/detect"
@@ -184,6 +185,32 @@ func savedStatus(cfg config.Config) *status.Tracker {
 	return t
 }
 
+// SavedKeys returns the number of live keys that a drill of the daemon of this directory has counted in a snapshot, for those whose manifest
+// does not have it.
+func SavedKeys(cfg config.Config) func(e snapshot.Entry) snapshot.Count {
+	t := savedStatus(cfg)
+	return func(e snapshot.Entry) (keys snapshot.Count) {
+		for _, p := range status.Places() {
+			if c, known := t.Known(p, e); known {
+				keys = keys.Or(c.Keys)
+			}
+		}
+		return keys
+	}
+}
+
+// ManualDetails are what a manual prune of the directory knows: what the manifests say, and what the daemon has counted.
+func ManualDetails(cfg config.Config, dir *snapshot.Dir) prune.Details {
+	saved, read := SavedKeys(cfg), prune.StoreDetails(dir)
+	return func(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error) {
+		x, err := read(ctx, e)
+		if err == nil && x.Cluster != 0 {
+			x.Keys = x.Keys.Or(saved(e))
+		}
+		return x, err
+	}
+}
+
 // ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
 func ManualMirrorOptions(cfg config.Config) mirror.Options {
 	o := MirrorOptions(cfg)
@@ -226,5 +253,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	}
 	etcd := &finder{etcd: cfg.Etcd}
 	t := &taker{etcd: etcd, member: etcd.member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
+	t.pacing = func() pacing { return pacingOf(cfg, time.Now()) }
 	return t.Take(ctx, log, func() {})
 }

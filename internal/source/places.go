@@ -28,7 +28,7 @@ type Listing struct {
 	snapshot.Listing
 	Place config.Place // Local or S3
 	Where string       // for people: the directory, or s3://BUCKET/FOLDER
-	// Others: the bucket has snapshots of other nodes, which were not listed.
+	// Others: the place has snapshots of other nodes, which are left out.
 	Others bool
 
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.

@@ -198,12 +198,15 @@ type Result struct {
 	Sampled         int      `json:"sampled"`          // number of keys that were read one by one
 	Auth            bool     `json:"auth"`             // the restored etcd requires authentication
 	Alarms          []string `json:"alarms,omitempty"` // alarms of the restored etcd right after its start: CORRUPT, NOSPACE
+	EtcdVersion     string   `json:"etcd_version"`     // of the etcd that was started
+	Nice            int      `json:"nice"`             // the process's niceness: 19 unless the system refused it
+	Took            Took     `json:"took"`
+	Warnings        []string `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
+
 	// Resources are the keys of each type of Kubernetes, see [snapshot.Database].
-	Resources   map[string]int64 `json:"resources,omitzero"`
-	EtcdVersion string           `json:"etcd_version"` // of the etcd that was started
-	Nice        int              `json:"nice"`         // the process's niceness: 19 unless the system refused it
-	Took        Took             `json:"took"`
-	Warnings    []string         `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
+	Resources map[string]int64 `json:"resources,omitzero"`
+	// Cluster is the one that the snapshot was taken from; 0: not known.
+	Cluster snapshot.ID `json:"cluster_id,omitempty"`
 }
 
 // Took is the duration of each stage, in nanoseconds in JSON.
