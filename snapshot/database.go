@@ -24,8 +24,11 @@ import (
 type Database struct {
 	Hash     uint32 // CRC-32C of all buckets' names, keys and values
 	Revision int64  // the revision at which an etcd starts with this database
-	Keys     int    // that exist at the newest revision
+	Keys     int    // that exist at the newest revision: live keys, not revisions
 	Size     int64  // bytes in use
+
+	// Resources are the keys of each type of Kubernetes, by the beginning of the keys, such as /registry/pods; nil: there are too many types.
+	Resources map[string]int64
 }
 
 // maxPageErrors limits how many faults of a broken database are reported.
@@ -41,9 +44,11 @@ func Inspect(ctx context.Context, f *os.File) (d Database, err error) {
 		if err := checkPages(ctx, tx); err != nil {
 			return err
 		}
-		w := &walk{hash: crc32.New(crc32.MakeTable(crc32.Castagnoli)), alive: &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}}
+		w := &walk{hash: crc32.New(crc32.MakeTable(crc32.Castagnoli)), alive: newKeySet()}
 		err := w.all(ctx, tx)
-		d = Database{Hash: w.hash.Sum32(), Revision: max(w.revision, 1), Keys: len(w.alive.hashes), Size: tx.Size()} // an empty etcd is at revision 1
+		d = Database{ // an empty etcd is at revision 1
+			Hash: w.hash.Sum32(), Revision: max(w.revision, 1), Keys: len(w.alive.hashes), Size: tx.Size(), Resources: w.alive.resources.existing(),
+		}
 		return err
 	})
 	return d, err
@@ -61,14 +66,32 @@ func CheckDatabase(ctx context.Context, f *os.File, tx *bbolt.Tx) error {
 
 // ViewDatabase lets bbolt read the database in f, and closes f. An invalid database wraps ErrDamaged.
 func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
-	// bbolt panics on invalid pages. If the disk fails under a memory mapping, this read fails and the process goes on. Only bbolt's
-	// own check reads in a goroutine that nothing can protect. It reads pages that VerifyPages has just read.
+	return Guard(func() error {
+		db, err := OpenDatabase(f)
+		if err != nil {
+			return err
+		}
+		defer func() { err = cmp.Or(err, db.Close()) }()
+		return db.View(view)
+	})
+}
+
+// Guard calls read, which reads a database through a memory mapping. bbolt panics on invalid pages: that becomes an error that wraps
+// ErrDamaged. So does a disk that fails under the mapping, in this goroutine: only bbolt's own check reads in one that nothing can
+// protect. It reads pages that VerifyPages has just read.
+func Guard(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: the database has an unreadable page%s", ErrDamaged, inWords(r))
 		}
 	}()
+	return read()
+}
+
+// OpenDatabase opens the database in f to be read within a Guard. Closing it closes f, and so does an error. An invalid database wraps
+// ErrDamaged.
+func OpenDatabase(f *os.File) (*bbolt.DB, error) {
 	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
 		ReadOnly: true,
 		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
@@ -76,14 +99,13 @@ func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
 	errno, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
 	case ofSystem && (Unsupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):
-		return fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
+		return nil, fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
 	case ofSystem && errno != syscall.EBADF: // such as no memory for the mapping: the archive is not at fault; EBADF is an empty file
-		return fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	case err != nil:
-		return fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
 	}
-	defer func() { err = cmp.Or(err, db.Close()) }()
-	return db.View(view)
+	return db, nil
 }
 
 // inWords adds what bbolt says of a page to an error; what Go's runtime says of it helps nobody.
@@ -154,16 +176,25 @@ func (w *walk) feed(parts ...[]byte) {
 // keySet counts the existing keys from the revisions, which come oldest first. It stores hashes, because the keys of a large
 // database take hundreds of megabytes. That two of a million keys share a 64-bit hash has a probability of 1 in 10^7.
 type keySet struct {
-	seed   maphash.Seed
-	hashes map[uint64]struct{}
+	seed      maphash.Seed
+	hashes    map[uint64]struct{}
+	resources resourceCounts
+}
+
+func newKeySet() *keySet {
+	return &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}, resources: resourceCounts{}}
 }
 
 // see takes the key of a change.
 func (s *keySet) see(revision, key []byte) {
 	hash := maphash.Bytes(s.seed, key)
-	if len(revision) == tombstoneLen {
+	_, exists := s.hashes[hash]
+	switch deleted := len(revision) == tombstoneLen; {
+	case deleted && exists:
 		delete(s.hashes, hash)
-	} else {
+		s.resources.add(key, -1)
+	case !deleted && !exists:
 		s.hashes[hash] = struct{}{}
+		s.resources.add(key, 1)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/keyfile"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -46,6 +47,9 @@ type Etcd struct {
 	Password          member.Secret // from etcdctl's environment variables; there is no flag for it
 	Timeout           time.Duration // for each call but the snapshot stream
 	Stall             time.Duration // longest wait for the next byte of that stream
+	// Undetected: no setting says which etcd is meant, and none was found on this node. Endpoints has the default.
+	Undetected bool
+	StreamRate        pace.Rate     // of that stream
 }
 
 // Store is the local directory and what is written there.
@@ -131,7 +135,7 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 		return Usagef("--min-free: %d must not be negative", c.Store.MinFree)
 	case c.Store.Zip && c.Store.Node != "":
 		return Usagef("--node: %q: the names of rke-tools do not say the node", c.Store.Node)
-	case has("node") && node != nil && !c.Store.Zip:
+	case has("node") && node != nil && !c.Store.Zip && (c.Store.NodeGiven || !has(allNodes)):
 		return Usagef("--node: %w", node)
 	case has("schedule") && c.Schedule.String() == "":
 		return Usagef(`--schedule is empty: use five cron fields such as "0 * * * *"`)

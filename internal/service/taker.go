@@ -14,6 +14,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 const (
@@ -29,11 +30,14 @@ const (
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
 type taker struct {
+	config  func() config.Config // the settings of a daemon now, of which role and options are; nil: they stay as they are
 	member  func() (member.Config, error)
+	etcd    *finder // whose member that is; nil: nobody's
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
-	share   bool // MinFree is at most a share of what is free
+	pacing  func() pacing // nil: full speed
+	share   bool          // MinFree is at most a share of what is free
 	// stateFile fetches that of RKE's cluster; nil: there is none.
 	stateFile func(context.Context) ([]byte, error)
 	status    *status.Tracker // nil: nobody is interested
@@ -41,7 +45,8 @@ type taker struct {
 }
 
 // newTaker makes the one of a daemon.
-func newTaker(cfg config.Config, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
+func newTaker(now func() config.Config, etcd *finder, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
+	cfg := now()
 	o := snapshot.TakeOptions{
 		Set: snapshot.RollingSet, Node: cfg.Store.NodeName(), ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
 	}
@@ -49,13 +54,19 @@ func newTaker(cfg config.Config, p Process, dir *snapshot.Dir, tracker *status.T
 		o.Named = snapshot.RollingZip
 	}
 	return &taker{
-		member: cfg.Etcd.Member, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+		config: now, member: etcd.member, etcd: etcd, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+		pacing: func() pacing { return pacingOf(now(), time.Now()) },
 	}
 }
 
 // Take implements daemon.Taker.
 func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (taken snapshot.Taken, err error) {
-	o := t.options
+	defer func() { err = withRemedy(err) }()
+	o, role := t.options, t.role
+	if t.config != nil {
+		now := t.config()
+		role, o.MinFree = now.Role, now.Store.MinFree
+	}
 	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
 		o.Progress = func(int64, int64) { alive() }
 	}
@@ -74,15 +85,24 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 		log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; using the next: %s", ErrorLine(silent))
 	}
 	voters := slices.DeleteFunc(slices.Clone(m.Source().Members), func(m snapshot.Member) bool { return m.Learner }) // learners give no snapshots
-	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
+	if err := role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
-	catchUp(ctx, m, log)
+	latency := t.pace().slowDown(ctx, m, &o, log)
+	defer func() { taken.Latency = latency() }()
+	catchUp(ctx, m, log) // after the measurement, so that the snapshot has what was written meanwhile
 	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
 	if err != nil {
 		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
 	}
 	return t.store(ctx, successor{m, l.Predecessors}, o)
+}
+
+func (t *taker) pace() pacing {
+	if t.pacing == nil {
+		return pacing{}
+	}
+	return t.pacing()
 }
 
 // fetchState also records whether the snapshot includes the state file.
@@ -149,8 +169,9 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Gentle = t.pace().rate != pace.Off
 	m, err := member.Connect(ctx, cfg)
-	if err != nil {
+	if err = t.etcd.connected(err); err != nil {
 		if ctx.Err() == nil && reason(status.Snapshot, err) == status.Unreachable {
 			t.status.MemberAway(time.Now())
 		}
@@ -175,6 +196,8 @@ func (t *taker) probe(ctx context.Context, log logrus.FieldLogger) error {
 	switch {
 	case err == nil:
 		return m.Close()
+	case t.etcd.looks() && ctx.Err() == nil && !errors.Is(err, member.ErrDifferentClusters): // it may be about to be installed
+		log.WithField("error", ErrorLine(err)).Warn("etcd does not answer yet")
 	case errors.Is(err, config.ErrUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
 		return err
 	case ctx.Err() == nil: // else the daemon is being stopped
