@@ -20,6 +20,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/keyfile"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -48,6 +49,7 @@ type Etcd struct {
 	Stall             time.Duration // longest wait for the next byte of that stream
 	// Undetected: no setting says which etcd is meant, and none was found on this node. Endpoints has the default.
 	Undetected bool
+	StreamRate        pace.Rate     // of that stream
 }
 
 // Store is the local directory and what is written there.

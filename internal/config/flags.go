@@ -67,6 +67,8 @@ func EtcdFlags() []cli.Flag {
 		Text(g, "password-file", "", "`FILE` with the password of --user"),
 		Text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer from etcd; --stall-timeout is for the snapshot stream"),
 		Text(g, "stall-timeout", "30s", "wait at most `DURATION` for the next byte of a snapshot, then abort it"),
+		Text(g, "stream-rate", "", "read a snapshot from etcd at `RATE`: auto (slows down while etcd answers more slowly), SIZE per second such as 50MiB, or off "+
+			"(default: auto for the daemon and save --rolling, else off)"),
 	})
 }
 

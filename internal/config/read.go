@@ -19,6 +19,7 @@ import (
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 // drillJitter spreads the nodes' drills: those that share their storage would otherwise start at the same moment.
@@ -50,6 +51,7 @@ func Read(c *cli.Context) (Config, error) {
 		Etcd: Etcd{
 			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
 			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
+			StreamRate: r.streamRate(),
 		},
 		Store: Store{
 			Dir: c.String("dir"), Node: r.node(), NodeGiven: c.String("node") != "", MinFree: r.size("min-free", "500MiB or 2GiB"),
@@ -115,6 +117,24 @@ func (r *reader) size(flag, like string) int64 {
 		return 0
 	}
 	return int64(n)
+}
+
+// streamRate reads auto, off or bytes per second. By default, what runs by itself is gentle, and what a person waits for is fast.
+func (r *reader) streamRate() pace.Rate {
+	const flag = "stream-rate"
+	text := r.String(flag)
+	switch {
+	case text != "":
+	case r.has("schedule") || r.Bool("rolling"):
+		return pace.Auto
+	default:
+		return pace.Off
+	}
+	rate, err := pace.ParseRate(text)
+	if err != nil {
+		r.fail(Usagef("--%s: %w", flag, err))
+	}
+	return rate
 }
 
 // ReadOutput tells whether results are printed as JSON. also are further formats that the command has.
