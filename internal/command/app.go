@@ -137,11 +137,12 @@ func (i *invocation) stopOnHangup(ctx context.Context) {
 type call struct {
 	*cli.Context
 	env
-	cfg    config.Config
-	asJSON bool           // results are printed as JSON
-	ref    string         // the first argument: which snapshot
-	before []string       // the words before the snapshot in a command line of this kind, for a command that is proposed
-	found  *source.Opened // the snapshot that was looked into last; its file is closed
+	cfg          config.Config
+	asJSON       bool           // results are printed as JSON
+	ref          string         // the first argument: which snapshot
+	before       []string       // the words before the snapshot in a command line of this kind, for a command that is proposed
+	found        *source.Opened // the snapshot that was looked into last; its file is closed
+	foundCluster snapshot.ID    // that it was taken from; 0: not known
 }
 
 // action reads the settings and runs the command.

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/browse"
 	"etcd-rolling-backup/snapshot/member"
 )
@@ -69,9 +70,10 @@ type difference struct {
 // state is an opened side.
 type state struct {
 	browse.Cursor
-	db    *browse.DB // nil: live
-	side  func() side
-	close func() error
+	db      *browse.DB  // nil: live
+	cluster snapshot.ID // 0: not known
+	side    func() side
+	close   func() error
 }
 
 func diff(ctx context.Context, c *call) (err error) {
@@ -97,6 +99,9 @@ func diff(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	if a.cluster != b.cluster && a.cluster != 0 && b.cluster != 0 {
+		c.note("warning: A is of cluster %s and B of cluster %s: is this the right one? (a restored cluster has a new ID)", a.cluster, b.cluster)
+	}
 	return c.compare(ctx, a, b)
 }
 
@@ -136,7 +141,7 @@ func (c *call) state(ctx context.Context, ref string, prefix []byte, before, res
 		return state{}, errors.Join(err, d.Close())
 	}
 	s := side{c.found.Name, l.Revision()}
-	return state{l, d, func() side { return s }, d.Close}, nil
+	return state{l, d, c.foundCluster, func() side { return s }, d.Close}, nil
 }
 
 // liveState is the member as it is now.
@@ -153,7 +158,7 @@ func (c *call) liveState(ctx context.Context, prefix []byte) (state, error) {
 		return state{}, err
 	}
 	keys := m.Keys(prefix, cfg.Timeout)
-	return state{liveKeys{keys}, nil, func() side { return side{m.Endpoint(), keys.Revision()} }, m.Close}, nil
+	return state{liveKeys{keys}, nil, m.Source().ClusterID, func() side { return side{m.Endpoint(), keys.Revision()} }, m.Close}, nil
 }
 
 type liveKeys struct{ *member.Keys }

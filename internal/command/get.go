@@ -202,7 +202,7 @@ func newValue(kv browse.KeyValue) value {
 // write writes the bytes as they are, or to a terminal so that they do no harm there.
 func (c *call) write(b []byte) error {
 	if f, ok := c.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		_, err := fmt.Fprintln(printable.Writer(c.stdout), string(b))
+		_, err := fmt.Fprintln(printable.Writer(c.stdout), strings.TrimSuffix(string(b), "\n"))
 		return err
 	}
 	_, err := c.stdout.Write(b)

@@ -43,6 +43,10 @@ func (c *call) unpack(ctx context.Context, p *source.Opened) (*browse.DB, error)
 	if err != nil {
 		return nil, err
 	}
+	c.foundCluster = 0
+	if in.Manifest != nil {
+		c.foundCluster = in.Manifest.ClusterID
+	}
 	bar := newProgress(c.stderr, "unpacking")
 	defer bar.done()
 	d, proof, err := browse.Open(ctx, browse.Source{Input: in, Scratch: p.Scratch, MinFree: c.cfg.Store.MinFree, Progress: bar.update})

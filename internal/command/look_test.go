@@ -252,6 +252,21 @@ func TestDiffShowsWhatChangedSinceTheSnapshot(t *testing.T) {
 	}
 }
 
+// Two states of different clusters are compared with a warning.
+func TestDiffWarnsOfAnotherCluster(t *testing.T) {
+	b, other := newLookBed(t), newLookBed(t)
+	b.put(t, "/key", "value")
+	other.put(t, "/key", "value")
+	b.save(t, "mine")
+	status, _, stderr := run(t.Context(), "diff", "mine", "live", "--endpoints", other.endpoint, "--dir", b.dir)
+	if status != 0 || !strings.Contains(stderr, "warning: A is of cluster ") {
+		t.Errorf("status %d, %q", status, stderr)
+	}
+	if _, _, stderr := run(t.Context(), "diff", "mine", "live", "--endpoints", b.endpoint, "--dir", b.dir); strings.Contains(stderr, "warning") {
+		t.Errorf("the same cluster: %q", stderr)
+	}
+}
+
 // Values that are larger than an answer of etcd usually is, and many keys, are read from etcd in pages.
 func TestDiffReadsALargeEtcdInPages(t *testing.T) {
 	b := newLookBed(t)

@@ -167,7 +167,7 @@ func (e *AmbiguousResourceError) Error() string {
 // definition may be what was deleted.
 func (c *Catalog) Find(name string) (Resource, error) {
 	word, group, hasGroup := strings.Cut(strings.ToLower(name), ".")
-	if version, rest, _ := strings.Cut(group, "."); isVersion(version) {
+	if version, rest, _ := strings.Cut(group, "."); versionName.MatchString(version) {
 		group = rest
 	}
 	inGroup := func(r Resource) bool { return !hasGroup || r.Group == group }
@@ -211,10 +211,7 @@ func (c *Catalog) find(name, word string, inGroup func(Resource) bool) (Resource
 	return Resource{}, nil
 }
 
-func isVersion(text string) bool {
-	ok, err := regexp.MatchString(`^v[0-9]+((alpha|beta)[0-9]+)?$`, text)
-	return ok && err == nil
-}
+var versionName = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 
 // Field returns the value at a path of an object, or nil.
 func Field(object map[string]any, path ...string) any {

@@ -57,11 +57,16 @@ func compareCorpus(t *testing.T, file string) (objects int) {
 
 func compareObject(t *testing.T, decoder *Decoder, name string, stored, want []byte, old bool) {
 	t.Helper()
-	expected, err := parseJSON(want)
+	expected, err := ParseJSON(want)
 	if err != nil {
 		t.Fatal(name, err)
 	}
-	object, err := decoder.Decode(name, stored)
+	object := Object{Value: stored}
+	if strings.HasPrefix(name, "stored-crd") { // of which the corpus has what a server shows, and of the others what it stores
+		object, err = decoder.Decode(name, stored)
+	} else {
+		err = decoder.decodeProtobuf(&object)
+	}
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return

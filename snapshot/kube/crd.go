@@ -58,7 +58,7 @@ func convertCRDVersions(spec map[string]any) {
 	} {
 		if value := spec[move[0]]; value != nil {
 			for _, version := range objects(spec["versions"]) {
-				version[move[1]] = clone(value)
+				version[move[1]] = cloneValue(value)
 			}
 		}
 		delete(spec, move[0])
@@ -131,19 +131,23 @@ func setDefault(fields map[string]any, name, value string) {
 	}
 }
 
-// clone copies a JSON value.
-func clone(value any) any {
+// Clone copies an object's fields.
+func Clone(fields map[string]any) map[string]any {
+	copied := make(map[string]any, len(fields))
+	for name, field := range fields {
+		copied[name] = cloneValue(field)
+	}
+	return copied
+}
+
+func cloneValue(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
-		fields := make(map[string]any, len(value))
-		for name, field := range value {
-			fields[name] = clone(field)
-		}
-		return fields
+		return Clone(value)
 	case []any:
 		list := make([]any, len(value))
 		for i, element := range value {
-			list[i] = clone(element)
+			list[i] = cloneValue(element)
 		}
 		return list
 	}

@@ -108,7 +108,7 @@ func (d *Decoder) Decode(key string, value []byte) (Object, error) {
 
 // decodeJSON reads an object that is stored as JSON: custom resources, their definitions, and everything of clusters that were told so.
 func decodeJSON(object *Object) error {
-	value, err := parseJSON(object.Value)
+	value, err := ParseJSON(object.Value)
 	if err != nil {
 		return &DamagedError{Err: err}
 	}
@@ -125,8 +125,8 @@ func decodeJSON(object *Object) error {
 	return nil
 }
 
-// parseJSON reads exactly one value; numbers stay as they are written.
-func parseJSON(data []byte) (any, error) {
+// ParseJSON reads exactly one value; numbers stay as they are written.
+func ParseJSON(data []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var value any

@@ -23,6 +23,9 @@ func (d *Decoder) decodeProtobuf(object *Object) error {
 	if object.APIVersion == "" || object.Kind == "" || envelope.unknown != nil || names.unknown != nil {
 		return &DamagedError{Err: errors.New("its envelope does not name a type")}
 	}
+	if len(envelope.byNumber[raw]) == 0 {
+		return &DamagedError{Err: errors.New("cut off: its envelope is empty")}
+	}
 	if encoding := envelope.text(contentEncoding); encoding != "" {
 		return &DamagedError{Err: fmt.Errorf("unknown content encoding %q", encoding)}
 	}

@@ -1,18 +1,21 @@
 package kube
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 )
 
-func canonicalQuantity(fields wireFields) (any, error) {
+var quantityForm = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$`)
+
+// quantity returns a quantity as it is stored. That is its canonical form, for whatever a client wrote, an API server writes quantities by
+// their String method; reading and writing such a text again does not change it.
+func quantity(fields wireFields) (any, error) {
 	if len(fields.byNumber[1]) == 0 {
 		return "0", nil
 	}
 	text := fields.text(1)
-	if ok, _ := regexp.MatchString(`^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$`, text); !ok {
-		return nil, fmt.Errorf("not a quantity: %w", errors.New(text))
+	if !quantityForm.MatchString(text) {
+		return nil, fmt.Errorf("%q is not a quantity", text)
 	}
 	return text, nil
 }

@@ -69,7 +69,7 @@ func (m *message) special(typ fieldType, all []occurrence, path string) (decoded
 	case typeDuration:
 		value.json = time.Duration(fields.integer(1)).String()
 	case typeQuantity:
-		value.json, err = canonicalQuantity(fields)
+		value.json, err = quantity(fields)
 	case typeIntOrString:
 		value.json, err = intOrString(fields)
 	case typeRawExtension, typeFieldsV1, typeJSON:
@@ -122,7 +122,7 @@ func embedded(fields wireFields) (any, error) {
 	if EncodingOf(one.bytes) == CBOR {
 		return nil, ErrCBOR
 	}
-	return parseJSON(one.bytes)
+	return ParseJSON(one.bytes)
 }
 
 // schemaOr reads the places of a schema where something simpler may be: a bool, several schemas, or names.
