@@ -90,6 +90,6 @@ func (s State) resourceProblem(l *problemList, now time.Time) {
 		more = fmt.Sprintf(" and of %s", Count(n, "other type", "other types"))
 	}
 	p := l.add(CodeResourceGone, first.Found, "all objects of the Kubernetes type %s%s are gone: there were %s in %s, the last one drilled before. If nobody deleted them on "+
-		"purpose, copy that snapshot to a safe place: %s", first.Type, more, Grouped(first.Had), first.Snapshot, resourceSection)
+		"purpose, copy a snapshot that has them to a safe place: %s", first.Type, more, Grouped(first.Had), first.Snapshot, resourceSection)
 	p.addedTo(CodeKeysFell)
 }
