@@ -60,8 +60,9 @@ test-image: $(ETCDS) $(MINIO) $(PROMTOOL) ## both images, built and run, one as 
 test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
 
-lint: $(BIN)/golangci-lint ## the linters, with the rule of which package imports which
+lint: $(BIN)/golangci-lint $(BIN)/actionlint ## the linters, with the rule of which package imports which, and the workflows
 	$(BIN)/golangci-lint run ./...
+	$(BIN)/actionlint -shellcheck= -pyflakes=
 
 lint-dashboard: ## the dashboard against Grafana's own schema; npm
 	packaging/grafana/schema.sh
@@ -78,7 +79,7 @@ bench: build $(BIN)/etcd-3.7/etcd $(MINIO) ## time, memory and writing beside et
 	go build -o $(BIN)/bench ./internal/bench
 	$(BIN)/bench -program $(PROGRAM) -dir .cache/bench $(BENCH)
 
-tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) $(BIN)/golangci-lint ## the real servers and the linters
+tools: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) $(BIN)/golangci-lint $(BIN)/actionlint ## the real servers and the linters
 
 clean: ## all that was built
 	rm -rf .cache
@@ -127,3 +128,6 @@ $(PROMTOOL): tools/prometheus/fetch.sh
 
 $(BIN)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/actionlint: tools/actionlint/go.mod
+	cd tools/actionlint && go build -trimpath -o ../../$@ github.com/rhysd/actionlint/cmd/actionlint

@@ -123,7 +123,7 @@ func fixed(r status.Reason) func(status.Job, error) status.Reason {
 func (b *bed) open() *daemon.Daemon {
 	b.t.Helper()
 	o := b.opts
-	so := status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil}
+	so := status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil && !o.Drill.Schedule.IsZero()}
 	if o.Drill != nil {
 		so.DrillFrom = o.Drill.From
 	}

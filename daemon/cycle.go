@@ -98,6 +98,12 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync), "stream_rate": int64(streamRate(t)),
 		"kept": len(decisions) - removed, "pruned": removed, "next": stamp(next),
 	})
+	if n, known := m.Keys.Get(); known {
+		log = log.WithField("keys", n)
+	}
+	if m.DBSizeInUse > 0 {
+		log = log.WithField("in_use_bytes", m.DBSizeInUse)
+	}
 	if n := prune.Guarded(decisions); n > 0 {
 		log = log.WithField("guarded", n)
 	}

@@ -88,8 +88,10 @@ type Daemon struct {
 
 	pending     atomic.Pointer[Settings] // new ones, until the loop takes them over
 	reloaded    chan struct{}            // there are new ones
-	mirrorDue   chan struct{}            // a mirror pass is wanted
-	replace     chan struct{}            // the newest snapshot is damaged or failed its drill
+	drillNext   atomic.Pointer[DrillSettings]
+	newDrill    chan struct{} // likewise, for the loop of the drills
+	mirrorDue   chan struct{} // a mirror pass is wanted
+	replace     chan struct{} // the newest snapshot is damaged or failed its drill
 	damageFound chan struct{}
 	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
 	mirrored    chan struct{} // closed when the first mirror pass has ended
@@ -102,7 +104,7 @@ func New(o Options) *Daemon {
 		o.Notifier = &Notifier{}
 	}
 	if o.Status == nil {
-		o.Status = status.New(status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil})
+		o.Status = status.New(status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil && !o.Drill.Schedule.IsZero()})
 	}
 	if o.SaveStatus == nil {
 		o.SaveStatus = func() error { return nil }
@@ -115,7 +117,7 @@ func New(o Options) *Daemon {
 	}
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Daemon{
-		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(), reloaded: signal(),
+		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(), reloaded: signal(), newDrill: signal(),
 		mirrored: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
@@ -177,7 +179,7 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 		{true, d.damageLoop},
 		{true, d.healthLoop},
 		{d.Mirror != nil, d.mirrorLoop},
-		{d.Drill != nil, d.drillLoop},
+		{d.Drill != nil && (d.drilling() || d.Reload != nil), d.drillLoop},
 		{d.Heartbeat != nil, d.beatLoop},
 		{d.Serve != nil, serve},
 		{d.Reload != nil, d.reloadLoop},
@@ -229,7 +231,7 @@ func (d *Daemon) start(ctx context.Context) (time.Time, error) {
 
 func (d *Daemon) logStart(last, due time.Time, proven bool) {
 	log := d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "policy": d.Policy.String(), "node": cmp.Or(d.Node, d.Host), "version": d.Version})
-	if d.Drill != nil && !last.IsZero() {
+	if d.drilling() && !last.IsZero() {
 		log = log.WithField("next_drill", stamp(d.drills.next))
 	}
 	switch {

@@ -21,12 +21,16 @@ const (
 
 // Drill says how and when the newest snapshot is restored as a test.
 type Drill struct {
-	Schedule Schedule
-	// Do runs one drill. Errors wrap snapshot.ErrNotFound if there is no snapshot, and ErrSkipped if the drill was skipped because
+	DrillSettings
+	// Do runs one drill of a snapshot from a place. Errors wrap snapshot.ErrNotFound if there is no snapshot, and ErrSkipped if the drill was skipped because
 	// disk space, memory or the bucket is not available. The report is valid with an error too.
-	Do func(ctx context.Context) (DrillReport, error)
-	// From is the place whose snapshots are drilled.
-	From status.Place
+	Do func(ctx context.Context, from status.Place) (DrillReport, error)
+}
+
+// DrillSettings are those that a running daemon takes over, between two drills.
+type DrillSettings struct {
+	Schedule Schedule     // zero: never
+	From     status.Place // whose snapshots are drilled
 }
 
 // DrillReport is the result of a drill.
@@ -35,7 +39,10 @@ type DrillReport struct {
 	Verify   time.Duration // of the verification
 	Revision int64
 	Keys     int64
-	Warnings []string // what failed after it, which does not change its result
+	// Resources are the keys of each type of Kubernetes; nil: not known.
+	Resources map[string]int64
+	Cluster   snapshot.ID // that the snapshot was taken from; 0: not known
+	Warnings  []string    // what failed after it, which does not change its result
 }
 
 // drills is the state of the drill loop.
@@ -46,9 +53,12 @@ type drills struct {
 	failed   snapshot.Name // the snapshot that failed the last drill, until it is gone; zero: none
 }
 
+// drilling reports whether drills are done at all.
+func (d *Daemon) drilling() bool { return d.Drill != nil && !d.Drill.Schedule.IsZero() }
+
 // resumeDrills schedules the next drill after a start. An interrupted drill is repeated later, because it may have crashed the daemon.
 func (d *Daemon) resumeDrills(haveSnapshot, cutOff bool) {
-	if d.Drill == nil {
+	if !d.drilling() {
 		return
 	}
 	now, j := d.clock(), d.Status.Job(status.Drill)
@@ -81,7 +91,7 @@ func (d *Daemon) drillLoop(ctx context.Context) {
 		began := d.clock()
 		d.Status.Begin(status.Drill, began)
 		d.save()
-		r, err := d.Drill.Do(ctx)
+		r, err := d.Drill.Do(ctx, d.Drill.From)
 		if ctx.Err() != nil {
 			d.Status.Abort(status.Drill)
 			return
@@ -125,6 +135,7 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 	case err != nil:
 		log.Error("restore drill failed: this snapshot may not be restorable")
 	default:
+		o.Keys, o.Resources, o.Cluster = snapshot.Counted(r.Keys), r.Resources, r.Cluster
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
 	for _, w := range r.Warnings {
@@ -176,9 +187,15 @@ func (d *Daemon) nextDrill(now time.Time, failures int) time.Time {
 }
 
 // waitDrill returns true once the next drill is due, or once the snapshot that failed the last one is gone; false once ctx has
-// ended. It polls the wall clock, because the clock may be set and the machine may be suspended.
+// ended. New settings are taken over here, between two drills. It polls the wall clock, because the clock may be set and the machine may
+// be suspended.
 func (d *Daemon) waitDrill(ctx context.Context) bool {
 	for ctx.Err() == nil {
+		d.takeOverDrill()
+		if !d.drilling() {
+			await(ctx, lookInterval, d.newDrill)
+			continue
+		}
 		now := d.clock()
 		// It is later than the next scheduled drill only if the clock was set back.
 		if next := d.Drill.Schedule.Next(now); next.Before(d.drills.next) {
@@ -189,7 +206,7 @@ func (d *Daemon) waitDrill(ctx context.Context) bool {
 		if left <= 0 || d.failedIsGone(d.Status.Job(status.Drill).Attempt) {
 			return true
 		}
-		await(ctx, min(left, lookInterval), nil)
+		await(ctx, min(left, lookInterval), d.newDrill)
 	}
 	return false
 }

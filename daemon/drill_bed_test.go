@@ -13,6 +13,7 @@ import (
 // drills is a daemon.Drill of the newest snapshot in the bed's store, whose drill number n takes and ends as a test sets.
 type drills struct {
 	begun []time.Duration // since the bed's origin
+	from  []status.Place
 	takes time.Duration
 	end   func(n int) error
 	warn  []string
@@ -22,7 +23,7 @@ type drills struct {
 func newDrills(b *bed, spec string) *drills {
 	b.t.Helper()
 	d := &drills{bed: b, takes: time.Second, end: func(int) error { return nil }}
-	b.opts.Drill = &daemon.Drill{Schedule: parse(b.t, spec, 0, node), Do: d.do, From: status.Local}
+	b.opts.Drill = &daemon.Drill{DrillSettings: daemon.DrillSettings{Schedule: parse(b.t, spec, 0, node), From: status.Local}, Do: d.do}
 	return d
 }
 
@@ -38,9 +39,9 @@ func onlyFirst(err error) func(int) error {
 
 func always(err error) func(int) error { return func(int) error { return err } }
 
-func (d *drills) do(ctx context.Context) (daemon.DrillReport, error) {
+func (d *drills) do(ctx context.Context, from status.Place) (daemon.DrillReport, error) {
 	n := len(d.begun)
-	d.begun = append(d.begun, time.Since(d.bed.origin))
+	d.begun, d.from = append(d.begun, time.Since(d.bed.origin)), append(d.from, from)
 	l, err := d.bed.store.List()
 	if err != nil || len(l.Snapshots) == 0 {
 		return daemon.DrillReport{}, snapshot.ErrNotFound

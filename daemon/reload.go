@@ -15,6 +15,7 @@ type Settings struct {
 	Schedule    Schedule
 	Policy      retention.Policy
 	OrphanAfter time.Duration
+	Drill       DrillSettings
 }
 
 // reloadLoop reads the settings again on each request. Bad ones change nothing.
@@ -30,6 +31,11 @@ func (d *Daemon) reloadLoop(ctx context.Context) {
 		if err == nil {
 			d.pending.Store(&s)
 			notifyOne(d.reloaded)
+			if d.Drill != nil {
+				d.drillNext.Store(&s.Drill)
+				notifyOne(d.newDrill)
+				notifyOne(d.taken) // whoever waits for a snapshot to drill looks again, with the new settings
+			}
 		} else if ctx.Err() == nil {
 			d.notify(d.Notifier.Status(fmt.Sprintf("reload failed, the old settings stay: %v", err)))
 		}
@@ -61,4 +67,24 @@ func (d *Daemon) takeOver(due time.Time) time.Time {
 	d.Log.WithFields(logrus.Fields{"schedule": d.Schedule.String(), "next": stamp(due)}).Info("new schedule in effect")
 	d.notify(d.Notifier.Status("new schedule, next run " + stamp(due)))
 	return due
+}
+
+// takeOverDrill takes over new settings of the drills, if there are any, as a restart does: a drill that the new schedule had since the last
+// one is done immediately.
+func (d *Daemon) takeOverDrill() {
+	s := d.drillNext.Swap(nil)
+	if s == nil || s.Schedule.Equal(d.Drill.Schedule) && s.From == d.Drill.From {
+		return
+	}
+	d.Drill.DrillSettings = *s
+	d.Status.SetDrills(d.drilling(), s.From)
+	d.save()
+	if !d.drilling() {
+		d.drills = drills{}
+		d.Log.Info("restore drills are switched off")
+		return
+	}
+	d.resumeDrills(true, false)
+	d.Log.WithFields(logrus.Fields{"drill_schedule": s.Schedule.String(), "drill_from": string(s.From), "next_drill": stamp(d.drills.next)}).
+		Info("new drill settings in effect")
 }

@@ -28,6 +28,9 @@ type Schedule struct {
 	offset time.Duration
 }
 
+// IsZero reports a Schedule that was not parsed, and has no runs.
+func (s Schedule) IsZero() bool { return s.cron == nil }
+
 // ParseSchedule parses five cron fields, @hourly and similar, or @every DURATION; CRON_TZ=ZONE before the fields
 // sets the time zone, by default that of the process. The node's runs are delayed by a fixed part of jitter, computed
 // from the node's name, so it is the same after every restart. Errors wrap ErrSchedule and say what to write instead.

@@ -164,7 +164,9 @@ func newTakeover(t *testing.T, from string) *takeover {
 	to.always.err = errDown
 	if !strings.Contains(to.old.flags, "--drill-schedule off") {
 		newDrills(to.bed, "@every 168h")
-		to.opts.Drill.Do = func(context.Context) (daemon.DrillReport, error) { return daemon.DrillReport{}, snapshot.ErrNotFound }
+		to.opts.Drill.Do = func(context.Context, status.Place) (daemon.DrillReport, error) {
+			return daemon.DrillReport{}, snapshot.ErrNotFound
+		}
 		if strings.Contains(to.old.flags, "--drill-from s3") {
 			to.opts.Drill.From = status.S3
 		}

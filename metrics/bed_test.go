@@ -22,7 +22,7 @@ var noon = statustest.Noon()
 // of shows what a tracker knows at *now.
 func of(tr *status.Tracker, now *time.Time) *metrics.Metrics {
 	return metrics.New(metrics.Options{
-		Version: "1.2.3", State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 41 * gib, nil }, MinFree: gib,
+		Version: "1.2.3", State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 41 * gib, nil }, MinFree: func() int64 { return gib },
 		Page: page.Options{Version: "1.2.3", Node: statustest.Node}, Now: func() time.Time { return *now },
 	})
 }

@@ -24,7 +24,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s := &scrape{descs: m.descs, state: m.o.State(), now: m.o.Now()}
 	if free, ok := m.free(); ok {
 		s.gauge("disk_free_bytes", float64(free))
-		s.gauge("min_free_bytes", float64(m.o.MinFree))
+		s.gauge("min_free_bytes", float64(m.o.MinFree()))
 	}
 	s.gauge("build_info", 1, m.o.Version, runtime.Version())
 	problems := m.o.Problems()
@@ -121,6 +121,9 @@ func (s *scrape) inventory() {
 		damaged[d.Name.String()] = true
 	}
 	s.gauge("damaged_snapshots", float64(len(damaged)))
+	if s.state.Resources.Counts != nil {
+		s.gauge("gone_resources", float64(len(s.state.GoneResources(s.now))))
+	}
 }
 
 func (s *scrape) newest() {
@@ -130,10 +133,21 @@ func (s *scrape) newest() {
 	}
 	s.gauge("newest_archive_bytes", float64(x.Size))
 	c, _ := s.state.Compare(retention.GuardWindow, s.now)
-	for name, v := range map[string]int64{"newest_raw_bytes": x.RawSize, "newest_revision": x.Revision, "compared_raw_bytes": c.RawSize, "compared_revision": c.Revision} {
+	for name, v := range map[string]int64{
+		"newest_raw_bytes": x.RawSize, "newest_revision": x.Revision, "newest_in_use_bytes": x.InUse,
+		"compared_raw_bytes": c.RawSize, "compared_revision": c.Revision, "compared_in_use_bytes": c.InUse,
+	} {
 		if v > 0 {
 			s.gauge(name, float64(v))
 		}
+	}
+	if c.Newest.KeysKnown {
+		s.gauge("newest_keys", float64(c.Newest.Keys))
+	} else if n, known := x.Keys.Get(); known { // another member takes the snapshots now
+		s.gauge("newest_keys", float64(n))
+	}
+	if c.KeysKnown {
+		s.gauge("compared_keys", float64(c.Keys))
 	}
 }
 

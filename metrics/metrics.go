@@ -23,8 +23,8 @@ type Options struct {
 	// FreeBytes returns the free bytes in the file system of the snapshots. It is called for each scrape and each page, from several
 	// goroutines, and must return immediately. nil: not known.
 	FreeBytes func() (int64, error)
-	// MinFree is how many bytes a snapshot must leave free there.
-	MinFree int64
+	// MinFree returns how many bytes a snapshot must leave free there now; nil: none.
+	MinFree func() int64
 	// Audience says who may read the page and the texts of /readyz.
 	Audience Audience
 	// Page has further content of the status page.
@@ -42,6 +42,9 @@ type Metrics struct {
 
 // New makes a Metrics with a registry of its own.
 func New(o Options) *Metrics {
+	if o.MinFree == nil {
+		o.MinFree = func() int64 { return 0 }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -69,6 +69,8 @@ func TestScrapeOfAnUnhealthyState(t *testing.T) {
 	now := noon
 	tr := statustest.Unhealthy(&now)
 	want := `
+compared_in_use_bytes 2.41539072e+08
+compared_keys 189228
 compared_raw_bytes 2.4992768e+08
 compared_revision 4.827886e+07
 config_last_reload_successful 1
@@ -88,6 +90,7 @@ failures_in_a_row{kind="drill"} 1
 failures_in_a_row{kind="mirror"} 1
 failures_in_a_row{kind="snapshot"} 4
 failures_in_a_row{kind="verify"} 1
+gone_resources 0
 in_progress{kind="drill"} 0
 in_progress{kind="mirror"} 0
 in_progress{kind="snapshot"} 0
@@ -103,6 +106,8 @@ last_success_timestamp_seconds{kind="verify"} 1.79534892e+09
 locked_snapshots 0
 min_free_bytes 1.073741824e+09
 newest_archive_bytes 4.8234496e+07
+newest_in_use_bytes 2.32783872e+08
+newest_keys 189204
 newest_raw_bytes 2.4117248e+08
 newest_revision 4.8291734e+07
 next_run_timestamp_seconds{kind="drill"} 1.79538e+09

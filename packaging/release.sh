@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 bin=$(realpath "${BIN:-.cache/bin}")
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
+# What whoever builds has set for other programs changes no byte.
+export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT=
 
 # package_version VERSION: v1.2.0 -> 1.2.0, v1.3.0-rc.1 -> 1.3.0~rc.1 (sorts before 1.3.0), v1.2.0-3-gabc -> 1.2.0+3.gabc (sorts after
 # 1.2.0), and a commit without a tag before it by its time.
@@ -33,7 +35,11 @@ stage() {
   local dir=$1
   mkdir -p "$dir"/{units,doc,scripts}
   cp systemd/*.service systemd/*.timer "$dir/units/"
-  cp README.md CHANGELOG.md LICENSE docs/*.md "$dir/doc/"
+  # With the paths of the repository, so that the links work on a node without a network too.
+  local manifests
+  mapfile -t manifests < <(find packaging/kubernetes -name '*.md' -o -name '*.yaml' -o -name '*.env')
+  cp --parents ./*.md LICENSE Dockerfile docs/*.{md,png} systemd/README.md "${manifests[@]}" packaging/compose.yaml packaging/rke/Dockerfile \
+    packaging/prometheus/{README.md,alerts.yaml,prometheus.yaml} packaging/grafana/dashboard.json "$dir/doc/"
   cp packaging/scripts/* "$dir/scripts/"
   cp packaging/{tmpfiles.conf,lintian-overrides} "$dir/"
   go run ./packaging/assets "$version" "$dir"
@@ -64,10 +70,13 @@ build_arch() {
   normalize "$scratch/$archive"
   tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$archive" | gzip -9n >"$out/$archive.tar.gz"
 
-  local packager
+  local packager file
+  rm -rf "$scratch/packages" && mkdir "$scratch/packages"
   for packager in deb rpm; do
-    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$out/" >/dev/null)
+    (cd "$dir" && PACKAGE_ARCH=$arch "$bin/nfpm" package -f "$config" -p $packager -t "$scratch/packages/" >/dev/null)
   done
+  # GitHub changes ~ and + in the names of a release's files to a dot: then SHA256SUMS would have other names.
+  for file in "$scratch/packages"/*; do mv "$file" "$out/$(basename "$file" | tr '~+' ..)"; done
   "$bin/cyclonedx-gomod" bin -json -std -noserial -notimestamp -version "$version" -output "$out/$archive.cdx.json" "$dir/$name" 2>"$scratch/sbom.log" ||
     { cat "$scratch/sbom.log" >&2 && return 1; }
 }

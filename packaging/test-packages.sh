@@ -16,7 +16,7 @@ host() {
   needs .cache/bin/etcd-3.7/etcd .cache/bin/minio .cache/bin/mc
   packages=$(mktemp -d)
   trap 'rm -rf "$packages"' EXIT
-  packaging/release.sh v0.9.0 "$packages/old" amd64
+  older v0.9.0 "$packages/old"
   packaging/release.sh v0.9.1-rc.1-2-gabcdef0 "$packages/new" amd64
   (cd "$packages/new" && sha256sum --quiet -c SHA256SUMS)
   lintian --allow-root --fail-on error "$packages"/new/*.deb || fail "lintian"
@@ -29,6 +29,15 @@ host() {
     inside journalctl --no-pager -n 60
     exit 1
   fi
+}
+
+# older VERSION DIRECTORY builds the last commit as a version whose example of the settings is another one: the case in which a package
+# manager may ask what to do with edited settings.
+older() {
+  git clone -q . "$packages/src"
+  sed -i 's/^# Remove the # before a key to set it\./# Older words./' "$packages/src/internal/config/example.go"
+  ! git -C "$packages/src" diff --quiet || fail "the example is the same"
+  BIN=$PWD/.cache/bin "$packages/src/packaging/release.sh" "$1" "$2" amd64
 }
 
 # The tree has no zsh and no fish: their scripts are checked here, bash's in the tree.
@@ -50,6 +59,7 @@ test_rpm() {
   rpm --root "$root" --noscripts --nodeps -U "$packages"/new/*.rpm
   "$root/usr/bin/$name" --version | grep -qF 2-gabcdef0 || fail "rpm: not upgraded"
   grep -qx 'keep-last: 5' "$root$etc/config.yaml" || fail "rpm: the upgrade lost the settings"
+  [[ -e $root$etc/config.yaml.rpmnew ]] || fail "rpm: the upgrade did not change the example"
   rpm --root "$root" --noscripts --nodeps -e $name
   [[ ! -e $root/usr/bin/$name && -e $root$dir/snapshot && -e $root$etc/config.yaml.rpmsave ]] || fail "rpm: removal"
   say "ok: rpm installed, upgraded with its settings, removed without the snapshots (scripts not run)"
@@ -65,7 +75,7 @@ install_deb() { dpkg -i /packages/"$1"/*.deb </dev/null; }
 # readme_line BEGINNING runs the line of the README's section about packages that begins so.
 readme_line() {
   local line
-  line=$(sed -n '/^## Install it with a package/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
+  line=$(sed -n '/^### A deb or rpm/,/^```$/p' /src/README.md | grep "^$1 ") || fail "README.md has no line $1"
   bash -euc "$line" </dev/null
 }
 
@@ -139,8 +149,10 @@ reloads() {
 }
 has_at_most() { (($(count) <= $1)); }
 
+# dpkg has no terminal here: if it asked about the edited settings, it would fail.
 upgrades() {
   local pid before
+  grep -q 'Older words' /usr/share/$name/config.yaml || fail "both versions have the same example"
   pid=$(property MainPID) before=$(sha256sum $etc/config.yaml)
   install_deb new
   [[ $($name --version) == *2-gabcdef0 ]] || fail "not upgraded: $($name --version)"
@@ -197,10 +209,31 @@ removes() {
   dpkg -P $name </dev/null
   [[ ! -e $etc/config.yaml && -e $etc/password ]] && has_many 3 || fail "the purge: $(ls $etc $dir)"
   say "ok: removed with settings and snapshots kept, purged with snapshots kept"
+  rm $etc/password
   install_deb new
+  [[ $(stat -c %a $etc/config.yaml) == 600 ]] || fail "no settings after a purge and an installation"
   systemctl is-enabled $name >/dev/null 2>&1 && fail "it is enabled again"
   $name verify --dir $dir >/dev/null || fail "the snapshots of before cannot be read"
+  dpkg -P $name </dev/null
+  [[ ! -e $etc ]] && has_many 3 || fail "the second purge: $(ls -d $etc $dir)"
   say "ok: installed again, the snapshots of before are there"
+}
+
+# The way without a package, with the commands of the README.
+installs_the_archive() {
+  dpkg -P $name </dev/null
+  rm -rf $etc/config.yaml /etc/systemd/system/$name{,-save}.service.d # the credentials
+  (
+    cd "$(mktemp -d)"
+    ln -s /packages/new/*.tar.gz .
+    sed -n '/^### The archive of a release/,/^```$/p' /src/README.md | sed '1,/^```sh$/d; /^```$/d' >block
+    [[ $(wc -l <block) -ge 5 ]] || fail "README.md has no block for the archive"
+    bash -eu block
+  ) </dev/null
+  [[ $(stat -c %a $etc $etc/config.yaml | paste -sd' ') == "700 600" ]] || fail "modes: $(ls -ld $etc $etc/*)"
+  until_true 20 "the archive's daemon runs, with the snapshots of before" has_many 3
+  $name check || fail "check"
+  [[ -s /etc/systemd/system/$name-save.timer ]] || fail "the timer is missing"
 }
 
 inside_tests() {
@@ -213,6 +246,7 @@ inside_tests() {
   uses_credentials
   saves_by_timer
   removes
+  installs_the_archive
 }
 
 if [[ ${1:-} == inside ]]; then inside_tests; else host; fi

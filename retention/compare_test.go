@@ -54,7 +54,10 @@ func TestCompareWithTheDayBeforeAndTheLastOneBeforeThat(t *testing.T) {
 			if c.sinceHoursAgos >= 0 {
 				since = now.Add(-time.Duration(c.sinceHoursAgos * float64(time.Hour)))
 			}
-			want := retention.Comparison{Newest: newest, RawSize: c.raw, Revision: c.revision, LossSince: since}
+			want := retention.Comparison{Newest: newest, RawSize: c.raw, Revision: c.revision, LossSince: since, Before: got.Before}
+			if lost := c.sinceHoursAgos >= 0; lost != (got.Before != "") {
+				t.Errorf("the last one before the loss is %q", got.Before)
+			}
 			if !ok || got != want || got.Shrank() != c.shrank || got.RevisionFell() != c.fell {
 				t.Errorf("%+v, shrank %t, fell %t; want %+v", got, got.Shrank(), got.RevisionFell(), want)
 			}
@@ -70,5 +73,53 @@ func TestCompareOfAnUnknownNewestIsNoLoss(t *testing.T) {
 	c, ok := retention.Compare([]retention.Item{sized(0, 0, 0), sized(time.Hour, 90, 90)}, day, now)
 	if !ok || c.Shrank() || c.RevisionFell() || !c.LossSince.IsZero() {
 		t.Errorf("%+v", c)
+	}
+}
+
+// counted is an item of which the keys and the bytes in use are known; -1: the keys are not.
+func counted(age time.Duration, keys, inUse int64) retention.Item {
+	x := sized(age, 64<<20, int64(1e6-age.Minutes()))
+	x.InUse = inUse
+	if keys >= 0 {
+		x.Keys, x.KeysKnown = keys, true
+	}
+	return x
+}
+
+func TestCompareOfKeysAndBytesInUse(t *testing.T) {
+	const h, mib = time.Hour, int64(1 << 20)
+	for name, c := range map[string]struct {
+		items       []retention.Item
+		keys, inUse bool
+		before      string // of the loss of keys
+		since       time.Duration
+	}{
+		"keys fell to half":                        {[]retention.Item{counted(0, 50, mib), counted(h, 100, mib)}, false, false, "", 0},
+		"keys fell to less than half":              {[]retention.Item{counted(0, 49, mib), counted(h, 100, mib)}, true, false, "1h0m0s", 0},
+		"all keys are gone":                        {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib), counted(2*h, 10, mib)}, true, false, "2h0m0s", h},
+		"all of a few keys are gone":               {[]retention.Item{counted(0, 0, mib), counted(h, 9, mib)}, false, false, "", 0},
+		"there never were keys":                    {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib)}, false, false, "", 0},
+		"keys came back":                           {[]retention.Item{counted(0, 90, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, false, false, "", 0},
+		"keys were not known before":               {[]retention.Item{counted(0, 0, mib), counted(h, -1, mib)}, false, false, "", 0},
+		"keys are not known now, and were gone":    {[]retention.Item{counted(0, -1, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, true, false, "2h0m0s", h},
+		"keys are not known now, and were there":   {[]retention.Item{counted(0, -1, mib), counted(h, 100, mib), counted(2*h, 100, mib)}, false, false, "", 0},
+		"keys fell more than a day ago":            {[]retention.Item{counted(0, 0, mib), counted(24*h, 0, mib), counted(25*h, 100, mib)}, false, false, "", 0},
+		"keys fell less than a day ago":            {[]retention.Item{counted(0, 0, mib), counted(23*h, 0, mib), counted(25*h, 100, mib)}, true, false, "25h0m0s", 23 * h},
+		"keys fell slowly":                         {[]retention.Item{counted(0, 49, mib), counted(h, 60, mib), counted(2*h, 80, mib), counted(3*h, 100, mib)}, true, false, "3h0m0s", 2 * h},
+		"bytes in use fell":                        {[]retention.Item{counted(0, 100, 2*mib-1), counted(h, 100, 4*mib)}, false, true, "", 0},
+		"bytes in use fell to half":                {[]retention.Item{counted(0, 100, 2*mib), counted(h, 100, 4*mib)}, false, false, "", 0},
+		"of a tiny database":                       {[]retention.Item{counted(0, 100, 1), counted(h, 100, mib-1)}, false, false, "", 0},
+		"bytes in use were not known before":       {[]retention.Item{counted(0, 100, mib), counted(h, 100, 0)}, false, false, "", 0},
+		"bytes in use are not known, size is more": {[]retention.Item{counted(0, 100, 0), counted(h, 100, 90*mib)}, false, false, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := retention.Compare(c.items, day, now)
+			if !ok || got.KeysFell() != c.keys || got.InUseFell() != c.inUse || got.Shrank() || got.RevisionFell() || got.KeysBefore != c.before {
+				t.Errorf("%+v: keys fell %t, bytes in use fell %t", got, got.KeysFell(), got.InUseFell())
+			}
+			if c.keys && !got.KeysSince.Equal(now.Add(-c.since)) {
+				t.Errorf("since %s, want %s ago", got.KeysSince, c.since)
+			}
+		})
 	}
 }

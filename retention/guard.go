@@ -9,33 +9,9 @@ import (
 // the result does not depend on seconds.
 const GuardWindow = 23*time.Hour + 30*time.Minute
 
-// shrinkFactor is how many times smaller than an earlier one a database must be to count as shrunk.
-const shrinkFactor = 2
-
-// guardRule is one kind of loss: a value that is lower in the newest snapshot than in an earlier one.
-type guardRule struct {
-	reason string
-	// measure returns the value to compare; 0: not known.
-	measure func(Item) int64
-	// factor times the newest value is less than a value from before the loss.
-	factor int64
-}
-
-func guardRules() []guardRule {
-	return []guardRule{
-		{"from before the database shrank to less than half", func(x Item) int64 { return x.RawSize }, shrinkFactor},
-		{"from before the revision fell", func(x Item) int64 { return x.Revision }, 1},
-	}
-}
-
-// lost reports whether newest has lost data that before still has.
-func (r guardRule) lost(before, newest Item) bool {
-	return r.measure(newest) > 0 && r.factor*r.measure(newest) < r.measure(before)
-}
-
 // Guard keeps some snapshots that the policy would remove, if the newest snapshot shows a loss that happened after them. For each kind
 // of loss it keeps the last snapshot from before the loss. Of the other earlier ones that the policy removes, it keeps the one with the
-// highest value, because there may have been another loss before. Each is kept until [GuardWindow] after the snapshot that followed it.
+// highest value, because there may have been another loss before; of keys also before there is a loss, see keepPeak. Each is kept until [GuardWindow] after the snapshot that followed it.
 // The first snapshot after the loss shows when it happened, so it is kept for as long as the one before it is kept, by guard or policy.
 //
 // While etcd's alarm CORRUPT is up, and for GuardWindow after that, see guardCorrupt.
@@ -58,45 +34,86 @@ func Guard(plan []Decision, p Policy, now time.Time) {
 }
 
 func guardLosses(plan []Decision, now time.Time) {
-	newest, before, ok := split(itemsOf(plan), GuardWindow, now)
+	items := itemsOf(plan)
+	newest, before, ok := split(items, GuardWindow, now)
 	if !ok {
 		return
 	}
 	for _, r := range guardRules() {
+		ref := r.newestKnown(items, newest, before)
 		last, most := -1, -1
 		for _, i := range before { // newest first
-			if !r.lost(plan[i].Item, plan[newest].Item) {
+			if !r.lost(items[i], items[ref]) {
 				continue
 			}
 			if last < 0 {
 				last = i
 			}
-			// One that the policy keeps does not count: the next prune might choose another one.
-			byPolicy := plan[i].Keep && !plan[i].Guarded
-			if !byPolicy && (most < 0 || r.measure(plan[i].Item) > r.measure(plan[most].Item)) {
+			if r.higher(plan, i, most) {
 				most = i
 			}
 		}
 		for _, i := range []int{last, most} {
 			if i >= 0 {
 				plan[i].guard(r.reason)
+				plan[ref].guard(reasonNewestKnown)
 			}
 		}
-		r.keepFirstAfter(plan, newest, len(before))
+		r.keepFirstAfter(plan, newest, ref, len(before))
+		r.keepPeak(plan, newest, ref, before)
+	}
+}
+
+// reasonNewestKnown is for the snapshot that shows a loss while newer ones do not say whether it is over.
+const reasonNewestKnown = "the newest of which the value is known"
+
+// higher reports whether the value of item i is higher than that of item most; -1: none. One that the policy keeps does not count: the
+// next prune might choose another one.
+func (r guardRule) higher(plan []Decision, i, most int) bool {
+	if plan[i].Keep && !plan[i].Guarded {
+		return false
+	}
+	x, known := r.measure(plan[i].Item)
+	if most < 0 {
+		return known
+	}
+	y, _ := r.measure(plan[most].Item)
+	return known && x > y
+}
+
+// keepPeak keeps the snapshot with the highest value of the last GuardWindow while the newest has less: keys that go slowly are no loss from
+// one snapshot to the next, and when half of them are gone, a small policy would have removed all that had them. It costs one snapshot.
+func (r guardRule) keepPeak(plan []Decision, newest, ref int, before []int) {
+	if r.peak == "" {
+		return
+	}
+	peak := -1
+	now, _ := r.measure(plan[ref].Item)
+	for _, i := range before {
+		value, known := r.measure(plan[i].Item)
+		fell := known && value >= r.least && now < value
+		if fell && plan[newest].Time.Sub(plan[i].Time) <= GuardWindow && r.higher(plan, i, peak) {
+			peak = i
+		}
+	}
+	if peak >= 0 {
+		plan[peak].guard(r.peak)
+		plan[ref].guard(reasonNewestKnown)
 	}
 }
 
 // keepFirstAfter keeps the first snapshot after the latest loss for which one from before is kept but the first one after would be
-// removed. Of snapshots older than the window, only those kept by the policy count.
-func (r guardRule) keepFirstAfter(plan []Decision, newest, window int) {
+// removed. Of snapshots older than the window, only those kept by the policy count. ref is the one that shows the loss.
+func (r guardRule) keepFirstAfter(plan []Decision, newest, ref, window int) {
 	first := newest
 	for i := newest + 1; i < len(plan); i++ {
 		kept := plan[i].Keep && (i <= newest+window || !plan[i].Guarded)
 		switch {
-		case !r.lost(plan[i].Item, plan[newest].Item):
+		case !r.lost(plan[i].Item, plan[ref].Item):
 			first = i
 		case kept && !plan[first].Keep:
 			plan[first].guard("the first after the loss that the newest snapshot shows")
+			plan[ref].guard(reasonNewestKnown)
 			return
 		case kept:
 			first = newest
@@ -120,45 +137,6 @@ func (d *Decision) guard(reason string) {
 	case d.Guarded && !slices.Contains(d.Reasons, reason):
 		d.Reasons = append(d.Reasons, reason)
 	}
-}
-
-// Comparison compares the newest item with those before it.
-type Comparison struct {
-	Newest Item
-	// RawSize is the largest database and Revision the highest revision of those before; 0: not known, or there is none.
-	RawSize, Revision int64
-	// LossSince is the time of the first item after the loss; zero: no loss.
-	LossSince time.Time
-}
-
-// Shrank reports whether the newest database has less than half of the size of the largest one before.
-func (c Comparison) Shrank() bool {
-	return c.Newest.RawSize > 0 && shrinkFactor*c.Newest.RawSize < c.RawSize
-}
-
-// RevisionFell reports whether the newest revision is lower than one before.
-func (c Comparison) RevisionFell() bool {
-	return c.Newest.Revision > 0 && c.Newest.Revision < c.Revision
-}
-
-// Compare compares the newest item with those in the window before it and with the last one before the window, which may be the only
-// one after a long downtime. Items dated after now are ignored. It returns false if there are no items.
-func Compare(items []Item, window time.Duration, now time.Time) (Comparison, bool) {
-	items = slices.Clone(items)
-	slices.SortFunc(items, newerFirst)
-	newest, before, ok := split(items, window, now)
-	if !ok {
-		return Comparison{}, false
-	}
-	c := Comparison{Newest: items[newest]}
-	for _, i := range before {
-		c.RawSize, c.Revision = max(c.RawSize, items[i].RawSize), max(c.Revision, items[i].Revision)
-		lost := slices.ContainsFunc(guardRules(), func(r guardRule) bool { return r.lost(items[i], c.Newest) })
-		if lost && c.LossSince.IsZero() {
-			c.LossSince = items[i-1].Time
-		}
-	}
-	return c, true
 }
 
 // split returns the index of the newest item, and the indexes of those that it is compared with: the ones whose successor was taken

@@ -194,6 +194,10 @@ func drawSized(t *rapid.T) []retention.Item {
 		}
 		all[i].RawSize = rapid.SampledFrom([]int64{0, 1, 2, 3, 7, 20, 50}).Draw(t, "raw size")
 		all[i].Revision = rapid.Int64Range(0, 20).Draw(t, "revision")
+		all[i].InUse = (1 << 20) * rapid.SampledFrom([]int64{0, 1, 2, 3, 7}).Draw(t, "MiB in use")
+		if all[i].KeysKnown = rapid.IntRange(0, 3).Draw(t, "known") > 0; all[i].KeysKnown {
+			all[i].Keys = rapid.SampledFrom([]int64{0, 9, 10, 19, 21, 22, 40, 43, 100}).Draw(t, "keys")
+		}
 	}
 	return all
 }
@@ -217,11 +221,11 @@ func TestGuardNeverRemovesAndTouchesNothingThatThePolicyKeeps(t *testing.T) {
 		n := 0
 		for reason, count := range extra {
 			n += count
-			if count > 2 {
+			if count > 4 {
 				t.Fatalf("%d are guarded because %s", count, reason)
 			}
 		}
-		if n > 2*3 {
+		if n > 4*4+1 {
 			t.Fatalf("%d are guarded", n)
 		}
 	})
@@ -251,5 +255,90 @@ func TestGuardDoesNotTradeForOneThatThePolicyKeeps(t *testing.T) {
 		retention.Guard(plan, p, now)
 		left = keptItems(plan)
 		checkKept(t, plan, "0s", "1h0m0s", "2h0m0s", "23h0m0s", "25h0m0s", "26h0m0s")
+	}
+}
+
+// keysOf is prunedAfterEach for keys; below 0: not known.
+func keysOf(interval time.Duration, keys func(i int) int64, n, last int, look func(i int, kept []retention.Item)) {
+	var there []retention.Item
+	p := retention.Policy{Last: last}
+	for i := range n {
+		at := now.Add(time.Duration(i) * interval)
+		k := keys(i)
+		there = append(there, retention.Item{ID: fmt.Sprint(i), Time: at, RawSize: 1, Revision: int64(i + 1), Keys: max(k, 0), KeysKnown: k >= 0})
+		plan := retention.Plan(there, p, at)
+		retention.Guard(plan, p, at)
+		there = keptItems(plan)
+		look(i, there)
+	}
+}
+
+func hasKeys(kept []retention.Item, keys int64) bool {
+	return slices.ContainsFunc(kept, func(x retention.Item) bool { return x.KeysKnown && x.Keys == keys })
+}
+
+// TestGuardKeepsWhatHadTheKeysForADay: all keys are deleted after the third snapshot; in the worst case no later one but the first is counted.
+func TestGuardKeepsWhatHadTheKeysForADay(t *testing.T) {
+	for _, interval := range []time.Duration{time.Minute, time.Hour, 6 * time.Hour} {
+		for name, later := range map[string]int64{"counted": 0, "not counted any more": -1} {
+			t.Run(fmt.Sprint(interval, ", ", name), func(t *testing.T) {
+				keys := func(i int) int64 { return map[bool]int64{i < 3: 100, i == 3: 0, i > 3: later}[true] }
+				keysOf(interval, keys, 3+int(48*time.Hour/interval), 3, func(i int, kept []retention.Item) {
+					since := time.Duration(i-3) * interval
+					switch has := hasKeys(kept, 100); {
+					case since <= 23*time.Hour && !has:
+						t.Errorf("%s after the loss: kept %v", since, kept)
+					case since > 23*time.Hour+30*time.Minute+3*interval && has: // the policy keeps the last three
+						t.Errorf("%s after the loss the guard has not ended: kept %v", since, kept)
+					}
+					if len(kept) > 3+3 {
+						t.Errorf("%s after the loss %d are kept", since, len(kept))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestGuardKeepsWhatHadTheKeysOfASlowFall: from 1000 to 400 in steps of 1 %, of which the policy keeps one snapshot. None of them shows a loss
+// in comparison with the one before.
+func TestGuardKeepsWhatHadTheKeysOfASlowFall(t *testing.T) {
+	most := int64(0)
+	keys := func(i int) int64 { return max(1000-10*int64(max(i-2, 0)), 400) }
+	keysOf(10*time.Minute, keys, 24*6, 1, func(i int, kept []retention.Item) {
+		most = 0
+		for _, x := range kept {
+			most = max(most, x.Keys)
+		}
+		if i > 80 && most < 940 {
+			t.Fatalf("after %d snapshots the most keys kept are %d: %v", i, most, kept)
+		}
+		if len(kept) > 1+4 {
+			t.Fatalf("after %d snapshots %d are kept", i, len(kept))
+		}
+	})
+}
+
+// TestGuardEndsWhenTheKeysAreBack: after a restore of the lost keys, only the policy counts.
+func TestGuardEndsWhenTheKeysAreBack(t *testing.T) {
+	keys := func(i int) int64 { return map[bool]int64{true: 0, false: 100}[i >= 3 && i < 6] }
+	keysOf(time.Hour, keys, 12, 2, func(i int, kept []retention.Item) {
+		if i >= 3 && i < 6 && !hasKeys(kept, 100) {
+			t.Errorf("at hour %d: kept %v", i, kept)
+		}
+		if i >= 7 && len(kept) != 2 {
+			t.Errorf("at hour %d: kept %v", i, kept)
+		}
+	})
+}
+
+// TestGuardKeepsOneMoreWhileKeysComeAndGo: the one with the most keys of a day. The few keys of locks do not count.
+func TestGuardKeepsOneMoreWhileKeysComeAndGo(t *testing.T) {
+	for values, more := range map[[2]int64]int{{1000, 950}: 1, {9, 0}: 0} {
+		keysOf(time.Hour, func(i int) int64 { return values[i%2] }, 72, 2, func(i int, kept []retention.Item) {
+			if len(kept) > 2+more {
+				t.Errorf("%d: kept %v", i, kept)
+			}
+		})
 	}
 }

@@ -12,8 +12,11 @@ type Item struct {
 	ID string
 	// Time is when the snapshot was taken. Its zone does not matter.
 	Time time.Time
-	// RawSize is the size of its database in bytes, and Revision its revision; 0: not known. Only the guard reads them.
-	RawSize, Revision int64
+	// RawSize is the size of its database in bytes, InUse how many of these etcd used, and Revision its revision; 0: not known. Keys is the
+	// number of live keys, if KeysKnown. Only the guard reads them.
+	RawSize, InUse, Revision int64
+	Keys                     int64
+	KeysKnown                bool
 	// Corrupt is true if etcd had raised the alarm CORRUPT when it was taken. Only the guard reads it.
 	Corrupt bool
 	// Predecessor identifies the earlier cluster that it was taken from, if the present one was restored from that one; "": it is of

@@ -112,7 +112,7 @@ func TestWebPageConfirmsNothing(t *testing.T) {
 		"remove":    func() error { return b.Remove(t.Context(), n) },
 		"list":      func() error { _, err := b.List(t.Context()); return err },
 		"sweep": func() error {
-			_, err := b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, 0)
+			_, err := b.Sweep(t.Context(), nil, func(snapshot.Name) bool { return true }, 0)
 			return err
 		},
 	}

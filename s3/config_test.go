@@ -98,7 +98,7 @@ func TestBucketNamesForPathStyle(t *testing.T) {
 				must(t, err)
 				wantList(t, b, rolling(t, 1), rolling(t, 0))
 				must(t, b.Remove(t.Context(), rolling(t, 0)))
-				_, err = b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, 0)
+				_, err = b.Sweep(t.Context(), nil, func(snapshot.Name) bool { return true }, 0)
 				must(t, err)
 				for _, p := range b.Probe(t.Context()) {
 					if p.Err != nil {

@@ -128,7 +128,7 @@ func absent(t *testing.T, fresh maker) {
 		t.Error("what is not there is not there at once either")
 	}
 	wantList(t, b)
-	if swept, err := b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, 0); swept != 0 || err != nil {
+	if swept, err := b.Sweep(t.Context(), nil, func(snapshot.Name) bool { return true }, 0); swept != 0 || err != nil {
 		t.Errorf("sweep of nothing: %d, %v", swept, err)
 	}
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,13 +13,47 @@ import (
 )
 
 // List returns the folder's snapshots, newest first, each once: a name that the server lists twice would count twice in the policy. It
-// skips deeper folders and keys without a valid name.
-func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
+// skips deeper folders and keys without a valid name. With prefixes, it returns those whose names begin with one of them, and what else
+// is in the folder costs no request: unless the keys may list the folder only as a whole.
+func (b *Bucket) List(ctx context.Context, prefixes ...string) ([]snapshot.Entry, error) {
 	if b.cfg.Versions {
-		return b.listVersions(ctx)
+		return b.listVersions(ctx, func(n snapshot.Name) bool { return begins(n, prefixes) })
 	}
+	if len(prefixes) == 0 {
+		return b.listUnder(ctx, "")
+	}
+	var all []snapshot.Entry
+	for _, prefix := range prefixes {
+		entries, err := b.listUnder(ctx, prefix)
+		if errors.Is(err, ErrPermission) {
+			whole, wholeErr := b.listUnder(ctx, "")
+			if wholeErr != nil {
+				return nil, err
+			}
+			return slices.DeleteFunc(whole, func(e snapshot.Entry) bool { return !begins(e.Name, prefixes) }), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return inOrder(all), nil
+}
+
+// begins reports whether a name begins with one of the prefixes, or there are none.
+func begins(n snapshot.Name, prefixes []string) bool {
+	return len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(n.String(), p) })
+}
+
+func inOrder(entries []snapshot.Entry) []snapshot.Entry {
+	slices.SortFunc(entries, snapshot.NewestFirst)
+	return slices.CompactFunc(entries, func(a, b snapshot.Entry) bool { return a.Name == b.Name })
+}
+
+// listUnder lists the snapshots whose names begin with prefix.
+func (b *Bucket) listUnder(ctx context.Context, prefix string) ([]snapshot.Entry, error) {
 	var entries []snapshot.Entry
-	err := b.each(ctx, func(o minio.ObjectInfo) bool {
+	err := b.eachUnder(ctx, b.prefix+prefix, func(o minio.ObjectInfo) bool {
 		if name, ok := b.nameOf(o.Key); ok {
 			entries = append(entries, snapshot.Entry{Name: name, Size: o.Size, Modified: o.LastModified})
 		}
@@ -28,28 +63,35 @@ func (b *Bucket) List(ctx context.Context) ([]snapshot.Entry, error) {
 		return nil, err
 	}
 	if len(entries) > b.maxEntries {
-		return nil, b.explain(ctx, op{doing: "list", action: "s3:ListBucket"}, notS3("it lists more than %d snapshots", b.maxEntries))
+		return nil, b.explain(ctx, listing(), b.tooMany())
 	}
-	slices.SortFunc(entries, snapshot.NewestFirst)
-	return slices.CompactFunc(entries, func(a, b snapshot.Entry) bool { return a.Name == b.Name }), nil
+	return inOrder(entries), nil
 }
 
-// each visits what is in the folder until visit returns false. Before each try, it calls restart.
-func (b *Bucket) each(ctx context.Context, visit func(minio.ObjectInfo) bool, restart func()) error {
-	return b.eachUnder(ctx, b.prefix, visit, restart)
-}
+func (b *Bucket) tooMany() error { return notS3("it lists more than %d snapshots", b.maxEntries) }
 
-// eachUnder does so with the keys that begin with prefix.
+// eachUnder visits the keys that begin with prefix until visit returns false. Before each try, it calls restart.
 func (b *Bucket) eachUnder(ctx context.Context, prefix string, visit func(minio.ObjectInfo) bool, restart func()) error {
-	return b.do(ctx, op{doing: "list", action: "s3:ListBucket", long: true}, func(ctx context.Context) error {
-		restart()
-		err := b.pages(ctx, minio.ListObjectsOptions{Prefix: prefix}, visit)
-		if res, ok := response(err); ok && res.Code == minio.NotImplemented { // some old servers know only the first version of this call
-			restart()
-			err = b.pages(ctx, minio.ListObjectsOptions{Prefix: prefix, UseV1: true}, visit)
-		}
-		return err
+	return b.do(ctx, listing(), func(ctx context.Context) error {
+		return b.eitherVersion(minio.ListObjectsOptions{Prefix: prefix}, restart, func(options minio.ListObjectsOptions) error {
+			return b.pages(ctx, options, visit)
+		})
 	})
+}
+
+// listing is a listing of any length.
+func listing() op { return op{doing: "list", action: "s3:ListBucket", long: true} }
+
+// eitherVersion lists with the second version of the call, or the first one: some old servers know no other.
+func (b *Bucket) eitherVersion(options minio.ListObjectsOptions, restart func(), list func(minio.ListObjectsOptions) error) error {
+	restart()
+	err := list(options)
+	if res, ok := response(err); ok && res.Code == minio.NotImplemented {
+		restart()
+		options.UseV1 = true
+		err = list(options)
+	}
+	return err
 }
 
 // pages gives each page its own deadline, because each page is a separate call.

@@ -152,13 +152,13 @@ func TestSweepAbortsOldUploadsOfOursOnly(t *testing.T) {
 		olderThan time.Duration
 		want      int
 	}{{time.Hour, 0}, {-time.Minute, 1}, {-time.Minute, 0}} {
-		got, err := b.Sweep(t.Context(), isMine, step.olderThan)
+		got, err := b.Sweep(t.Context(), nil, isMine, step.olderThan)
 		must(t, err)
 		if got != step.want {
 			t.Errorf("%d swept, not %d", got, step.want)
 		}
 	}
-	all, err := b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, -time.Minute)
+	all, err := b.Sweep(t.Context(), nil, func(snapshot.Name) bool { return true }, -time.Minute)
 	must(t, err)
 	if all != 1 {
 		t.Errorf("%d of all nodes swept, not 1", all)

@@ -139,7 +139,7 @@ func (p *probe) get(ctx context.Context) error {
 
 func (p *probe) list(ctx context.Context) error {
 	found := false
-	err := p.each(ctx, func(info minio.ObjectInfo) bool {
+	err := p.eachUnder(ctx, p.prefix, func(info minio.ObjectInfo) bool {
 		found = found || info.Key == p.small.key
 		return !found
 	}, func() { found = false })

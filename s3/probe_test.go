@@ -96,17 +96,17 @@ func TestSweepReportsMoreThanMissingPermissions(t *testing.T) {
 	faults.Set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		denied(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { busy(w, r, next) }))
 	})
-	swept, err := b.Sweep(t.Context(), all, -time.Minute)
+	swept, err := b.Sweep(t.Context(), nil, all, -time.Minute)
 	wantError(t, err, s3.ErrBusy, rolling(t, 1).String())
 	if swept != 1 {
 		t.Errorf("%d swept, not 1", swept)
 	}
 	faults.Set(denied)
-	if swept, err := b.Sweep(t.Context(), all, -time.Minute); swept != 1 || err != nil {
+	if swept, err := b.Sweep(t.Context(), nil, all, -time.Minute); swept != 1 || err != nil {
 		t.Errorf("with two that are not allowed: %d swept, %v", swept, err)
 	}
 	faults.Set(refused)
-	if swept, err := b.Sweep(t.Context(), all, -time.Minute); swept != 0 || err != nil {
+	if swept, err := b.Sweep(t.Context(), nil, all, -time.Minute); swept != 0 || err != nil {
 		t.Errorf("without the right to list: %d swept, %v", swept, err)
 	}
 }

@@ -72,17 +72,29 @@ func (b *Bucket) delete(ctx context.Context, o object) error {
 	})
 }
 
-// Sweep aborts multipart uploads that began olderThan ago, of snapshots for which mine returns true, and returns how many.
+// Sweep aborts multipart uploads that began olderThan ago, of snapshots whose names begin with one of the prefixes and for which mine
+// returns true, and returns how many. Without prefixes it looks at all.
 // Without s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or with AppendOnly, it does nothing. MinIO never lists uploads by prefix, so
 // Sweep finds none there. Instead PutArchive aborts what earlier tries for the same snapshot left, and MinIO removes the rest
 // after a day.
-func (b *Bucket) Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
+func (b *Bucket) Sweep(ctx context.Context, prefixes []string, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error) {
 	if b.cfg.AppendOnly {
 		return 0, nil
 	}
-	aborted := 0
-	before := time.Now().Add(-olderThan)
-	err := b.eachUpload(ctx, b.prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {
+	if len(prefixes) == 0 {
+		prefixes = []string{""}
+	}
+	aborted, before := 0, time.Now().Add(-olderThan)
+	var failed error
+	for _, prefix := range prefixes {
+		n, err := b.sweepUnder(ctx, prefix, mine, before)
+		aborted, failed = aborted+n, errors.Join(failed, err)
+	}
+	return aborted, failed
+}
+
+func (b *Bucket) sweepUnder(ctx context.Context, prefix string, mine func(snapshot.Name) bool, before time.Time) (aborted int, err error) {
+	err = b.eachUpload(ctx, b.prefix+prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {
 		if !mine(n) || m.Initiated.After(before) {
 			return nil
 		}

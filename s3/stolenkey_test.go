@@ -61,7 +61,7 @@ func TestAppendOnlyRemovesNothing(t *testing.T) {
 	putArchive(t, b, large, storetest.Archive(t, large, part+20000))
 	wantList(t, b, large, small)
 	wantError(t, b.Remove(t.Context(), small), s3.ErrConfig, "--s3-append-only", "lifecycle")
-	if n, err := b.Sweep(t.Context(), func(snapshot.Name) bool { return true }, -time.Hour); n != 0 || err != nil {
+	if n, err := b.Sweep(t.Context(), nil, func(snapshot.Name) bool { return true }, -time.Hour); n != 0 || err != nil {
 		t.Errorf("%d unfinished uploads swept: %v", n, err)
 	}
 	faults.Set(s3test.When(s3test.Method(http.MethodPut), s3test.Refuse(http.StatusForbidden, "AccessDenied")))

@@ -29,6 +29,9 @@ func (s bucketStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, si
 	return s.PutArchive(ctx, n, a, false, nil)
 }
 
+// List implements storetest.Store.
+func (s bucketStore) List(ctx context.Context) ([]snapshot.Entry, error) { return s.Bucket.List(ctx) }
+
 func (s bucketStore) folder() string { return s.config.Folder + "/" }
 
 func (s bucketStore) Plant(ctx context.Context, key string, data []byte) error {

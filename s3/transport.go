@@ -31,6 +31,9 @@ type transport struct {
 	skew   atomic.Pointer[time.Duration] // how far our clock was ahead at the last answer
 }
 
+// maxIdle is how many connections wait for the next request: as many as requests that callers make side by side.
+const maxIdle = 32
+
 func newTransport(bucket string, t *tls.Config, timeout, stall time.Duration) *transport {
 	dialer := &net.Dialer{Timeout: min(dialTimeout, timeout), KeepAlive: 15 * time.Second}
 	return &transport{bucket: bucket, stall: stall, base: &http.Transport{
@@ -42,7 +45,7 @@ func newTransport(bucket string, t *tls.Config, timeout, stall time.Duration) *t
 		TLSClientConfig:       t,
 		TLSHandshakeTimeout:   timeout,
 		ExpectContinueTimeout: time.Second,
-		MaxIdleConnsPerHost:   2 * uploadThreads,
+		MaxIdleConnsPerHost:   maxIdle,
 		IdleConnTimeout:       30 * time.Second,
 		WriteBufferSize:       64 << 10,
 		ReadBufferSize:        64 << 10,

@@ -91,9 +91,9 @@ type stored struct {
 	modified time.Time
 }
 
-// listVersions lists each snapshot with one of its versions; see choose.
-func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
-	all, err := b.histories(ctx)
+// listVersions lists each wanted snapshot with one of its versions; see choose.
+func (b *Bucket) listVersions(ctx context.Context, wanted func(snapshot.Name) bool) ([]snapshot.Entry, error) {
+	all, err := b.histories(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func (b *Bucket) listVersions(ctx context.Context) ([]snapshot.Entry, error) {
 	return entries, nil
 }
 
-// histories returns those of all names that have a version. Servers list the versions of a key newest first.
-func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
+// histories returns those of all wanted names that have a version. Servers list the versions of a key newest first.
+func (b *Bucket) histories(ctx context.Context, wanted func(snapshot.Name) bool) ([]*history, error) {
 	var all map[snapshot.Name]*history
 	seen := 0
 	maxNames, maxSeen := b.maxEntries/fewerNames, b.maxEntries*moreVersions
@@ -130,7 +130,7 @@ func (b *Bucket) histories(ctx context.Context) ([]*history, error) {
 	err := b.do(ctx, o, func(ctx context.Context) error {
 		all, seen = map[snapshot.Name]*history{}, 0
 		return b.pages(ctx, minio.ListObjectsOptions{Prefix: b.prefix, WithVersions: true}, func(o minio.ObjectInfo) bool {
-			if name, ok := b.nameOf(o.Key); ok {
+			if name, ok := b.nameOf(o.Key); ok && wanted(name) {
 				seen++
 				h := all[name]
 				if h == nil {

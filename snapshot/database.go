@@ -24,8 +24,11 @@ import (
 type Database struct {
 	Hash     uint32 // CRC-32C of all buckets' names, keys and values
 	Revision int64  // the revision at which an etcd starts with this database
-	Keys     int    // that exist at the newest revision
+	Keys     int    // that exist at the newest revision: live keys, not revisions
 	Size     int64  // bytes in use
+
+	// Resources are the keys of each type of Kubernetes, by the beginning of the keys, such as /registry/pods; nil: there are too many types.
+	Resources map[string]int64
 }
 
 // maxPageErrors limits how many faults of a broken database are reported.
@@ -41,9 +44,11 @@ func Inspect(ctx context.Context, f *os.File) (d Database, err error) {
 		if err := checkPages(ctx, tx); err != nil {
 			return err
 		}
-		w := &walk{hash: crc32.New(crc32.MakeTable(crc32.Castagnoli)), alive: &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}}
+		w := &walk{hash: crc32.New(crc32.MakeTable(crc32.Castagnoli)), alive: newKeySet()}
 		err := w.all(ctx, tx)
-		d = Database{Hash: w.hash.Sum32(), Revision: max(w.revision, 1), Keys: len(w.alive.hashes), Size: tx.Size()} // an empty etcd is at revision 1
+		d = Database{ // an empty etcd is at revision 1
+			Hash: w.hash.Sum32(), Revision: max(w.revision, 1), Keys: len(w.alive.hashes), Size: tx.Size(), Resources: w.alive.resources.existing(),
+		}
 		return err
 	})
 	return d, err
@@ -154,16 +159,25 @@ func (w *walk) feed(parts ...[]byte) {
 // keySet counts the existing keys from the revisions, which come oldest first. It stores hashes, because the keys of a large
 // database take hundreds of megabytes. That two of a million keys share a 64-bit hash has a probability of 1 in 10^7.
 type keySet struct {
-	seed   maphash.Seed
-	hashes map[uint64]struct{}
+	seed      maphash.Seed
+	hashes    map[uint64]struct{}
+	resources resourceCounts
+}
+
+func newKeySet() *keySet {
+	return &keySet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}, resources: resourceCounts{}}
 }
 
 // see takes the key of a change.
 func (s *keySet) see(revision, key []byte) {
 	hash := maphash.Bytes(s.seed, key)
-	if len(revision) == tombstoneLen {
+	_, exists := s.hashes[hash]
+	switch deleted := len(revision) == tombstoneLen; {
+	case deleted && exists:
 		delete(s.hashes, hash)
-	} else {
+		s.resources.add(key, -1)
+	case !deleted && !exists:
 		s.hashes[hash] = struct{}{}
+		s.resources.add(key, 1)
 	}
 }

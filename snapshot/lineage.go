@@ -28,6 +28,7 @@ func (d *Dir) RecordRestore(r Restored) error {
 		return err
 	}
 	all = slices.DeleteFunc(all, func(x Restored) bool { return x.ClusterID == r.ClusterID })
+	r.Predecessors = firsts(r.Predecessors)
 	r.Predecessors = r.Predecessors[:min(len(r.Predecessors), maxPredecessors)]
 	all = append(all, r)
 	return d.writeNote(restoredNote, all[max(0, len(all)-maxPredecessors):])
@@ -55,6 +56,16 @@ func (d *Dir) Recorded(l Lineage) (Lineage, error) {
 		}
 	}
 	return l, nil
+}
+
+// firsts returns each cluster once, in their order: a manifest and a record may both name it.
+func firsts(ids []ID) (out []ID) {
+	for _, id := range ids {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func (d *Dir) restores() (all []Restored, err error) {

@@ -19,7 +19,7 @@ func TestRecordedRestoresGivePredecessors(t *testing.T) {
 	predecessors(2)
 	for _, r := range []snapshot.Restored{
 		{ClusterID: 2, Predecessors: []snapshot.ID{9}},
-		{ClusterID: 3, Predecessors: []snapshot.ID{2, 1}},
+		{ClusterID: 3, Predecessors: []snapshot.ID{2, 1, 2, 1}}, // as the manifest says, and a record
 		{ClusterID: 2, Predecessors: []snapshot.ID{1}},
 	} {
 		if err := dir.RecordRestore(r); err != nil {

@@ -57,6 +57,11 @@ type Source struct {
 	StorageVersion string   `json:"storage_version,omitempty"` // etcd 3.6 and newer
 	Healthy        bool     `json:"healthy"`                   // the member knew a leader
 	Alarms         []string `json:"alarms,omitempty"`          // NOSPACE, CORRUPT
+
+	DBSizeInUse int64 `json:"db_size_in_use,omitempty"` // bytes of the database that etcd used; 0: not known, as of earlier versions
+	// Keys is the number of live keys (not of revisions), counted just before the stream was opened; not known in archives of earlier
+	// versions, and where etcd did not answer the count.
+	Keys Count `json:"keys,omitzero"`
 }
 
 // Member is one member of the cluster, with the fields of etcd's member list.
@@ -122,20 +127,6 @@ func (m Manifest) check() error {
 		return fmt.Errorf("%w: manifest: archive_crc32c is not 8 hexadecimal digits", ErrDamaged)
 	}
 	return nil
-}
-
-// Facts are what a manifest says and decisions need: which snapshots to prune, whether data was lost, and whose they are.
-type Facts struct {
-	RawSize  int64 `json:"raw_size,omitempty"` // of the database, in bytes; 0: not known
-	Revision int64 `json:"revision,omitempty"` // 0: not known
-	Cluster  ID    `json:"cluster,omitempty"`  // that it was taken from; 0: not known
-	Foreign  bool  `json:"foreign,omitempty"`  // another program's, without a manifest, so nothing else is known
-	Corrupt  bool  `json:"corrupt,omitempty"`  // etcd had raised the alarm CORRUPT
-}
-
-// Facts returns those of the manifest.
-func (m Manifest) Facts() Facts {
-	return Facts{RawSize: m.RawSize, Revision: m.Revision, Cluster: m.ClusterID, Corrupt: slices.Contains(m.Alarms, "CORRUPT")}
 }
 
 func isHex(s string, size int) bool {

@@ -111,6 +111,9 @@ func (n *Name) UnmarshalText(text []byte) (err error) {
 // not say the node, whose node is "", these are the rolling ones.
 func (n Name) OfNode(node string) bool { return n.Node == node && !n.Other() }
 
+// Prefix is how the names of one set and node begin, and no others.
+func Prefix(set, node string) string { return set + "_" + node + "_" }
+
 // Rolling reports whether the daemon of this node took the snapshot, and so may prune it. The node "" stands for rke-tools' names, which
 // do not say the node.
 func (n Name) Rolling(node string) bool { return n.Set == RollingSet && n.Node == node }

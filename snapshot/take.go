@@ -13,7 +13,8 @@ var ErrStalled = errors.New("no progress")
 
 // Streamer is a member that can send a snapshot.
 type Streamer interface {
-	// Source describes the member as it was when the connection was made.
+	// Source describes the member as it was when the connection was made; after Stream, with the keys that it had when the stream was
+	// opened.
 	Source() Source
 	// Stream writes the database and its digest to w as they arrive. Before the first write it calls size with the length of the
 	// whole stream (0: unknown). It returns when everything is written, ctx ends, or w fails.
@@ -143,6 +144,7 @@ func writeArchive(ctx context.Context, src Streamer, w io.Writer, name Name, m M
 		return m, fmt.Errorf("stream snapshot after %d bytes: %w", done, err)
 	}
 	stall.Stop()
+	m.Source = src.Source()
 	archive.SetStateFile(stateFile())
 	return archive.Finish(m)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ type memBucket struct {
 	untold  map[string]error // what reading the end of one gives
 	puts    []string
 	tails   []string
+	listed  [][]string                  // the prefixes of each listing
 	before  func(n snapshot.Name) error // runs when an archive was given
 	budget  int                         // calls that still work; -1: all
 }
@@ -71,9 +73,13 @@ func (b *memBucket) spend() error {
 }
 
 // List implements mirror.Bucket.
-func (b *memBucket) List(context.Context) ([]snapshot.Entry, error) {
+func (b *memBucket) List(_ context.Context, prefixes ...string) ([]snapshot.Entry, error) {
 	var out []snapshot.Entry
+	b.listed = append(b.listed, prefixes)
 	for key, data := range b.objects {
+		if len(prefixes) > 0 && !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			continue
+		}
 		n, err := snapshot.ParseName(key)
 		if err != nil {
 			return nil, err
@@ -135,7 +141,7 @@ func (b *memBucket) Tail(_ context.Context, n snapshot.Name) ([]byte, int64, err
 }
 
 // Sweep implements mirror.Bucket.
-func (b *memBucket) Sweep(context.Context, func(snapshot.Name) bool, time.Duration) (int, error) {
+func (b *memBucket) Sweep(context.Context, []string, func(snapshot.Name) bool, time.Duration) (int, error) {
 	return 0, b.spend()
 }
 

@@ -19,12 +19,12 @@ type forgetful struct {
 	listing []snapshot.Entry
 }
 
-func (b *forgetful) List(ctx context.Context) ([]snapshot.Entry, error) {
+func (b *forgetful) List(ctx context.Context, prefixes ...string) ([]snapshot.Entry, error) {
 	b.listed++
 	if b.listed <= b.wrong {
 		return b.listing, nil
 	}
-	return b.memBucket.List(ctx)
+	return b.memBucket.List(ctx, prefixes...)
 }
 
 // Tail implements mirror.Bucket: a missing object is an error here.
@@ -135,8 +135,8 @@ type sizeless struct {
 	size func(int64) int64
 }
 
-func (b *sizeless) List(ctx context.Context) ([]snapshot.Entry, error) {
-	listed, err := b.memBucket.List(ctx)
+func (b *sizeless) List(ctx context.Context, prefixes ...string) ([]snapshot.Entry, error) {
+	listed, err := b.memBucket.List(ctx, prefixes...)
 	for i := range listed {
 		listed[i].Size = b.size(listed[i].Size)
 	}

@@ -26,7 +26,7 @@ const (
 // remembers the result, also for the next process. Files are read when they are needed.
 type manifests struct {
 	src    Source
-	bucket Bucket
+	view   view
 	status *status.Tracker
 	now    time.Time
 	local  map[snapshot.Name]snapshot.Entry
@@ -40,9 +40,9 @@ type manifests struct {
 	unread int
 }
 
-func newManifests(src Source, bucket Bucket, o Options, now time.Time, local, remote []snapshot.Entry) *manifests {
+func newManifests(src Source, v view, now time.Time, local, remote []snapshot.Entry) *manifests {
 	return &manifests{
-		src: src, bucket: bucket, status: o.Status, now: now, local: byName(local), remote: byName(remote),
+		src: src, view: v, status: v.options.Status, now: now, local: byName(local), remote: byName(remote),
 		here: map[snapshot.Name]snapshot.Facts{}, there: map[snapshot.Name]snapshot.Facts{}, sizes: map[snapshot.Name]int64{},
 	}
 }
@@ -100,7 +100,7 @@ func (m *manifests) readAll(ctx context.Context, objects []snapshot.Entry) {
 
 // tail is that of the bucket.
 func (m *manifests) tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error) {
-	tail, size, err := m.bucket.Tail(ctx, n)
+	tail, size, err := m.view.bucket.Tail(ctx, n)
 	if err == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()

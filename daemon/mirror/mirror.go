@@ -36,8 +36,8 @@ type Source interface {
 
 // Bucket is where they are uploaded to; *s3.Bucket is one.
 type Bucket interface {
-	// List returns all snapshots in the bucket, of all nodes, newest first.
-	List(ctx context.Context) ([]snapshot.Entry, error)
+	// List returns the snapshots in the bucket whose names begin with one of the prefixes, newest first; without any, those of all nodes.
+	List(ctx context.Context, prefixes ...string) ([]snapshot.Entry, error)
 	// PutArchive verifies and uploads the archive. It returns nil only if the bucket has the right size and checksum. A damaged
 	// archive is never stored, and the error wraps snapshot.ErrDamaged. Without replace, another object of that name stays as it is,
 	// and the error wraps snapshot.ErrExists. progress is called for all that is sent, so never if the archive was there before.
@@ -46,8 +46,8 @@ type Bucket interface {
 	Remove(ctx context.Context, n snapshot.Name) error
 	// Tail returns the end of an archive, which has the manifest, and the size of the archive.
 	Tail(ctx context.Context, n snapshot.Name) (tail []byte, bytes int64, err error)
-	// Sweep aborts unfinished uploads of the names for which mine is true, and returns their number.
-	Sweep(ctx context.Context, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error)
+	// Sweep aborts unfinished uploads of the names that begin with one of the prefixes and for which mine is true, and returns their number.
+	Sweep(ctx context.Context, prefixes []string, mine func(snapshot.Name) bool, olderThan time.Duration) (int, error)
 }
 
 // Options say what the bucket must contain.
@@ -55,6 +55,8 @@ type Options struct {
 	Node        string
 	Policy      retention.Policy // for this node's rolling snapshots in the bucket
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
+	// LookForOrphans looks for them in this pass; otherwise a pass does that once a day, because it must list all nodes.
+	LookForOrphans bool
 	// Lineage returns the cluster of the node; while it is not known, nothing is removed. nil: not known.
 	Lineage func() snapshot.Lineage
 	// OnlySent limits Policy to what this node's daemon has uploaded, as far as Status knows: names do not say the node, and other clusters
@@ -88,14 +90,13 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	if err != nil {
 		return done, err
 	}
-	remote, err := list(ctx, bucket, o)
+	v := viewOf(local.Snapshots, bucket, o, now)
+	remote, err := v.list(ctx)
 	if err != nil {
 		return done, err
 	}
-	mine, others := copiesOf(remote, o)
-	o.Status.SetInventory(status.S3, mine, nil)
-	o.Status.SetNodes(status.S3, others)
-	m := newManifests(src, bucket, o, now, local.Snapshots, remote)
+	v.record(remote)
+	m := newManifests(src, v, now, local.Snapshots, remote)
 	p, unread := makePlan(ctx, local.Snapshots, remote, o, now, m)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Status.SetPending(now, names(p.upload))
@@ -112,7 +113,7 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
 	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
-	done.Swept, sweepErr = bucket.Sweep(ctx, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)
+	done.Swept, sweepErr = bucket.Sweep(ctx, v.prefixes, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)
 	if sweepErr != nil {
 		err = errors.Join(err, fmt.Errorf("abort unfinished uploads: %w", sweepErr))
 	}
@@ -173,7 +174,7 @@ var errThere = errors.New("uploaded by another process")
 // end whether the name is free.
 func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o Options) error {
 	if !m.clash(e.Name) {
-		sent, err := upload(ctx, m.src, m.bucket, e, p.replace[e.Name], o.Progress)
+		sent, err := upload(ctx, m.src, m.view.bucket, e, p.replace[e.Name], o.Progress)
 		exists := errors.Is(err, snapshot.ErrExists)
 		if err != nil && !exists || err == nil && sent {
 			return err
@@ -185,7 +186,7 @@ func (p *plan) uploadOne(ctx context.Context, m *manifests, e snapshot.Entry, o 
 			}
 		}
 		if !m.clash(e.Name) {
-			err := unlisted(ctx, m.bucket, e.Name, o)
+			err := m.view.unlisted(ctx, e.Name)
 			if exists && e.Name.File == "" && errors.Is(err, errThere) { // names that do not say the node may be another one's
 				err = fmt.Errorf("mirror %s: %w: %w", e.Name, snapshot.ErrExists, errTaken)
 			}
@@ -203,20 +204,6 @@ func (o Options) lineage() snapshot.Lineage {
 		return snapshot.Lineage{}
 	}
 	return o.Lineage()
-}
-
-// copiesOf returns this node's snapshots of a listing, and if orphans may be removed those of other nodes.
-func copiesOf(entries []snapshot.Entry, o Options) (mine, others []status.Copy) {
-	for _, e := range entries {
-		c := status.Copy{Name: e.Name, Size: e.Size, Modified: e.Modified}
-		switch {
-		case e.Name.OfNode(o.Node):
-			mine = append(mine, c)
-		case o.OrphanAfter > 0 && e.Name.OfOtherNode(o.Node):
-			others = append(others, c)
-		}
-	}
-	return mine, others
 }
 
 func names(entries []snapshot.Entry) []snapshot.Name {

@@ -59,7 +59,9 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 	p.newest = m.newest(ctx, all, o.Node, settled)
 	p.addUploads(local, o.Node, settled, m)
 	var orphanErr error
-	p.orphans, orphanErr = prune.Orphans(ctx, remote, s, now, m.objectDetails)
+	if m.view.ofAllNodes() {
+		p.orphans, orphanErr = prune.Orphans(ctx, remote, s, now, m.objectDetails)
+	}
 	return p, errors.Join(err, orphanErr)
 }
 
@@ -99,7 +101,7 @@ func (p *plan) addUploads(local []snapshot.Entry, node string, l snapshot.Lineag
 		switch {
 		case !isObject, clash:
 			p.upload = append(p.upload, e)
-		case !read || m.sizeOf(object) == e.Size && (err != nil || there.Cluster == 0 || there == here):
+		case !read || m.sizeOf(object) == e.Size && (err != nil || there.Cluster == 0 || there.Agrees(here)):
 		case e.Name.File != "" && m.sizeOf(object) > 0: // the names do not say the node: it may be another node's, of the same second
 		// The server has lost a part of the upload, or somebody else has used the name: upload it again, unless it may be another cluster's.
 		case there.Cluster == here.Cluster || there.Cluster == 0 && !strangers:

@@ -14,11 +14,13 @@ import (
 // the directory src, or what would remain of it. The decisions are on the snapshots in the bucket: this node's rolling ones, newest
 // first, and then the orphans of other nodes. They are valid with an error too.
 func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucket, o Options, now time.Time, dryRun bool) ([]prune.Decision, error) {
-	remote, err := bucket.List(ctx)
+	o.LookForOrphans = true
+	v := viewOf(local, bucket, o, now)
+	remote, err := v.fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := newManifests(src, bucket, o, now, local, remote)
+	m := newManifests(src, v, now, local, remote)
 	p, unread := makePlan(ctx, local, remote, o, now, m)
 	decisions := p.inBucket(remote, m)
 	if dryRun {

@@ -72,7 +72,8 @@ func (f facts) sort(mine []snapshot.Entry, s Scope) (items []retention.Item, kep
 		case x.Cluster == 0 && strangers && !x.Foreign:
 			kept[e.Name] = "its manifest is damaged, so it might be of another cluster"
 		case x.Cluster == 0 || settled.Has(x.Cluster):
-			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, Revision: x.Revision, Corrupt: x.Corrupt}
+			item := retention.Item{ID: e.Name.String(), Time: e.Name.Time, RawSize: x.RawSize, InUse: x.InUse, Revision: x.Revision, Corrupt: x.Corrupt}
+			item.Keys, item.KeysKnown = x.Keys.Get()
 			if s.Lineage.Earlier(x.Cluster, e.Name.Time) {
 				item.Predecessor = x.Cluster.String()
 			}

@@ -24,6 +24,7 @@ func (t *Tracker) SetCluster(l snapshot.Lineage) {
 			}
 		} else if before.Known() && !s.Confirmed && !l.Has(before.Cluster) {
 			s.Jobs, s.Mirror, s.History, s.Starts, s.PruneError = map[Job]JobState{}, MirrorState{}, nil, nil, ""
+			s.Resources = Resources{}
 		}
 		changed := !s.Confirmed || before.Cluster != l.Cluster || !slices.Equal(before.Predecessors, l.Predecessors)
 		s.Cluster, s.Confirmed = l, true
@@ -113,6 +114,7 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]snapshot.Facts) {
 		for _, list := range [][]Copy{i.Copies, i.Others, i.Nodes} {
 			for n := range list {
 				if x, ok := read[list[n].Name]; ok {
+					x.Keys = x.Keys.Or(list[n].Keys) // a drill may have counted them
 					list[n].Facts = x
 				}
 			}
@@ -121,15 +123,15 @@ func (t *Tracker) SetManifests(p Place, read map[snapshot.Name]snapshot.Facts) {
 	})
 }
 
-// SetNodes records the snapshots of other nodes in a place.
-func (t *Tracker) SetNodes(p Place, copies []Copy) {
+// SetNodes records the snapshots of other nodes in a place, as they were listed at that time.
+func (t *Tracker) SetNodes(p Place, copies []Copy, at time.Time) {
 	t.change(func(s *State) {
 		i := s.Places[p]
 		next := make([]Copy, len(copies))
 		for n, c := range copies {
 			next[n], _ = c.withKnown(i.Nodes)
 		}
-		i.Nodes = next
+		i.Nodes, i.NodesListed = next, at
 		s.Places[p] = i
 	})
 }

@@ -28,7 +28,7 @@ func (t *Tracker) SetInventory(p Place, copies []Copy, err error) {
 		for n, c := range copies {
 			next[n], _ = c.withKnown(slices.Concat(i.Copies, i.Others))
 		}
-		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Nodes: i.Nodes, Listed: true}
+		s.Places[p] = Inventory{Copies: next, Broken: i.Broken, Nodes: i.Nodes, NodesListed: i.NodesListed, Listed: true}
 		s.sortByCluster()
 		if p == S3 {
 			s.seenInS3(s.Places[p].Copies)
@@ -71,7 +71,7 @@ func (t *Tracker) SetBroken(broken []Copy) {
 					c.Damage, c.Found = x.Damage, x.Found
 				}
 				if x.Name == c.Name {
-					c.RawSize, c.Revision = x.RawSize, x.Revision
+					c.Facts = c.WithSizes(x.Facts)
 				}
 			}
 		}
@@ -90,8 +90,9 @@ func (c Copy) withKnown(earlier []Copy) (out Copy, known bool) {
 	}
 	x := earlier[i]
 	known = x.Size == c.Size
-	x.Size, x.Modified, x.RawSize, x.Revision = c.Size, c.Modified, cmp.Or(c.RawSize, x.RawSize), cmp.Or(c.Revision, x.Revision)
-	x.Cluster, x.Corrupt = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt
+	facts := c.WithSizes(x.Facts)
+	facts.Cluster, facts.Corrupt, facts.Foreign = cmp.Or(c.Cluster, x.Cluster), c.Corrupt || x.Corrupt, x.Foreign
+	x.Size, x.Modified, x.Facts = c.Size, c.Modified, facts
 	x.Damage = cmp.Or(c.Damage, x.Damage)
 	return x, known
 }

@@ -134,3 +134,55 @@ func TestLossIsSeenWhenWhatCameBeforeIsDamaged(t *testing.T) {
 	tr.SetBroken(nil)
 	wantCodes(t, "removed", tr)
 }
+
+// keyed is a snapshot with so many keys; below 0: not known.
+func keyed(at time.Time, keys int64) status.Copy {
+	c := raw(at, 10*mib, 100)
+	if c.Cluster = 7; keys >= 0 {
+		c.Keys = snapshot.Counted(keys)
+	}
+	return c
+}
+
+// TestKeysThatAreGoneAreAProblemForADay: as long as the guard keeps what has them.
+func TestKeysThatAreGoneAreAProblemForADay(t *testing.T) {
+	before := keyed(noon.Add(-time.Hour), 189_000)
+	for after, want := range map[time.Duration][]status.Code{0: {status.CodeKeysFell}, 22 * time.Hour: {status.CodeKeysFell}, 24 * time.Hour: nil} {
+		now := noon.Add(after)
+		tr := status.New(local(&now))
+		tr.SetInventory(status.Local, []status.Copy{before, keyed(noon, 12), keyed(now, 12)}, nil)
+		wantCodes(t, after.String(), tr, want...)
+		const text = "the newest snapshot has 12 keys, less than half of the 189,000 before: if nobody deleted them on purpose, restore " +
+			"rolling_node-a_20261122T111230Z.db.zst. It is protected from pruning until 2026-11-23 11:42:30 UTC: docs/ALERTS.md, EtcdBackupKeysFell"
+		for _, p := range tr.Problems() {
+			if p.Text != text || !p.Since.Equal(noon) {
+				t.Errorf("since %s: %s", p.Since, p.Text)
+			}
+		}
+	}
+}
+
+// TestKeysThatCouldNotBeCountedEndNoProblem: the newest snapshot does not say whether they are back.
+func TestKeysThatCouldNotBeCountedEndNoProblem(t *testing.T) {
+	now := noon
+	tr := status.New(local(&now))
+	list := []status.Copy{keyed(noon.Add(-2*time.Hour), 1000), keyed(noon.Add(-time.Hour), 0), keyed(noon, -1)}
+	tr.SetInventory(status.Local, list, nil)
+	wantCodes(t, "not counted", tr, status.CodeKeysFell)
+	tr.End(status.Drill, now, status.Outcome{Name: list[2].Name, Keys: snapshot.Counted(990)})
+	wantCodes(t, "counted by a drill", tr)
+}
+
+func TestBytesInUseThatFellAreAProblemForAnHour(t *testing.T) {
+	in := func(at time.Time, bytes int64) status.Copy {
+		c := keyed(at, 100)
+		c.InUse = bytes
+		return c
+	}
+	for after, want := range map[time.Duration][]status.Code{0: {status.CodeInUseFell}, 2 * time.Hour: nil} {
+		now := noon.Add(after)
+		tr := status.New(local(&now))
+		tr.SetInventory(status.Local, []status.Copy{in(noon.Add(-time.Hour), 9*mib), in(noon, 4*mib), in(now, 4*mib)}, nil)
+		wantCodes(t, after.String(), tr, want...)
+	}
+}

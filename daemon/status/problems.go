@@ -3,9 +3,6 @@ package status
 import (
 	"slices"
 	"time"
-
-	"etcd-rolling-backup/retention"
-	"etcd-rolling-backup/snapshot"
 )
 
 const (
@@ -15,9 +12,6 @@ const (
 	toleratedStarts = 5
 	// StartsWindow is the time after which a start is no longer counted.
 	StartsWindow = time.Hour
-	// lossShown is how long a loss is a problem. A defragmentation shrinks a database too, and should not be a problem for a day. It
-	// is a little less than an hour, so that with an hourly schedule the result does not depend on seconds.
-	lossShown = 55 * time.Minute
 	// takenShown is how long a taken name is a problem. A thief takes the next one by then.
 	takenShown = 24 * time.Hour
 )
@@ -108,55 +102,6 @@ func (s State) snapshotProblems(l *problemList, now time.Time) {
 			p.under(CodeSnapshotsFailing)
 		}
 	}
-}
-
-// lossProblems reports that etcd seems to have lost data.
-func (s State) lossProblems(l *problemList, now time.Time) {
-	c, ok := s.Compare(lossShown, now)
-	if !ok {
-		return
-	}
-	if c.Shrank() {
-		p := l.add(CodeShrank, c.LossSince, "the database of the newest snapshot shrank to %s, less than half of the %s before",
-			Size(c.Newest.RawSize), Size(c.RawSize))
-		p.addedTo(CodeRevisionFell)
-	}
-	if c.RevisionFell() {
-		l.add(CodeRevisionFell, c.LossSince, "the revision of the newest snapshot fell to %s from %s: is it the same cluster?",
-			Grouped(c.Newest.Revision), Grouped(c.Revision))
-	}
-}
-
-// Compare compares the newest snapshot with those in the window before it. Older manual snapshots are ignored: they may stay for years
-// while all others are pruned, and then the time of a loss is not known. So are those of predecessors, because a restore sets the
-// revision back on purpose. Those of another cluster count if that one has ended: an etcd that lost its data may have come back as a new
-// cluster. It returns false while another member takes the snapshots, because no newer snapshot here would end a
-// problem.
-func (s State) Compare(window time.Duration, now time.Time) (retention.Comparison, bool) {
-	var items []retention.Item
-	seen := map[string]bool{}
-	newest, _ := s.Newest(now)
-	others := s.setAside(now)
-	aside := func(c Copy) bool {
-		if others[c.Cluster] {
-			return true
-		}
-		age := newest.Name.Time.Sub(c.Name.Time)
-		return age < 0 || c.Name.Set != snapshot.RollingSet && age > window
-	}
-	for _, p := range Places() {
-		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Others, s.Places[p].Broken) { // what is damaged now was there all the same
-			if id := c.Name.String(); s.counts(p) && !seen[id] && !aside(c) {
-				seen[id] = true
-				c = s.Described(c)
-				items = append(items, retention.Item{ID: id, Time: c.Name.Time, RawSize: c.RawSize, Revision: c.Revision})
-			}
-		}
-	}
-	c, ok := retention.Compare(items, window, now)
-	j := s.Jobs[Snapshot]
-	over := j.Settled.After(j.Success) && now.Sub(c.Newest.Time) > window
-	return c, ok && !over
 }
 
 func (s State) mirrorProblems(l *problemList, now time.Time) {

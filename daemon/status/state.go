@@ -31,6 +31,7 @@ type State struct {
 	DrillFrom  Place        `json:"drill_from,omitempty"`
 	PruneError string       `json:"prune_error,omitempty"` // why the last pruning of the disk failed; "": it did not
 	PruneAt    time.Time    `json:"prune_at,omitzero"`     // when it failed
+	Resources  Resources    `json:"resources,omitzero"`
 	Member     Member       `json:"-"`
 	StateFile  StateFile    `json:"-"`
 	Stream     Stream       `json:"-"`
@@ -68,7 +69,10 @@ type Inventory struct {
 	// Others are snapshots of this node's name that another cluster took, newest first. They are not counted and not touched.
 	Others []Copy `json:"others,omitempty"`
 	// Nodes are snapshots of other nodes, as far as they were looked at, in any order.
-	Nodes  []Copy `json:"nodes,omitempty"`
+	Nodes []Copy `json:"nodes,omitempty"`
+	// NodesListed is when all nodes' snapshots in S3 were listed; zero: never. That is done rarely.
+	NodesListed time.Time `json:"nodes_listed,omitzero"`
+
 	Copies []Copy `json:"copies,omitempty"` // newest first; from the last process, until Listed
 	Broken []Copy `json:"broken,omitempty"` // on the disk: NAME.broken files, newest first
 	Listed bool   `json:"-"`                // it was listed since the start
@@ -122,6 +126,7 @@ func (s State) clone() State {
 	}
 	s.Mirror.Pending, s.Starts, s.History = slices.Clone(s.Mirror.Pending), slices.Clone(s.Starts), slices.Clone(s.History)
 	s.Counters = s.Counters.clone()
+	s.Resources.Gone = slices.Clone(s.Resources.Gone)
 	return s
 }
 
@@ -153,7 +158,7 @@ func (s State) Described(c Copy) Copy {
 	for _, i := range s.Places {
 		for _, x := range i.Copies {
 			if x.Name == c.Name && x.Size == c.Size && (x.RawSize != 0 || x.Revision != 0) {
-				c.RawSize, c.Revision = x.RawSize, x.Revision
+				c.Facts = c.WithSizes(x.Facts)
 			}
 		}
 	}

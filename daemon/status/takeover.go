@@ -125,7 +125,7 @@ func (s *State) merge(taken State) {
 	s.DrillFrom = taken.DrillFrom
 	for p, i := range taken.Places {
 		for _, c := range i.Copies {
-			s.copyIn(p, c.Name, func(x *Copy) { c.Size, c.Modified, c.RawSize, c.Revision = x.Size, x.Modified, x.RawSize, x.Revision })
+			s.copyIn(p, c.Name, func(x *Copy) { c.Size, c.Modified, c.Facts = x.Size, x.Modified, c.WithSizes(x.Facts) })
 			s.add(p, c)
 		}
 	}

@@ -44,6 +44,24 @@ func New(o Options) *Tracker {
 	return t
 }
 
+// SetDrills changes which drills this daemon does, between two of them, as a restart does.
+func (t *Tracker) SetDrills(enabled bool, from Place) {
+	t.change(func(s *State) {
+		now := t.now()
+		for _, j := range []Job{Verify, Drill} {
+			x, was := s.Jobs[j], s.Enabled[j]
+			if from != s.DrillFrom { // those were for other copies
+				x = JobState{}
+			}
+			if x.Next = (time.Time{}); !was || x.Due.After(now) { // by the old schedule
+				x.Due = time.Time{}
+			}
+			s.Jobs[j], s.Enabled[j] = x, enabled
+		}
+		s.DrillFrom = from
+	})
+}
+
 // State returns a copy of the State.
 func (t *Tracker) State() State {
 	if t == nil {
@@ -125,6 +143,10 @@ type Outcome struct {
 	Message string        // of a failure or a skip; contains no secret
 	Took    time.Duration // duration of a verification or a drill; 0: not known
 	Began   time.Time     // of a verification that found damage; if the file was replaced since, it is another one; zero: at its end
+	// Keys are the live keys that a drill has counted in the database, and Resources those of each type of Kubernetes; nil: not known.
+	Keys      snapshot.Count
+	Resources map[string]int64
+	Cluster   snapshot.ID // that the drilled snapshot was taken from; the snapshot itself may have been pruned meanwhile
 }
 
 // End records how a run ended, except successful runs of the jobs Snapshot and Mirror: see [Tracker.Saved] and [Tracker.Mirrored].
@@ -161,6 +183,9 @@ func (s *State) verdict(j Job, at time.Time, o Outcome) {
 			c.Drilled, c.BadDrill = at, o.Reason != ""
 		}
 	})
+	if j == Drill && o.Reason == "" {
+		s.counted(at, o)
+	}
 }
 
 func (s *State) succeeded(j Job, at time.Time, name snapshot.Name) {

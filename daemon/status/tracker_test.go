@@ -103,7 +103,7 @@ func TestNilTrackerDoesNothing(t *testing.T) {
 	tr.SetInventory(status.Local, nil, nil)
 	tr.SetBroken(nil)
 	tr.SetManifests(status.S3, map[snapshot.Name]snapshot.Facts{{}: {RawSize: 1}})
-	tr.SetNodes(status.S3, nil)
+	tr.SetNodes(status.S3, nil, time.Time{})
 	tr.SetCluster(snapshot.Lineage{Cluster: 1})
 	if tr.Lineage().Known() || tr.Stranger(status.S3, snapshot.Entry{}) {
 		t.Error("it knows a cluster")

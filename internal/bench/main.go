@@ -89,7 +89,7 @@ func runAll(ctx context.Context, b bench, sizes []int64) error {
 	if err != nil {
 		return err
 	}
-	return b.withMinIO(ctx, false, func() error { return b.uploads(ctx, "MinIO over http") })
+	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx)) })
 }
 
 // withMinIO calls do while a MinIO runs.

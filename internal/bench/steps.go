@@ -31,6 +31,10 @@ func steps() map[string]step {
 		"load":    {1, func(ctx context.Context, args []string) error { return load(ctx, args[0], os.Stdin, os.Stdout) }},
 		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
 		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
+		"crowd": {4, func(ctx context.Context, args []string) error {
+			kept, err := strconv.Atoi(args[2])
+			return errors.Join(err, crowd(ctx, args[0], args[1], kept, args[3]))
+		}},
 	}
 }
 

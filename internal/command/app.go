@@ -67,7 +67,7 @@ func newApp(p Process) (*cli.App, env) {
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
 			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
-			mirrorCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
+			mirrorCommand(e), fleetCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
 			drillChildCommand(e),
 		},
 	}
@@ -166,6 +166,7 @@ func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error
 	if asJSON, err = config.ReadOutput(c); err == nil {
 		cfg, err = config.Read(c)
 	}
+	cfg.Etcd.Undetected = e.origins.Undetected()
 	if err == nil && (c.Command.Name == daemonName || c.Command.Name == saveName) { // check and config show say more than this
 		err = e.origins.DetectError
 	}

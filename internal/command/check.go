@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/detect"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
@@ -75,7 +76,7 @@ func check(ctx context.Context, c *call) error {
 	}
 	findings = append(findings, checkOthers(ctx, cfg, cluster, now)...)
 	findings = append(findings, checkMonitor(ctx, cfg.Monitor)...)
-	for _, e := range service.Exposures(cfg) {
+	for _, e := range service.Exposures(cfg, c.origins.Sources(c.Context)) {
 		findings = append(findings, warn(e.Flag, "%s", e.Text))
 	}
 	return errors.Join(c.show(findings, func(out *printer) {
@@ -214,13 +215,16 @@ func (c *call) checkMember(ctx context.Context, cfg member.Config, now time.Time
 		out = append(out, okay("detected", "%s", c.origins.Detected))
 	}
 	out = append(out, checkCertificates(cfg, now)...)
-	etcd, cluster := checkEtcd(ctx, cfg)
+	etcd, cluster := c.checkEtcd(ctx, cfg)
 	return append(out, etcd...), cluster
 }
 
 // checkEtcd also returns the ID of the cluster; 0: not known.
-func checkEtcd(ctx context.Context, cfg member.Config) ([]finding, snapshot.ID) {
+func (c *call) checkEtcd(ctx context.Context, cfg member.Config) ([]finding, snapshot.ID) {
 	m, err := member.Connect(ctx, cfg)
+	if err != nil && c.cfg.Etcd.Undetected {
+		err = fmt.Errorf("%w; %w", err, detect.ErrNone)
+	}
 	if err != nil {
 		return []finding{fail("etcd", err)}, 0
 	}

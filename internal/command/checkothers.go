@@ -29,7 +29,9 @@ func checkOthers(ctx context.Context, cfg config.Config, cluster snapshot.ID, no
 		if err != nil {
 			return []finding{warn("clusters", "%s: what this cluster was restored from is not known", line(err))}
 		}
-		of.Since = lineage.Since
+		if lineage.Cluster == of.Cluster { // else the daemon has not yet seen the cluster that was restored meanwhile
+			of.Since = lineage.Since
+		}
 		lineage = of
 	}
 	places, _ := source.List(ctx, cfg.Store.Dir, cfg.S3)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -95,15 +94,13 @@ func configDetectCommand(e env) *cli.Command {
 			case err != nil:
 				return config.Usagef("%w", err)
 			case found == nil:
-				return errNotDetected
+				return detect.ErrNone
 			}
 			values := config.MemberValues(*found)
 			return e.printExample(c, "# Detected on this node: "+printable.Text(found.String())+"\n\n", func(key string) (string, bool) { return values[key], values[key] != "" })
 		},
 	}
 }
-
-var errNotDetected = errors.New("no etcd of kubeadm, k3s, RKE2 or systemd was found on this node: set --endpoints, and --cacert, --cert and --key for TLS")
 
 func (e env) printExample(c *cli.Context, head string, value func(key string) (string, bool)) error {
 	if c.NArg() > 0 {

@@ -40,20 +40,25 @@ func runDaemon(ctx context.Context, c *call) error {
 		hangups = all
 	}
 	return service.Run(ctx, c.cfg, service.Process{
-		Program: program, Version: c.version, Stderr: c.stderr, Detected: c.origins.Detected, UnknownVariables: config.UnknownVariables(c.App.Commands),
-		HiddenKeys: c.origins.Hidden(), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
+		Program: program, Version: c.version, Stderr: c.stderr, Detected: c.origins.Detected, Find: c.origins.Find, UnknownVariables: config.UnknownVariables(c.App.Commands),
+		Sources: c.origins.Sources(c.Context), Settings: c.origins.Settings(c.Context, c.cfg), Hangups: hangups, Reread: c.reread,
 	})
 }
 
-// reread reads the settings as the start did, from the same command line and environment and from the file as it is now.
-func (i *invocation) reread(ctx context.Context) (cfg config.Config, settings []config.Setting, err error) {
+// reread reads the settings as the start did, from the same command line and environment and from the file as it is now. A file that was
+// read at the start must still be there.
+func (i *invocation) reread(ctx context.Context) (fresh config.Reading, err error) {
 	app, e := newApp(Process{Version: i.process.Version, Root: i.process.Root, Stdout: io.Discard, Stderr: io.Discard})
 	app.Command(daemonName).Action = func(c *cli.Context) (err error) {
-		cfg, _, err = e.settings(c)
-		settings = e.origins.Settings(c, cfg)
+		fresh.Config, _, err = e.settings(c)
+		fresh.Settings, fresh.Sources = e.origins.Settings(c, fresh.Config), e.origins.Sources(c)
 		return err
 	}
-	return cfg, settings, e.run(ctx, app, i.args)
+	err = e.run(ctx, app, i.args)
+	if err == nil && i.origins.File != "" && e.origins.File == "" { // the defaults would prune what the lost settings keep
+		err = config.Usagef("read --config: %s was there at the start and is gone: put it back", i.origins.File)
+	}
+	return fresh, err
 }
 
 // drillChildCommand is for the process that a drill starts; people have no use for it.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -82,5 +83,28 @@ func TestDaemonExitsWhileLogIsBlocked(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("it waits for its last line")
+	}
+}
+
+// A file that is gone is not a file without settings: the defaults would prune what it kept.
+func TestReloadWithoutTheFileOfTheStartKeepsTheSettings(t *testing.T) {
+	root := t.TempDir()
+	nodeFile(t, root, config.DefaultFile, "keep-last: 1000\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	hangups := make(chan os.Signal, 1)
+	log := &until{word: "msg=\"started"}
+	log.end = func() {
+		_ = os.Remove(root + config.DefaultFile)
+		hangups <- unix.SIGHUP
+		log.word, log.end = "reload", cancel
+	}
+	status := Main(ctx, Process{Version: "1.2.3-test", Root: root, Hangups: hangups, Stdout: log, Stderr: log}, []string{
+		program, "daemon", "--dir", filepath.Join(t.TempDir(), "d"), "--node", "n1", "--endpoints", "127.0.0.1:1", "--etcd-timeout", "100ms",
+		"--listen", "off", "--drill-schedule", "off", "--min-free", "0",
+	})
+	want := "config.yaml was there at the start and is gone: put it back"
+	if text := log.text.String(); status != exitDone || !strings.Contains(text, "reload failed") || !strings.Contains(text, want) {
+		t.Errorf("status %d:\n%s", status, text)
 	}
 }

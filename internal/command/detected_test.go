@@ -41,6 +41,13 @@ func controlPlane(t *testing.T, endpoint string, pki *etcdtest.Authority) string
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	must(t, os.Chmod(root, 0o755))
+	installEtcd(t, root, endpoint, pki)
+	return root
+}
+
+// installEtcd makes the files of kubeadm for this etcd.
+func installEtcd(t *testing.T, root, endpoint string, pki *etcdtest.Authority) {
+	t.Helper()
 	const dir = "/etc/kubernetes/pki/etcd/"
 	for name, from := range map[string]string{
 		"ca.crt": pki.CACert, "healthcheck-client.crt": pki.Client.Cert, "healthcheck-client.key": pki.Client.Key,
@@ -55,7 +62,6 @@ func controlPlane(t *testing.T, endpoint string, pki *etcdtest.Authority) string
   - name: etcd
     command: [etcd, "--listen-client-urls=`+endpoint+`", --data-dir=/srv/etcd, --cert-file=`+dir+`server.crt, --key-file=`+dir+`server.key, --trusted-ca-file=`+dir+`ca.crt]
 `)
-	return root
 }
 
 // The member of a control plane node is used by commands without one flag, and a file with a single key of it replaces all that was detected.
@@ -255,4 +261,39 @@ func TestServeUsesTheDetectedEtcdsOwnCertificate(t *testing.T) {
 		}
 		must(t, e.run(t.Context(), app, []string{program, command}))
 	}
+}
+
+// After all data is lost, no directory says who etcd runs as. The unit does: etcd starts on what was restored.
+func TestRestoredDataBelongsToTheUserOfTheDetectedEtcd(t *testing.T) {
+	etcd := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	root, store := t.TempDir(), filepath.Join(t.TempDir(), "store")
+	nodeFile(t, root, "/etc/systemd/system/etcd.service", "[Service]\nUser=77\nGroup=88\nExecStart=/usr/bin/etcd --data-dir /srv/etcd --listen-client-urls http://"+etcd.Members[0].Endpoint+"\n")
+	must(t, os.Mkdir(root+"/srv", 0o755))
+	if status, _, errs := runOn(t, root, "save", "--dir", store, "--min-free", "0"); status != exitDone {
+		t.Fatal(errs)
+	}
+	owner := func(path string) [2]uint32 {
+		var s unix.Stat_t
+		must(t, unix.Stat(root+path, &s))
+		return [2]uint32{s.Uid, s.Gid}
+	}
+	restored := func(what string, want [2]uint32, args ...string) {
+		t.Helper()
+		status, out, errs := runOn(t, root, append([]string{"restore", "--dir", store, "--replace", "--ignore-running-members"}, args...)...)
+		if status != exitDone || strings.Contains(errs, "had nothing to replace") {
+			t.Errorf("%s: status %d, %s%s", what, status, out, errs)
+		}
+		for _, path := range []string{"/srv/etcd", "/srv/etcd/member", "/srv/etcd/member/snap/db"} {
+			if got := owner(path); got != want {
+				t.Errorf("%s: %s belongs to %d, want %d", what, path, got, want)
+			}
+		}
+	}
+	restored("no directory", [2]uint32{77, 88})
+	must(t, os.RemoveAll(root+"/srv/etcd"))
+	must(t, os.Mkdir(root+"/srv/etcd", 0o700))
+	restored("an empty directory of root", [2]uint32{77, 88})
+	must(t, os.RemoveAll(root+"/srv/etcd"))
+	restored("--chown", [2]uint32{99, 99}, "--chown", "99")
+	restored("data of another user", [2]uint32{99, 99})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/fleet"
 )
 
 // docs/CLI.md matches the program: its tables of commands and flags are generated from the program's own definitions,
@@ -213,7 +214,7 @@ func TestDocsFields(t *testing.T) {
 	for name, value := range map[string]any{
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
 		"fields: config show": shownSettings{}, "fields: setting": config.Setting{}, "fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
-		"fields: restore": restoreReport{},
+		"fields: restore": restoreReport{}, "fields: fleet": fleet.Report{}, "fields: fleet node": fleet.Row{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(value).Fields() {

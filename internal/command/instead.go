@@ -41,12 +41,14 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 
 // commandFor is the command for another snapshot than the one that was asked for.
 func (c *call) commandFor(command string, other source.Alternative, more []string) string {
-	words := slices.Concat([]string{program, command}, other.Arguments)
-	if c.cfg.Store.Dir != config.DefaultDir && other.Place == config.Local {
-		words = append(words, "--dir", absolutePath(c.cfg.Store.Dir))
-	}
-	if other.Place == config.S3 {
-		words = append(words, service.BucketFlags(c.cfg.S3)...)
+	from := c.origins.Sources(c.Context)
+	words := slices.Concat([]string{program, command}, other.Arguments, from.FileFlags)
+	switch other.Place {
+	case config.Local:
+		words = append(words, service.DirFlags(c.cfg.Store.Dir, from)...)
+	case config.S3:
+		words = append(words, service.BucketFlags(c.cfg.S3, from)...)
+	case config.Anywhere, config.Peer, config.All:
 	}
 	return printable.Command(append(words, more...)...)
 }

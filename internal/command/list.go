@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
@@ -24,7 +25,7 @@ func listCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("store", "all", "also show damaged, partial and foreign files"), config.OutputFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
-		}, config.DirFlags(), config.S3Flags(), config.VersionFlags()),
+		}, config.ShownNodeFlags(), config.DirFlags(), config.S3Flags(), config.VersionFlags()),
 		Action: e.action(0, list),
 	}
 }
@@ -36,6 +37,8 @@ type listing struct {
 	Partials  []string  `json:"partials,omitempty"`
 	Foreign   []string  `json:"foreign,omitempty"`
 	Missing   []missing `json:"missing,omitempty"`
+
+	others bool // only other nodes have snapshots, as a note has said
 }
 
 // missing is a place that could not be listed.
@@ -51,7 +54,7 @@ const detailsLimit = time.Minute
 var errTooMany = fmt.Errorf("not all manifests could be read within %s", detailsLimit)
 
 func list(ctx context.Context, c *call) error {
-	from, failed, err := listPlaces(ctx, c)
+	from, failed, err := listNodes(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -60,14 +63,16 @@ func list(ctx context.Context, c *call) error {
 	defer cancel()
 	for _, p := range from {
 		defer p.Close()
-		if p.Place == config.S3 && len(p.Snapshots) == 0 {
+		if p.Place == config.S3 && len(p.Snapshots) == 0 && !p.Others {
 			c.note("%s", p.Empty(ctx))
 		}
+		out.others = out.others || p.Others
 		out.add(limited, p)
 	}
 	if ctx.Err() == nil && limited.Err() != nil {
 		c.note("warning: %s: rows without details are complete otherwise", errTooMany)
 	}
+	out.addKeys(service.SavedKeys(c.cfg))
 	out.markVersions(from)
 	out.markPredecessors(snapshot.NewDir(c.cfg.Store.Dir))
 	for _, f := range failed {
@@ -126,7 +131,7 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			continue // pruned meanwhile
 		}
 		r := snapshotRow(read.Entry, read.Manifest)
-		r.Size = read.Bytes
+		r.Size, r.entry = read.Bytes, read.Entry
 		r.Places = []string{string(p.Place)}
 		r.Form, r.RawSize, r.StateFile = read.Form, read.RawSize, read.StateFile
 		if read.Err != nil {
@@ -143,6 +148,16 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 			}
 		}
 		l.Snapshots = append(l.Snapshots, r)
+	}
+}
+
+// addKeys adds the keys of snapshots whose manifest does not have them.
+func (l *listing) addKeys(saved func(snapshot.Entry) snapshot.Count) {
+	for i := range l.Snapshots {
+		r := &l.Snapshots[i]
+		if r.Manifest != nil {
+			r.Keys = r.Keys.Or(saved(r.entry))
+		}
 	}
 }
 
@@ -180,17 +195,20 @@ func (r *row) alsoIn(place config.Place, bytes int64) {
 func (l *listing) print(out *printer) {
 	var lines [][]string
 	for _, r := range l.Snapshots {
-		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", r.cluster(), r.form(), cmp.Or(r.short, "-")}
+		line := []string{r.Name.String(), strings.Join(r.Places, "+"), age(time.Now(), r.Time), size(r.Size), "-", "-", "-", r.cluster(), r.form(), cmp.Or(r.short, "-")}
 		if r.RawSize > 0 {
 			line[4] = size(r.RawSize)
 		}
 		if m := r.Manifest; m != nil {
-			line[5], line[8] = fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion)
+			line[5], line[9] = fmt.Sprint(m.Revision), cmp.Or(r.short, m.EtcdVersion)
+		}
+		if n, known := r.Keys.Get(); known {
+			line[6] = fmt.Sprint(n)
 		}
 		lines = append(lines, line)
 	}
 	other := func(name, what string) {
-		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", "-", what})
+		lines = append(lines, []string{name, string(config.Local), "-", "-", "-", "-", "-", "-", "-", what})
 	}
 	for _, name := range l.Broken {
 		other(name, "damaged")
@@ -202,12 +220,12 @@ func (l *listing) print(out *printer) {
 		other(name, "foreign")
 	}
 	if len(lines) == 0 {
-		if len(l.Missing) == 0 {
+		if len(l.Missing) == 0 && !l.others {
 			out.line("no snapshots yet")
 		}
 		return
 	}
-	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", columnCluster, columnForm, "ETCD"}, lines)
+	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "KEYS", columnCluster, columnForm, "ETCD"}, lines)
 	l.choices(out)
 }
 

@@ -34,6 +34,8 @@ type row struct {
 	Form      input.Form `json:"form,omitempty"`
 	RawSize   int64      `json:"raw_size,omitempty"`
 	StateFile bool       `json:"state_file,omitempty"` // RKE's state file is in it
+	// Keys are the live keys: as the manifest says, or as a drill of the daemon has counted them.
+	Keys snapshot.Count `json:"keys,omitzero"`
 	// VersionID and Lost are for --s3-versions: the object has the snapshot only as an old version.
 	VersionID string  `json:"version_id,omitempty"`
 	Lost      s3.Loss `json:"lost,omitempty"` // deleted or overwritten
@@ -43,13 +45,14 @@ type row struct {
 	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
 	RestoredAs snapshot.ID `json:"restored_as,omitempty"`
 
-	short string // Error in a few words, for the table
+	short string         // Error in a few words, for the table
+	entry snapshot.Entry // as it was listed
 }
 
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 	r := row{Name: e.Name, Set: e.Name.Set, Node: e.Name.Node, Time: e.Taken(), Size: e.Size}
 	if m.Format != "" {
-		r.Manifest, r.ClusterID = &m, m.ClusterID
+		r.Manifest, r.ClusterID, r.Keys = &m, m.ClusterID, m.Keys
 	}
 	return r
 }

@@ -66,7 +66,7 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 	var failed error
 	if local {
 		s := prune.Scope{Node: cfg.Store.Node, Lineage: lineage, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter}
-		decisions, err := prune.Local(ctx, dir, s, time.Now(), prune.StoreDetails(dir), dryRun)
+		decisions, err := prune.Local(ctx, dir, s, time.Now(), service.ManualDetails(cfg, dir), dryRun)
 		failed = add(config.Local, decisions, err)
 	}
 	if inBucket && failed == nil {

@@ -39,6 +39,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	switch at := c.origins.Of(c.Context, "data-dir"); {
 	case at.Kind == config.FromDetection:
 		c.note("--data-dir %s: the data directory of the etcd that was detected on this node (%s)", o.DataDir, at.Where)
+		o.Default = c.etcdUser()
 	case at.Kind == config.FromDefault && c.origins.DetectError != nil:
 		c.note("--data-dir %s is the default: %s", o.DataDir, line(c.origins.DetectError))
 	}
@@ -72,6 +73,18 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 		return c.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, o.From, more...)
 	}
 	return nil
+}
+
+// etcdUser is who the detected etcd runs as; nil: that is not known, or systemd makes that user only when it starts etcd.
+func (c *call) etcdUser() *restore.Owner {
+	if c.origins.Detected.User == "" {
+		return nil
+	}
+	owner, err := restore.ParseOwner(c.origins.Detected.User)
+	if err != nil {
+		return nil
+	}
+	return &owner
 }
 
 // again are the flags to restore another snapshot with in the same way.
@@ -119,7 +132,7 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	}
 	defer plan.Close()
 	r.warnOfContent(plan)
-	if r.o.Replace && len(plan.Aside) == 0 {
+	if r.o.Replace && len(plan.Aside) == 0 && r.origins.Of(r.Context, "data-dir").Kind != config.FromDetection {
 		r.warn("--replace had nothing to replace in %s: is it the data directory of etcd?", plan.DataDir)
 	}
 	report := r.newReport(plan)

@@ -43,8 +43,9 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 	snapshot := afterMoves(p.Aside, absolutePath(r.from.Name))
 	switch r.from.From {
 	case config.S3:
-		n.from = slices.Concat([]string{r.from.Name, "--from", "s3"}, service.BucketFlags(r.cfg.S3))
-		n.note = strings.Join(service.BucketNotes(r.cfg.S3), " ")
+		elsewhere := config.Sources{} // whether the other nodes have a configuration file is not known
+		n.from = slices.Concat([]string{r.from.Name, "--from", "s3"}, service.BucketFlags(r.cfg.S3, elsewhere))
+		n.note = strings.Join(service.BucketNotes(r.cfg.S3, elsewhere), " ")
 		return n
 	case config.Peer:
 		n.from = slices.Concat([]string{"--peer", r.o.Peer}, n.certs)

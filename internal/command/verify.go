@@ -32,17 +32,19 @@ func verifyCommand(e env) *cli.Command {
 
 // verified is what --output json shows of a snapshot that is intact.
 type verified struct {
-	File     string             `json:"file"`
-	Place    string             `json:"place"`
-	Form     input.Form         `json:"form"`
-	Proven   bool               `json:"proven"` // it has a digest, which matches
-	Size     int64              `json:"size"`
-	RawSize  int64              `json:"raw_size"`
-	Revision int64              `json:"revision"`
-	Keys     int                `json:"keys"`
-	Hash     string             `json:"hash"`
-	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
-	Drill    *drill.Result      `json:"drill,omitempty"`
+	File     string     `json:"file"`
+	Place    string     `json:"place"`
+	Form     input.Form `json:"form"`
+	Proven   bool       `json:"proven"` // it has a digest, which matches
+	Size     int64      `json:"size"`
+	RawSize  int64      `json:"raw_size"`
+	Revision int64      `json:"revision"`
+	Keys     int        `json:"keys"` // live keys, not revisions
+	// Resources are the keys of each type of Kubernetes, by the beginning of the keys.
+	Resources map[string]int64   `json:"resources,omitempty"`
+	Hash      string             `json:"hash"`
+	Manifest  *snapshot.Manifest `json:"manifest,omitempty"`
+	Drill     *drill.Result      `json:"drill,omitempty"`
 
 	member string // of a zip
 }
@@ -62,7 +64,7 @@ func verify(ctx context.Context, c *call) error {
 		return c.orInstead(ctx, fmt.Errorf("verify %s: %w", p.Name, err), p.Snapshot, p.From, config.Place(c.String("from")), more...)
 	}
 	v := verified{
-		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys,
+		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys, Resources: r.Resources,
 		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member,
 	}
 	if c.Bool("restore") {

@@ -48,6 +48,8 @@ type Etcd struct {
 	Timeout           time.Duration // for each call but the snapshot stream
 	Stall             time.Duration // longest wait for the next byte of that stream
 	StreamRate        pace.Rate     // of that stream
+	// Undetected: no setting says which etcd is meant, and none was found on this node. Endpoints has the default.
+	Undetected bool
 }
 
 // Store is the local directory and what is written there.
@@ -133,7 +135,7 @@ func (c Config) check(ctx context.Context, has func(flag string) bool) error {
 		return Usagef("--min-free: %d must not be negative", c.Store.MinFree)
 	case c.Store.Zip && c.Store.Node != "":
 		return Usagef("--node: %q: the names of rke-tools do not say the node", c.Store.Node)
-	case has("node") && node != nil && !c.Store.Zip:
+	case has("node") && node != nil && !c.Store.Zip && (c.Store.NodeGiven || !has(allNodes)):
 		return Usagef("--node: %w", node)
 	case has("schedule") && c.Schedule.String() == "":
 		return Usagef(`--schedule is empty: use five cron fields such as "0 * * * *"`)

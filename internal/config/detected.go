@@ -22,7 +22,8 @@ func (o *Origins) detect(c *cli.Context) error {
 	if !slices.ContainsFunc(memberKeys(), has) || slices.ContainsFunc(memberKeys(), func(key string) bool { return o.set(c, key) }) {
 		return nil
 	}
-	found, err := detect.Find(o.root)
+	o.Find = func() (*detect.Member, error) { return detect.Find(o.root) }
+	found, err := o.Find()
 	if err != nil {
 		o.DetectError = Usagef("%w", err)
 		return nil

@@ -86,9 +86,15 @@ func (o *Origins) applyFile(c *cli.Context) error {
 		return nil
 	}
 	settings, err := readFile(path)
-	if absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR); absent && path == o.standard && !c.IsSet("config") {
-		return nil
-	} else if err != nil {
+	if absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR); absent {
+		if link := leadsNowhere(path); link != "" {
+			return Usagef("read --config: %s is a symbolic link that leads nowhere: is the disk mounted? remove the link if there are no settings", link)
+		}
+		if path == o.standard && !c.IsSet("config") {
+			return nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	o.File, o.lines = path, map[string]int{}
@@ -104,6 +110,9 @@ func (o *Origins) applyFile(c *cli.Context) error {
 			return Usagef("%s: unknown key %q: %skeys are flag names without the leading hyphens", where, key.Value, DidYouMean(keyForm(key.Value), o.known))
 		}
 		o.lines[key.Value] = key.Line
+		if holdsSecret(key.Value, value) {
+			o.secrets = append(o.secrets, key.Value)
+		}
 		i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == key.Value })
 		if i < 0 {
 			continue
@@ -123,6 +132,19 @@ func (o *Origins) applyFile(c *cli.Context) error {
 		o.applied = append(o.applied, key.Value)
 	}
 	return nil
+}
+
+// leadsNowhere returns which of a missing file and its directory is a symbolic link; "": none. Somebody has made it for settings, which must
+// not be replaced by the defaults.
+func leadsNowhere(path string) string {
+	for _, path := range []string{path, filepath.Dir(path)} {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				return path
+			}
+		}
+	}
+	return ""
 }
 
 // setToNothing reports a flag that only an empty variable sets. That is no setting: it must not hide the file's.

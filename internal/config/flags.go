@@ -93,6 +93,17 @@ func NodeFlags() []cli.Flag {
 	return []cli.Flag{Text("store", "node", "", "this node's `NAME` in snapshot names (default: the host name)")}
 }
 
+// allNodes is a flag of commands that only show snapshots. They work on hosts whose name can't be that of a node.
+const allNodes = "all-nodes"
+
+// ShownNodeFlags are --node and --all-nodes of such a command.
+func ShownNodeFlags() []cli.Flag {
+	return []cli.Flag{
+		Text("store", "node", "", "show the snapshots of the node `NAME` (default: all in the directory, and in the bucket those of this host, or all if it has none)"),
+		Bool("store", allNodes, "show the snapshots of all nodes, also in the bucket"),
+	}
+}
+
 // MinFreeFlag is --min-free, with what must leave that much free.
 func MinFreeFlag(what string) cli.Flag {
 	return Text("store", "min-free", "1GiB", "`SIZE` that "+what+" leaves free on the disk")

@@ -18,6 +18,8 @@ type Origins struct {
 
 	Detected    *detect.Member // the etcd that was found on this node, as none is configured; nil: none
 	DetectError error          // why it is not clear which etcd is meant
+	// Find looks for the etcd of this node again; nil: a setting says which one is meant.
+	Find func() (*detect.Member, error)
 
 	root     string         // directory of the machine's files
 	detected []string       // keys whose value is from Detected
@@ -26,6 +28,12 @@ type Origins struct {
 	lines    map[string]int // of the file's keys
 	applied  []string       // keys whose value is the file's
 	hidden   []string       // keys of the file whose value is from elsewhere
+	secrets  []string       // keys of the file whose value is a secret
+}
+
+// Undetected reports that no setting says which etcd is meant, and that none was found on this node.
+func (o *Origins) Undetected() bool {
+	return o.Find != nil && o.Detected == nil && o.DetectError == nil
 }
 
 // Kinds of an Origin.
@@ -67,9 +75,6 @@ func (o *Origins) Of(c *cli.Context, name string) Origin {
 	}
 	return Origin{FromFlag, "--" + name}
 }
-
-// Hidden are the keys of the file that have no effect, because a variable or a flag sets another value.
-func (o *Origins) Hidden() []string { return o.hidden }
 
 var flagInError = regexp.MustCompile(`(?:^|[\s(])--([a-z0-9][a-z0-9-]*)`)
 

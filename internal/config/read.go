@@ -168,6 +168,9 @@ func (r *reader) node() string {
 		return name
 	}
 	name, err := os.Hostname()
+	if r.has(allNodes) && snapshot.CheckPart("node", name) != nil { // no snapshot has such a node
+		return ""
+	}
 	if err != nil {
 		r.fail(fmt.Errorf("read the host name: %w", err))
 	} else if err := snapshot.CheckPart("node", name); err != nil {

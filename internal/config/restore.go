@@ -37,7 +37,7 @@ func RestoreFlags() []cli.Flag {
 		Text(g, "data-dir", DefaultDataDir, "data `DIRECTORY` that etcd will be started with"),
 		Text(g, "wal-dir", "", "`DIRECTORY` of etcd's write-ahead log (default: in --data-dir)"),
 		Bool(g, "replace", "move existing data to DIRECTORY/member.before-restore-TIME instead of refusing"),
-		Text(g, "chown", "", "`USER[:GROUP]` that will own the data (default: the owner of the existing data, or of the parent directory)"),
+		Text(g, "chown", "", "`USER[:GROUP]` that will own the data (default: the owner of the existing data, else the user of the detected etcd, else the owner of the directory)"),
 		Bool(g, "kubernetes", "raise the revision by 1000000000 and mark all earlier revisions as compacted, so that no client continues from what it has cached"),
 		count(g, "bump-revision", 0, "raise the revision by `N`; needs --mark-compacted"),
 		Bool(g, "mark-compacted", "mark all revisions up to the raised one as compacted"),

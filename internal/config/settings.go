@@ -66,7 +66,7 @@ func Changed(before, after []Setting) (reloaded, restart []string) {
 	for _, s := range after {
 		i := slices.IndexFunc(before, func(b Setting) bool { return b.Key == s.Key })
 		switch {
-		case i >= 0 && (before[i].raw == s.raw || before[i].derived && s.derived):
+		case i >= 0 && (before[i].raw == s.raw || before[i].derived && s.derived || before[i].unset() && s.unset()):
 		case Reloadable(s.Key):
 			reloaded = append(reloaded, s.Key)
 		default:
@@ -74,6 +74,11 @@ func Changed(before, after []Setting) (reloaded, restart []string) {
 		}
 	}
 	return reloaded, restart
+}
+
+// unset reports a key of the member that no setting has: the daemon itself looks for another etcd once this one does not answer.
+func (s Setting) unset() bool {
+	return slices.Contains(memberKeys(), s.Key) && (s.Source == FromDefault || s.Source == FromDetection)
 }
 
 // Merge returns the settings in effect after a reload: those that need a restart stay as they were before.
@@ -89,13 +94,14 @@ func Merge(before, after []Setting) []Setting {
 
 // Reloadable reports a key that a running daemon reads again.
 func Reloadable(key string) bool {
-	return slices.Contains([]string{"schedule", "jitter", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level"}, key) ||
+	return slices.Contains([]string{"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level"}, key) ||
 		strings.HasPrefix(key, "keep-") || strings.HasPrefix(key, "s3-keep-")
 }
 
 // Reload returns the Config with those settings of the next one that a running daemon takes over.
 func (c Config) Reload(next Config) Config {
-	c.Schedule, c.Policy, c.Mirror, c.Log.Level, c.Store.OrphanAfter = next.Schedule, next.Policy, next.Mirror, next.Log.Level, next.Store.OrphanAfter
+	c.Schedule, c.Role, c.Drill, c.Log.Level = next.Schedule, next.Role, next.Drill, next.Log.Level
+	c.Policy, c.Mirror, c.Store.OrphanAfter, c.Store.MinFree = next.Policy, next.Mirror, next.Store.OrphanAfter, next.Store.MinFree
 	c.Etcd.StreamRate = next.Etcd.StreamRate
 	if c.S3 != nil && next.S3 != nil {
 		bucket := *c.S3

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -40,3 +41,9 @@ func Shown(key, value string) string {
 }
 
 const maxPath = 255
+
+// IsSecret reports a value that nobody else may see. The text of a certificate is only too long to be shown.
+func IsSecret(key, value string) bool {
+	certificate := slices.Contains([]string{"cacert", "cert", "s3-ca"}, key) && !strings.Contains(value, "PRIVATE KEY")
+	return !certificate && Shown(key, value) != value
+}

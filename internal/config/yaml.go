@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +53,15 @@ func readFile(path string) ([]*yaml.Node, error) {
 	if quote := unquoted(path, string(text)); quote != nil {
 		return nil, quote
 	}
-	return nil, Usagef("read --config: %s: %w", path, err)
+	if line := tabbed(string(text)); line > 0 {
+		return nil, Usagef("%s line %d: a tab at the beginning of the line, which YAML does not allow: remove it", path, line)
+	}
+	return nil, Usagef("read --config: %s: %w: write one KEY: VALUE per line, without spaces before the key", path, err)
+}
+
+// tabbed returns the first line of a broken file that is indented with a tab; 0: none. YAML's own error often has no line.
+func tabbed(text string) int {
+	return 1 + slices.IndexFunc(strings.Split(text, "\n"), func(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "\t") })
 }
 
 // unquoted returns an error for the first value of a broken file that needs quotes, because its first character means something else in YAML,

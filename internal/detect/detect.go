@@ -26,11 +26,12 @@ type Member struct {
 	OwnCert, OwnKey   string // what etcd itself presents to clients; "": there is none
 	DataDir           string // "": not known for sure
 	WALDir            string // "": in DataDir
+	User              string // USER or USER:GROUP that etcd runs as; "": root, or not known
 }
 
 func (m Member) String() string {
 	text := fmt.Sprintf("%s (%s): endpoint %s", m.Kind, m.Source, m.Endpoint)
-	for _, part := range []struct{ name, value string }{{"CA", m.CACert}, {"certificate", m.Cert}, {"key", m.Key}, {"data directory", m.DataDir}, {"write-ahead log", m.WALDir}} {
+	for _, part := range []struct{ name, value string }{{"CA", m.CACert}, {"certificate", m.Cert}, {"key", m.Key}, {"data directory", m.DataDir}, {"write-ahead log", m.WALDir}, {"user", m.User}} {
 		if part.value != "" {
 			text += ", " + part.name + " " + part.value
 		}
@@ -48,6 +49,9 @@ const (
 	// readAs is the remedy for a file that this user can't read.
 	readAs = "run the command as root, or set --endpoints, --cacert, --cert and --key"
 )
+
+// ErrNone says that nothing was found where something is needed.
+var ErrNone = errors.New("no etcd of kubeadm, k3s, RKE2 or systemd was found on this node: set --endpoints, and --cacert, --cert and --key for TLS")
 
 // ErrSeveral marks that two members are possible.
 var ErrSeveral = errors.New("several etcds on this node")

@@ -174,14 +174,14 @@ func TestMemberOfEachInstallerIsFound(t *testing.T) {
 		"unit with flags, a drop-in and a certificate for etcdctl": {
 			map[string]string{
 				"/etc/systemd/system/etcd.service":           unit("EnvironmentFile=/etc/etcd.env", "ExecStart=/usr/local/bin/etcd \\\n  --data-dir /old --listen-client-urls 'http://[::]:2379'"),
-				"/etc/systemd/system/etcd.service.d/10.conf": "[Service]\nExecStart=\nExecStart=/usr/local/bin/etcd --data-dir /srv/etcd --wal-dir=/srv/wal \\\n --listen-client-urls https://10.0.0.5:2379",
+				"/etc/systemd/system/etcd.service.d/10.conf": "[Service]\nUser=etcd\nGroup=backup\nExecStart=\nExecStart=/usr/local/bin/etcd --data-dir /srv/etcd --wal-dir=/srv/wal \\\n --listen-client-urls https://10.0.0.5:2379",
 				"/lib/systemd/system/etcd.service":           unit("ExecStart=/usr/bin/etcd"),
 				"/etc/etcd.env":                              "ETCD_CLIENT_CERT_AUTH=true\nETCD_TRUSTED_CA_FILE=/pki/ca.pem\nETCDCTL_CERT=/pki/admin.pem\nETCDCTL_KEY=/pki/admin-key.pem\n",
 				"/pki/ca.pem":                                "", "/pki/admin.pem": "", "/pki/admin-key.pem": "",
 			},
 			detect.Member{
 				Kind: "systemd", Source: "/etc/systemd/system/etcd.service, /etc/etcd.env", Endpoint: "https://10.0.0.5:2379",
-				CACert: "/pki/ca.pem", Cert: "/pki/admin.pem", Key: "/pki/admin-key.pem", DataDir: "/srv/etcd", WALDir: "/srv/wal",
+				CACert: "/pki/ca.pem", Cert: "/pki/admin.pem", Key: "/pki/admin-key.pem", DataDir: "/srv/etcd", WALDir: "/srv/wal", User: "etcd:backup",
 			},
 		},
 		"unit with a configuration file": {

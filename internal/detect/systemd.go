@@ -146,9 +146,13 @@ func unitLines(text string) []setting {
 // unitMember reads the settings of a unit's etcd. An empty assignment removes those before it, as systemd does.
 func (t tree) unitMember(source string, lines []setting) (m Member, ok bool, err error) {
 	var environment, files []string
-	start := ""
+	start, user, group := "", "", ""
 	for _, l := range lines {
 		switch {
+		case l.key == "User":
+			user = l.value
+		case l.key == "Group":
+			group = l.value
 		case l.key == "ExecStart" && (start == "" || l.value == ""):
 			start = l.value
 		case l.key == "Environment" && l.value == "":
@@ -187,6 +191,9 @@ func (t tree) unitMember(source string, lines []setting) (m Member, ok bool, err
 	s.flags(flags)
 	m, err = t.systemdMember(source, s, env)
 	m.Source += read
+	if m.User = user; user != "" && group != "" {
+		m.User += ":" + group
+	}
 	return m, true, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/internal/s3test"
 )
@@ -123,7 +124,7 @@ func (b *bed) bucket(t *testing.T) {
 		m.write(t, dir+"s3-ca.crt", string(ca))
 		m.write(t, dir+"s3-access-key", s.AccessKey+"\n")
 		m.write(t, dir+"s3-secret-key", s.SecretKey+"\n")
-		m.write(t, dir+"s3.yaml", fmt.Sprintf("s3-endpoint: %s\ns3-ca: %s\ns3-bucket: backups\ns3-folder: cluster-a\n"+
+		m.write(t, config.DefaultFile, fmt.Sprintf("s3-endpoint: %s\ns3-ca: %s\ns3-bucket: backups\ns3-folder: cluster-a\n"+
 			"s3-access-key-file: %s\ns3-secret-key-file: %s\n",
 			s.Endpoint(), m.has(dir+"s3-ca.crt"), m.has(dir+"s3-access-key"), m.has(dir+"s3-secret-key")))
 	}
@@ -132,7 +133,7 @@ func (b *bed) bucket(t *testing.T) {
 // mirror takes a snapshot that is in the bucket too.
 func (b *bed) mirror(t *testing.T) {
 	t.Helper()
-	b.backup(t, " --config /etc/etcd-rolling-backup/s3.yaml", func(out string) bool { return strings.Contains(out, "msg=mirrored") })
+	b.backup(t, "", func(out string) bool { return strings.Contains(out, "msg=mirrored") })
 }
 
 // allLostWithBucket leaves nothing but the bucket.

@@ -3,6 +3,7 @@ package doctest
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
 )
@@ -30,6 +32,9 @@ func TestCommandsOfTheDocuments(t *testing.T) {
 		}
 		// One page: its blocks build on each other, so the first that fails ends it, and its servers end with it.
 		t.Run(rel, func(t *testing.T) {
+			if err := os.WriteFile(p.root+config.DefaultFile, []byte(noSettings), 0o600); err != nil { // not those of the page before
+				t.Fatal(err)
+			}
 			var said *string // by the last block that ran
 			elsewhere := false
 			blocks := readBlocks(t, path)

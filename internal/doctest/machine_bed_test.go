@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/proctest"
 )
@@ -97,6 +98,7 @@ func (b *bed) add(t *testing.T, name, address string) *machine {
 			t.Fatal(err)
 		}
 	}
+	m.write(t, config.DefaultFile, noSettings) // as for a place: the program is told where it is
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,9 @@ type place struct {
 	env      []string // further variables, last and so with precedence
 }
 
+// noSettings is a configuration file without any.
+const noSettings = "# nothing yet\n"
+
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	repo, err := filepath.Abs("../..")
@@ -50,7 +53,7 @@ func newPlace(t *testing.T) *place {
 		}
 	}
 	// The settings of that machine, in the file that the program would read there and in one of the unit.
-	for file, text := range map[string]string{config.DefaultFile: "# nothing yet\n", "/etc/etcd-rolling-backup/env": "ETCD_BACKUP_KEEP_LAST=24\n"} {
+	for file, text := range map[string]string{config.DefaultFile: noSettings, "/etc/etcd-rolling-backup/env": "ETCD_BACKUP_KEEP_LAST=24\n"} {
 		if err := os.MkdirAll(filepath.Dir(p.root+file), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +90,7 @@ func (p *place) serve(c *etcdtest.Cluster) {
 	for _, dir := range []string{"/etc/etcd-rolling-backup", "/etc/minio", "/srv/minio", "/usr/local/bin/", "/var/tmp/"} {
 		pairs = append(pairs, dir, p.root+dir)
 	}
-	pairs = append(pairs, "/var/lib/", lib)
+	pairs = append(pairs, "/usr/bin/", p.root+"/usr/local/bin/", "/var/lib/", lib)
 	if c.PKI != nil {
 		pairs = append(pairs, "/etc/kubernetes/pki/etcd/ca.crt", c.PKI.CACert,
 			"/etc/kubernetes/pki/etcd/healthcheck-client.crt", c.PKI.Client.Cert,

@@ -94,6 +94,36 @@ func TestReloadChangesScheduleAndPolicyWithoutRestart(t *testing.T) {
 	c.stop(t, syscall.SIGTERM, 0)
 }
 
+// The drills, the members that take snapshots and the free space are settings of the daemon like the schedule.
+func TestReloadChangesDrillsRoleAndFreeSpace(t *testing.T) {
+	parallel(t)
+	// Whatever the other tests have in flags and variables is in the file here.
+	c := &configured{dir: newStore(t), file: filepath.Join(t.TempDir(), "config.yaml")}
+	fixed := fmt.Sprintf("schedule: '@every 1s'\ndir: %s\nnode: %s\nendpoints: %s\nstatus-page: network\n", c.dir, node, small(t, etcdtest.Options{}).Members[0].Endpoint)
+	c.write(t, fixed+"drill-schedule: 'off'\nmin-free: 0\n")
+	c.watched = &watched{process: startWith(t, "ETCD_BACKUP_DRILL_SCHEDULE=", "daemon", "--config="+c.file)}
+	c.base = "http://" + c.address(t)
+	c.says(t, "snapshot saved")
+	if text := c.stderr.String(); strings.Contains(text, "restore drill") {
+		t.Errorf("a drill before the reload:\n%s", text)
+	}
+	line := c.reload(t, fixed+"drill-schedule: '@every 1d'\nmin-free: 0\n")
+	wantIn(t, line, "changed=drill-schedule")
+	c.says(t, `msg="new drill settings in effect"`)
+	c.says(t, `msg="restore drill passed"`)
+	if v, there := c.value(t, `last_success_timestamp_seconds{kind="drill"}`); !there || v == 0 {
+		t.Errorf("the last drill was at %v", v)
+	}
+	wantIn(t, c.reload(t, fixed+"drill-schedule: 'off'\nmin-free: 1EB\n"), `changed="min-free, drill-schedule"`)
+	c.says(t, `msg="restore drills are switched off"`)
+	c.says(t, "--min-free keeps")
+	wantIn(t, c.reload(t, fixed+"drill-schedule: 'off'\nmin-free: 0\nonly-on: follower\n"), "only-on")
+	before := strings.Count(c.stderr.String(), "snapshot saved") // the only member takes it whatever the role is
+	eventually(t, "a snapshot was taken", func() bool { return strings.Count(c.stderr.String(), "snapshot saved") > before })
+	wantIn(t, c.reload(t, fixed+"drill-schedule: 'off'\nmin-free: 0\ndrill-from: s3\n"), "--drill-from s3 needs --s3-bucket")
+	c.stop(t, syscall.SIGTERM, 0)
+}
+
 // Bad files change nothing, are reported everywhere, and the next good one ends that.
 func TestReloadOfABadFileKeepsTheOldSettings(t *testing.T) {
 	parallel(t)

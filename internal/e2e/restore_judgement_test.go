@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,4 +190,25 @@ func TestRestoreIsRecordedForTheDaemon(t *testing.T) {
 	must(t, os.Remove(filepath.Join(filepath.Dir(archive), ".restored.json")))
 	must(t, os.Mkdir(filepath.Join(filepath.Dir(archive), ".restored.json"), 0o700))
 	run(t, 0, []string{"warning: the restore is not recorded in " + filepath.Dir(archive), "restored "}, "restore", archive, "--data-dir="+target(t), "--dir="+filepath.Dir(archive))
+}
+
+// Between a restore and the daemon's next snapshot, check must not advise to delete the snapshots from before as those of another cluster.
+func TestCheckAfterARestoreFindsNoOtherCluster(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	dir, data := newStore(t), target(t)
+	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})
+	eventually(t, "there are two snapshots", func() bool {
+		l, err := snapshot.NewDir(dir).List()
+		must(t, err)
+		return len(l.Snapshots) > 1
+	})
+	w.stop(t, syscall.SIGTERM, 0)
+	must(t, c.Members[0].Kill())
+	run(t, 0, nil, "restore", "--data-dir="+data, "--dir="+dir)
+	r := reviveAlone(t, etcdtest.Default, "node1", data)
+	checked := run(t, 0, []string{"newest snapshot"}, words("check", store(dir), []string{"--endpoints=" + r.client.Endpoints()[0], "--listen=off"})...)
+	if out := checked.stdout.String(); strings.Contains(out, "other cluster") {
+		t.Errorf("check says\n%s", out)
+	}
 }

@@ -36,7 +36,7 @@ esac
 		t.Helper()
 		replace = append(replace, "/var/lib/etcd-rolling-backup:", dir+"/backup:", "/var/lib/etcd-rolling-backup\n", dir+"/backup\n", "--network host ", "", "--restart unless-stopped ", "")
 		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.NewReplacer(replace...).Replace(block))
-		cmd.Env = append(i.Env, "PATH="+dir+":"+os.Getenv("PATH"))
+		cmd.Env = append(i.Env, "PATH="+dir+":"+os.Getenv("PATH"), "ETCD_BACKUP_DIR="+dir+"/backup")
 		return podmantest.Do(t, cmd)
 	}
 	var replace []string
@@ -44,14 +44,16 @@ esac
 		replace = append(replace, "/etc/kubernetes/pki/etcd/"+name, path)
 	}
 	readme, page := blocks(t, "README.md"), blocks(t, "docs/CONTAINER.md")
-	if len(readme) != 1 || len(page) != 2 {
+	if len(readme) != 1 || len(page) != 3 {
 		t.Fatalf("%d and %d blocks are marked as run here", len(readme), len(page))
 	}
 	run(readme[0], replace...)
 	eventually(t, func() error { return i.healthcheck("etcd-rolling-backup") })
 	run(page[0])
-	if out := run(page[1]); !strings.Contains(out, "rolling_") {
-		t.Error(out)
+	for _, block := range page[1:] { // the second has the program on the host, from the container that the first has stopped
+		if out := run(block, " /usr/local/bin/\n", " "+dir+"/\n"); !strings.Contains(out, "rolling_") {
+			t.Error(out)
+		}
 	}
 }
 

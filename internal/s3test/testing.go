@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"strings"
@@ -8,7 +9,11 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 )
+
+// putters is how many objects PutMany stores at a time.
+const putters = 16
 
 // startLimit bounds the start of a server for a test.
 const startLimit = 2 * time.Minute
@@ -72,6 +77,29 @@ func Bucket(t testing.TB, target Target, options BucketOptions) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// PutMany stores the same bytes under many keys, several at a time.
+func PutMany(t testing.TB, target Target, bucket string, data []byte, keys ...string) {
+	t.Helper()
+	transport := insecureTransport()
+	transport.DisableKeepAlives, transport.MaxIdleConnsPerHost = false, putters
+	defer transport.CloseIdleConnections()
+	client, err := target.client(transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	g.SetLimit(putters)
+	for _, key := range keys {
+		g.Go(func() error {
+			_, err := client.PutObject(ctx, bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{DisableContentSha256: true})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func closeAtEnd[T interface{ Close() error }](t testing.TB, server T, err error) T {

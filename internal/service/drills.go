@@ -31,15 +31,40 @@ func StartDrill(ctx context.Context, file *os.File, rawSize int64, scratch *snap
 	})
 }
 
-// doDrill is one of the daemon's drills.
-func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *status.Tracker) (report daemon.DrillReport, err error) {
+// drillSettings are those of the daemon.
+func drillSettings(d config.Drill) daemon.DrillSettings {
+	s := daemon.DrillSettings{From: status.Place(d.From)}
+	if d.Schedule != nil {
+		s.Schedule = *d.Schedule
+	}
+	return s
+}
+
+// doDrill is one of the daemon's drills, of a snapshot from a place.
+func doDrill(ctx context.Context, cfg config.Config, from config.Place, dir *snapshot.Dir, known *status.Tracker) (report daemon.DrillReport, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, drillLimit, fmt.Errorf("aborted after %s", drillLimit))
 	defer cancel()
-	o, err := source.Open(ctx, source.Request{
-		Reference: snapshot.Latest, From: cfg.Drill.From, Dir: cfg.Store.Dir, Bucket: cfg.S3, MinFree: cfg.Store.MinFree,
+	o, err := source.Open(ctx, drillRequest(cfg, from, known, &report))
+	if err != nil {
+		if from == config.S3 && !errors.Is(err, snapshot.ErrNotFound) {
+			err = skippedDrill{err} // what fails on the way says nothing about the snapshot
+		}
+		return report, err
+	}
+	defer o.File.Close()
+	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
+	report.Revision, report.Keys, report.Resources, report.Cluster, report.Verify = r.Revision, r.Keys, r.Resources, r.Cluster, r.Took.Unpack
+	report.Warnings = r.Warnings
+	return report, withRemedy(markSkipped(err))
+}
+
+// drillRequest is for this node's newest snapshot, whose name it writes into the report. What other nodes have in the bucket costs nothing.
+func drillRequest(cfg config.Config, from config.Place, known *status.Tracker, report *daemon.DrillReport) source.Request {
+	return source.Request{
+		Reference: snapshot.Latest, From: from, Dir: cfg.Store.Dir, Bucket: cfg.S3, Nodes: []string{cfg.Store.Node}, MinFree: cfg.Store.MinFree,
 		Newest: func(l snapshot.Listing) (snapshot.Entry, error) {
 			l.Snapshots = slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool {
-				return known.Stranger(status.Place(cfg.Drill.From), e)
+				return known.Stranger(status.Place(from), e)
 			})
 			e, ok := l.Newest(cfg.Store.Node, time.Now())
 			if !ok {
@@ -48,18 +73,7 @@ func doDrill(ctx context.Context, cfg config.Config, dir *snapshot.Dir, known *s
 			report.Name = e.Name
 			return e, nil
 		},
-	})
-	if err != nil {
-		if cfg.Drill.From == config.S3 && !errors.Is(err, snapshot.ErrNotFound) {
-			err = skippedDrill{err} // what fails on the way says nothing about the snapshot
-		}
-		return report, err
 	}
-	defer o.File.Close()
-	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
-	report.Revision, report.Keys, report.Verify = r.Revision, r.Keys, r.Took.Unpack
-	report.Warnings = r.Warnings
-	return report, markSkipped(err)
 }
 
 // markSkipped marks the error of a drill that was skipped or aborted for lack of disk space. It says nothing about the snapshot.

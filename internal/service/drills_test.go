@@ -105,7 +105,7 @@ func TestDrillOfADamagedArchiveNamesIt(t *testing.T) {
 	must(t, dir.Prepare())
 	name := snapshot.Name{Set: snapshot.RollingSet, Node: "n1", Time: time.Now().UTC().Truncate(time.Second)}
 	must(t, os.WriteFile(filepath.Join(dir.Path(), name.String()), nil, 0o600))
-	r, err := doDrill(t.Context(), config.Config{Store: config.Store{Dir: dir.Path(), Node: "n1"}, Drill: config.Drill{From: "local"}}, dir, nil)
+	r, err := doDrill(t.Context(), config.Config{Store: config.Store{Dir: dir.Path(), Node: "n1"}}, config.Local, dir, nil)
 	if !errors.Is(err, snapshot.ErrDamaged) || r.Name != name {
 		t.Errorf("%v, %v", r.Name, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sirupsen/logrus"
+
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/snapshot/keyfile"
@@ -14,8 +16,9 @@ import (
 // Exposure is a setting with which others can get at secrets: it works, and a person should know.
 type Exposure struct{ Flag, Text string }
 
-// Exposures finds secret files that other users can access, and connections that anyone on the way can read.
-func Exposures(cfg config.Config) (all []Exposure) {
+// Exposures finds secrets that other users can access, in files of their own, in the configuration file and on the command line, and
+// connections that anyone on the way can read.
+func Exposures(cfg config.Config, from config.Sources) (all []Exposure) {
 	file := func(flag, path string) {
 		if text := keyfile.Exposed(path); text != "" {
 			all = append(all, Exposure{flag, text})
@@ -43,7 +46,23 @@ func Exposures(cfg config.Config) (all []Exposure) {
 		file("web-config", path)
 	}
 	file("heartbeat-url-file", cfg.Monitor.HeartbeatFile)
+	for _, key := range from.FileSecrets {
+		file(key, from.File)
+	}
+	for _, key := range from.EnvironmentSecrets {
+		file(key, from.Environment)
+	}
+	for _, flag := range from.FlagSecrets {
+		all = append(all, Exposure{flag, "every user of this machine can read its value in the process list: set it in the configuration file, or use a file of its own"})
+	}
 	return all
+}
+
+// warnExposed logs the Exposures.
+func warnExposed(log logrus.FieldLogger, cfg config.Config, from config.Sources) {
+	for _, e := range Exposures(cfg, from) {
+		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
+	}
 }
 
 func isLoopback(host string) bool {

@@ -12,7 +12,7 @@ import (
 )
 
 func exposedFlags(cfg config.Config) (flags []string) {
-	for _, e := range Exposures(cfg) {
+	for _, e := range Exposures(cfg, config.Sources{}) {
 		flags = append(flags, e.Flag)
 	}
 	return flags
@@ -51,17 +51,47 @@ func TestPlainHTTPToOtherMachinesIsReported(t *testing.T) {
 		"": false, "minio.example": false, "https://minio.example": false, "http://127.0.0.1:9000": false, "http://[::1]:9000": false,
 		"http://localhost:9000": false, "http://minio.example": true, "http://10.0.0.1:9000": true, "http://127.0.0.1.example": true, "HTTP://minio.example": true,
 	} {
-		all := Exposures(config.Config{S3: &s3.Config{Endpoint: endpoint}})
+		all := Exposures(config.Config{S3: &s3.Config{Endpoint: endpoint}}, config.Sources{})
 		if (len(all) == 1 && all[0].Flag == "s3-endpoint" && strings.Contains(all[0].Text, "use https")) != want || len(all) > 1 {
 			t.Errorf("bucket at %q: %v", endpoint, all)
 		}
 	}
 	etcd := config.Etcd{Endpoints: []string{"127.0.0.1:2379", "10.0.0.1:2379", "http://etcd:2379", "https://etcd:2379", "unix:///run/etcd"}}
-	if got := Exposures(config.Config{Etcd: etcd}); len(got) != 2 {
+	if got := Exposures(config.Config{Etcd: etcd}, config.Sources{}); len(got) != 2 {
 		t.Errorf("etcd: %v", got)
 	}
 	etcd.CACert = "ca.crt"
 	if got := exposedFlags(config.Config{Etcd: config.Etcd{Endpoints: []string{"10.0.0.1:2379"}, CACert: "ca.crt"}}); got != nil {
 		t.Errorf("etcd with TLS: %v", got)
+	}
+}
+
+// A secret may be in the configuration file itself, in the unit's environment file, or on the command line.
+func TestSecretAmongTheSettingsIsReported(t *testing.T) {
+	dir := t.TempDir()
+	file, environment := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "env")
+	for _, path := range []string{file, environment} {
+		must(t, os.WriteFile(path, nil, 0o600))
+	}
+	from := config.Sources{
+		File: file, FileSecrets: []string{"heartbeat-url"}, Environment: environment, EnvironmentSecrets: []string{"user"}, FlagSecrets: []string{"key"},
+	}
+	all := Exposures(config.Config{}, from)
+	if len(all) != 1 || all[0].Flag != "key" || !strings.Contains(all[0].Text, "process list") {
+		t.Errorf("files of mode 600: %v", all)
+	}
+	for _, path := range []string{file, environment} {
+		must(t, os.Chmod(path, 0o644))
+	}
+	if all = Exposures(config.Config{}, from); len(all) != 3 {
+		t.Fatalf("files of mode 644: %v", all)
+	}
+	for i, path := range []string{file, environment} {
+		if want := path + " contains a secret and is accessible to other users (mode 644): chmod 600 it"; all[i].Text != want {
+			t.Errorf("%q, want %q", all[i].Text, want)
+		}
+	}
+	if got := Exposures(config.Config{}, config.Sources{File: file, Environment: environment}); got != nil {
+		t.Errorf("files without a secret: %v", got)
 	}
 }

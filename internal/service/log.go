@@ -45,7 +45,7 @@ func (j jsonLines) Format(e *logrus.Entry) ([]byte, error) {
 	return printable.JSON(line), err
 }
 
-// oneLine is a hook that makes one line of joined errors and of messages. On a terminal logrus prints messages as they are.
+// oneLine is a hook that makes one line of joined errors, with the remedy, and of messages. On a terminal logrus prints messages as they are.
 type oneLine struct{}
 
 func (oneLine) Levels() []logrus.Level { return logrus.AllLevels }
@@ -53,7 +53,7 @@ func (oneLine) Levels() []logrus.Level { return logrus.AllLevels }
 func (oneLine) Fire(e *logrus.Entry) error {
 	e.Message = printable.Text(e.Message)
 	if err, ok := e.Data["error"].(error); ok {
-		e.Data["error"] = config.OneLine(err.Error())
+		e.Data["error"] = ErrorLine(err)
 	}
 	return nil
 }
@@ -85,6 +85,9 @@ func lostLine(log *logrus.Logger, lost int, since time.Time) []byte {
 // ErrorLine is an error's text in one line, with the remedy where the error itself cannot know it.
 func ErrorLine(err error) string {
 	text := err.Error()
+	if _, has := errors.AsType[remedied](err); has {
+		return config.OneLine(text)
+	}
 	switch {
 	case errors.Is(err, metrics.ErrListen) && errors.Is(err, syscall.EADDRINUSE):
 		text += " (--listen: use another address, or off; is a daemon running already?)"
@@ -92,19 +95,33 @@ func ErrorLine(err error) string {
 		text += " (--listen: this user may not use that port: use one above 1023)"
 	case errors.Is(err, metrics.ErrListen):
 		text += " (--listen: use an address of this machine, or :PORT for all of them)"
-	case errors.Is(err, syscall.EROFS): // systemd's sandbox does it as well as the kernel
-		text += " (the file system is read-only: `dmesg` says why; remount it writable, or add the directory to the unit's ReadWritePaths=)"
+	case errors.Is(err, syscall.EROFS):
+		text += " (" + readOnlyHint(err) + ")"
 	case errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EUCLEAN):
 		text += " (the disk is failing: `dmesg` says why)"
 	case errors.Is(err, syscall.ESTALE):
 		text += " (the NFS server no longer has it: mount it again)"
-	case errors.Is(err, snapshot.ErrUnusableDir):
-		text += " (--dir: use one that exists and that this user may write to)"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0: // in a container nobody sees which user that is
 		text += fmt.Sprintf(" (this process is user %d, group %d: give it the right, or run it as another user)", os.Geteuid(), os.Getegid())
+	case errors.Is(err, snapshot.ErrUnusableDir):
+		text += " (--dir: use one that exists and that this user may write to)"
 	}
 	return config.OneLine(text)
 }
+
+// remedied is an error that prints its ErrorLine, for those who do not know it.
+type remedied struct{ error }
+
+// withRemedy makes the error of a run a remedied one: the status and /readyz show its text.
+func withRemedy(err error) error {
+	if err == nil {
+		return nil
+	}
+	return remedied{err}
+}
+
+func (r remedied) Error() string { return ErrorLine(r.error) }
+func (r remedied) Unwrap() error { return r.error }
 
 const (
 	logQueue    = 256              // lines that wait for a slow reader before further ones are lost

@@ -33,10 +33,10 @@ func (m *monitor) listen(ctx context.Context, cfg config.Config, p Process, dir 
 		return nil
 	}
 	shown := metrics.New(metrics.Options{
-		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: cfg.Store.MinFree,
+		Version: p.Version, State: m.status.State, Problems: m.shownProblems, FreeBytes: dir.Free, MinFree: func() int64 { return m.settings.config().Store.MinFree },
 		Audience: metrics.Audience{WebConfig: cfg.Monitor.WebConfig, Network: cfg.Monitor.PageForNetwork},
 		Page: page.Options{
-			Version: p.Version, Node: cfg.Store.NodeName(), RestoreCommand: restoreLine(p.Program, cfg, member.get), RestoreNotes: restoreNotes(cfg.S3),
+			Version: p.Version, Node: cfg.Store.NodeName(), RestoreCommand: restoreLine(p.Program, cfg, p.Sources, member.get), RestoreNotes: restoreNotes(cfg.S3, p.Sources),
 		},
 	})
 	m.server, err = OpenServer(ctx, cfg.Monitor, shown.Handler(), debugLines{m.log})

@@ -35,14 +35,14 @@ func (r *reloader) config() config.Config { return *r.current.Load() }
 
 // reload is daemon.Options.Reload.
 func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
-	cfg, settings, err := r.next(ctx)
+	cfg, fresh, err := r.next(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.refuse(err)
 		}
 		return daemon.Settings{}, err
 	}
-	changed, restart := config.Changed(r.read, settings)
+	changed, restart := config.Changed(r.read, fresh.Settings)
 	log := r.log.WithField("changed", list(changed))
 	if len(restart) > 0 {
 		log = log.WithField("needs_restart", list(restart))
@@ -52,14 +52,15 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 	r.log.SetLevel(level)
 	r.current.Store(&cfg)
 	r.failed.Store(nil)
-	r.read = config.Merge(r.read, settings)
-	return daemon.Settings{Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter}, nil
+	r.read = config.Merge(r.read, fresh.Settings)
+	warnExposed(r.log, fresh.Config, fresh.Sources)
+	return daemon.Settings{Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter, Drill: drillSettings(cfg.Drill)}, nil
 }
 
 // refuse logs and records why the old settings stay.
 func (r *reloader) refuse(err error) {
 	r.log.WithField("error", ErrorLine(err)).Error("reload failed; the old settings stay")
-	remedy := "correct this and reload, because the daemon would not start with it"
+	remedy := "correct this and reload, before the daemon is restarted"
 	if errors.Is(err, errTogether) {
 		remedy = "restart the daemon"
 	}
@@ -72,19 +73,18 @@ func (r *reloader) refuse(err error) {
 var errTogether = errors.New("only a restart can change these settings together")
 
 // next reads the settings and checks them as a start does, and again as they are in effect until a restart.
-func (r *reloader) next(ctx context.Context) (config.Config, []config.Setting, error) {
-	fresh, settings, err := r.process.Reread(ctx)
-	if err == nil {
-		err = fresh.Check(ctx)
+func (r *reloader) next(ctx context.Context) (cfg config.Config, fresh config.Reading, err error) {
+	if fresh, err = r.process.Reread(ctx); err != nil {
+		return cfg, fresh, err
 	}
-	if err != nil {
-		return config.Config{}, nil, err
+	if err := fresh.Config.Check(ctx); err != nil {
+		return cfg, fresh, err
 	}
-	cfg := r.config().Reload(fresh)
+	cfg = r.config().Reload(fresh.Config)
 	if err := cfg.Check(ctx); err != nil {
-		return config.Config{}, nil, fmt.Errorf("%w: %w", errTogether, err)
+		return cfg, fresh, fmt.Errorf("%w: %w", errTogether, err)
 	}
-	return cfg, settings, nil
+	return cfg, fresh, nil
 }
 
 // problems are those of the last reload.

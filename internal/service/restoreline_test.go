@@ -18,15 +18,24 @@ import (
 const secret = "hunter2"
 
 // read is the configuration of a daemon with these flags.
-func read(t *testing.T, flags ...string) (cfg config.Config) {
+func read(t *testing.T, flags ...string) config.Config {
 	t.Helper()
+	return readOn(t, t.TempDir(), flags...).Config
+}
+
+// readOn reads also the configuration file of the machine whose files are below root.
+func readOn(t *testing.T, root string, flags ...string) (r config.Reading) {
+	t.Helper()
+	var origins *config.Origins
 	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.VersionFlags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
-		cfg, err = config.Read(c)
+		r.Config, err = config.Read(c)
+		r.Sources = origins.Sources(c)
 		return err
 	}}
-	config.Attach([]*cli.Command{c}, t.TempDir())
-	must(t, (&cli.App{Commands: []*cli.Command{c}}).Run(append([]string{"test", "daemon"}, flags...)))
-	return cfg
+	origins = config.Attach([]*cli.Command{c}, root)
+	origins.Words = append([]string{"test", "daemon"}, flags...)
+	must(t, (&cli.App{Commands: []*cli.Command{c}}).Run(origins.Words))
+	return r
 }
 
 const restored = "rolling_n1_20260101T000000Z.db.zst"
@@ -49,19 +58,21 @@ func TestRestoreLine(t *testing.T) {
 		flags  []string
 		want   string
 	}{
-		{status.Local, "", nil, " --replace --from local"},
-		{status.Local, "node-a", nil, " --replace --name node-a --from local"},
-		{status.Local, "it's; a", nil, ` --replace --name 'it'\''s; a' --from local`},
+		{status.Local, "", nil, " --replace"},
+		{status.Local, "node-a", nil, " --replace --name node-a"},
+		{status.Local, "it's; a", nil, ` --replace --name 'it'\''s; a'`},
 		{status.Local, "", mirror, ` --replace --from local --dir '/srv/it'\''s here'`},
 		{status.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
 		{status.Local, "", relative, " --replace --from local --dir " + here + "/store"},
 		{status.S3, "", relative, " --replace --from s3 --s3-bucket backups" + keys},
-		{status.Local, "", []string{"--config", file}, " --replace --from local --dir " + here + "/store"},
-		{status.S3, "", []string{"--config", file}, " --replace --from s3 --s3-bucket backups" + keys},
+		{status.Local, "", []string{"--config", file}, " --replace --from local --config " + file + " --dir " + here + "/store"},
+		{status.S3, "", []string{"--config", file}, " --replace --from s3 --config " + file + keys},
+		{status.Local, "", []string{"--config", ""}, " --replace --config ''"},
 		{status.S3, "", []string{"--s3-bucket=backups", "--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"}, " --replace --from s3 --s3-bucket backups"},
 		{status.S3, "", []string{"--s3-bucket=backups", "--s3-ca", strings.Repeat("LS0tLS1CRUdJTiBD", 40)}, " --replace --from s3 --s3-bucket backups"},
 	} {
-		r := restoreLine("etcd-rolling-backup", read(t, tc.flags...), func() string { return tc.member })
+		daemon := readOn(t, t.TempDir(), tc.flags...)
+		r := restoreLine("etcd-rolling-backup", daemon.Config, daemon.Sources, func() string { return tc.member })
 		name := parsed(t)
 		want := "etcd-rolling-backup restore " + restored + tc.want
 		if got := r(name, tc.from); got != want {
@@ -70,11 +81,52 @@ func TestRestoreLine(t *testing.T) {
 	}
 }
 
+// What the node's configuration file says, the command gets from there; what a flag or a variable says instead, it repeats.
+func TestRestoreLineRepeatsNothingOfTheConfigurationFile(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, config.DefaultFile)
+	must(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	const settings = "dir: /srv/backup\ns3-bucket: backups\ns3-folder: a\ns3-timeout: 1m\ns3-stall: 90s\ns3-insecure-skip-verify: true\n" +
+		"s3-access-key-file: /k/access\ns3-secret-key-file: /k/secret\n"
+	must(t, os.WriteFile(file, []byte(settings), 0o600))
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	must(t, os.WriteFile(other, []byte(settings), 0o600))
+	for name, tc := range map[string]struct {
+		flags     []string
+		env       map[string]string
+		local, s3 string
+	}{
+		"nothing else":    {local: "", s3: ""},
+		"another file":    {flags: []string{"--config", other}, local: " --config " + other, s3: " --config " + other},
+		"no file":         {flags: []string{"--config", "", "--s3-bucket=bucket"}, local: " --config ''", s3: " --config '' --s3-bucket bucket"},
+		"a variable":      {env: map[string]string{"ETCD_BACKUP_S3_FOLDER": "b"}, s3: " --s3-folder b"},
+		"the same value":  {flags: []string{"--dir=/srv/backup"}, local: " --dir /srv/backup"},
+		"a default again": {flags: []string{"--dir", config.DefaultDir, "--s3-timeout=30s", "--s3-insecure-skip-verify=false"}, local: " --dir " + config.DefaultDir, s3: " --s3-timeout 30s --s3-insecure-skip-verify=false"},
+		"a file's name in the environment": {
+			env: map[string]string{"ETCD_BACKUP_CONFIG": other}, local: " --config " + other, s3: " --config " + other,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range tc.env {
+				t.Setenv(k, v)
+			}
+			daemon := readOn(t, root, tc.flags...)
+			line := restoreLine("etcd-rolling-backup", daemon.Config, daemon.Sources, func() string { return "" })
+			for place, want := range map[status.Place]string{status.Local: tc.local, status.S3: tc.s3} {
+				got := line(parsed(t), place)
+				if want := "etcd-rolling-backup restore " + restored + " --replace --from " + string(place) + want; got != want {
+					t.Errorf("%s\nwant %s", got, want)
+				}
+			}
+		})
+	}
+}
+
 // A relative path begins in the directory that the daemon was started in, whatever its working directory is later.
 func TestRestoreLineFromTheStart(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
-	r := restoreLine("etcd-rolling-backup", read(t, "--dir=store"), func() string { return "" })
+	r := restoreLine("etcd-rolling-backup", read(t, "--dir=store"), config.Sources{}, func() string { return "" })
 	t.Chdir(t.TempDir())
 	if got := r(parsed(t), status.Local); !strings.HasSuffix(got, " --dir "+here+"/store") {
 		t.Error(got)
@@ -117,7 +169,7 @@ func TestRestoreNotes(t *testing.T) {
 			for k, v := range tc.env {
 				t.Setenv(k, v)
 			}
-			notes := restoreNotes(read(t, tc.flags...).S3)
+			notes := restoreNotes(read(t, tc.flags...).S3, config.Sources{})
 			if always := 3; len(notes) < always || !slices.Equal(notes[always:], tc.want) {
 				t.Errorf("got\n%s\nwant behind those for all\n%s", strings.Join(notes, "\n"), strings.Join(tc.want, "\n"))
 			}
@@ -140,7 +192,7 @@ func TestRestoreLineHasEveryFlagOfTheBucket(t *testing.T) {
 		t.Errorf("the bucket has %d flags, and %d are tested", all, flags)
 	}
 	want := read(t, given...).S3
-	if got := read(t, BucketFlags(read(t, append(given, uploads...)...).S3)...).S3; *got != *want {
+	if got := read(t, BucketFlags(read(t, append(given, uploads...)...).S3, config.Sources{})...).S3; *got != *want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"etcd-rolling-backup/daemon"
 	"etcd-rolling-backup/daemon/mirror"
+	"etcd-rolling-backup/daemon/prune"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/detect"
@@ -26,19 +27,21 @@ import (
 
 // Process is what the daemon gets from its process.
 type Process struct {
-	Program          string // the name to call it by
-	Version          string
-	Stderr           io.Writer
-	Detected         *detect.Member // the etcd of cfg, if nobody configured it
+	Program  string // the name to call it by
+	Version  string
+	Stderr   io.Writer
+	Detected *detect.Member // the etcd of cfg, if nobody configured it
+	// Find looks for the etcd of this node again; nil: the settings say which one is meant.
+	Find             func() (*detect.Member, error)
 	UnknownVariables []string       // of the environment, to warn of
-	HiddenKeys       []string       // of the configuration file, which a variable or a flag hides, to warn of
+	Sources          config.Sources // of cfg
 	// StateFile, if set, fetches the state file of RKE's cluster for each snapshot, while that is taken. Without one, it is saved all the same.
 	StateFile func(context.Context) ([]byte, error)
 
 	// For the reload; Reread is nil without one.
 	Settings []config.Setting // as they were read for the start
 	Hangups  <-chan os.Signal // each is a request
-	Reread   func(context.Context) (config.Config, []config.Setting, error)
+	Reread   func(context.Context) (config.Reading, error)
 }
 
 // Run works until ctx ends, which gives nil. It fails if the configuration, the directory or --listen cannot work.
@@ -59,17 +62,11 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	for _, name := range p.UnknownVariables {
 		log.WithField("variable", name).Warn("environment variable matches no flag and has no effect")
 	}
-	for _, key := range p.HiddenKeys {
+	for _, key := range p.Sources.Hidden {
 		log.WithField("key", key).Warn("key of the configuration file has no effect: an environment variable or a flag takes precedence")
 	}
-	if d := p.Detected; d != nil {
-		log.WithFields(logrus.Fields{
-			"kind": d.Kind, "source": d.Source, "endpoint": d.Endpoint, "cacert": d.CACert, "cert": d.Cert, "key": d.Key, "data_dir": d.DataDir,
-		}).Info("etcd detected on this node, as no setting says which one to use")
-	}
-	for _, e := range Exposures(cfg) {
-		log.WithField("flag", "--"+e.Flag).Warn(e.Text)
-	}
+	etcd := newFinder(cfg.Etcd, p, log)
+	warnExposed(log, cfg, p.Sources)
 	dir, err := prepare(cfg.Store, log)
 	if err != nil {
 		return err
@@ -83,7 +80,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	if err := m.listen(ctx, cfg, p, dir, name); err != nil {
 		return err
 	}
-	t := newTaker(settings, p, dir, tracker, name)
+	t := newTaker(settings.config, etcd, p, dir, tracker, name)
 	if err := t.probe(ctx, log); err != nil {
 		return err
 	}
@@ -136,11 +133,9 @@ func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
 			return MirrorOnce(ctx, &bucket, dir, passes)
 		}
 	}
-	if s := cfg.Drill.Schedule; s != nil {
-		o.Drill = &daemon.Drill{Schedule: *s, From: status.Place(cfg.Drill.From), Do: func(ctx context.Context) (daemon.DrillReport, error) {
-			return doDrill(ctx, cfg, dir, o.Status)
-		}}
-	}
+	o.Drill = &daemon.Drill{DrillSettings: drillSettings(cfg.Drill), Do: func(ctx context.Context, from status.Place) (daemon.DrillReport, error) {
+		return doDrill(ctx, settings.config(), config.Place(from), dir, o.Status)
+	}}
 	if m := cfg.Monitor; m.Heartbeat != nil || m.HeartbeatFile != "" {
 		o.Heartbeat = func(ctx context.Context, healthy bool) error {
 			h, err := m.OpenHeartbeat()
@@ -190,10 +185,36 @@ func savedStatus(cfg config.Config) *status.Tracker {
 	return t
 }
 
+// SavedKeys returns the number of live keys that a drill of the daemon of this directory has counted in a snapshot, for those whose manifest
+// does not have it.
+func SavedKeys(cfg config.Config) func(e snapshot.Entry) snapshot.Count {
+	t := savedStatus(cfg)
+	return func(e snapshot.Entry) (keys snapshot.Count) {
+		for _, p := range status.Places() {
+			if c, known := t.Known(p, e); known {
+				keys = keys.Or(c.Keys)
+			}
+		}
+		return keys
+	}
+}
+
+// ManualDetails are what a manual prune of the directory knows: what the manifests say, and what the daemon has counted.
+func ManualDetails(cfg config.Config, dir *snapshot.Dir) prune.Details {
+	saved, read := SavedKeys(cfg), prune.StoreDetails(dir)
+	return func(ctx context.Context, e snapshot.Entry) (snapshot.Facts, error) {
+		x, err := read(ctx, e)
+		if err == nil && x.Cluster != 0 {
+			x.Keys = x.Keys.Or(saved(e))
+		}
+		return x, err
+	}
+}
+
 // ManualMirrorOptions are those of a manual pass. It doubts a listing that lacks what the daemon has seen in the bucket.
 func ManualMirrorOptions(cfg config.Config) mirror.Options {
 	o := MirrorOptions(cfg)
-	o.Status = savedStatus(cfg)
+	o.Status, o.LookForOrphans = savedStatus(cfg), true
 	return o
 }
 
@@ -230,7 +251,8 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	if len(removed) > 0 {
 		log.WithField("files", removed).Warn("removed partial snapshots of an interrupted run")
 	}
-	t := &taker{member: cfg.Etcd.Member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
+	etcd := &finder{etcd: cfg.Etcd}
+	t := &taker{etcd: etcd, member: etcd.member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
 	t.pacing = func() pacing { return pacingOf(cfg, time.Now()) }
 	return t.Take(ctx, log, func() {})
 }

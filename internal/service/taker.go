@@ -30,7 +30,9 @@ const (
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.
 type taker struct {
+	config  func() config.Config // the settings of a daemon now, of which role and options are; nil: they stay as they are
 	member  func() (member.Config, error)
+	etcd    *finder // whose member that is; nil: nobody's
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
@@ -43,8 +45,8 @@ type taker struct {
 }
 
 // newTaker makes the one of a daemon.
-func newTaker(settings *reloader, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
-	cfg := settings.config()
+func newTaker(now func() config.Config, etcd *finder, p Process, dir *snapshot.Dir, tracker *status.Tracker, name *memberName) *taker {
+	cfg := now()
 	o := snapshot.TakeOptions{
 		Set: snapshot.RollingSet, Node: cfg.Store.NodeName(), ToolVersion: p.Version, MinFree: cfg.Store.MinFree, Stall: cfg.Etcd.Stall,
 	}
@@ -52,14 +54,19 @@ func newTaker(settings *reloader, p Process, dir *snapshot.Dir, tracker *status.
 		o.Named = snapshot.RollingZip
 	}
 	return &taker{
-		member: cfg.Etcd.Member, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
-		pacing: func() pacing { return pacingOf(settings.config(), time.Now()) },
+		config: now, member: etcd.member, etcd: etcd, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+		pacing: func() pacing { return pacingOf(now(), time.Now()) },
 	}
 }
 
 // Take implements daemon.Taker.
 func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) (taken snapshot.Taken, err error) {
-	o := t.options
+	defer func() { err = withRemedy(err) }()
+	o, role := t.options, t.role
+	if t.config != nil {
+		now := t.config()
+		role, o.MinFree = now.Role, now.Store.MinFree
+	}
 	if o.Progress == nil { // nobody but the daemon waits for a sign of life, and it shows no progress
 		o.Progress = func(int64, int64) { alive() }
 	}
@@ -78,7 +85,7 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 		log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; using the next: %s", ErrorLine(silent))
 	}
 	voters := slices.DeleteFunc(slices.Clone(m.Source().Members), func(m snapshot.Member) bool { return m.Learner }) // learners give no snapshots
-	if err := t.role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
+	if err := role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
 	latency := t.pace().slowDown(ctx, m, &o, log)
@@ -164,7 +171,7 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	}
 	cfg.Gentle = t.pace().rate != pace.Off
 	m, err := member.Connect(ctx, cfg)
-	if err != nil {
+	if err = t.etcd.connected(err); err != nil {
 		if ctx.Err() == nil && reason(status.Snapshot, err) == status.Unreachable {
 			t.status.MemberAway(time.Now())
 		}
@@ -189,6 +196,8 @@ func (t *taker) probe(ctx context.Context, log logrus.FieldLogger) error {
 	switch {
 	case err == nil:
 		return m.Close()
+	case t.etcd.looks() && ctx.Err() == nil && !errors.Is(err, member.ErrDifferentClusters): // it may be about to be installed
+		log.WithField("error", ErrorLine(err)).Warn("etcd does not answer yet")
 	case errors.Is(err, config.ErrUsage) || errors.Is(err, member.ErrConfig) || errors.Is(err, member.ErrDifferentClusters):
 		return err
 	case ctx.Err() == nil: // else the daemon is being stopped

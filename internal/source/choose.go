@@ -23,7 +23,7 @@ func (r Request) list(ctx context.Context) (all []Listing, failed []*PlaceError,
 	case config.Anywhere, config.All, config.Peer:
 		return r.listBoth(ctx)
 	}
-	all, failed = List(ctx, dir, bucket)
+	all, failed = ListNodes(ctx, dir, bucket, r.Nodes)
 	return all, nil, joined(failed)
 }
 
@@ -40,7 +40,7 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer within %s", askLimit))
 	defer cancel()
-	all, failed = List(limited, r.Dir, r.Bucket)
+	all, failed = ListNodes(limited, r.Dir, r.Bucket, r.Nodes)
 	switch {
 	case ctx.Err() != nil:
 		closeAll(all)

@@ -28,6 +28,8 @@ type Listing struct {
 	snapshot.Listing
 	Place config.Place // Local or S3
 	Where string       // for people: the directory, or s3://BUCKET/FOLDER
+	// Others: the place has snapshots of other nodes, which are left out.
+	Others bool
 
 	// Remove deletes one; a missing one wraps snapshot.ErrNotFound.
 	Remove func(context.Context, snapshot.Name) error
@@ -104,11 +106,16 @@ func (e *PlaceError) noDirectory() bool {
 // List lists the directory, unless dir is "", and the bucket, unless it is nil, both at the same time. If one of them fails, it also
 // returns what the other one has. The directory comes first. The caller closes each listing.
 func List(ctx context.Context, dir string, bucket *s3.Config) (all []Listing, failed []*PlaceError) {
+	return ListNodes(ctx, dir, bucket, nil)
+}
+
+// ListNodes is List, but of the bucket only the snapshots of some nodes and those that do not say the node; nil: all.
+func ListNodes(ctx context.Context, dir string, bucket *s3.Config, nodes []string) (all []Listing, failed []*PlaceError) {
 	var local, remote Listing
 	var localErr, remoteErr error
 	var both sync.WaitGroup
 	if bucket != nil {
-		both.Go(func() { remote, remoteErr = listBucket(ctx, bucket) })
+		both.Go(func() { remote, remoteErr = listBucket(ctx, bucket, nodes) })
 	}
 	if dir != "" {
 		local, localErr = listDir(dir)
@@ -158,14 +165,19 @@ func listDir(path string) (Listing, error) {
 	}, err
 }
 
-func listBucket(ctx context.Context, cfg *s3.Config) (Listing, error) {
+func listBucket(ctx context.Context, cfg *s3.Config, nodes []string) (Listing, error) {
 	l := Listing{Place: config.S3}
 	b, err := OpenBucket(cfg)
 	if err != nil {
 		return l, err
 	}
 	l.Where = cfg.Place()
-	if l.Snapshots, err = b.List(ctx); err != nil {
+	if nodes == nil {
+		l.Snapshots, err = b.List(ctx)
+	} else {
+		l.Snapshots, l.Others, err = b.ListNodes(ctx, nodes)
+	}
+	if err != nil {
 		b.Close()
 		return l, err
 	}

@@ -32,6 +32,7 @@ type Request struct {
 	From      config.Place                                   // Anywhere: a path is a file, a Peer is asked, and then directory and bucket are
 	Dir       string
 	Bucket    *s3.Config // nil: none
+	Nodes     []string   // of which snapshots the bucket is searched, and of those that do not say the node; nil: all
 	Peer      string     // HOST:PORT; "": none
 	Identity  func() (peer.Identity, error)
 	Scratch   string                  // the directory whose disk gets what is fetched, and temporary files; "": where the snapshot is, or Dir

@@ -55,7 +55,9 @@ func History(now time.Time) []status.Copy {
 	newest := now.Truncate(time.Hour)
 	add := func(hours int) {
 		n := int64(hours)
-		out = append(out, Taken(newest.Add(-time.Duration(hours)*time.Hour), 46*MiB-n*60*KiB+(n*7919%23)*90*KiB, 48_291_734-n*12_873-(n*n)%900))
+		c := Taken(newest.Add(-time.Duration(hours)*time.Hour), 46*MiB-n*60*KiB+(n*7919%23)*90*KiB, 48_291_734-n*12_873-(n*n)%900)
+		c.InUse, c.Keys = c.RawSize-8*MiB, snapshot.Counted(189_204-7*n+(n*31)%60)
+		out = append(out, c)
 	}
 	for h := range 24 {
 		add(h)
@@ -106,7 +108,9 @@ func Healthy(now *time.Time) *status.Tracker {
 		t.End(status.Verify, x.Name.Time.Add(2*time.Minute), status.Outcome{Name: x.Name, Took: 8 * time.Second})
 	}
 	t.Begin(status.Drill, list[4].Name.Time)
-	t.End(status.Drill, list[4].Name.Time.Add(14*time.Minute), status.Outcome{Name: list[4].Name, Took: 35 * time.Second})
+	t.End(status.Drill, list[4].Name.Time.Add(14*time.Minute), status.Outcome{
+		Name: list[4].Name, Took: 35 * time.Second, Keys: list[4].Keys, Resources: map[string]int64{"/registry/pods": 4_210},
+	})
 	t.Schedule(status.Drill, time.Unix(1795380000, 0), 24*time.Hour)
 	return t
 }

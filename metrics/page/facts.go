@@ -88,6 +88,9 @@ func (p *painter) lastFact() fact {
 		bytes += ", " + status.Size(x.RawSize) + " unpacked"
 	}
 	f.More = append(f.More, status.Absolute(x.Name.Time), bytes)
+	if n, known := x.Keys.Get(); known {
+		f.More = append(f.More, status.Count(int(n), "key", "keys"))
+	}
 	if d := x.doubts(p.DrillFrom); d != "" {
 		f.More = append(f.More, d)
 	}

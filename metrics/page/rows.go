@@ -106,26 +106,18 @@ func (r row) doubts(drilled status.Place) string {
 	return out
 }
 
-// shrunk returns a warning if the database of the snapshot before was more than twice as large; "" if not.
-func (p *painter) shrunk(r row) string {
-	i := slices.IndexFunc(p.rows, func(x row) bool { return x.Name.Time.Before(r.Name.Time) })
-	if i < 0 || r.RawSize == 0 || 2*r.RawSize >= p.rows[i].RawSize {
-		return ""
-	}
-	before := p.rows[i]
-	return "its database has " + status.Size(r.RawSize) + "; the one before it, " + before.Name.String() + ", has " +
-		status.Size(before.RawSize) + ": which one do you want?"
-}
-
 // rowView returns the texts of a table row.
 func (p *painter) rowView(r row) rowView {
 	t := r.Name.Time
 	v := rowView{
 		When: moment{at(t).Machine, t.UTC().Format(time.DateTime)}, Age: status.Relative(t, p.now), Name: r.Name.String(),
-		Size: status.Size(r.Size), Revision: "not known",
+		Size: status.Size(r.Size), Revision: "not known", Keys: "–",
 	}
 	if r.Revision > 0 {
 		v.Revision = status.Grouped(r.Revision)
+	}
+	if n, known := r.Keys.Get(); known {
+		v.Keys = status.Grouped(n)
 	}
 	for _, place := range r.in {
 		v.Tags = append(v.Tags, r.tag(place))
@@ -135,6 +127,9 @@ func (p *painter) rowView(r row) rowView {
 	}
 	if p.fromPredecessor(r.Copy) {
 		v.Tags = append(v.Tags, tag{Text: "from before the restore"})
+	}
+	if p.lostKeys(r) {
+		v.Tags = append(v.Tags, tag{Text: "keys fell", Tone: bad})
 	}
 	if t.After(p.now) {
 		v.Tags = append(v.Tags, tag{Text: "dated in the future", Tone: "wait"})

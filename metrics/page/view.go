@@ -54,6 +54,7 @@ type problemView struct {
 type rowView struct {
 	When                      moment
 	Age, Name, Size, Revision string
+	Keys                      string
 	Tags                      []tag
 	Verified, Drilled         verdictView
 }

@@ -142,7 +142,7 @@ func TestFigures(t *testing.T) {
 		want map[string]string
 	}{
 		"healthy": {statustest.Healthy(&now), map[string]string{
-			"Last good snapshot": "12 min ago; 2026-11-22 12:00:00 UTC; 46 MiB, 230 MiB unpacked",
+			"Last good snapshot": "12 min ago; 2026-11-22 12:00:00 UTC; 46 MiB, 230 MiB unpacked; 189,204 keys",
 			"Next snapshot":      "in 47 min; 2026-11-22 13:00:00 UTC; every 1 h",
 			"On the disk":        "34 snapshots; 1.4 GiB; 41 GiB free",
 			"In S3":              "34 snapshots; of this node, 1.4 GiB; in sync as of 12 min ago",

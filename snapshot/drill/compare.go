@@ -27,7 +27,7 @@ func (d *drill) compare(ctx context.Context) error {
 	ctx = d.server.Server.AuthStore().WithRoot(ctx)
 	d.result.Auth = d.server.Server.AuthStore().IsAuthEnabled()
 	if m := d.report.Manifest; m != nil {
-		d.result.Name = m.Name
+		d.result.Name, d.result.Cluster = m.Name, m.ClusterID
 	}
 	for _, step := range []func(context.Context) error{d.compareRevision, d.compareKeys, d.compareHash, d.compareSample, d.write} {
 		if err := step(ctx); err != nil {
@@ -55,7 +55,7 @@ func (d *drill) compareKeys(ctx context.Context) error {
 	if want := int64(d.report.Keys); r.GetCount() != want {
 		return mismatch("the restored etcd has %d keys, the snapshot %d", r.GetCount(), want)
 	}
-	d.result.Keys = r.GetCount()
+	d.result.Keys, d.result.Resources = r.GetCount(), d.report.Resources
 	return nil
 }
 

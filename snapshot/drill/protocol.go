@@ -86,8 +86,8 @@ func (m message) asError() *textError {
 }
 
 const (
-	// maxMessage limits how many bytes of one line the parent keeps.
-	maxMessage = 64 << 10
+	// maxMessage limits how many bytes of one line the parent keeps. The result names the types of Kubernetes.
+	maxMessage = 1 << 20
 	// maxError limits the text of an error, of which each byte may take 6 in a message. A panic may quote megabytes.
 	maxError = 8 << 10
 	// stepInterval is the shortest time between two reports of bytes in one stage.
@@ -202,6 +202,11 @@ type Result struct {
 	Nice            int      `json:"nice"`             // the process's niceness: 19 unless the system refused it
 	Took            Took     `json:"took"`
 	Warnings        []string `json:"warnings,omitempty"` // what failed after the drill, which has passed all the same
+
+	// Resources are the keys of each type of Kubernetes, see [snapshot.Database].
+	Resources map[string]int64 `json:"resources,omitzero"`
+	// Cluster is the one that the snapshot was taken from; 0: not known.
+	Cluster snapshot.ID `json:"cluster_id,omitempty"`
 }
 
 // Took is the duration of each stage, in nanoseconds in JSON.

@@ -66,24 +66,36 @@ func enough(dir *snapshot.Dir, minFree int64, need room) error {
 	return enoughMemory(need.memory)
 }
 
-func enoughMemory(need int64) error {
-	if has, where, known := available(os.DirFS("/")); known && has < need {
-		return fmt.Errorf("%w: it needs %s of memory for a while; %s has %s available", ErrMemory, size(need), where, size(has))
+func enoughMemory(need int64) error { return enoughMemoryOf(os.DirFS("/"), need) }
+
+// enoughMemoryOf is enoughMemory for the system whose files are below root. For a limit that can be raised, the error says by how much.
+func enoughMemoryOf(root fs.FS, need int64) error {
+	has, where, known := available(root)
+	if !known || has >= need {
+		return nil
 	}
-	return nil
+	remedy := "free memory, or test a copy of the snapshot on another machine with verify --restore"
+	if where != machine {
+		remedy = fmt.Sprintf("raise its limit by at least %s (systemd: MemoryMax=, Kubernetes: resources.limits.memory, Docker: --memory)", size(need-has))
+	}
+	return fmt.Errorf("%w: it needs %s of memory for a while; %s has %s available: %s", ErrMemory, size(need), where, size(has), remedy)
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// cgroupMount is where cgroup v2 is mounted, below a file system's root.
-const cgroupMount = "sys/fs/cgroup"
+const (
+	// cgroupMount is where cgroup v2 is mounted, below a file system's root.
+	cgroupMount = "sys/fs/cgroup"
+	// machine is whose memory it is if no cgroup limits it further.
+	machine = "the machine"
+)
 
 // available returns how much more memory this process can use, in bytes, and whose limit that is: the machine's (MemAvailable), or
 // that of one of the cgroups (v2) around the process, whichever is the lowest. known is false if neither can be read. root is the
 // file system's root.
 func available(root fs.FS) (least int64, where string, known bool) {
 	if n, ok := field(root, "proc/meminfo", "MemAvailable:"); ok {
-		least, where, known = n<<10, "the machine", true
+		least, where, known = n<<10, machine, true
 	}
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {

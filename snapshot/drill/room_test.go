@@ -123,6 +123,28 @@ func TestLowDiskOrMemorySkipsDrill(t *testing.T) {
 	}
 }
 
+// The unit has MemoryMax=2G, the manifests 2Gi: a database of 8 GiB needs a little more.
+func TestDrillSkippedByALimitSaysHowToRaiseIt(t *testing.T) {
+	const gib = 1 << 30
+	unit := fstest.MapFS{
+		"proc/meminfo":     {Data: []byte("MemAvailable: 16000000 kB\n")},
+		"proc/self/cgroup": {Data: []byte("0::/system.slice/etcd-rolling-backup.service\n")},
+		"sys/fs/cgroup/system.slice/etcd-rolling-backup.service/memory.max":     {Data: []byte("2147483648\n")},
+		"sys/fs/cgroup/system.slice/etcd-rolling-backup.service/memory.current": {Data: []byte("33554432\n")},
+	}
+	err := enoughMemoryOf(unit, needs(8*gib).memory)
+	want := "it needs 2.1 GiB of memory for a while; the cgroup /sys/fs/cgroup/system.slice/etcd-rolling-backup.service has 2.0 GiB available: " +
+		"raise its limit by at least 96 MiB (systemd: MemoryMax=, Kubernetes: resources.limits.memory, Docker: --memory)"
+	if !errors.Is(err, ErrMemory) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	must(t, enoughMemoryOf(unit, needs(7*gib).memory))
+	unit["proc/meminfo"] = &fstest.MapFile{Data: []byte("MemAvailable: 1000 kB\n")}
+	if err := enoughMemoryOf(unit, needs(gib).memory); !errors.Is(err, ErrMemory) || strings.Contains(err.Error(), "MemoryMax") {
+		t.Errorf("a machine that is too small: %v", err)
+	}
+}
+
 // Leftovers of dead drills are removed; running drills and everything else stay.
 func TestRemoveLeftovers(t *testing.T) {
 	dir := snapshot.NewDir(t.TempDir())

@@ -20,9 +20,9 @@ func Exposed(path string) string {
 	shared := ok && (int64(s.Uid) != int64(os.Geteuid()) || s.Uid == 0 && s.Gid != 0)
 	switch {
 	case !shared && mode&(group|others) != 0:
-		return fmt.Sprintf("%s is a secret and accessible to other users (mode %o): chmod 600 it", path, mode)
+		return fmt.Sprintf("%s contains a secret and is accessible to other users (mode %o): chmod 600 it", path, mode)
 	case mode&others != 0:
-		return fmt.Sprintf("%s is a secret and accessible to all users (mode %o): chmod o= it", path, mode)
+		return fmt.Sprintf("%s contains a secret and is accessible to all users (mode %o): chmod o= it", path, mode)
 	}
 	return ""
 }

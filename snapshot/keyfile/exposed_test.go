@@ -40,7 +40,7 @@ func TestSecretFileThatOthersCanAccessIsExposed(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := keyfile.Exposed(link)
-		if c.want == "" && got != "" || !strings.Contains(got, c.want) || got != "" && !strings.Contains(got, fmt.Sprintf("%s is a secret", link)) {
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) || got != "" && !strings.Contains(got, fmt.Sprintf("%s contains a secret", link)) {
 			t.Errorf("mode %o of %d:%d: %q, want %q", c.mode, c.uid, c.gid, got, c.want)
 		}
 	}

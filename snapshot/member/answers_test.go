@@ -49,7 +49,15 @@ func (i *impostor) Snapshot(_ *pb.SnapshotRequest, s grpc.ServerStreamingServer[
 }
 
 // start returns a configuration with which the impostor is asked.
-func (i *impostor) start(t *testing.T) member.Config {
+func (i *impostor) start(t *testing.T) member.Config { return serveMember(t, i) }
+
+// serveMember returns a configuration with which a server is asked that answers as a member does.
+func serveMember(t *testing.T, i interface {
+	pb.MaintenanceServer
+	pb.ClusterServer
+	pb.KVServer
+},
+) member.Config {
 	t.Helper()
 	server := grpc.NewServer()
 	pb.RegisterMaintenanceServer(server, i)

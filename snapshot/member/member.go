@@ -140,7 +140,7 @@ func (m *Member) describe(ctx context.Context) error {
 		ClusterID: snapshot.ID(h.ClusterId), MemberID: snapshot.ID(h.MemberId),
 		Revision: h.Revision, RaftTerm: status.RaftTerm, RaftIndex: status.RaftIndex,
 		EtcdVersion: status.Version, StorageVersion: status.StorageVersion,
-		Healthy: status.Leader != 0, Alarms: alarms(status.Errors),
+		Healthy: status.Leader != 0, Alarms: alarms(status.Errors), DBSizeInUse: max(status.DbSizeInUse, 0),
 	}
 	if status.IsLearner {
 		return nil // it does not list members, and is never backed up
@@ -169,7 +169,7 @@ func alarms(texts []string) []string {
 	return names
 }
 
-// Source describes the member as it was at Connect.
+// Source describes the member as it was at Connect, and its keys as they were when Stream began.
 func (m *Member) Source() snapshot.Source { return m.source }
 
 // Silent returns an error for the endpoints that did not answer; nil if all did.
@@ -200,6 +200,7 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 	if m.status.IsLearner {
 		return fmt.Errorf("%w: its data may be behind: set --endpoints to a voting member", ErrLearner)
 	}
+	m.source.Keys = m.countKeys(ctx)
 	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}, grpc.ForceCodecV2(newSnapshotCodec()))
 	if err != nil {
 		return explain(err)

@@ -109,7 +109,7 @@ func (p *Plan) settle(changes []change, done *Done) {
 			done.warn(fmt.Errorf("a power loss could undo the restore: %w", err))
 		}
 	}
-	if p.o.Owner == nil {
+	if !p.owned {
 		return
 	}
 	for _, dir := range p.kept { // etcd must be able to write there

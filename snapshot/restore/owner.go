@@ -67,13 +67,18 @@ func lookup(name string) (Owner, error) {
 // validID also refuses the ID that the kernel reads as "do not change".
 func validID(id int) bool { return id >= 0 && id < math.MaxUint32 }
 
-// ownerOf returns the owner of a file or directory.
-func ownerOf(path string) (Owner, error) {
-	var s unix.Stat_t
-	if err := unix.Stat(path, &s); err != nil {
-		return Owner{}, fmt.Errorf("read the owner of %s: %w", path, err)
+// ownerOf returns the owner of the first of these files and directories that exists.
+func ownerOf(paths ...string) (o Owner, err error) {
+	for _, path := range paths {
+		var s unix.Stat_t
+		if err = unix.Stat(path, &s); err == nil {
+			return Owner{UID: int(s.Uid), GID: int(s.Gid)}, nil
+		}
+		if err = fmt.Errorf("read the owner of %s: %w", path, err); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
-	return Owner{UID: int(s.Uid), GID: int(s.Gid)}, nil
+	return o, err
 }
 
 // may reports whether this process can give files to o.

@@ -32,7 +32,8 @@ type Options struct {
 	DataDir string // of the member; its parent must exist
 	WALDir  string // "": in the data directory
 	Replace bool   // move existing data aside instead of refusing it
-	Owner   *Owner // nil: the owner of the existing data, or of the parent directory if there is none
+	Owner   *Owner // nil: the owner of the existing data, else Default, else the owner of the directory around it
+	Default *Owner // who etcd runs as here, if that is known
 
 	Identity
 	Recorded []snapshot.Member // from the snapshot's manifest; if empty, from the database
@@ -70,6 +71,7 @@ type Plan struct {
 	now       time.Time
 	data, wal place    // wal: empty if the log is a part of data
 	kept      []string // existing directories around them
+	owned     bool     // Owner must own those too
 	scratch   *os.File
 }
 

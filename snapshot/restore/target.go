@@ -130,17 +130,20 @@ func apart(data, wal string) error {
 	return nil
 }
 
+// findOwner finds who will own the data. Where data is, its owner was right; where all is lost, not even the directory says who etcd runs as.
 func (p *Plan) findOwner() (err error) {
 	if p.o.Owner != nil {
-		if p.Owner = *p.o.Owner; !p.Owner.may() {
+		if p.Owner, p.owned = *p.o.Owner, true; !p.Owner.may() {
 			return fmt.Errorf("%w: --chown %s: only root can do this", ErrOwner, p.Owner)
 		}
 		return nil
 	}
-	for _, path := range []string{p.data.swap, filepath.Join(p.DataDir, memberDir), p.DataDir, filepath.Dir(p.DataDir)} {
-		if p.Owner, err = ownerOf(path); err == nil || !errors.Is(err, os.ErrNotExist) {
-			break
+	if p.Owner, err = ownerOf(p.data.swap, filepath.Join(p.DataDir, memberDir)); errors.Is(err, fs.ErrNotExist) {
+		if p.o.Default != nil && p.o.Default.may() {
+			p.Owner, p.owned = *p.o.Default, true
+			return nil
 		}
+		p.Owner, err = ownerOf(p.DataDir, filepath.Dir(p.DataDir))
 	}
 	if err == nil && !p.Owner.may() {
 		p.Owner = Owner{UID: os.Geteuid(), GID: os.Getegid()} // only root can change an owner
