@@ -80,6 +80,17 @@ func (b *bench) restoreTable(all map[string]usage) table {
 	}}
 }
 
+func (b *bench) lookTable(all map[string]usage) table {
+	list, compare := all[wayList], all[wayCompare]
+	return table{b.title("looking into a snapshot, etcd " + b.version), []string{wayVerify, wayGet, wayList, wayCompare}, all, []goal{
+		{"wall, (g2) to (g1)", ratio(all[wayGet].wall, all[wayVerify].wall, 2), "at most 1.5"},
+		{"wall, (g3)", list.wall.Round(time.Millisecond).String(), "under 500ms with 1 GiB"},
+		{"peak memory without mapped files, (g3)", ibytes(list.own), underMemory},
+		{"wall, (g4)", compare.wall.Round(time.Millisecond).String(), "under 2s with 1 GiB"},
+		{"peak memory without mapped files, (g4)", ibytes(compare.own), "under 128 MiB"},
+	}}
+}
+
 const underMemory = "under 64 MiB"
 
 func ibytes(n int64) string { return humanize.IBytes(uint64(n)) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -136,17 +137,17 @@ func (r *reader) streamRate() pace.Rate {
 	return rate
 }
 
-// ReadOutput tells whether results are printed as JSON.
-func ReadOutput(c *cli.Context) (asJSON bool, err error) {
+// ReadOutput tells whether results are printed as JSON. also are further formats that the command has.
+func ReadOutput(c *cli.Context, also ...string) (asJSON bool, err error) {
 	r := &reader{Context: c}
-	return r.choice("output", "table", "json") == "json", r.err
+	return r.choice("output", append([]string{"table", "json"}, also...)...) == "json", r.err
 }
 
-// choice reads one of two words.
-func (r *reader) choice(flag, one, other string) string {
+// choice reads one of several words.
+func (r *reader) choice(flag string, words ...string) string {
 	word := r.String(flag)
-	if word != one && word != other && r.has(flag) {
-		r.fail(Usagef("--%s: %q is not %s or %s", flag, word, one, other))
+	if !slices.Contains(words, word) && r.has(flag) {
+		r.fail(Usagef("--%s: %q is not %s", flag, word, english.WordSeries(words, "or")))
 	}
 	return word
 }

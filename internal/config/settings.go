@@ -94,7 +94,9 @@ func Merge(before, after []Setting) []Setting {
 
 // Reloadable reports a key that a running daemon reads again.
 func Reloadable(key string) bool {
-	return slices.Contains([]string{"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level"}, key) ||
+	return slices.Contains([]string{
+		"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level",
+	}, key) ||
 		strings.HasPrefix(key, "keep-") || strings.HasPrefix(key, "s3-keep-")
 }
 

@@ -124,8 +124,8 @@ func TestDrillFromS3NextTo6000ForeignObjectsListsFewPages(t *testing.T) {
 	b.pass(t, 0)
 	before := len(b.faults.Requests())
 	var report daemon.DrillReport
-	cfg := config.Config{Store: config.Store{Node: "n1", Dir: b.dir.Path()}, S3: b.bucket, Drill: config.Drill{From: config.S3}}
-	o, err := source.Open(t.Context(), drillRequest(cfg, b.status, &report))
+	cfg := config.Config{Store: config.Store{Node: "n1", Dir: b.dir.Path()}, S3: b.bucket}
+	o, err := source.Open(t.Context(), drillRequest(cfg, config.S3, b.status, &report))
 	must(t, err)
 	must(t, o.File.Close())
 	if want := storetest.Name(t, snapshot.RollingSet, "n1", 2); o.Snapshot != want || report.Name != want {
