@@ -74,6 +74,9 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, err
 	}
 	guard.w = part
+	if o.Slow != nil {
+		part.writeSteadily()
+	}
 	m := Manifest{Name: name.String(), CreatedAt: start.UTC().Truncate(time.Second), Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
 	m, err = writeArchive(ctx, src, guard, name, m, o)
 	if err != nil {

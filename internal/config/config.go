@@ -47,9 +47,9 @@ type Etcd struct {
 	Password          member.Secret // from etcdctl's environment variables; there is no flag for it
 	Timeout           time.Duration // for each call but the snapshot stream
 	Stall             time.Duration // longest wait for the next byte of that stream
+	StreamRate        pace.Rate     // of that stream
 	// Undetected: no setting says which etcd is meant, and none was found on this node. Endpoints has the default.
 	Undetected bool
-	StreamRate        pace.Rate     // of that stream
 }
 
 // Store is the local directory and what is written there.

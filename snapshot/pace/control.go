@@ -37,8 +37,8 @@ const (
 	quantile = 0.75
 	// tolerance and slack say how much slower etcd's answers may become. A fast etcd answers in less than a millisecond, and what is added to
 	// that is nothing that a client waits for: a write waits for the disk for longer.
-	tolerance = 2
-	slack     = time.Millisecond
+	tolerance = 1.5
+	slack     = time.Millisecond / 2
 	// quiet times the lowest rate is so slow that the stream adds nothing to what is measured.
 	quiet = 1.25
 	// The shares of a new measurement in what latencies are compared with: see learn.
@@ -46,7 +46,7 @@ const (
 )
 
 const (
-	speedUp  = 2.0  // until the latency has risen for the first time: a stream without effect is at full speed after a second
+	speedUp  = 1.5  // until the latency has risen for the first time: a stream without effect is at full speed after two seconds
 	recovery = 1.25 // well below the rate at which it has risen
 	approach = 0.02 // the growth at a step close to that rate, so that it is exceeded seldom; then a multiple of it for each further step
 	near     = 0.8  // of that rate
@@ -64,7 +64,7 @@ type answer struct {
 }
 
 // control decides about the rate: fast while etcd answers about as fast as before, slower when it does not, and never too slow for the
-// deadline. A stream without effect doubles its rate until it is at full speed. Once the latency has risen, the rate falls and comes back to
+// deadline. The rate of a stream without effect grows by half four times a second. Once the latency has risen, the rate falls and comes back to
 // near that rate, then beyond it in growing steps, so that etcd seldom feels it.
 //
 // It is told what happens and when, and has neither a clock nor goroutines.

@@ -105,8 +105,8 @@ func TestRateSettlesWhereTheLatencyIsAccepted(t *testing.T) {
 		e        etcd
 		from, to float64 // MiB per second after 5 seconds
 	}{
-		"twice as slow at 50 MiB/s":   {etcd{latency: linear(2*time.Millisecond, 50)}, 25, 60},
-		"twice as slow at 100 MiB/s":  {etcd{latency: linear(5*time.Millisecond, 100)}, 50, 120},
+		"twice as slow at 50 MiB/s":   {etcd{latency: linear(2*time.Millisecond, 50)}, 17, 45},
+		"twice as slow at 100 MiB/s":  {etcd{latency: linear(5*time.Millisecond, 100)}, 35, 85},
 		"a slow disk, twice at 30":    {etcd{latency: linear(80*time.Millisecond, 30)}, 16, 45},
 		"far away, without an effect": {etcd{latency: linear(200*time.Millisecond, math.Inf(1))}, 200, math.Inf(1)},
 		"ten times as slow from 60 MiB/s on": {etcd{latency: func(_ time.Duration, rate float64, r *rand.Rand) time.Duration {
