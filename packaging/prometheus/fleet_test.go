@@ -28,7 +28,7 @@ func newNode(t *testing.T, free int64, tell func(tr *status.Tracker)) node {
 	tr := status.New(status.Options{Mirror: true, Drill: true})
 	tell(tr)
 	m := metrics.New(metrics.Options{
-		Version: "1.2.3", State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return free, nil }, MinFree: gib,
+		Version: "1.2.3", State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return free, nil }, MinFree: func() int64 { return gib },
 	})
 	s, err := metrics.Open(t.Context(), metrics.ServerOptions{Addr: "127.0.0.1:0", Handler: m.Handler()})
 	must(t, err)
