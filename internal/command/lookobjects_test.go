@@ -60,8 +60,11 @@ func TestGetFindsObjectsAsKubectlDoes(t *testing.T) {
 	b.cluster(t)
 	b.save(t, "cluster")
 	for _, args := range [][]string{
-		{"get", "cm", "settings", "-n", "shop"}, {"get", "configmap", "settings", "--namespace", "shop"}, {"get", "-n", "shop", "configmaps/settings"},
-		{"get", "/registry/configmaps/shop/settings"}, {"get", "cm", "settings", "-n=shop", "-o", "yaml"},
+		{"get", "cm", "settings", "-n", "shop"},
+		{"get", "configmap", "settings", "--namespace", "shop"},
+		{"get", "-n", "shop", "configmaps/settings"},
+		{"get", "/registry/configmaps/shop/settings"},
+		{"get", "cm", "settings", "-n=shop", "-o", "yaml"},
 	} {
 		got := b.want(t, args...)
 		for _, line := range []string{"apiVersion: v1\n", "kind: ConfigMap\n", "  color: blue\n", "  namespace: shop\n"} {
@@ -96,11 +99,17 @@ func TestSecretsAreHiddenUnlessAskedFor(t *testing.T) {
 	b.save(t, "after")
 	const encoded = "aHVudGVyM" // how secret begins in base64, as YAML and JSON have it
 	for _, args := range [][]string{
-		{"get", "secret", "password", "-n", "shop"}, {"get", "secret", "password", "-n", "shop", "-o", "json"}, {"get", "/registry/secrets/shop/password"},
-		{"get", "secret", "password", "-n", "shop", "-o", "raw"}, {"get", "secret", "password", "-n", "shop", "--history", "-o", "json"},
-		{"get", "/registry/secrets/shop/unreadable"}, {"get", "/registry/secrets/shop/unreadable", "-o", "json"},
+		{"get", "secret", "password", "-n", "shop"},
+		{"get", "secret", "password", "-n", "shop", "-o", "json"},
+		{"get", "/registry/secrets/shop/password"},
+		{"get", "secret", "password", "-n", "shop", "-o", "raw"},
+		{"get", "secret", "password", "-n", "shop", "--history", "-o", "json"},
+		{"get", "/registry/secrets/shop/unreadable"},
+		{"get", "/registry/secrets/shop/unreadable", "-o", "json"},
 		{"get", "/registry/secrets/shop/unreadable", "--history", "-o", "json"},
-		{"diff", "before", "after"}, {"diff", "before", "after", "--all", "-o", "json"}, {"ls", "/registry/secrets/"},
+		{"diff", "before", "after"},
+		{"diff", "before", "after", "--all", "-o", "json"},
+		{"ls", "/registry/secrets/"},
 	} {
 		_, stdout, stderr := run(t.Context(), append(args, "--dir", b.dir)...)
 		if all := stdout + stderr; all == "" || strings.Contains(all, secret) || strings.Contains(all, encoded) {
