@@ -14,6 +14,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/browse"
+	"etcd-rolling-backup/snapshot/kube"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -27,7 +28,7 @@ func diffCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("objects", "all", "also show Events, Leases, and changes of status or managedFields alone"),
 			config.Bool("general", "exit-code", "exit with status 1 if there are differences"),
-			config.FormatFlag("table or json"),
+			config.EncryptionFlag(), config.FormatFlag("table or json"),
 		}, config.SourceFlags(), config.EtcdFlags()),
 		Action: e.action(3, diff),
 	}
@@ -175,7 +176,7 @@ func (k liveKeys) Next(ctx context.Context) (browse.KeyValue, bool, error) {
 }
 
 // objectsOf knows the objects of both sides, of which one is a snapshot. Of the running cluster the prefixes and resources are its own.
-func (c *call) objectsOf(ctx context.Context, sides ...state) (known *objects, err error) {
+func objectsOf(ctx context.Context, keys kube.Decrypter, sides ...state) (known *objects, err error) {
 	for _, s := range sides {
 		if s.db == nil {
 			continue
@@ -188,7 +189,7 @@ func (c *call) objectsOf(ctx context.Context, sides ...state) (known *objects, e
 			known.add(all.Keys())
 			continue
 		}
-		if known, err = newObjects(ctx, s.db, all, nil); err != nil {
+		if known, err = newObjects(ctx, s.db, all, keys); err != nil {
 			return nil, err
 		}
 	}
@@ -197,7 +198,11 @@ func (c *call) objectsOf(ctx context.Context, sides ...state) (known *objects, e
 
 // compare shows the differences as they are found.
 func (c *call) compare(ctx context.Context, a, b state) error {
-	known, err := c.objectsOf(ctx, a, b)
+	keys, err := c.decrypter()
+	if err != nil {
+		return err
+	}
+	known, err := objectsOf(ctx, keys, a, b)
 	if err != nil {
 		return err
 	}

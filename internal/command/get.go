@@ -33,6 +33,7 @@ func getCommand(e env) *cli.Command {
 			config.Bool("snapshot", "history", "show every revision of it that the snapshot retains"),
 			config.NamespaceFlag(),
 			config.Bool("objects", "show-secrets", "show the values of Secrets"),
+			config.EncryptionFlag(),
 			config.FormatFlag("yaml, json or raw (default: yaml for objects of Kubernetes, raw for others)"),
 		}, config.LookFlags(), config.CertificateFlags()),
 		Action: e.action(2, get),
@@ -52,6 +53,10 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	decrypter, err := c.decrypter()
+	if err != nil {
+		return err
+	}
 	d, err := c.look(ctx)
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := newObjects(ctx, d, all, nil)
+	o, err := newObjects(ctx, d, all, decrypter)
 	if err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func (g *getting) showFields(fields map[string]any, key []byte) error {
 		_, err = g.stdout.Write(printable.JSON(text))
 		return err
 	}
-	text, err := objectYAML(fields)
+	text, err := kube.MarshalYAML(fields)
 	if err != nil {
 		return err
 	}

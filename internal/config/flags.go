@@ -276,3 +276,22 @@ func ReadRevision(c *cli.Context) (int64, error) {
 	}
 	return n, nil
 }
+
+// AllNamespacesFlag is --all-namespaces.
+func AllNamespacesFlag() cli.Flag {
+	f := Bool("objects", "all-namespaces", "objects of all namespaces")
+	f.Aliases = []string{"A"}
+	return f
+}
+
+// SelectorFlag is --selector.
+func SelectorFlag() cli.Flag {
+	f := Text("objects", "selector", "", "only objects with these `LABELS`: app=web, app!=web, app or !app, with commas between")
+	f.Aliases = []string{"l"}
+	return f
+}
+
+// EncryptionFlag is --encryption-config.
+func EncryptionFlag() cli.Flag {
+	return Text("objects", "encryption-config", "", "the API server's `FILE` with its EncryptionConfiguration, if objects are encrypted in etcd")
+}
