@@ -26,7 +26,7 @@ FUZZTIME ?= 30s
 # daemon for it with the race detector.
 RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
-.PHONY: build demo test test-boot test-image test-kubernetes test-packages test-release packages release lint lint-dashboard fuzz bench tools clean
+.PHONY: build demo test test-boot test-image test-kubernetes test-kubetypes kubetypes test-packages test-release packages release lint lint-dashboard fuzz bench tools clean
 
 build: ## the program, static, in .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(PROGRAM) .
@@ -59,6 +59,16 @@ test-image: $(ETCDS) $(MINIO) $(PROMTOOL) ## both images, built and run, one as 
 
 test-kubernetes: build $(BIN)/etcd-3.6/etcd $(BIN)/etcd-3.7/etcd $(KUBE) $(KUBECTL) $(PODMONITORS) ## restore --kubernetes, and the manifests, under a real API server; first builds it (some minutes, once)
 	go test -race -v -count=1 -timeout 10m -tags kubernetes ./internal/kubernetestest
+
+test-kubetypes: ## what Kubernetes keeps in etcd is decoded as its own code does; the committed table is the generator's
+	tools/kubetypes/generate.sh .cache/kubetypes/generated
+	cmp .cache/kubetypes/generated/types.zst snapshot/kube/types.zst
+	cmp .cache/kubetypes/generated/testdata/fixtures.tar.zst snapshot/kube/testdata/fixtures.tar.zst
+	tools/kubetypes/corpus.sh .cache/kubetypes
+	go test -count=1 -timeout 10m -tags kubetypes -run AsClientGoDoes ./snapshot/kube
+
+kubetypes: ## the table of Kubernetes' types again, after its versions in tools/kubetypes were raised
+	tools/kubetypes/generate.sh snapshot/kube
 
 lint: $(BIN)/golangci-lint $(BIN)/actionlint ## the linters, with the rule of which package imports which, and the workflows
 	$(BIN)/golangci-lint run ./...

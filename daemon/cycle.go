@@ -84,6 +84,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	m := t.Manifest
 	d.Status.SetCluster(snapshot.Lineage{Cluster: m.ClusterID, Predecessors: m.Predecessors})
 	d.Status.Saved(d.clock(), described(t.Entry, m), t.Stream, t.Sync)
+	d.Status.SetStream(status.Stream{Rate: streamRate(t), Latency: t.Latency})
 	d.schedule(next, next)
 	d.save()
 	decisions, err := d.applyPolicy(ctx, log)
@@ -94,7 +95,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	d.warnOfEtcd(log, m.Source)
 	log = log.WithFields(logrus.Fields{
 		"snapshot": t.Name.String(), "revision": m.Revision, "raw_bytes": m.RawSize, "archive_bytes": t.Size,
-		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync),
+		"stream_seconds": seconds(t.Stream), "sync_seconds": seconds(t.Sync), "stream_rate": int64(streamRate(t)),
 		"kept": len(decisions) - removed, "pruned": removed, "next": stamp(next),
 	})
 	if n, known := m.Keys.Get(); known {
@@ -106,11 +107,21 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	if n := prune.Guarded(decisions); n > 0 {
 		log = log.WithField("guarded", n)
 	}
+	for field, latency := range map[string]time.Duration{"etcd_latency_before": t.Latency.Before, "etcd_latency_during": t.Latency.During} {
+		if latency > 0 {
+			log = log.WithField(field, fineSeconds(latency))
+		}
+	}
 	log.Info("snapshot saved")
 	d.beat(err == nil)
 	notifyOne(d.mirrorDue)
 	notifyOne(d.taken)
 	d.notify(d.Notifier.Status(fmt.Sprintf("last snapshot %s, next run %s", t.Name, stamp(next))))
+}
+
+// streamRate is the average of a stream, in bytes per second.
+func streamRate(t snapshot.Taken) float64 {
+	return float64(t.Manifest.RawSize) / max(t.Stream, time.Microsecond).Seconds()
 }
 
 // applyPolicy prunes and records the remaining snapshots. An interruption by the shutdown is no error.

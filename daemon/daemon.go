@@ -317,3 +317,6 @@ func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }
 
 // seconds formats a duration for log fields, in seconds with millisecond precision.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
+
+// fineSeconds is seconds for a latency, which is often far below one.
+func fineSeconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }

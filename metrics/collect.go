@@ -36,6 +36,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s.newest()
 	s.mirror()
 	s.etcd()
+	s.stream()
 	if f := s.state.StateFile; f.Asked {
 		s.truth("state_file_included", f.Included)
 	}
@@ -177,6 +178,18 @@ func (s *scrape) etcd() {
 	s.truth("etcd_has_leader", m.Leader)
 	for _, a := range status.Alarms() {
 		s.truth("etcd_alarm", slices.Contains(m.Alarms, a), a)
+	}
+}
+
+func (s *scrape) stream() {
+	x := s.state.Stream
+	if x.Rate > 0 {
+		s.gauge("stream_bytes_per_second", x.Rate)
+	}
+	for when, latency := range map[string]time.Duration{streamBefore: x.Latency.Before, streamDuring: x.Latency.During} {
+		if latency > 0 {
+			s.gauge("etcd_latency_seconds", latency.Seconds(), when)
+		}
 	}
 }
 

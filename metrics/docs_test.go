@@ -12,6 +12,7 @@ import (
 
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/statustest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // The table of docs/METRICS.md is made from the families of which the code makes its collectors.
@@ -142,6 +143,7 @@ func full() *Metrics {
 	now := statustest.Noon()
 	tr := statustest.Unhealthy(&now)
 	tr.SetStateFile(true)
+	tr.SetStream(status.Stream{Rate: 1, Latency: snapshot.Latency{Before: 1, During: 1}})
 	return New(Options{
 		State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 1, nil }, Now: statustest.Noon,
 	})

@@ -14,6 +14,8 @@ const (
 	typeGauge         = "gauge"
 	typeHistogram     = "histogram"
 	none              = "none" // the reason of a success
+	streamBefore      = "before"
+	streamDuring      = "during"
 	neverIsZero       = " 0: never, or not known. Absent if this kind is switched off."
 	absentWithoutAny  = " Absent if there is none."
 	absentUntilKnown  = " Absent until known."
@@ -92,6 +94,9 @@ func families() []family {
 		{"etcd_database_bytes", typeGauge, "Size of the member's database file." + absentWithoutSeen, nil},
 		{"etcd_has_leader", typeGauge, "Whether the member knew a leader: 1 or 0." + absentWithoutSeen, nil},
 		{"etcd_alarm", typeGauge, "Whether the alarm was raised: 1 or 0." + absentWithoutSeen, []label{{"alarm", status.Alarms()}}},
+		{"etcd_latency_seconds", typeGauge, "How fast the member answered a light read before and during the last snapshot stream with --stream-rate auto: three of four answers took no longer." +
+			" Absent until measured.", []label{{"stream", []string{streamBefore, streamDuring}}}},
+		{"stream_bytes_per_second", typeGauge, "Average rate of the last snapshot stream since the start, before compression. Absent before the first.", nil},
 		{"drill_passed", typeGauge, "Whether the last restore drill passed: 1 or 0. Absent before the first, and once the failed snapshot is gone and later drills were skipped.", nil},
 		{"state_file_included", typeGauge, "Whether the last snapshot includes the state file of RKE's cluster: 1 or 0. Absent except in rke-tools' rolling mode, and until it was fetched once.", nil},
 		{"build_info", typeGauge, "Always 1; the labels are the program's version and the Go version it was built with.", []label{

@@ -14,6 +14,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/statustest"
 	"etcd-rolling-backup/metrics"
+	"etcd-rolling-backup/snapshot"
 )
 
 func TestScrapePassesPromtool(t *testing.T) {
@@ -187,6 +188,27 @@ func TestScrapeSaysWhetherTheStateFileIsIncluded(t *testing.T) {
 		want := fmt.Sprintf("state_file_included %d", map[bool]int{true: 1}[included])
 		if got := scrape(t, tr); !slices.Contains(got, want) {
 			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+}
+
+func TestScrapeHasTheLastStream(t *testing.T) {
+	tr := status.New(status.Options{})
+	lines := []string{"stream_bytes_per_second 5.24288e+07", `etcd_latency_seconds{stream="before"} 0.0005`, `etcd_latency_seconds{stream="during"} 0.002`}
+	for _, c := range []struct {
+		stream status.Stream
+		shown  int
+	}{
+		{status.Stream{}, 0},
+		{status.Stream{Rate: 50 << 20, Latency: snapshot.Latency{Before: 500 * time.Microsecond, During: 2 * time.Millisecond}}, 3},
+		{status.Stream{Rate: 50 << 20}, 1}, // with a fixed rate since a reload
+	} {
+		tr.SetStream(c.stream)
+		got := strings.Join(scrape(t, tr), "\n")
+		for i, line := range lines {
+			if strings.Contains(got, line) != (i < c.shown) {
+				t.Errorf("%+v: %s: shown %t", c.stream, line, i >= c.shown)
+			}
 		}
 	}
 }

@@ -14,7 +14,7 @@ bin=$(realpath "${BIN:-.cache/bin}")
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 # What whoever builds has set for other programs changes no byte.
-export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT=
+export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath" GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT=
 
 # package_version VERSION: v1.2.0 -> 1.2.0, v1.3.0-rc.1 -> 1.3.0~rc.1 (sorts before 1.3.0), v1.2.0-3-gabc -> 1.2.0+3.gabc (sorts after
 # 1.2.0), and a commit without a tag before it by its time.
@@ -45,7 +45,7 @@ stage() {
   go run ./packaging/assets "$version" "$dir"
   gzip -9n "$dir/$name.8"
   # Not from the environment of whoever builds.
-  CGO_ENABLED=0 go build -o "$scratch/host" .
+  go build -o "$scratch/host" .
   env -i "$scratch/host" config example >"$dir/config.yaml"
   printf '%s\n' "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" "" "Files: *" \
     "Copyright: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y) The $name authors" "License: Apache-2.0" " On Debian systems, the text is in /usr/share/common-licenses/Apache-2.0." >"$dir/copyright"
@@ -62,7 +62,7 @@ normalize() {
 build_arch() {
   local arch=$1 dir=$scratch/$1 archive=${name}_${version}_linux_$1
   cp -r "$scratch/common" "$dir"
-  CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$dir/$name" .
+  GOOS=linux GOARCH=$arch go build -ldflags "-s -w -buildid= -X main.version=$version" -o "$dir/$name" .
   normalize "$dir"
 
   mkdir "$scratch/$archive"

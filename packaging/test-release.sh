@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a release of the last commit in two directories, the second with another umask, time zone, language, Go settings and an empty build cache,
-# and compares all files byte for byte. Then it checks what the archives and the SBOMs contain.
+# Builds a release of the last commit in two directories, the second with another umask, time zone, language, Go settings and an empty build
+# cache, and compares all files byte for byte. Then it checks what the archives and the SBOMs contain.
 set -euo pipefail
 trap 'echo "FAIL: line $LINENO" >&2' ERR
 cd "$(dirname "$0")/.."

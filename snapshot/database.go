@@ -66,14 +66,32 @@ func CheckDatabase(ctx context.Context, f *os.File, tx *bbolt.Tx) error {
 
 // ViewDatabase lets bbolt read the database in f, and closes f. An invalid database wraps ErrDamaged.
 func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
-	// bbolt panics on invalid pages. If the disk fails under a memory mapping, this read fails and the process goes on. Only bbolt's
-	// own check reads in a goroutine that nothing can protect. It reads pages that VerifyPages has just read.
+	return Guard(func() error {
+		db, err := OpenDatabase(f)
+		if err != nil {
+			return err
+		}
+		defer func() { err = cmp.Or(err, db.Close()) }()
+		return db.View(view)
+	})
+}
+
+// Guard calls read, which reads a database through a memory mapping. bbolt panics on invalid pages: that becomes an error that wraps
+// ErrDamaged. So does a disk that fails under the mapping, in this goroutine: only bbolt's own check reads in one that nothing can
+// protect. It reads pages that VerifyPages has just read.
+func Guard(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: the database has an unreadable page%s", ErrDamaged, inWords(r))
 		}
 	}()
+	return read()
+}
+
+// OpenDatabase opens the database in f to be read within a Guard. Closing it closes f, and so does an error. An invalid database wraps
+// ErrDamaged.
+func OpenDatabase(f *os.File) (*bbolt.DB, error) {
 	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
 		ReadOnly: true,
 		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
@@ -81,14 +99,13 @@ func ViewDatabase(f *os.File, view func(*bbolt.Tx) error) (err error) {
 	errno, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
 	case ofSystem && (Unsupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):
-		return fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
+		return nil, fmt.Errorf("open the database: %w (the file system of %s can't lock files, or map them into memory: use a directory on a local disk)", err, f.Name())
 	case ofSystem && errno != syscall.EBADF: // such as no memory for the mapping: the archive is not at fault; EBADF is an empty file
-		return fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	case err != nil:
-		return fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: open the database: %w", ErrDamaged, err)
 	}
-	defer func() { err = cmp.Or(err, db.Close()) }()
-	return db.View(view)
+	return db, nil
 }
 
 // inWords adds what bbolt says of a page to an error; what Go's runtime says of it helps nobody.

@@ -95,7 +95,7 @@ func passing(err error) bool {
 // Writable checks that this process may create files in the directory. It leaves no trace. Errors are those of Prepare.
 func (d *Dir) Writable() error {
 	if err := unix.Access(d.path, unix.W_OK|unix.X_OK); err != nil {
-		return unusable(fmt.Errorf("write %s: %w", d.path, err))
+		return unusable(&fs.PathError{Op: "write", Path: d.path, Err: err})
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ type Part struct {
 	base string // the file's final name
 	file *os.File
 	over bool // an existing file of that name is replaced
+
+	steady           bool  // see writeSteadily
+	written, started int64 // bytes: of all, and of those that the kernel has begun to write to the disk
 }
 
 // Create begins an archive under its partial name, 0600. If the name exists, the error wraps ErrExists; if the archive is being
@@ -78,7 +81,23 @@ func (p *Part) taken() error {
 }
 
 // Write appends to the archive.
-func (p *Part) Write(b []byte) (int, error) { return p.file.Write(b) }
+func (p *Part) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	p.written += int64(n)
+	if p.steady && p.written-p.started >= steadyPiece {
+		// Only a hint: Commit syncs everything, also where the file system lacks this call.
+		_ = unix.SyncFileRange(int(p.file.Fd()), p.started, p.written-p.started, unix.SYNC_FILE_RANGE_WRITE)
+		p.started = p.written
+	}
+	return n, err
+}
+
+// steadyPiece is how much of an archive the kernel may keep before it begins to write it to the disk, bytes.
+const steadyPiece = 4 << 20
+
+// writeSteadily lets the kernel write the archive to the disk while it grows. Otherwise the sync at the end writes hundreds of MiB in one go,
+// behind which etcd's own syncs wait if it shares the disk.
+func (p *Part) writeSteadily() { p.steady = true }
 
 // Commit writes the archive to the disk, then renames it to its final name. A crash before the rename leaves a partial file, a
 // crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.

@@ -79,19 +79,31 @@ func (r *records) change(revision, value []byte) (key []byte, err error) {
 	return keyOf(value)
 }
 
-// see reads a revision: the main revision in 8 bytes big endian, "_", the sub revision, and "t" for a deletion (etcd,
-// server/storage/mvcc/revision.go).
+// see reads a revision.
 func (r *records) see(revision []byte) error {
-	marked := len(revision) == tombstoneLen && revision[revisionLen] == tombstone
-	if len(revision) != revisionLen && !marked || revision[8] != '_' {
-		return fmt.Errorf("%.40x is not a revision", revision)
+	parsed, err := ParseRevision(revision)
+	r.revision = max(r.revision, parsed.Main)
+	return err
+}
+
+// Revision is the key of an entry of the bucket "key".
+type Revision struct {
+	Main, Sub int64
+	Tombstone bool // a deletion
+}
+
+// ParseRevision reads a revision: the main revision in 8 bytes big endian, "_", the sub revision, and "t" for a deletion (etcd,
+// server/storage/mvcc/revision.go).
+func ParseRevision(b []byte) (Revision, error) {
+	marked := len(b) == tombstoneLen && b[revisionLen] == tombstone
+	if len(b) != revisionLen && !marked || b[8] != '_' {
+		return Revision{}, fmt.Errorf("%.40x is not a revision", b)
 	}
-	main, sub := binary.BigEndian.Uint64(revision), binary.BigEndian.Uint64(revision[9:])
+	main, sub := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[9:])
 	if main > maxRevision || sub > math.MaxInt64 {
-		return fmt.Errorf("no etcd reaches the revision %d.%d", main, sub)
+		return Revision{}, fmt.Errorf("no etcd reaches the revision %d.%d", main, sub)
 	}
-	r.revision = max(r.revision, int64(main))
-	return nil
+	return Revision{Main: int64(main), Sub: int64(sub), Tombstone: marked}, nil
 }
 
 // keyOf returns field 1 of an mvccpb.KeyValue. It is empty in the entry that etcdutl adds when it raises the revision.

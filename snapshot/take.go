@@ -35,6 +35,8 @@ type TakeOptions struct {
 	// StateFile, if set, returns RKE's state file for a zip; nil: there is none. It runs during the stream; the archive is completed when it
 	// has returned.
 	StateFile func(context.Context) []byte
+	// Slow, if set, returns a writer to w that waits, so that the stream is read at a certain rate. A wait must be far shorter than Stall.
+	Slow func(ctx context.Context, w io.Writer) io.Writer
 	// Progress, if set, is called after each piece: bytes so far, and in total (0: unknown). It must not block.
 	Progress func(done, total int64)
 }
@@ -45,6 +47,12 @@ type Taken struct {
 	Manifest Manifest
 	Stream   time.Duration // from opening the stream to its last byte, with compression and writing
 	Sync     time.Duration // until file and name were safe on the disk
+	Latency  Latency       // of the member before and during the stream, if that was measured
+}
+
+// Latency is how fast the member answered light requests: three of four answers took no longer. 0: not known.
+type Latency struct {
+	Before, During time.Duration // the stream
 }
 
 // Take streams one snapshot of the member into dir. It returns when the archive is complete, compared with etcd's digest and safe
@@ -66,6 +74,9 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 		return Taken{}, err
 	}
 	guard.w = part
+	if o.Slow != nil {
+		part.writeSteadily()
+	}
 	m := Manifest{Name: name.String(), CreatedAt: start.UTC().Truncate(time.Second), Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
 	m, err = writeArchive(ctx, src, guard, name, m, o)
 	if err != nil {
@@ -112,7 +123,7 @@ func writeArchive(ctx context.Context, src Streamer, w io.Writer, name Name, m M
 	}
 	stateFile := o.stateFile(ctx)
 	var done, total int64
-	progress := writerFunc(func(p []byte) (int, error) {
+	var to io.Writer = writerFunc(func(p []byte) (int, error) {
 		n, err := archive.Write(p)
 		if n > 0 {
 			stall.Reset(o.Stall)
@@ -123,7 +134,10 @@ func writeArchive(ctx context.Context, src Streamer, w io.Writer, name Name, m M
 		}
 		return n, err
 	})
-	if err := src.Stream(ctx, progress, func(size int64) { total = size }); err != nil {
+	if o.Slow != nil {
+		to = o.Slow(ctx, to)
+	}
+	if err := src.Stream(ctx, to, func(size int64) { total = size }); err != nil {
 		archive.Abort()
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause // the cause, not what the connection made of it

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 // streamer is a member whose stream the test writes.
@@ -201,6 +202,48 @@ func TestTakeStalls(t *testing.T) {
 			}
 			if took := time.Since(start); took != c.ends {
 				t.Errorf("%s: ended after %s, want %s", name, took, c.ends)
+			}
+			if got := in(t, d); err != nil && len(got) != 0 {
+				t.Errorf("%s: left are %q", name, got)
+			}
+		})
+	}
+}
+
+// A stream that is slowed down does not stall while it moves, stalls when nothing comes, and ends with its context in the middle of a wait.
+func TestTakeOfASlowedStream(t *testing.T) {
+	const stall = 2 * time.Second
+	const rate = 64 << 10
+	raw := withDigest(etcdDatabase(t, 1000))
+	for name, c := range map[string]struct {
+		src  streamer
+		want error
+		more time.Duration // than the rate allows
+	}{
+		"all of it comes":         {sends(raw), nil, 0},
+		"half of it comes":        {thenWaits(raw[:len(raw)/2]), snapshot.ErrStalled, stall},
+		"stopped after a quarter": {sends(raw), errMember, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			d, o, start, last, passed := newDir(t), options(0), time.Now(), time.Now(), int64(0)
+			o.Stall, o.Slow = stall, pace.Fixed(rate)
+			o.Progress = func(done, _ int64) {
+				if pause := time.Since(last); pause > stall/4 {
+					t.Errorf("%s: no sign of life for %s", name, pause)
+				}
+				if last, passed = time.Now(), done; errors.Is(c.want, errMember) && done >= int64(len(raw)/4) {
+					cancel(errMember)
+				}
+			}
+			_, err := snapshot.Take(ctx, c.src, d, o)
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
+			}
+			want := time.Duration(passed)*time.Second/rate + c.more
+			if took := time.Since(start); took < want-200*time.Millisecond || took > want+200*time.Millisecond || passed == 0 {
+				t.Errorf("%s: %d bytes took %s, want %s", name, passed, took, want)
 			}
 			if got := in(t, d); err != nil && len(got) != 0 {
 				t.Errorf("%s: left are %q", name, got)

@@ -34,6 +34,7 @@ type State struct {
 	Resources  Resources    `json:"resources,omitzero"`
 	Member     Member       `json:"-"`
 	StateFile  StateFile    `json:"-"`
+	Stream     Stream       `json:"-"`
 	Counters   Counters     `json:"-"`
 }
 

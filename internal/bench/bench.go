@@ -62,7 +62,10 @@ func (b *bench) snapshots(ctx context.Context) (err error) {
 	if err := errors.Join(printTable(os.Stdout, b.snapshotTable(all)), printTable(os.Stdout, b.endToEndTable(all))); err != nil {
 		return err
 	}
-	return b.restores(ctx)
+	if err := b.restores(ctx); err != nil {
+		return err
+	}
+	return b.looks(ctx)
 }
 
 // uploads measures the ways from a large archive into the bucket at.

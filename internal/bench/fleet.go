@@ -54,7 +54,9 @@ func (b *bench) fleets(ctx context.Context) (err error) {
 	}
 	few, many := all[wayFleetFew], all[wayFleetMany]
 	return printTable(os.Stdout, table{
-		fmt.Sprintf("A bucket of %d nodes in MinIO, medians of %d rounds", fleetNodes, b.rounds), []string{wayFleetFew, wayFleetMany, wayListOne}, all,
+		fmt.Sprintf("A bucket of %d nodes in MinIO, medians of %d rounds", fleetNodes, b.rounds),
+		[]string{wayFleetFew, wayFleetMany, wayListOne},
+		all,
 		[]goal{
 			{"wall, (i2)", fmt.Sprintf("%.2f s", many.wall.Seconds()), "under 3 s"},
 			{"peak memory, (i2) to (i1)", ratio(many.memory, few.memory, 2), "at most 1.2"},

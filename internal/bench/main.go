@@ -2,6 +2,8 @@
 // lower bound; etcdctl followed by deflate, as rke-tools does; and etcd-rolling-backup save. With a MinIO it also compares the ways
 // into a bucket: minio-go's FPutObject and the mirror.
 //
+// It also measures what the clients of a loaded etcd feel of each way: see felt.go.
+//
 // Every measured step is a separate process, so that the kernel's figures of time, memory and writes are for this step only. In each
 // round the ways take turns, because the speed of a shared machine changes slowly.
 package main
@@ -41,8 +43,9 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	program := flags.String("program", "", "the `PATH` of etcd-rolling-backup")
 	dir := flags.String("dir", "", "where databases and archives lie meanwhile (default: a temporary directory)")
-	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive")
+	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive and of the loaded etcd")
 	rounds := flags.Int("rounds", 5, "how often each way is measured; the tables show medians")
+	part := flags.String("only", "", "load: only what etcd's clients feel; else everything")
 	version := flags.String("etcd", etcdtest.Default, "etcd version")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,7 +63,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, bench{program: *program, self: self, work: work, version: *version, rounds: *rounds}, all)
+	b := bench{program: *program, self: self, work: work, version: *version, rounds: *rounds}
+	if *part == "load" {
+		b.bytes = all[0]
+		return b.load(ctx)
+	}
+	return runAll(ctx, b, all)
 }
 
 // runAll uploads over TLS, like a real installation; uploads are also measured without TLS, where minio-go signs each chunk.
@@ -73,6 +81,9 @@ func runAll(ctx context.Context, b bench, sizes []int64) error {
 			}
 		}
 		b.bytes = sizes[0]
+		if err := b.load(ctx); err != nil {
+			return fmt.Errorf("bench of the load: %w", err)
+		}
 		return b.uploads(ctx, "MinIO over https")
 	})
 	if err != nil {

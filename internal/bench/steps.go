@@ -28,7 +28,10 @@ func steps() map[string]step {
 		"fill":    {2, func(ctx context.Context, args []string) error { return fill(ctx, args[0], args[1]) }},
 		"floor":   {1, func(ctx context.Context, args []string) error { return floor(ctx, args[0]) }},
 		"deflate": {2, func(_ context.Context, args []string) error { return deflate(args[0], args[1]) }},
+		"load":    {1, func(ctx context.Context, args []string) error { return load(ctx, args[0], os.Stdin, os.Stdout) }},
 		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
+		"list":    {1, func(ctx context.Context, args []string) error { return list(ctx, args[0]) }},
+		"compare": {2, func(ctx context.Context, args []string) error { return compare(ctx, args[0], args[1]) }},
 		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
 		"crowd": {4, func(ctx context.Context, args []string) error {
 			kept, err := strconv.Atoi(args[2])

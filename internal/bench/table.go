@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 )
@@ -78,6 +80,17 @@ func (b *bench) restoreTable(all map[string]usage) table {
 	}}
 }
 
+func (b *bench) lookTable(all map[string]usage) table {
+	list, compare := all[wayList], all[wayCompare]
+	return table{b.title("looking into a snapshot, etcd " + b.version), []string{wayVerify, wayGet, wayList, wayCompare}, all, []goal{
+		{"wall, (g2) to (g1)", ratio(all[wayGet].wall, all[wayVerify].wall, 2), "at most 1.5"},
+		{"wall, (g3)", list.wall.Round(time.Millisecond).String(), "under 500ms with 1 GiB"},
+		{"peak memory without mapped files, (g3)", ibytes(list.own), underMemory},
+		{"wall, (g4)", compare.wall.Round(time.Millisecond).String(), "under 2s with 1 GiB"},
+		{"peak memory without mapped files, (g4)", ibytes(compare.own), "under 128 MiB"},
+	}}
+}
+
 const underMemory = "under 64 MiB"
 
 func ibytes(n int64) string { return humanize.IBytes(uint64(n)) }
@@ -85,3 +98,28 @@ func ibytes(n int64) string { return humanize.IBytes(uint64(n)) }
 func ratio[T ~int64](x, y T, digits int) string {
 	return fmt.Sprintf("%.*f", digits, float64(x)/float64(y))
 }
+
+// printFelt writes what the clients of etcd felt, as medians of the rounds.
+func (b *bench) printFelt(all map[string][]felt) error {
+	medians := map[string]felt{}
+	for way, fs := range all {
+		medians[way] = felt{
+			p50: middle(fs, func(f felt) time.Duration { return f.p50 }), p99: middle(fs, func(f felt) time.Duration { return f.p99 }),
+			p999: middle(fs, func(f felt) time.Duration { return f.p999 }), times: middle(fs, func(f felt) int { return f.times }),
+		}
+	}
+	tab := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', tabwriter.Debug)
+	p := func(format string, args ...any) { fmt.Fprintf(tab, format, args...) } // Flush returns the error
+	p("\n%s\n\n", b.title(fmt.Sprintf("data, etcd %s, %d puts a second of %s meanwhile", b.version, loadRate, ibytes(loadBytes))))
+	p("| during\t put p50\t put p99\t put p99.9\t snapshots in %s\t\n|---\t---\t---\t---\t---\t\n", phaseTime)
+	for _, way := range []string{wayIdle, wayRKE, wayOff, wayPaced} {
+		f := medians[way]
+		p("| %s\t %s\t %s\t %s\t %d\t\n", way, milliseconds(f.p50), milliseconds(f.p99), milliseconds(f.p999), f.times)
+	}
+	p("\n| ratio\t measured\t wanted\t\n|---\t---\t---\t\n")
+	p("| p99, (g4) to (g1)\t %s\t at most 1.2\t\n", ratio(medians[wayPaced].p99, medians[wayIdle].p99, 2))
+	p("| p99, (g2) to (g1)\t %s\t \t\n", ratio(medians[wayRKE].p99, medians[wayIdle].p99, 2))
+	return tab.Flush()
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }

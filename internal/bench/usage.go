@@ -68,7 +68,7 @@ func median(all []usage) usage {
 	}
 }
 
-func middle[T cmp.Ordered](all []usage, figure func(usage) T) T {
+func middle[X any, T cmp.Ordered](all []X, figure func(X) T) T {
 	values := make([]T, 0, len(all))
 	for _, u := range all {
 		values = append(values, figure(u))

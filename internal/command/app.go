@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"google.golang.org/grpc/codes"
@@ -51,7 +52,7 @@ func Main(ctx context.Context, p Process, args []string) int {
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		err = errStopped
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errDifferent) {
 		w := service.NewLogWriter(p.Stderr, nil) // nobody may be reading
 		report(w, err)
 		w.Close()
@@ -66,7 +67,8 @@ func newApp(p Process) (*cli.App, env) {
 		Writer: p.Stdout, ErrWriter: p.Stderr, OnUsageError: config.OnUsageError, Action: noCommand,
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
-			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), pruneCommand(e), deleteCommand(e),
+			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), exportCommand(e),
+			pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), fleetCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
 			drillChildCommand(e),
 		},
@@ -135,9 +137,12 @@ func (i *invocation) stopOnHangup(ctx context.Context) {
 type call struct {
 	*cli.Context
 	env
-	cfg    config.Config
-	asJSON bool   // results are printed as JSON
-	ref    string // the first argument: which snapshot
+	cfg          config.Config
+	asJSON       bool           // results are printed as JSON
+	ref          string         // the first argument: which snapshot
+	before       []string       // the words before the snapshot in a command line of this kind, for a command that is proposed
+	found        *source.Opened // the snapshot that was looked into last; its file is closed
+	foundCluster snapshot.ID    // that it was taken from; 0: not known
 }
 
 // action reads the settings and runs the command.
@@ -150,8 +155,11 @@ func (e env) action(maxArgs int, do func(context.Context, *call) error) cli.Acti
 		case c.NArg() <= maxArgs:
 		case maxArgs == 0:
 			return config.Usagef("%s takes no argument, and %q was given", config.CommandName(c), c.Args().First())
+		case maxArgs == 1:
+			what, _, _ := strings.Cut(strings.Trim(c.Command.ArgsUsage, "["), "]")
+			return config.Usagef("%s takes one %s, and %d were given", c.Command.Name, strings.ToLower(what), c.NArg())
 		default:
-			return config.Usagef("%s takes one snapshot, and %d were given", c.Command.Name, c.NArg())
+			return config.Usagef("%s takes at most %d arguments, and %d were given", c.Command.Name, maxArgs, c.NArg())
 		}
 		cfg, asJSON, err := e.settings(c)
 		if err != nil {
@@ -163,7 +171,11 @@ func (e env) action(maxArgs int, do func(context.Context, *call) error) cli.Acti
 
 // settings reads the settings of a command.
 func (e env) settings(c *cli.Context) (cfg config.Config, asJSON bool, err error) {
-	if asJSON, err = config.ReadOutput(c); err == nil {
+	var also []string
+	if c.Command.Name == getName {
+		also = []string{formatYAML, formatRaw}
+	}
+	if asJSON, err = config.ReadOutput(c, also...); err == nil {
 		cfg, err = config.Read(c)
 	}
 	cfg.Etcd.Undetected = e.origins.Undetected()

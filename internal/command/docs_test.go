@@ -215,6 +215,7 @@ func TestDocsFields(t *testing.T) {
 		"fields: list": listing{}, "fields: snapshot": row{}, "fields: verify": verified{}, "fields: prune": pruned{}, "fields: check": finding{},
 		"fields: config show": shownSettings{}, "fields: setting": config.Setting{}, "fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
 		"fields: restore": restoreReport{}, "fields: fleet": fleet.Report{}, "fields: fleet node": fleet.Row{},
+		"fields: ls": contents{}, "fields: key": keyRow{}, "fields: history": revisions{}, "fields: diff": differences{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(value).Fields() {

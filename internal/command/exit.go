@@ -14,6 +14,7 @@ import (
 	"etcd-rolling-backup/metrics"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/browse"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/member"
 	"etcd-rolling-backup/snapshot/peer"
@@ -47,7 +48,7 @@ func exitStatus(err error) int {
 	}
 	usage := []error{
 		config.ErrUsage, snapshot.ErrName, snapshot.ErrUnusableDir, daemon.ErrSchedule, member.ErrConfig, member.ErrDifferentClusters, s3.ErrConfig,
-		peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat, regular.ErrUnusable,
+		browse.ErrRevision, peer.ErrConfig, restore.ErrCluster, restore.ErrOwner, restore.ErrTarget, restore.ErrOccupied, errMembersRun, errOtherCluster, metrics.ErrWebConfig, daemon.ErrHeartbeat, regular.ErrUnusable,
 	}
 	if slices.ContainsFunc(usage, func(target error) bool { return errors.Is(err, target) }) {
 		return exitUsage

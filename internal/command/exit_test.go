@@ -114,7 +114,7 @@ func TestReadOnlyDirectoryIsNoWrongUsage(t *testing.T) {
 	for _, command := range []string{"daemon", "save"} {
 		for _, dir := range []string{disk, used, filepath.Join(disk, "missing")} {
 			status, _, stderr := run(t.Context(), command, "--dir", dir, "--node", "n1", "--endpoints", "127.0.0.1:1")
-			if status != exitFailed || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "remount it writable") || strings.Contains(stderr, "--dir: use") {
+			if status != exitFailed || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "mount -o remount,rw "+disk) || strings.Contains(stderr, "--dir: use") {
 				t.Errorf("%s --dir %s: status %d, stderr %q", command, dir, status, stderr)
 			}
 		}

@@ -42,7 +42,10 @@ func (c *call) orInstead(ctx context.Context, err error, damaged snapshot.Name, 
 // commandFor is the command for another snapshot than the one that was asked for.
 func (c *call) commandFor(command string, other source.Alternative, more []string) string {
 	from := c.origins.Sources(c.Context)
-	words := slices.Concat([]string{program, command}, other.Arguments, from.FileFlags)
+	words := slices.Concat([]string{program, command}, c.before, other.Arguments)
+	if from.FileByFlag {
+		words = append(words, from.FileFlags...)
+	}
 	switch other.Place {
 	case config.Local:
 		words = append(words, service.DirFlags(c.cfg.Store.Dir, from)...)

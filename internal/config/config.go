@@ -20,6 +20,7 @@ import (
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/keyfile"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -46,6 +47,7 @@ type Etcd struct {
 	Password          member.Secret // from etcdctl's environment variables; there is no flag for it
 	Timeout           time.Duration // for each call but the snapshot stream
 	Stall             time.Duration // longest wait for the next byte of that stream
+	StreamRate        pace.Rate     // of that stream
 	// Undetected: no setting says which etcd is meant, and none was found on this node. Endpoints has the default.
 	Undetected bool
 }

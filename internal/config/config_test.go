@@ -18,6 +18,7 @@ import (
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 // onCommand runs do in a command that has every flag of the daemon.
@@ -105,6 +106,35 @@ func TestMinFree(t *testing.T) {
 		if got, err := parsedMinFree(t, text); !errors.Is(err, ErrUsage) {
 			t.Errorf("%q: got %d and %v, want wrong usage", text, got, err)
 		}
+	}
+}
+
+// What runs by itself is gentle, what a person waits for is fast, and a reload takes over what was set.
+func TestStreamRate(t *testing.T) {
+	for text, want := range map[string]pace.Rate{"": pace.Auto, "auto": pace.Auto, "off": pace.Off, "50MiB": 50 << 20} {
+		cfg, err := read(t, "--stream-rate="+text)
+		if err != nil || cfg.Etcd.StreamRate != want {
+			t.Errorf("%q: %s, %v", text, cfg.Etcd.StreamRate, err)
+		}
+		before := Config{Etcd: Etcd{StreamRate: 1 << 30}}
+		if got := before.Reload(cfg).Etcd.StreamRate; got != want {
+			t.Errorf("%q: %s after a reload", text, got)
+		}
+	}
+	for _, text := range []string{"fast", "0", "12", "-1MiB"} {
+		if _, err := read(t, "--stream-rate="+text); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "--stream-rate: ") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for want, args := range map[pace.Rate][]string{pace.Off: nil, pace.Auto: {"--rolling"}, 1 << 20: {"--rolling", "--stream-rate=1MiB"}} {
+		save := &cli.Command{Name: "save", Flags: append(EtcdFlags(), Bool("snapshot", "rolling", "")), Action: func(c *cli.Context) error {
+			cfg, err := Read(c)
+			if err != nil || cfg.Etcd.StreamRate != want {
+				t.Errorf("save %q: %s, %v", args, cfg.Etcd.StreamRate, err)
+			}
+			return nil
+		}}
+		must(t, (&cli.App{Commands: []*cli.Command{save}}).RunContext(t.Context(), append([]string{"test", "save"}, args...)))
 	}
 }
 

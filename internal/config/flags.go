@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +67,8 @@ func EtcdFlags() []cli.Flag {
 		Text(g, "password-file", "", "`FILE` with the password of --user"),
 		Text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer from etcd; --stall-timeout is for the snapshot stream"),
 		Text(g, "stall-timeout", "30s", "wait at most `DURATION` for the next byte of a snapshot, then abort it"),
+		Text(g, "stream-rate", "", "read a snapshot from etcd at `RATE`: auto (slows down while etcd answers more slowly), SIZE per second such as 50MiB, or off "+
+			"(default: auto for the daemon and save --rolling, else off)"),
 	})
 }
 
@@ -225,3 +228,70 @@ func PeerFlag() cli.Flag {
 
 // OutputFlag is --output.
 func OutputFlag() cli.Flag { return Text("general", "output", "table", "`FORMAT`: table or json") }
+
+// LookFlags say into which snapshot a command looks, and how the place is reached.
+func LookFlags() []cli.Flag {
+	return slices.Concat([]cli.Flag{
+		Text("snapshot", "snapshot", "latest", "`SNAPSHOT` to look into: latest, a name, a label, or a file's path"),
+		RevisionFlag(),
+	}, SourceFlags())
+}
+
+// RevisionFlag is --revision.
+func RevisionFlag() cli.Flag {
+	return Text("snapshot", "revision", "", "the state at revision `N` of etcd, as far as the snapshot retains it (default: its newest)")
+}
+
+// SourceFlags say where the snapshots are that a command looks into, and where they are unpacked.
+func SourceFlags() []cli.Flag {
+	return slices.Concat([]cli.Flag{
+		Text("source", "from", "", "`PLACE`: local, s3 or peer (default: local and s3, the newer snapshot)"), PeerFlag(),
+		MinFreeFlag("the unpacked database"),
+	}, DirFlags(), S3Flags(), VersionFlags())
+}
+
+// FormatFlag is --output of commands that show objects as kubectl does.
+func FormatFlag(formats string) cli.Flag {
+	f := Text("general", "output", "table", "`FORMAT`: "+formats)
+	f.Aliases = []string{"o"}
+	return f
+}
+
+// NamespaceFlag is --namespace.
+func NamespaceFlag() cli.Flag {
+	f := Text("objects", "namespace", "default", "`NAMESPACE` of the object")
+	f.Aliases = []string{"n"}
+	return f
+}
+
+// ReadRevision reads --revision; 0 is the newest one.
+func ReadRevision(c *cli.Context) (int64, error) {
+	text := c.String("revision")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return 0, Usagef("--revision: %q is not a revision of etcd, such as 81204", text)
+	}
+	return n, nil
+}
+
+// AllNamespacesFlag is --all-namespaces.
+func AllNamespacesFlag() cli.Flag {
+	f := Bool("objects", "all-namespaces", "objects of all namespaces")
+	f.Aliases = []string{"A"}
+	return f
+}
+
+// SelectorFlag is --selector.
+func SelectorFlag() cli.Flag {
+	f := Text("objects", "selector", "", "only objects with these `LABELS`: app=web, app!=web, app or !app, with commas between")
+	f.Aliases = []string{"l"}
+	return f
+}
+
+// EncryptionFlag is --encryption-config.
+func EncryptionFlag() cli.Flag {
+	return Text("objects", "encryption-config", "", "the API server's `FILE` with its EncryptionConfiguration, if objects are encrypted in etcd")
+}

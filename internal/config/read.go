@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/daemon"
@@ -18,6 +19,7 @@ import (
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 // drillJitter spreads the nodes' drills: those that share their storage would otherwise start at the same moment.
@@ -49,6 +51,7 @@ func Read(c *cli.Context) (Config, error) {
 		Etcd: Etcd{
 			Endpoints: c.StringSlice("endpoints"), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
 			PasswordFile: c.String("password-file"), Stall: r.duration("stall-timeout"), Timeout: r.duration("etcd-timeout"),
+			StreamRate: r.streamRate(),
 		},
 		Store: Store{
 			Dir: c.String("dir"), Node: r.node(), NodeGiven: c.String("node") != "", MinFree: r.size("min-free", "500MiB or 2GiB"),
@@ -116,17 +119,35 @@ func (r *reader) size(flag, like string) int64 {
 	return int64(n)
 }
 
-// ReadOutput tells whether results are printed as JSON.
-func ReadOutput(c *cli.Context) (asJSON bool, err error) {
-	r := &reader{Context: c}
-	return r.choice("output", "table", "json") == "json", r.err
+// streamRate reads auto, off or bytes per second. By default, what runs by itself is gentle, and what a person waits for is fast.
+func (r *reader) streamRate() pace.Rate {
+	const flag = "stream-rate"
+	text := r.String(flag)
+	switch {
+	case text != "":
+	case r.has("schedule") || r.Bool("rolling"):
+		return pace.Auto
+	default:
+		return pace.Off
+	}
+	rate, err := pace.ParseRate(text)
+	if err != nil {
+		r.fail(Usagef("--%s: %w", flag, err))
+	}
+	return rate
 }
 
-// choice reads one of two words.
-func (r *reader) choice(flag, one, other string) string {
+// ReadOutput tells whether results are printed as JSON. also are further formats that the command has.
+func ReadOutput(c *cli.Context, also ...string) (asJSON bool, err error) {
+	r := &reader{Context: c}
+	return r.choice("output", append([]string{"table", "json"}, also...)...) == "json", r.err
+}
+
+// choice reads one of several words.
+func (r *reader) choice(flag string, words ...string) string {
 	word := r.String(flag)
-	if word != one && word != other && r.has(flag) {
-		r.fail(Usagef("--%s: %q is not %s or %s", flag, word, one, other))
+	if !slices.Contains(words, word) && r.has(flag) {
+		r.fail(Usagef("--%s: %q is not %s", flag, word, english.WordSeries(words, "or")))
 	}
 	return word
 }

@@ -52,6 +52,8 @@ func (s *Setting) derive(c *cli.Context, cfg Config) {
 	switch {
 	case s.Key == "node":
 		s.raw, s.Where = cfg.Store.Node, "host name"
+	case s.Key == "stream-rate":
+		s.raw = cfg.Etcd.StreamRate.String()
 	case isBucket && !bucket && cfg.S3 != nil && cfg.S3.AppendOnly:
 		s.Where = "--s3-append-only: nothing is removed"
 	case isBucket && !bucket:
@@ -92,7 +94,9 @@ func Merge(before, after []Setting) []Setting {
 
 // Reloadable reports a key that a running daemon reads again.
 func Reloadable(key string) bool {
-	return slices.Contains([]string{"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "log-level"}, key) ||
+	return slices.Contains([]string{
+		"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level",
+	}, key) ||
 		strings.HasPrefix(key, "keep-") || strings.HasPrefix(key, "s3-keep-")
 }
 
@@ -100,6 +104,7 @@ func Reloadable(key string) bool {
 func (c Config) Reload(next Config) Config {
 	c.Schedule, c.Role, c.Drill, c.Log.Level = next.Schedule, next.Role, next.Drill, next.Log.Level
 	c.Policy, c.Mirror, c.Store.OrphanAfter, c.Store.MinFree = next.Policy, next.Mirror, next.Store.OrphanAfter, next.Store.MinFree
+	c.Etcd.StreamRate = next.Etcd.StreamRate
 	if c.S3 != nil && next.S3 != nil {
 		bucket := *c.S3
 		bucket.UploadRate = next.S3.UploadRate

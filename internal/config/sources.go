@@ -16,6 +16,7 @@ import (
 type Sources struct {
 	File        string   // the configuration file; "": none was read
 	FileFlags   []string // the flags with which another command on this node reads the same file; none: it does so without one
+	FileByFlag  bool     // --config is on the command line; a variable is there for the next command in the same terminal too
 	FromFile    []string // keys whose value is the file's
 	Hidden      []string // keys of the file that have no effect, because a variable or a flag sets another value
 	FileSecrets []string // keys of the file, of whatever command, whose value is a secret
@@ -48,6 +49,7 @@ func (o *Origins) Sources(c *cli.Context) Sources {
 		}
 		s.FileFlags = []string{"--config", path}
 	}
+	s.FileByFlag = slices.Contains(givenFlags(c.Command, o.Words), "config")
 	s.Environment = filepath.Join("/", o.root, environmentFile)
 	environment, _ := keyfile.Read(s.Environment) // systemd has read it, if anybody has
 	for _, f := range c.Command.Flags {

@@ -19,6 +19,7 @@ import (
 func disasters() map[string]func(t *testing.T, p *place) *bed {
 	return map[string]func(t *testing.T, p *place) *bed{
 		"Restore an etcd cluster":                        oneChanged,
+		"Somebody deleted something":                     oneChanged,
 		"Which snapshot?":                                oneChanged,
 		"One member of several is lost: do not restore":  oneOfThreeLost,
 		"Several members, from one node's disk":          quorumLost,

@@ -48,6 +48,7 @@ func TestEachPolicyIsTheLeastThatWorks(t *testing.T) {
 		"append-only-policy": {s3test.BucketOptions{Versioning: true}, appends},
 		"object-lock-policy": {s3test.BucketOptions{ObjectLock: true}, locks},
 		"restore-policy":     {s3test.BucketOptions{Versioning: true}, reads},
+		"fleet-policy":       {s3test.BucketOptions{Versioning: true}, watches},
 	}
 	if len(policies) != len(ways) {
 		t.Errorf("the document has %d policies, and %d are tested", len(policies), len(ways))

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,5 +128,4 @@ func TestFleetReportsLateAndDamagedNodes(t *testing.T) {
 		t.Errorf("%s", p.stderr.String())
 	}
 	run(t, 0, []string{"2 nodes of 1 cluster: 2 ok"}, words("fleet", narrow, []string{"--s3-folder=cluster-a"})...)
-	fmt.Fprint(t.Output(), p.stdout.String())
 }

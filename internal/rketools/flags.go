@@ -12,6 +12,7 @@ import (
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/snapshot/pace"
 	"etcd-rolling-backup/snapshot/peer"
 )
 
@@ -203,6 +204,11 @@ func saveSettings(once bool) []cli.Flag {
 	flags := without(config.EtcdFlags(), "endpoints", "cacert", "cert", "key")
 	if once {
 		return flags
+	}
+	for _, f := range flags {
+		if text, ok := f.(*cli.StringFlag); ok && text.Name == "stream-rate" {
+			text.Value = pace.Auto.String() // nobody waits for a rolling snapshot
+		}
 	}
 	for _, f := range append(config.MonitorFlags(), without(config.DrillFlags(), "drill-from")...) {
 		if text, ok := f.(*cli.StringFlag); ok && (text.Name == "listen" || text.Name == "drill-schedule") {

@@ -253,5 +253,6 @@ func Save(ctx context.Context, cfg config.Config, o snapshot.TakeOptions, log lo
 	}
 	etcd := &finder{etcd: cfg.Etcd}
 	t := &taker{etcd: etcd, member: etcd.member, role: daemon.RoleAny, dir: dir, options: o, share: cfg.Store.MinFreeShare, name: &memberName{}}
+	t.pacing = func() pacing { return pacingOf(cfg, time.Now()) }
 	return t.Take(ctx, log, func() {})
 }

@@ -14,6 +14,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
+	"etcd-rolling-backup/snapshot/pace"
 )
 
 const (
@@ -35,7 +36,8 @@ type taker struct {
 	role    daemon.Role
 	dir     *snapshot.Dir
 	options snapshot.TakeOptions
-	share   bool // MinFree is at most a share of what is free
+	pacing  func() pacing // nil: full speed
+	share   bool          // MinFree is at most a share of what is free
 	// stateFile fetches that of RKE's cluster; nil: there is none.
 	stateFile func(context.Context) ([]byte, error)
 	status    *status.Tracker // nil: nobody is interested
@@ -53,6 +55,7 @@ func newTaker(now func() config.Config, etcd *finder, p Process, dir *snapshot.D
 	}
 	return &taker{
 		config: now, member: etcd.member, etcd: etcd, role: cfg.Role, dir: dir, options: o, share: cfg.Store.MinFreeShare, stateFile: p.StateFile, status: tracker, name: name,
+		pacing: func() pacing { return pacingOf(now(), time.Now()) },
 	}
 }
 
@@ -85,12 +88,21 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 	if err := role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
-	catchUp(ctx, m, log)
+	latency := t.pace().slowDown(ctx, m, &o, log)
+	defer func() { taken.Latency = latency() }()
+	catchUp(ctx, m, log) // after the measurement, so that the snapshot has what was written meanwhile
 	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
 	if err != nil {
 		log.WithError(err).Warn("what this cluster was restored from is not known; its earlier snapshots are kept as those of another cluster")
 	}
 	return t.store(ctx, successor{m, l.Predecessors}, o)
+}
+
+func (t *taker) pace() pacing {
+	if t.pacing == nil {
+		return pacing{}
+	}
+	return t.pacing()
 }
 
 // fetchState also records whether the snapshot includes the state file.
@@ -157,6 +169,7 @@ func (t *taker) connect(ctx context.Context) (*member.Member, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Gentle = t.pace().rate != pace.Off
 	m, err := member.Connect(ctx, cfg)
 	if err = t.etcd.connected(err); err != nil {
 		if ctx.Err() == nil && reason(status.Snapshot, err) == status.Unreachable {

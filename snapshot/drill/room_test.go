@@ -123,7 +123,7 @@ func TestLowDiskOrMemorySkipsDrill(t *testing.T) {
 	}
 }
 
-// The unit has MemoryMax=2G, the manifests 2Gi: a database of 8 GiB needs a little more.
+// With a limit of 2 GiB, a database of 8 GiB needs a little more.
 func TestDrillSkippedByALimitSaysHowToRaiseIt(t *testing.T) {
 	const gib = 1 << 30
 	unit := fstest.MapFS{

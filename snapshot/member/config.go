@@ -50,6 +50,7 @@ type Config struct {
 	User      string
 	Password  Secret
 	Timeout   time.Duration // for each call except the stream
+	Gentle    bool          // the member sends little ahead of what is read, so that a slow reader makes an even stream
 }
 
 // Check finds settings that cannot work, without asking etcd. Errors wrap ErrConfig and name the flag.

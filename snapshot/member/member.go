@@ -35,9 +35,15 @@ var (
 // maxAnswer is far more than the list of any cluster's members, bytes. etcd's client accepts 2 GiB.
 const maxAnswer = 4 << 20
 
+// gentleWindow is how far a member sends ahead with Config.Gentle, bytes. gRPC would let it grow to 16 MiB and ask for more only when a quarter
+// of it is free, so that even a slow stream were bursts of 4 MiB at full speed, which etcd's clients feel. On a network with answers within
+// a millisecond it allows 256 MiB per second.
+const gentleWindow = 256 << 10
+
 // Member is a connection to one member.
 type Member struct {
 	endpoint string // as a URL
+	cfg      clientv3.Config
 	client   *clientv3.Client
 	end      context.CancelFunc // the context in which client lives
 	source   snapshot.Source
@@ -99,6 +105,9 @@ func (c Config) dial(ctx context.Context, text string) (_ *Member, err error) {
 		Endpoints: []string{e.url}, Username: c.User, Password: string(c.Password),
 		DialTimeout: c.Timeout, Logger: zap.NewNop(), MaxCallRecvMsgSize: maxAnswer,
 	}
+	if c.Gentle {
+		cfg.DialOptions = []grpc.DialOption{grpc.WithStaticStreamWindowSize(gentleWindow), grpc.WithStaticConnWindowSize(gentleWindow)}
+	}
 	if e.secure {
 		if cfg.TLS, err = c.tlsConfig(); err != nil {
 			return nil, err
@@ -108,7 +117,7 @@ func (c Config) dial(ctx context.Context, text string) (_ *Member, err error) {
 	if err != nil {
 		return nil, c.explain(text, e.clarify(ctx, cfg.TLS, err))
 	}
-	m := &Member{endpoint: e.url, client: client, end: end}
+	m := &Member{endpoint: e.url, cfg: cfg, client: client, end: end}
 	if err := m.describe(ctx); err != nil {
 		return nil, errors.Join(c.explain(text, e.clarify(ctx, cfg.TLS, err)), client.Close())
 	}

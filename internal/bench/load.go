@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+const (
+	loadRate  = 200     // puts per second
+	loadBytes = 4 << 10 // of each
+	loadKeys  = 1000
+	// loadStreams is how many puts wait for etcd at the same time at most; more would measure a queue in this process.
+	loadStreams = 200
+)
+
+// load puts keys at a fixed rate until stdin ends, and prints how long each put took, from the moment when it was due: a client that waits
+// for etcd before its next put would not see how long etcd kept others waiting.
+func load(ctx context.Context, endpoint string, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, in) // its end is the signal
+		cancel()
+	}()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	took, revision, err := putAll(ctx, client)
+	if err == nil && revision > 0 { // else each phase would have a larger database than the one before
+		_, err = client.Compact(context.WithoutCancel(ctx), revision)
+	}
+	return errors.Join(err, client.Close(), json.NewEncoder(out).Encode(took))
+}
+
+func putAll(ctx context.Context, client *clientv3.Client) (took []time.Duration, revision int64, err error) {
+	var mu sync.Mutex
+	var puts sync.WaitGroup
+	value := make([]byte, loadBytes)
+	slots := make(chan struct{}, loadStreams)
+	start := time.Now()
+	for i := 0; ctx.Err() == nil; i++ {
+		due := start.Add(time.Duration(i) * time.Second / loadRate)
+		select {
+		case <-ctx.Done():
+			continue
+		case <-time.After(time.Until(due)):
+		}
+		slots <- struct{}{}
+		puts.Go(func() {
+			defer func() { <-slots }()
+			r, failed := client.Put(context.WithoutCancel(ctx), "/bench/load/"+strconv.Itoa(i%loadKeys), string(value))
+			mu.Lock()
+			defer mu.Unlock()
+			if failed != nil {
+				err = errors.Join(err, failed)
+				return
+			}
+			took, revision = append(took, time.Since(due)), max(revision, r.Header.Revision)
+		})
+	}
+	puts.Wait()
+	return took, revision, err
+}
+
+// quantile returns the latency that a share q of all puts, which are sorted, did not exceed.
+func quantile(took []time.Duration, q float64) time.Duration {
+	return took[min(int(q*float64(len(took))), len(took)-1)]
+}

@@ -1,0 +1,287 @@
+package command
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
+	"etcd-rolling-backup/snapshot/browse"
+	"etcd-rolling-backup/snapshot/kube"
+)
+
+const (
+	getName    = "get"
+	formatYAML = "yaml"
+	formatRaw  = "raw"
+)
+
+func getCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name: getName, Usage: "show one key in a snapshot, or one object of Kubernetes",
+		ArgsUsage: "KEY | TYPE NAME   such as /registry/configmaps/default/web, or cm web -n default",
+		Flags: slices.Concat([]cli.Flag{
+			config.Bool("snapshot", "history", "show every revision of it that the snapshot retains"),
+			config.NamespaceFlag(),
+			config.Bool("objects", "show-secrets", "show the values of Secrets"),
+			config.EncryptionFlag(),
+			config.FormatFlag("yaml, json or raw (default: yaml for objects of Kubernetes, raw for others)"),
+		}, config.LookFlags(), config.CertificateFlags()),
+		Action: e.action(2, get),
+	}
+}
+
+func get(ctx context.Context, c *call) error {
+	revision, err := config.ReadRevision(c.Context)
+	if err != nil {
+		return err
+	}
+	word := c.Args().First()
+	if word == "" {
+		return config.Usagef("get needs a key or the type and name of an object, such as get cm web -n default: ls shows what there is")
+	}
+	key, err := readKey(word)
+	if err != nil {
+		return err
+	}
+	decrypter, err := c.decrypter()
+	if err != nil {
+		return err
+	}
+	d, err := c.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	all, err := d.List(ctx, nil, revision)
+	if err != nil {
+		return err
+	}
+	o, err := newObjects(ctx, d, all, decrypter)
+	if err != nil {
+		return err
+	}
+	keys := [][]byte{key}
+	if c.NArg() > 1 {
+		if keys, err = o.keys(word, c.String("namespace"), c.Args().Get(1)); err != nil {
+			return err
+		}
+	} else if resource, name, ok := strings.Cut(word, "/"); ok && o.isKubernetes() && resource != "" && !strings.Contains(name, "/") {
+		more, _ := o.keys(resource, c.String("namespace"), name) // otherwise it is no type
+		keys = append(keys, more...)
+	}
+	g := &getting{c, d, o}
+	for _, key := range keys {
+		found, err := g.show(ctx, key, revision)
+		if found || err != nil {
+			return err
+		}
+	}
+	return g.noKey(ctx, keys[len(keys)-1], revision)
+}
+
+// getting is one run of get.
+type getting struct {
+	*call
+	db      *browse.DB
+	objects *objects
+}
+
+// show shows what there is of one key; false: nothing.
+func (g *getting) show(ctx context.Context, key []byte, revision int64) (found bool, err error) {
+	if g.Bool("history") {
+		return g.history(ctx, key)
+	}
+	kv, err := g.db.Get(ctx, key, revision)
+	if errors.Is(err, browse.ErrNoKey) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, g.showValue(kv)
+}
+
+// hides reports that the value must not be shown.
+func (g *getting) hides(key []byte) bool { return g.objects.isSecret(key) && !g.Bool("show-secrets") }
+
+// fields decodes an object, without what must not be shown. The error says why fields is nil, or what is missing in it.
+func (g *getting) fields(kv browse.KeyValue) (map[string]any, error) {
+	if !g.objects.isKubernetes() {
+		return nil, kube.ErrNotObject
+	}
+	x, err := g.objects.decoder.Decode(string(kv.Key), kv.Value)
+	if x.Fields != nil && g.hides(kv.Key) {
+		hideSecret(x.Fields)
+	}
+	return x.Fields, err
+}
+
+// showValue prints an object as kubectl does, and anything else as it is stored.
+func (g *getting) showValue(kv browse.KeyValue) error {
+	format := g.String("output")
+	if format == formatRaw {
+		if g.hides(kv.Key) {
+			return config.Usagef("%s is a Secret: add --show-secrets, or use -o yaml, which hides its values", shownKey(kv.Key))
+		}
+		return g.write(kv.Value)
+	}
+	fields, failed := g.fields(kv)
+	if fields != nil {
+		return errors.Join(g.showFields(fields, kv.Key), incompleteObject(failed, kv.Key))
+	}
+	if g.hides(kv.Key) {
+		return fmt.Errorf("%s: %w: it is a Secret: --show-secrets shows it as it is stored", shownKey(kv.Key), failed)
+	}
+	if g.asJSON {
+		failed = errors.Join(g.call.show(newValue(kv), nil), notDecoded(failed, kv.Key))
+		return failed
+	}
+	if format == formatYAML && errors.Is(failed, kube.ErrNotObject) {
+		failed = errors.New("not an object of Kubernetes")
+	}
+	return errors.Join(g.write(kv.Value), notDecoded(failed, kv.Key))
+}
+
+// notDecoded is the error after a value was shown as it is stored; nil: it is no object.
+func notDecoded(err error, key []byte) error {
+	if err == nil || errors.Is(err, kube.ErrNotObject) {
+		return nil
+	}
+	return partialError{fmt.Errorf("%s is shown as it is stored: %w", shownKey(key), err)}
+}
+
+// incompleteObject is the error after an object was shown without some of its fields.
+func incompleteObject(err error, key []byte) error {
+	if err == nil {
+		return nil
+	}
+	return partialError{fmt.Errorf("%s is not complete: %w", shownKey(key), err)}
+}
+
+func (g *getting) showFields(fields map[string]any, key []byte) error {
+	if g.hides(key) {
+		g.note("the values are hidden: --show-secrets shows them")
+	}
+	if g.asJSON {
+		text, err := kube.MarshalJSON(fields, true)
+		if err != nil {
+			return err
+		}
+		_, err = g.stdout.Write(printable.JSON(text))
+		return err
+	}
+	text, err := kube.MarshalYAML(fields)
+	if err != nil {
+		return err
+	}
+	return g.write(text)
+}
+
+// value is what get shows of a key with --output json.
+type value struct {
+	keyRow
+	Value  *string `json:"value,omitempty"` // a text
+	Base64 string  `json:"value_base64,omitempty"`
+}
+
+func newValue(kv browse.KeyValue) value {
+	v := value{keyRow: newKeyRow(kv)}
+	if text := string(kv.Value); utf8.Valid(kv.Value) {
+		v.Value = &text
+	} else {
+		v.Base64 = base64.StdEncoding.EncodeToString(kv.Value)
+	}
+	return v
+}
+
+// write writes the bytes as they are, or to a terminal so that they do no harm there.
+func (c *call) write(b []byte) error {
+	if f, ok := c.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		_, err := fmt.Fprintln(printable.Writer(c.stdout), strings.TrimSuffix(string(b), "\n"))
+		return err
+	}
+	_, err := c.stdout.Write(b)
+	return err
+}
+
+// revisions is what get shows with --history --output json.
+type revisions struct {
+	Snapshot  string        `json:"snapshot"`
+	Key       string        `json:"key"`
+	Retained  browse.Range  `json:"retained"`
+	Revisions []revisionRow `json:"revisions"`
+}
+
+// revisionRow is one revision of a key.
+type revisionRow struct {
+	Revision int64          `json:"revision"`
+	Deleted  bool           `json:"deleted"`
+	Version  int64          `json:"version,omitempty"`
+	Size     int            `json:"size,omitempty"` // of the value, bytes
+	Lease    int64          `json:"lease,omitempty"`
+	Object   map[string]any `json:"object,omitempty"` // of Kubernetes; otherwise the value
+	Value    *string        `json:"value,omitempty"`
+	Base64   string         `json:"value_base64,omitempty"`
+}
+
+// history shows every revision of one key.
+func (g *getting) history(ctx context.Context, key []byte) (found bool, err error) {
+	if format := g.String("output"); format == formatYAML || format == formatRaw {
+		return false, config.Usagef("--history: use -o table or json, and get --revision N -o %s for one of them", format)
+	}
+	all := revisions{Snapshot: g.found.Name, Key: shownKey(key), Retained: g.db.Retained()}
+	var lines [][]string
+	err = g.db.History(ctx, key, func(x browse.Change) error {
+		if g.asJSON {
+			all.Revisions = append(all.Revisions, g.revision(x))
+		} else {
+			lines = append(lines, historyCells(x))
+		}
+		found = true
+		return nil
+	})
+	if err != nil || !found {
+		return found, err
+	}
+	return true, g.call.show(all, func(p *printer) { p.table([]string{"REVISION", "VERSION", "CHANGE", "SIZE", "LEASE"}, lines) })
+}
+
+func (g *getting) revision(x browse.Change) revisionRow {
+	r := revisionRow{Revision: x.Revision, Deleted: x.Deleted, Version: x.Version, Size: len(x.Value), Lease: x.Lease}
+	if x.Deleted {
+		return r
+	}
+	if r.Object, _ = g.fields(x.KeyValue); r.Object == nil && !g.hides(x.Key) { // get of that revision says why
+		v := newValue(x.KeyValue)
+		r.Value, r.Base64 = v.Value, v.Base64
+	}
+	return r
+}
+
+func historyCells(x browse.Change) []string {
+	switch {
+	case x.Deleted:
+		return []string{fmt.Sprint(x.Revision), "-", "deleted", "-", "-"}
+	case x.Version == 1:
+		return []string{fmt.Sprint(x.Revision), "1", "created", size(int64(len(x.Value))), lease(x.Lease)}
+	}
+	return []string{fmt.Sprint(x.Revision), fmt.Sprint(x.Version), "changed", size(int64(len(x.Value))), lease(x.Lease)}
+}
+
+// lease is written as etcdctl does.
+func lease(id int64) string {
+	if id == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%016x", id)
+}
