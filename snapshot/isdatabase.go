@@ -18,7 +18,8 @@ const (
 
 // IsDatabase decides by the first bytes of a file, HeadSize of them if there are so many.
 func IsDatabase(head []byte) bool {
-	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
+	// The first page has the number 0. In a compressed database the magic number may be at the same place by chance.
+	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint64(head) == 0 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
 		return true
 	}
 	for size := minPage; size <= maxPage && len(head) >= size+pageHeader+12; size *= 2 {
