@@ -55,7 +55,7 @@ func TestClosingLineHasTheFiguresOfTheCycle(t *testing.T) {
 			want := logrus.Fields{
 				"run": e.Data["run"], "snapshot": fmt.Sprintf("rolling_node-a_20000101T%02d0000Z.db.zst", i),
 				"revision": int64(42), "raw_bytes": int64(5000), "archive_bytes": int64(1000),
-				"duration_seconds": 7.0, "stream_seconds": 2.0, "sync_seconds": 0.03,
+				"duration_seconds": 7.0, "stream_seconds": 2.0, "stream_rate": int64(2500), "sync_seconds": 0.03,
 				"kept": kept, "pruned": pruned, "next": b.origin.Add(time.Duration(i+1) * time.Hour).Format(time.RFC3339),
 			}
 			if !maps.Equal(e.Data, want) {

@@ -17,6 +17,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
@@ -246,7 +247,7 @@ func (r *rawReader) compare() error {
 const windowSize = 1 << 22
 
 // Writer turns etcd's snapshot stream into an archive, in one pass and in constant memory. The caller's goroutine hashes the
-// stream; a second one compresses and writes.
+// stream, a second one feeds the compressor, and those of zstd find matches, and code, hash and write.
 type Writer struct {
 	out    *hashingWriter
 	data   container
@@ -261,6 +262,8 @@ type container interface {
 	end(manifest int) error
 	// tail wraps the manifest: everything after the data.
 	tail(m Manifest, dataSize int64) ([]byte, error)
+	// abort returns when nothing is written any more.
+	abort()
 }
 
 // zstdData is the data of an archive of ours.
@@ -270,10 +273,12 @@ func (z zstdData) end(int) error { return z.Close() }
 
 func (zstdData) tail(m Manifest, dataSize int64) ([]byte, error) { return encodeTail(m, dataSize) }
 
+func (z zstdData) abort() { z.Reset(io.Discard) } // waits for the encoder's goroutines
+
 // NewWriter writes an archive to w. The caller writes the stream's bytes, then calls Finish or Abort.
 func NewWriter(w io.Writer) (*Writer, error) {
 	out := newHashingWriter(w)
-	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
 	}
@@ -291,8 +296,16 @@ func (w *Writer) Write(p []byte) (int, error) {
 }
 
 // Finish compares etcd's digest, completes the data and appends the manifest. It fills in the manifest's format, sizes and
-// digests and returns it. After an error the output is not an archive.
+// digests and returns it. After an error the output is not an archive. Nothing is written after Finish.
 func (w *Writer) Finish(m Manifest) (Manifest, error) {
+	m, err := w.finish(m)
+	if err != nil {
+		w.data.abort()
+	}
+	return m, err
+}
+
+func (w *Writer) finish(m Manifest) (Manifest, error) {
 	if err := w.relay.Close(); err != nil {
 		return m, fmt.Errorf("write archive: %w", err)
 	}
@@ -302,7 +315,7 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	}
 	m.Format = Format
 	m.RawSize, m.RawSHA256 = w.digest.size, raw
-	w.out.sums(&m) // of their final length
+	m.ArchiveSHA256, m.ArchiveCRC32C = strings.Repeat("0", 2*sha256.Size), strings.Repeat("0", 2*crc32.Size) // of their final length
 	m = m.fitted()
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -325,8 +338,11 @@ func (w *Writer) Finish(m Manifest) (Manifest, error) {
 	return m, nil
 }
 
-// Abort stops writing without completing the archive.
-func (w *Writer) Abort() { _ = w.relay.Close() } // the output is discarded
+// Abort stops writing without completing the archive. Nothing is written after it.
+func (w *Writer) Abort() {
+	_ = w.relay.Close() // the output is discarded
+	w.data.abort()
+}
 
 // hashingWriter passes bytes on, hashes and counts them.
 type hashingWriter struct {

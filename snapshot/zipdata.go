@@ -114,6 +114,9 @@ func (z *zipData) tail(m Manifest, dataSize int64) ([]byte, error) {
 	return withFooter(body, dataSize), nil
 }
 
+// abort implements container. Nothing runs on its own.
+func (z *zipData) abort() {}
+
 // unzip decompresses the first member of a zip that zipData wrote. Deflate knows its own end, so the directory at the end is not needed.
 func unzip(r *bufio.Reader) (io.ReadCloser, error) {
 	header := make([]byte, zipLocalHeader)

@@ -23,8 +23,9 @@ type view struct {
 	prefixes []string // of names; none: all
 }
 
-// viewOf finds the prefixes. The sets of this node are those of its files and of what the status has seen in the bucket. A snapshot with
-// a label that neither knows is not counted; nothing is ever done to such a one.
+// viewOf finds the prefixes. The sets of this node are those of its files and of what the status has seen in the bucket; if it has seen
+// nothing there, as on a new disk, also what `save` makes without a label. A snapshot with a label that neither knows is not counted; nothing
+// is ever done to such a one.
 func viewOf(local []snapshot.Entry, bucket Bucket, o Options, now time.Time) view {
 	v := view{bucket: bucket, options: o, now: now}
 	if o.Node == "" || v.lookForOrphans() { // "": the names do not say the node
@@ -35,6 +36,9 @@ func viewOf(local []snapshot.Entry, bucket Bucket, o Options, now time.Time) vie
 		sets = append(sets, setOf(e.Name, o.Node)...)
 	}
 	seen := o.Status.State().Places[status.S3]
+	if len(seen.Copies) == 0 {
+		sets = append(sets, snapshot.ManualSet)
+	}
 	for _, c := range slices.Concat(seen.Copies, seen.Others) {
 		sets = append(sets, setOf(c.Name, o.Node)...)
 	}

@@ -58,6 +58,13 @@ func list(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	failed = slices.DeleteFunc(failed, func(f *source.PlaceError) bool { // a fresh machine: the bucket has all that there is
+		if fresh := len(from) > 0 && f.NoDirectory() && c.String("from") == ""; fresh {
+			c.note("there are no snapshots on this machine: %s does not exist", f.Where)
+			return true
+		}
+		return false
+	})
 	out := listing{Snapshots: []row{}}
 	limited, cancel := context.WithTimeoutCause(ctx, detailsLimit, errTooMany)
 	defer cancel()

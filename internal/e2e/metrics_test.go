@@ -71,7 +71,8 @@ func (w *watched) wantFamilies(t *testing.T) {
 	count := 0
 	for _, m := range regexp.MustCompile("(?m)^\\| `(etcd_rolling_backup_[a-z0-9_]+)`").FindAllStringSubmatch(string(text), -1) {
 		count++
-		later := m[1] == "etcd_rolling_backup_drill_passed" || strings.HasPrefix(m[1], "etcd_rolling_backup_compared_") // with the second snapshot
+		later := m[1] == "etcd_rolling_backup_drill_passed" || m[1] == "etcd_rolling_backup_gone_resources" || // with a drill
+			strings.HasPrefix(m[1], "etcd_rolling_backup_compared_") // with the second snapshot
 		rke := m[1] == "etcd_rolling_backup_state_file_included"
 		if !later && !rke && !strings.Contains(body, "# TYPE "+m[1]+" ") {
 			t.Errorf("the scrape lacks %s", m[1])
@@ -90,7 +91,7 @@ func (w *watched) wantPage(t *testing.T, dir string) {
 		t.Errorf("the page:\n%s", page)
 	}
 	line := w.restoreCommand(t)
-	if want := ourRestore + listed(t, dir)[0].Name.String() + " --replace --name node1 --from local --dir " + dir; line != want {
+	if want := ourRestore + listed(t, dir)[0].Name.String() + " --replace --name node1 --from local --config /dev/null --dir " + dir; line != want {
 		t.Errorf("the command is %s, want %s", line, want)
 	}
 	pasted(t, line+" --dry-run --data-dir "+target(t)).demand(t, 0)

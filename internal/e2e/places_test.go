@@ -138,6 +138,18 @@ func TestBucketIsUsableWhileTheDiskIsNot(t *testing.T) {
 		words("restore", flags, []string{"--data-dir=" + target(t), "--dry-run"})...)
 }
 
+// A machine that has no snapshot directory lacks nothing.
+func TestFreshMachineListsTheBucket(t *testing.T) {
+	parallel(t)
+	m := newMirrorBed(t, plainServer.get(t))
+	b, names := m.bucket(t), rolling(t, node, 1)
+	b.plant(m.save(t), names...)
+	absent := filepath.Join(t.TempDir(), "absent")
+	flags := append(b.flags(m.server.Target), "--dir="+absent)
+	run(t, 0, append(names, "there are no snapshots on this machine: "+absent+" does not exist"), words("list", flags)...)
+	run(t, 1, []string{absent + ": no such file or directory"}, words("list", flags, []string{"--from=all"})...)
+}
+
 // A folder without snapshots is most often the wrong one: the folders that exist are named, if the keys may list them.
 func TestWrongFolderIsNamedAsSuch(t *testing.T) {
 	parallel(t)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"crypto/rand"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,7 +29,10 @@ func newFormBed(t *testing.T) *formBed {
 	t.Helper()
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	client := etcdtest.Dial(t, c)
-	_, err := client.Put(t.Context(), "/registry/one", "value")
+	value := make([]byte, 16<<10) // does not compress: most of the archive is data
+	_, err := rand.Read(value)
+	must(t, err)
+	_, err = client.Put(t.Context(), "/registry/one", string(value))
 	must(t, err)
 	b := &formBed{t: t, c: c, archive: saved(t, c), want: stateOf(t, client)}
 	b.raw, err = os.ReadFile(unpack(t, b.archive))

@@ -32,7 +32,7 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 	if r.Reference != snapshot.Latest || r.Bucket == nil {
 		all, failed = List(ctx, r.Dir, nil)
 		switch {
-		case r.Bucket == nil && failed != nil && failed[0].noDirectory():
+		case r.Bucket == nil && failed != nil && failed[0].NoDirectory():
 			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
 		case r.Bucket == nil, r.isNamed(all) && !r.mustUseCopy(ctx, all[0], r.named(all)):
 			return all, nil, joined(failed)
@@ -46,8 +46,8 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 		closeAll(all)
 		return nil, nil, context.Cause(ctx)
 	case len(all) > 0:
-		return all, slices.DeleteFunc(failed, (*PlaceError).noDirectory), nil
-	case failed[0].noDirectory():
+		return all, slices.DeleteFunc(failed, (*PlaceError).NoDirectory), nil
+	case failed[0].NoDirectory():
 		return nil, nil, failed[1] // a fresh machine
 	}
 	return nil, nil, joined(failed)

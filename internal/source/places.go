@@ -98,8 +98,8 @@ type PlaceError struct {
 func (e *PlaceError) Error() string { return e.Err.Error() }
 func (e *PlaceError) Unwrap() error { return e.Err }
 
-// noDirectory reports that there is no snapshot directory: a fresh machine.
-func (e *PlaceError) noDirectory() bool {
+// NoDirectory reports that there is no snapshot directory: a fresh machine.
+func (e *PlaceError) NoDirectory() bool {
 	return errors.Is(e.Err, snapshot.ErrUnusableDir) && errors.Is(e.Err, fs.ErrNotExist)
 }
 

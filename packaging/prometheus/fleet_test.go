@@ -46,7 +46,7 @@ func newNode(t *testing.T, free int64, tell func(tr *status.Tracker)) node {
 
 func taken(at time.Time, raw, revision int64) status.Copy {
 	n := snapshot.Name{Set: snapshot.RollingSet, Node: "node", Time: at.UTC().Truncate(time.Second)}
-	return status.Copy{Name: n, Size: raw / 5, Facts: snapshot.Facts{RawSize: raw, Revision: revision}}
+	return status.Copy{Name: n, Size: raw / 5, Facts: snapshot.Facts{RawSize: raw, InUse: raw / 2, Revision: revision, Keys: snapshot.Counted(raw >> 20)}}
 }
 
 // everywhere says that these lie on the disk and in S3.
@@ -86,7 +86,7 @@ func (n node) works(trouble bool) {
 	n.Uploaded(x, 6*time.Second)
 	n.Mirrored(now, 1)
 	n.End(status.Verify, now, status.Outcome{Name: x.Name, Took: 8 * time.Second})
-	n.End(status.Drill, now, status.Outcome{Name: x.Name, Took: 35 * time.Second})
+	n.End(status.Drill, now, status.Outcome{Name: x.Name, Took: 35 * time.Second, Keys: x.Keys, Resources: map[string]int64{"/registry/pods": 9}})
 }
 
 // illNode has every trouble that one can have. The trouble of shrinking comes with shrinks.
@@ -100,7 +100,8 @@ func illNode(t *testing.T) node {
 		}
 		everywhere(tr, old)
 		tr.End(status.Verify, old.Name.Time, status.Outcome{Name: old.Name})
-		tr.End(status.Drill, old.Name.Time, status.Outcome{Name: old.Name})
+		tr.End(status.Drill, old.Name.Time, status.Outcome{Name: old.Name, Resources: map[string]int64{"/registry/secrets": 9}})
+		tr.End(status.Drill, time.Now(), status.Outcome{Name: old.Name, Resources: map[string]int64{}})
 		tr.Schedule(status.Snapshot, time.Now().Add(-3*time.Hour), time.Hour)
 		tr.Schedule(status.Drill, time.Now().Add(-2*24*time.Hour), 7*24*time.Hour)
 		for range 3 {
