@@ -74,6 +74,7 @@ type state struct {
 	db      *browse.DB  // nil: live
 	cluster snapshot.ID // 0: not known
 	side    func() side
+	behind  func() bool // the cluster may have more
 	close   func() error
 }
 
@@ -142,7 +143,7 @@ func (c *call) state(ctx context.Context, ref string, prefix []byte, before, res
 		return state{}, errors.Join(err, d.Close())
 	}
 	s := side{c.found.Name, l.Revision()}
-	return state{l, d, c.foundCluster, func() side { return s }, d.Close}, nil
+	return state{l, d, c.foundCluster, func() side { return s }, func() bool { return false }, d.Close}, nil
 }
 
 // liveState is the member as it is now.
@@ -159,7 +160,7 @@ func (c *call) liveState(ctx context.Context, prefix []byte) (state, error) {
 		return state{}, err
 	}
 	keys := m.Keys(prefix, cfg.Timeout)
-	return state{liveKeys{keys}, nil, m.Source().ClusterID, func() side { return side{m.Endpoint(), keys.Revision()} }, m.Close}, nil
+	return state{liveKeys{keys}, nil, m.Source().ClusterID, func() side { return side{m.Endpoint(), keys.Revision()} }, keys.MayBeBehind, m.Close}, nil
 }
 
 type liveKeys struct{ *member.Keys }
@@ -224,6 +225,9 @@ func (c *call) compare(ctx context.Context, a, b state) error {
 		return err
 	}
 	out.Before, out.After = a.side(), b.side()
+	if a.behind() || b.behind() {
+		c.note("warning: the cluster has no quorum: live is what this member has, and others may have more")
+	}
 	if c.asJSON {
 		err = c.show(out.differences, nil)
 	} else {

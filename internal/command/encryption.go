@@ -2,6 +2,8 @@ package command
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot/keyfile"
@@ -24,4 +26,12 @@ func (c *call) decrypter() (kube.Decrypter, error) {
 		return nil, config.Usagef("--encryption-config: %s: %w", path, err)
 	}
 	return keys, nil
+}
+
+// withRemedy adds to the error of an object that is encrypted how to decrypt it.
+func withRemedy(err error) error {
+	if encrypted, ok := errors.AsType[*kube.EncryptedError](err); ok && encrypted.Provider != encryption.KMS {
+		return fmt.Errorf("%w (add --encryption-config with the API server's file)", err)
+	}
+	return err
 }

@@ -1,16 +1,17 @@
 package command
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
@@ -20,8 +21,8 @@ import (
 	"etcd-rolling-backup/snapshot/kube/export"
 )
 
-// exportArgs is far more words than anybody writes.
-const exportArgs = 1000
+// manyArgs is far more words than anybody writes.
+const manyArgs = 1000
 
 func exportCommand(e env) *cli.Command {
 	return &cli.Command{
@@ -36,7 +37,7 @@ func exportCommand(e env) *cli.Command {
 			config.EncryptionFlag(),
 			config.Text("objects", "to", "", "`FILE` to write, which must not exist; its mode is 0600 (default: stdout)"),
 		}, config.LookFlags(), config.CertificateFlags()),
-		Action: e.action(exportArgs, exportObjects),
+		Action: e.action(manyArgs, exportObjects),
 	}
 }
 
@@ -45,11 +46,18 @@ func exportObjects(ctx context.Context, c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	wanted, err := c.selection()
+	wanted, err := c.selection(c.Args().Slice())
 	if err != nil {
 		return err
 	}
-	if f, ok := c.stdout.(*os.File); ok && c.String("to") == "" && !c.Bool("show-secrets") && term.IsTerminal(int(f.Fd())) {
+	if len(wanted.items) == 0 {
+		return config.Usagef("export needs a namespace or a type: export namespace shop, or export deploy,cm -n shop")
+	}
+	wanted.withContents()
+	if err := refuseExisting(c.String("to")); err != nil {
+		return err
+	}
+	if f, ok := c.stdout.(*os.File); ok && toStdout(c.String("to")) && !c.Bool("show-secrets") && term.IsTerminal(int(f.Fd())) {
 		return config.Usagef("the objects may hold Secrets: use --to FILE, a pipe, or --show-secrets to write to the terminal")
 	}
 	keys, err := c.decrypter()
@@ -72,23 +80,31 @@ func exportObjects(ctx context.Context, c *call) (err error) {
 	if err := wanted.resolve(known); err != nil {
 		return err
 	}
-	x := &exporting{call: c, known: known, wanted: wanted}
+	x := &exporting{call: c, all: all, known: known, wanted: wanted, options: export.Options{WithOwned: c.Bool("with-owned"), KeepAddresses: c.Bool("keep-addresses")}}
 	if err := all.Each(ctx, x.see); err != nil {
 		return err
 	}
 	if len(x.objects) == 0 && len(x.failed) == 0 {
-		return fmt.Errorf("%w: %s has nothing of this at revision %d: ls shows what there is", browse.ErrNoKey, c.found.Name, all.Revision())
+		return nothing(wanted, c.found.Name, all.Revision())
 	}
-	return x.finish()
+	return x.finish(ctx)
 }
 
-// exporting is one run of export.
+// exporting is one run of export. Of each object it keeps an outline only: there may be more of them than memory.
 type exporting struct {
 	*call
+	all     *browse.List
 	known   *objects
 	wanted  *selection
-	objects []kube.Object
+	options export.Options
+	objects []outline
 	failed  []error // one for each object that could not be decoded
+}
+
+// outline is what decides what becomes of an object.
+type outline struct {
+	kube.Object
+	key string
 }
 
 func (x *exporting) see(kv browse.KeyValue) error {
@@ -96,26 +112,28 @@ func (x *exporting) see(kv browse.KeyValue) error {
 	if !ok || !x.wanted.names(key) {
 		return nil
 	}
-	// What is in the mapped file must not outlive this call.
-	object, err := x.known.decoder.Decode(string(kv.Key), slices.Clone(kv.Value))
+	object, err := x.known.decoder.Decode(key.Text, kv.Value)
 	if err != nil {
-		x.failed = append(x.failed, fmt.Errorf("%s: %w", shownKey(kv.Key), err))
+		x.failed = append(x.failed, fmt.Errorf("%s: %w", shownKey(kv.Key), withRemedy(err)))
 		return nil
 	}
 	if x.wanted.labels.match(object.Fields) {
-		object.Value = nil
-		x.objects = append(x.objects, object)
+		x.objects = append(x.objects, outline{export.Outline(object), key.Text})
 	}
 	return nil
 }
 
-// finish writes the manifests, and says what they lack.
-func (x *exporting) finish() error {
-	o := export.Options{WithOwned: x.Bool("with-owned"), KeepAddresses: x.Bool("keep-addresses")}
-	kept, left := x.objects, map[export.Reason]int{}
+// choose sorts out which objects are written, in which order, and counts the others by the reason.
+func (x *exporting) choose() (kept []outline, left map[export.Reason]int) {
+	all := make([]kube.Object, len(x.objects))
+	for i, o := range x.objects {
+		all[i] = o.Object
+	}
+	left = map[export.Reason]int{}
+	kept = x.objects
 	if !x.Bool("as-stored") {
 		kept = nil
-		for i, reason := range export.Select(x.objects, o) {
+		for i, reason := range export.Select(all, x.options) {
 			if reason == "" {
 				kept = append(kept, x.objects[i])
 			} else {
@@ -123,39 +141,63 @@ func (x *exporting) finish() error {
 			}
 		}
 	}
-	slices.SortStableFunc(kept, export.Order)
-	if err := x.writeTo(x.String("to"), func(w io.Writer) error { return x.manifests(w, kept, o) }); err != nil {
+	slices.SortStableFunc(kept, func(a, b outline) int { return export.Order(a.Object, b.Object) })
+	return kept, left
+}
+
+// finish writes the manifests, and says what they lack.
+func (x *exporting) finish(ctx context.Context) error {
+	kept, left := x.choose()
+	if err := x.writeTo(x.String("to"), func(w io.Writer) error { return x.manifests(ctx, w, kept) }); err != nil {
 		return err
 	}
-	x.note("%d objects of %s", len(kept), x.found.Name)
+	x.note("%s of %s", english.Plural(len(kept), "object", ""), x.found.Name)
 	for _, reason := range slices.Sorted(maps.Keys(left)) {
 		x.note("left out: %d, %s", left[reason], reason)
 	}
-	x.noteNeeds(export.NeedsOf(kept, x.known.catalog))
+	var objects []kube.Object
+	for _, o := range kept {
+		objects = append(objects, o.Object)
+	}
+	x.noteNeeds(export.NeedsOf(objects, x.known.catalog))
 	for _, err := range x.failed {
 		x.note("left out: %s", line(err))
 	}
 	if n := len(x.failed); n > 0 {
-		return partialError{fmt.Errorf("%d objects could not be decoded and are not exported: the lines above name them, and get KEY -o raw shows one as it is stored", n)}
+		return partialError{fmt.Errorf("not exported, because they could not be decoded: %s; the lines above name them, and get KEY -o raw shows one as it is stored",
+			english.Plural(n, "object", ""))}
 	}
-	return nil
+	return x.wanted.complete(x.found.Name)
 }
 
-func (x *exporting) manifests(w io.Writer, objects []kube.Object, o export.Options) error {
-	for _, object := range objects {
-		fields := object.Fields
-		if !x.Bool("as-stored") {
-			fields = export.Strip(object, o)
+// manifests decodes each object again and writes it.
+func (x *exporting) manifests(ctx context.Context, w io.Writer, kept []outline) error {
+	buffered := bufio.NewWriter(w)
+	for _, o := range kept {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		text, err := kube.MarshalYAML(fields)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "---\n%s", text)
-		}
+		kv, err := x.all.Find(o.key)
 		if err != nil {
 			return err
 		}
+		object, err := x.known.decoder.Decode(o.key, kv.Value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", shownKey(kv.Key), err)
+		}
+		fields := object.Fields
+		if !x.Bool("as-stored") {
+			fields = export.Strip(object, x.options)
+		}
+		text, err := kube.MarshalYAML(fields)
+		if err != nil {
+			return err
+		}
+		if _, err = fmt.Fprintf(buffered, "---\n%s", text); err != nil {
+			return err
+		}
 	}
-	return nil
+	return buffered.Flush()
 }
 
 // noteNeeds says what must be there before the manifests are applied, and what no snapshot has.
@@ -175,9 +217,23 @@ func (x *exporting) noteNeeds(n export.Needs) {
 	}
 }
 
+// toStdout reports that no file is meant; "-" is what other programs take for stdout.
+func toStdout(path string) bool { return path == "" || path == "-" }
+
+// refuseExisting says before the work that --to names a file that exists.
+func refuseExisting(path string) error {
+	if toStdout(path) {
+		return nil
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return config.Usagef("--to: %s exists: give a new file", path)
+	}
+	return nil
+}
+
 // writeTo writes stdout, or a new file that appears complete or not at all.
 func (x *exporting) writeTo(path string, write func(io.Writer) error) (err error) {
-	if path == "" {
+	if toStdout(path) {
 		return write(x.stdout)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -189,7 +245,7 @@ func (x *exporting) writeTo(path string, write func(io.Writer) error) (err error
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", filepath.Clean(path), err), os.Remove(path))
+			err = errors.Join(fmt.Errorf("--to: %w", err), os.Remove(path))
 		}
 	}()
 	if err := write(f); err != nil {

@@ -32,7 +32,7 @@ func TestNamespaceIsExportedForApply(t *testing.T) {
 	}
 	for _, text := range []string{
 		"6 objects of ", "left out: 1, events are history", "needs these CustomResourceDefinitions, which are not in it: widgets.example.org",
-		"/registry/strange/shop/new: unknown type strange.k8s.io/v9 Strange", "1 objects could not be decoded",
+		"/registry/strange/shop/new: unknown type strange.k8s.io/v9 Strange", "could not be decoded: 1 object;",
 	} {
 		if !strings.Contains(stderr, text) {
 			t.Errorf("%q is not in\n%s", text, stderr)
@@ -60,7 +60,9 @@ func TestExportSelectsAsKubectlGet(t *testing.T) {
 		{"deploy -A -l !app", "web"},
 		{"deploy -A -l app!=api", "web"},
 		{"deploy,cm -A web settings", "settings web"},
+		{"deploy -A -l app=api,app!=web", "api"},
 		{"wd -n shop one", "one"},
+		{"deploy/web cm/settings -n shop", "settings web"},
 	} {
 		status, stdout, stderr := run(t.Context(), append(append([]string{"export"}, strings.Fields(x.args)...), "--dir", b.dir)...)
 		var names []string
@@ -75,8 +77,55 @@ func TestExportSelectsAsKubectlGet(t *testing.T) {
 	}
 	b.refused(t, 2, []string{"export needs a namespace or a type"}, "export")
 	b.refused(t, 2, []string{`unknown resource type "gadget"`}, "export", "gadget")
-	b.refused(t, 2, []string{"--selector: "}, "export", "cm", "-l", "app in (a)")
-	b.refused(t, 1, []string{"has nothing of this at revision"}, "export", "namespace", "none")
+	b.refused(t, 2, []string{"--selector: "}, "export", "cm", "-l", "app in a")
+	b.refused(t, 1, []string{"has no namespace none at revision"}, "export", "namespace", "none")
+	b.refused(t, 1, []string{"has no deploy in namespace default at revision", "(-A: all namespaces)"}, "export", "deploy")
+	b.refused(t, 2, []string{"all is not a type: name them", "export namespace shop"}, "export", "all", "-n", "shop")
+	b.refused(t, 2, []string{`"web": use TYPE/NAME for each object`}, "export", "deploy/web", "web", "-n", "shop")
+}
+
+// Each namespace that is named is exported with what is in it, however it is written. A name that has no object is an error.
+func TestEveryNameThatIsExportedIsThere(t *testing.T) {
+	b := newLookBed(t)
+	b.cluster(t)
+	b.put(t, "/registry/namespaces/shop", stored("v1", "Namespace", message(1, message(1, "shop"))))
+	b.put(t, "/registry/configmaps/kube-system/dns", dataObject("ConfigMap", "kube-system", "dns", "color", "red"))
+	b.save(t, "cluster")
+	for _, args := range []string{"namespace shop kube-system", "ns/shop ns/kube-system"} {
+		_, stdout, stderr := run(t.Context(), append(append([]string{"export"}, strings.Fields(args)...), "--dir", b.dir)...)
+		for _, text := range []string{"name: settings", "name: dns", "  name: shop", "  name: kube-system"} {
+			if !strings.Contains(stdout, text) {
+				t.Errorf("export %s: %q is not in\n%s%s", args, text, stdout, stderr)
+			}
+		}
+	}
+	for _, command := range []string{"export", "get"} {
+		status, stdout, stderr := run(t.Context(), command, "cm", "settings", "other", "-n", "shop", "--dir", b.dir)
+		if status != 1 || !strings.Contains(stdout, "settings") || !strings.Contains(stderr, "has no cm with the name other: the others were found") {
+			t.Errorf("%s: status %d\n%s%s", command, status, stdout, stderr)
+		}
+	}
+}
+
+// A selector means what it means to kubectl.
+func TestSelectorsAreThoseOfKubectl(t *testing.T) {
+	web := map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "web", "tier": "front"}}}
+	for selector, want := range map[string]bool{
+		"": true, "app=web": true, "app==web": true, "app = web": true, "app=api": false, "app!=api": true, "app!=web": false, "none!=x": true,
+		"app": true, "!app": false, "none": false, "!none": true, "app=web,tier=front": true, "app=web, tier=back": false,
+		"app in (web,api)": true, "app in (api)": false, "app in(web)": true, "app notin (api, db)": true, "app notin (web)": false, "none notin (a)": true,
+		"none in (a)": false, "app in (web,api),tier notin (back)": true, "app=": false, "app.kubernetes.io/name!=x": true,
+	} {
+		l, err := readLabels(selector)
+		if err != nil || l.match(web) != want {
+			t.Errorf("%q: %v, %v, want %v", selector, l.match(web), err, want)
+		}
+	}
+	for _, selector := range []string{"app in web", "app in (web", "=x", ",", "app=web,", "a b", "app in (web) x", "!", "app>1"} {
+		if l, err := readLabels(selector); err == nil {
+			t.Errorf("%q is read as %+v", selector, l)
+		}
+	}
 }
 
 // With --to the file is the owner's alone, and it is there complete or not at all.
@@ -95,6 +144,10 @@ func TestExportedFileIsForItsOwnerAndComplete(t *testing.T) {
 		t.Errorf("the file has mode %v and %d bytes", info.Mode(), info.Size())
 	}
 	b.refused(t, 2, []string{"exists: give a new file"}, "export", "secret", "-n", "shop", "--to", file)
+	b.refused(t, 2, []string{"exists: give a new file"}, "export", "secret", "--to", file, "--snapshot", "none") // before any work
+	if out := b.want(t, "export", "cm", "settings", "-n", "shop", "--to", "-"); !strings.Contains(out, "kind: ConfigMap") {
+		t.Errorf("--to -: %s", out)
+	}
 	disk := t.TempDir()
 	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k,mode=0700"))
 	defer func() { must(t, unix.Unmount(disk, 0)) }()
@@ -114,7 +167,7 @@ func TestEncryptedObjectsAreNamed(t *testing.T) {
 	b.put(t, "/registry/configmaps/shop/hidden", value)
 	b.save(t, "cluster")
 	status, stdout, stderr := run(t.Context(), "get", "cm", "hidden", "-n", "shop", "--dir", b.dir)
-	if status != 1 || stdout != value || !strings.Contains(stderr, `encrypted with provider aescbc, key "key1"`) {
+	if status != 1 || stdout != value || !strings.Contains(stderr, `encrypted with provider aescbc, key "key1" (add --encryption-config with the API server's file)`) {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
 	}
 	file := filepath.Join(t.TempDir(), "keys.yaml")

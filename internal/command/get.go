@@ -27,16 +27,16 @@ const (
 
 func getCommand(e env) *cli.Command {
 	return &cli.Command{
-		Name: getName, Usage: "show one key in a snapshot, or one object of Kubernetes",
-		ArgsUsage: "KEY | TYPE NAME   such as /registry/configmaps/default/web, or cm web -n default",
+		Name: getName, Usage: "show one key in a snapshot, or objects of Kubernetes",
+		ArgsUsage: "KEY | TYPE[,TYPE...] [NAME...] | TYPE/NAME...   such as /registry/configmaps/default/web, or cm web -n default, or cm -A",
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("snapshot", "history", "show every revision of it that the snapshot retains"),
-			config.NamespaceFlag(),
+			config.NamespaceFlag(), config.AllNamespacesFlag(), config.SelectorFlag(),
 			config.Bool("objects", "show-secrets", "show the values of Secrets"),
 			config.EncryptionFlag(),
-			config.FormatFlag("yaml, json or raw (default: yaml for objects of Kubernetes, raw for others)"),
+			config.FormatFlag("yaml, json or raw (default: yaml for one object of Kubernetes, a table for several, raw for others)"),
 		}, config.LookFlags(), config.CertificateFlags()),
-		Action: e.action(2, get),
+		Action: e.action(manyArgs, get),
 	}
 }
 
@@ -45,13 +45,20 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	word := c.Args().First()
-	if word == "" {
+	args := c.Args().Slice()
+	if len(args) == 0 || args[0] == "" {
 		return config.Usagef("get needs a key or the type and name of an object, such as get cm web -n default: ls shows what there is")
 	}
-	key, err := readKey(word)
+	key, err := readKey(args[0])
 	if err != nil {
 		return err
+	}
+	if _, err := readLabels(c.String("selector")); err != nil {
+		return err
+	}
+	wanted, noObject := c.selection(args)
+	if noObject != nil && len(args) > 1 {
+		return noObject
 	}
 	decrypter, err := c.decrypter()
 	if err != nil {
@@ -70,23 +77,37 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	keys := [][]byte{key}
-	if c.NArg() > 1 {
-		if keys, err = o.keys(word, c.String("namespace"), c.Args().Get(1)); err != nil {
-			return err
-		}
-	} else if resource, name, ok := strings.Cut(word, "/"); ok && o.isKubernetes() && resource != "" && !strings.Contains(name, "/") {
-		more, _ := o.keys(resource, c.String("namespace"), name) // otherwise it is no type
-		keys = append(keys, more...)
-	}
 	g := &getting{c, d, o}
-	for _, key := range keys {
-		found, err := g.show(ctx, key, revision)
-		if found || err != nil {
+	if len(args) == 1 {
+		if found, err := g.show(ctx, key, revision); found || err != nil {
 			return err
 		}
 	}
-	return g.noKey(ctx, keys[len(keys)-1], revision)
+	if noObject == nil {
+		noObject = wanted.resolve(o)
+	}
+	switch {
+	case noObject == nil:
+		return g.wanted(ctx, wanted, all)
+	case len(args) == 1 && (!o.isKubernetes() || strings.Contains(args[0], "/")):
+		return g.noKey(ctx, key, revision)
+	}
+	return noObject
+}
+
+// wanted shows one object, or several as a list.
+func (g *getting) wanted(ctx context.Context, wanted *selection, all *browse.List) error {
+	one := wanted.one()
+	if one == nil {
+		return g.list(ctx, wanted, all)
+	}
+	keys := one.resource.Keys(g.objects.prefixes, wanted.namespace, one.name)
+	for _, key := range keys {
+		if found, err := g.show(ctx, []byte(key), all.Revision()); found || err != nil {
+			return err
+		}
+	}
+	return g.noKey(ctx, []byte(keys[len(keys)-1]), all.Revision())
 }
 
 // getting is one run of get.
@@ -123,7 +144,7 @@ func (g *getting) fields(kv browse.KeyValue) (map[string]any, error) {
 	if x.Fields != nil && g.hides(kv.Key) {
 		hideSecret(x.Fields)
 	}
-	return x.Fields, err
+	return x.Fields, withRemedy(err)
 }
 
 // showValue prints an object as kubectl does, and anything else as it is stored.

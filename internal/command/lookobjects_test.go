@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,6 +88,52 @@ func TestGetFindsObjectsAsKubectlDoes(t *testing.T) {
 	if status != 1 || stdout != stored("strange.k8s.io/v9", "Strange", message(1, "x")) || !strings.Contains(stderr, "unknown type strange.k8s.io/v9 Strange") {
 		t.Errorf("an unknown type: status %d, %q, %q", status, stdout, stderr)
 	}
+}
+
+// A type without a name, several types, names or namespaces are a list, as kubectl shows it; values of Secrets are hidden there too.
+func TestGetListsObjectsAsKubectlDoes(t *testing.T) {
+	b := newLookBed(t)
+	b.cluster(t)
+	b.put(t, "/registry/deployments/other/api", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"api","namespace":"other","labels":{"app":"api"},"creationTimestamp":"2020-01-01T00:00:00Z"}}`)
+	b.save(t, "cluster")
+	for args, want := range map[string]string{
+		"deploy -n shop":                 "NAME AGE\nweb -\n",
+		"deploy -A":                      "NAMESPACE NAME AGE\nother api AGE\nshop web -\n",
+		"deploy web -A":                  "NAMESPACE NAME AGE\nshop web -\n",
+		"deploy -A -l app=api":           "NAMESPACE NAME AGE\nother api AGE\n",
+		"cm,secret -n shop":              "NAME AGE\nconfigmaps/settings -\nsecrets/password -\n",
+		"cm/settings deploy/web -n shop": "NAME AGE\nconfigmaps/settings -\ndeployments.apps/web -\n",
+		"wd -n shop":                     "NAME AGE\none -\n",
+		"ns":                             "NAME AGE\nkube-system -\n",
+	} {
+		got := b.want(t, append([]string{"get"}, strings.Fields(args)...)...)
+		got = regexp.MustCompile(`[0-9]+d[0-9]+h`).ReplaceAllString(got, "AGE")
+		if got = regexp.MustCompile(` +`).ReplaceAllString(got, " "); got != want {
+			t.Errorf("get %s: %q, want %q", args, got, want)
+		}
+	}
+	var list struct {
+		Kind  string
+		Items []struct{ Kind string }
+	}
+	if err := json.Unmarshal([]byte(b.want(t, "get", "cm,deploy", "-A", "-o", "json")), &list); err != nil || list.Kind != "List" || len(list.Items) != 3 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if got := b.want(t, "get", "cm,deploy", "-A", "-o", "yaml"); strings.Count(got, "---\napiVersion: ") != 3 {
+		t.Error(got)
+	}
+	for _, format := range []string{"yaml", "json"} {
+		_, stdout, stderr := run(t.Context(), "get", "secret", "-A", "-o", format, "--dir", b.dir)
+		if strings.Contains(stdout, "aHVudGVyM") || !strings.Contains(stdout, "***") || !strings.Contains(stderr, "the values of Secrets are hidden: --show-secrets shows them") {
+			t.Errorf("%s: %s%s", format, stdout, stderr)
+		}
+	}
+	b.refused(t, 1, []string{"has no deploy in namespace default at revision", "(-A: all namespaces)"}, "get", "deploy")
+	b.refused(t, 1, []string{"has no nodes at revision"}, "get", "nodes")
+	b.refused(t, 2, []string{`unknown resource type "gadget"`}, "get", "gadget")
+	b.refused(t, 2, []string{"--history and -o raw are for one object"}, "get", "cm", "-n", "shop", "--history")
+	b.refused(t, 2, []string{"--history and -o raw are for one object"}, "get", "cm", "-n", "shop", "-o", "raw")
+	b.refused(t, 2, []string{"--selector: "}, "get", "cm", "-l", "app in")
 }
 
 // No command shows a Secret's values unless that is asked for.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot/browse"
 	"etcd-rolling-backup/snapshot/kube"
 )
@@ -47,22 +46,6 @@ func newObjects(ctx context.Context, d *browse.DB, all *browse.List, decrypter k
 
 // isKubernetes reports that there are keys of an API server.
 func (o *objects) isKubernetes() bool { return len(o.prefixes) > 0 }
-
-// keys returns the keys that the object may have, whose type and name are given as kubectl takes them.
-func (o *objects) keys(resource, namespace, name string) ([][]byte, error) {
-	if !o.isKubernetes() {
-		return nil, config.Usagef("the snapshot has no keys of Kubernetes, so there is no %s: give one key, as ls shows it", resource)
-	}
-	r, err := o.catalog.Find(resource)
-	if err != nil {
-		return nil, config.Usagef("%w", err)
-	}
-	var keys [][]byte
-	for _, key := range r.Keys(o.prefixes, namespace, name) {
-		keys = append(keys, []byte(key))
-	}
-	return keys, nil
-}
 
 // parse finds what a key names.
 func (o *objects) parse(key []byte) (kube.Key, bool) {

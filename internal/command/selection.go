@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -8,112 +9,135 @@ import (
 	"etcd-rolling-backup/snapshot/kube"
 )
 
-// selection says which objects are exported.
+// selection says which objects are meant, as the arguments of kubectl get do.
 type selection struct {
-	types     []string // as they were written
-	objects   []string // names; none: all
+	items     []item
 	namespace string   // "": all
-	whole     string   // all that is in this namespace, and itself
+	whole     []string // all that is in these namespaces, and themselves
 	labels    labels
 
-	resources []kube.Resource
+	found map[string]bool // the names for which there was an object
 }
 
-// selection reads the arguments of export.
-func (c *call) selection() (*selection, error) {
-	args := c.Args().Slice()
-	s := &selection{namespace: c.String("namespace")}
+// item is one object, or all of a type.
+type item struct {
+	word, name string // as they were written; no name: all
+	resource   kube.Resource
+}
+
+// selection reads arguments such as deploy,cm web settings or deploy/web cm/settings; with none it is empty.
+func (c *call) selection(args []string) (*selection, error) {
+	s := &selection{namespace: c.String("namespace"), found: map[string]bool{}}
 	if c.Bool("all-namespaces") {
 		s.namespace = ""
 	}
-	switch {
-	case len(args) == 0 || args[0] == "":
-		return nil, config.Usagef("export needs a namespace or a type: export namespace shop, or export deploy,cm -n shop")
-	case slices.Contains([]string{"namespace", "namespaces", "ns"}, args[0]) && len(args) == 2:
-		s.whole = args[1]
-	default:
-		s.types, s.objects = strings.Split(args[0], ","), args[1:]
-	}
-	if resource, name, ok := strings.Cut(args[0], "/"); ok {
-		if len(args) > 1 {
-			return nil, config.Usagef("export TYPE/NAME takes one object: use TYPE NAME NAME for several")
-		}
-		s.types, s.objects = []string{resource}, []string{name}
-	}
 	var err error
-	s.labels, err = readLabels(c.String("selector"))
-	return s, err
+	if s.labels, err = readLabels(c.String("selector")); err != nil || len(args) == 0 || args[0] == "" {
+		return s, err
+	}
+	if strings.Contains(args[0], "/") {
+		for _, arg := range args {
+			word, name, ok := strings.Cut(arg, "/")
+			if !ok || word == "" || name == "" || strings.Contains(name, "/") {
+				return nil, config.Usagef("%q: use TYPE/NAME for each object, such as deploy/web cm/settings", arg)
+			}
+			s.items = append(s.items, item{word: word, name: name})
+		}
+		return s, nil
+	}
+	for word := range strings.SplitSeq(args[0], ",") {
+		for _, name := range args[1:] {
+			s.items = append(s.items, item{word: word, name: name})
+		}
+		if len(args) == 1 {
+			s.items = append(s.items, item{word: word})
+		}
+	}
+	return s, nil
+}
+
+// withContents also selects what is in the namespaces that are named.
+func (s *selection) withContents() {
+	for _, i := range s.items {
+		if slices.Contains([]string{"namespace", "namespaces", "ns"}, strings.ToLower(i.word)) && i.name != "" {
+			s.whole = append(s.whole, i.name)
+		}
+	}
 }
 
 // resolve finds the types.
 func (s *selection) resolve(o *objects) error {
 	if !o.isKubernetes() {
-		return config.Usagef("the snapshot has no keys of Kubernetes: get shows single keys")
+		return config.Usagef("the snapshot has no keys of Kubernetes, so there is no %s: ls lists the keys, and get shows one", s.words())
 	}
-	for _, t := range s.types {
-		r, err := o.catalog.Find(t)
-		if err != nil {
+	for n := range s.items {
+		i := &s.items[n]
+		if i.word == "all" {
+			return config.Usagef("all is not a type: name them, such as deploy,svc,cm, or use export namespace %s", s.namespace)
+		}
+		var err error
+		if i.resource, err = o.catalog.Find(i.word); err != nil {
 			return config.Usagef("%w", err)
 		}
-		s.resources = append(s.resources, r)
+	}
+	return nil
+}
+
+// one is the only object that is meant; nil: there are more.
+func (s *selection) one() *item {
+	if len(s.items) == 1 && s.items[0].name != "" && s.namespace != "" && len(s.labels) == 0 {
+		return &s.items[0]
 	}
 	return nil
 }
 
 // names reports whether the object of a key is meant, labels apart.
 func (s *selection) names(k kube.Key) bool {
-	if s.whole != "" {
-		return k.Namespace == s.whole || k.Resource == "namespaces" && k.Group == "" && k.Name == s.whole
+	if slices.Contains(s.whole, k.Namespace) {
+		s.found[k.Namespace] = true
+		return true
 	}
-	is := func(r kube.Resource) bool { return r.Group == k.Group && r.Plural == k.Resource }
-	return slices.ContainsFunc(s.resources, is) && (k.Namespace == "" || s.namespace == "" || k.Namespace == s.namespace) &&
-		(len(s.objects) == 0 || slices.Contains(s.objects, k.Name))
-}
-
-// labels is a selector: all of it must fit.
-type labels []label
-
-type label struct {
-	name, value string
-	equal       bool // the value, or that there is one, must be so; otherwise must not
-	any         bool // every value fits
-}
-
-// readLabels reads a selector: app=web, app!=web, app, !app, with commas between.
-func readLabels(text string) (all labels, err error) {
-	if text == "" {
-		return nil, nil
-	}
-	for word := range strings.SplitSeq(text, ",") {
-		l := label{equal: true}
-		switch {
-		case strings.ContainsAny(word, "() "):
-			return nil, config.Usagef("--selector: %q: use app=web, app!=web, app or !app, with commas between", word)
-		case strings.Contains(word, "!="):
-			l.name, l.value, _ = strings.Cut(word, "!=")
-			l.equal = false
-		case strings.Contains(word, "="):
-			l.name, l.value, _ = strings.Cut(word, "=")
-			l.value = strings.TrimPrefix(l.value, "=")
-		default:
-			l.name, l.equal = strings.CutPrefix(word, "!")
-			l.equal, l.any = !l.equal, true
-		}
-		if l.name == "" {
-			return nil, config.Usagef("--selector: %q: use app=web, app!=web, app or !app, with commas between", text)
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-func (s labels) match(fields map[string]any) bool {
-	has, _ := kube.Field(fields, fieldMetadata, "labels").(map[string]any)
-	for _, l := range s {
-		value, found := has[l.name].(string)
-		if (found && (l.any || value == l.value)) != l.equal {
-			return false
+	for _, i := range s.items {
+		if i.resource.Group == k.Group && i.resource.Plural == k.Resource && (i.name == "" || i.name == k.Name) &&
+			(k.Namespace == "" || s.namespace == "" || k.Namespace == s.namespace) {
+			s.found[i.name] = true
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// missing are the names for which there was no object.
+func (s *selection) missing() (names []string) {
+	for _, i := range s.items {
+		if i.name != "" && !s.found[i.name] && !slices.Contains(names, i.name) {
+			names = append(names, i.name)
+		}
+	}
+	return names
+}
+
+// complete is the error if there was no object for a name.
+func (s *selection) complete(snapshot string) error {
+	if names := s.missing(); len(names) > 0 {
+		return fmt.Errorf("%s has no %s with the name %s: the others were found", snapshot, s.words(), strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// severalTypes reports that objects of more than one type are meant.
+func (s *selection) severalTypes() bool {
+	return slices.ContainsFunc(s.items, func(i item) bool { return i.resource.Name() != s.items[0].resource.Name() })
+}
+
+// words are the types as they were written, with the name if it is one.
+func (s *selection) words() string {
+	if len(s.items) == 1 {
+		return strings.TrimSpace(s.items[0].word + " " + s.items[0].name)
+	}
+	var words []string
+	for _, i := range s.items {
+		words = append(words, i.word)
+	}
+	return strings.Join(slices.Compact(words), ",")
 }

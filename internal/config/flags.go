@@ -286,7 +286,7 @@ func AllNamespacesFlag() cli.Flag {
 
 // SelectorFlag is --selector.
 func SelectorFlag() cli.Flag {
-	f := Text("objects", "selector", "", "only objects with these `LABELS`: app=web, app!=web, app or !app, with commas between")
+	f := Text("objects", "selector", "", "only objects with these `LABELS`, as kubectl takes them: app=web, app!=web, 'app in (web,api)', app or !app, with commas between")
 	f.Aliases = []string{"l"}
 	return f
 }

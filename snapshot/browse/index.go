@@ -109,15 +109,36 @@ func (l *List) Next(context.Context) (kv KeyValue, ok bool, err error) {
 	}
 	x := l.all[l.next]
 	l.next++
-	if kv, err = parse(x.raw); err != nil {
-		return kv, false, fmt.Errorf("%w: etcd can't read the entry of revision %d: %w", snapshot.ErrDamaged, x.revision, err)
-	}
-	return kv, true, nil
+	kv, err = x.keyValue()
+	return kv, err == nil, err
 }
 
 // Each calls visit for each key, in order. The bytes are valid during the call.
 func (l *List) Each(ctx context.Context, visit func(KeyValue) error) error {
 	return l.each(ctx, func(_ latest, kv KeyValue) error { return visit(kv) })
+}
+
+// Find returns one key of the list. Errors wrap ErrNoKey.
+func (l *List) Find(key string) (kv KeyValue, err error) {
+	i, found := slices.BinarySearchFunc(l.all, key, func(x latest, key string) int { return strings.Compare(x.key, key) })
+	if !found {
+		return kv, fmt.Errorf("%w: %q at revision %d", ErrNoKey, key, l.revision)
+	}
+	err = snapshot.Guard(func() error {
+		kv, err = l.all[i].keyValue()
+		kv = kv.clone()
+		return err
+	})
+	return kv, err
+}
+
+// keyValue reads all of an entry.
+func (x latest) keyValue() (KeyValue, error) {
+	kv, err := parse(x.raw)
+	if err != nil {
+		err = fmt.Errorf("%w: etcd can't read the entry of revision %d: %w", snapshot.ErrDamaged, x.revision, err)
+	}
+	return kv, err
 }
 
 // Deletion is a key that was deleted.
@@ -160,9 +181,9 @@ func (l *List) each(ctx context.Context, visit func(latest, KeyValue) error) err
 			if i%pollEvery == 0 && ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			kv, err := parse(x.raw)
+			kv, err := x.keyValue()
 			if err != nil {
-				return fmt.Errorf("%w: etcd can't read the entry of revision %d: %w", snapshot.ErrDamaged, x.revision, err)
+				return err
 			}
 			if err := visit(x, kv); err != nil {
 				return err

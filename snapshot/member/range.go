@@ -29,6 +29,7 @@ type Keys struct {
 	timeout  time.Duration
 	from, to []byte
 	revision int64
+	behind   bool  // nobody confirmed that the revision is the cluster's newest
 	limit    int64 // keys that the next answer may have
 	page     []*mvccpb.KeyValue
 	end      bool
@@ -47,6 +48,9 @@ func (m *Member) Keys(prefix []byte, timeout time.Duration) *Keys {
 
 // Revision is the one at which the keys are read; 0 before the first.
 func (k *Keys) Revision() int64 { return k.revision }
+
+// MayBeBehind reports that the cluster has no quorum, so that the keys are those of this member.
+func (k *Keys) MayBeBehind() bool { return k.behind }
 
 // Next returns the next key, or nil after the last one. A compaction meanwhile is an error.
 func (k *Keys) Next(ctx context.Context) (*mvccpb.KeyValue, error) {
@@ -67,10 +71,13 @@ func (k *Keys) read(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	r, err := pb.NewKVClient(k.member.client.ActiveConnection()).Range(limited,
-		&pb.RangeRequest{Key: k.from, RangeEnd: k.to, Limit: k.limit, Revision: k.revision}, grpc.MaxCallRecvMsgSize(maxPage))
+		&pb.RangeRequest{Key: k.from, RangeEnd: k.to, Limit: k.limit, Revision: k.revision, Serializable: k.behind || k.revision > 0}, grpc.MaxCallRecvMsgSize(maxPage))
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case noQuorum(err) && !k.behind && k.revision == 0:
+		k.behind = true
+		return nil
 	case status.Code(err) == codes.ResourceExhausted && k.limit > 1:
 		k.limit /= 4 // values became much larger than those before
 		k.limit = max(k.limit, 1)
@@ -80,7 +87,9 @@ func (k *Keys) read(ctx context.Context) error {
 	case err != nil:
 		return explain(err)
 	}
-	k.revision = r.GetHeader().GetRevision()
+	if k.revision == 0 {
+		k.revision = r.GetHeader().GetRevision() // of later answers it is the one at their time
+	}
 	if k.page = r.GetKvs(); len(k.page) == 0 || !r.GetMore() {
 		k.end = true
 		return nil
@@ -92,4 +101,10 @@ func (k *Keys) read(ctx context.Context) error {
 	}
 	k.limit = min(max(pageBytes*int64(len(k.page))/int64(max(size, 1)), 1), pageKeys, 4*k.limit)
 	return nil
+}
+
+// noQuorum reports that a member could not ask the others for the newest revision.
+func noQuorum(err error) bool {
+	code := status.Code(err)
+	return code == codes.DeadlineExceeded || code == codes.Unavailable
 }

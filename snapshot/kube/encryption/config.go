@@ -81,12 +81,12 @@ func notYAML(err error) error {
 }
 
 func (k *Keys) readProvider(node *yaml.Node) error {
-	providers, err := mapping(node, "providers", aescbc, aesgcm, secretBox, kms, identity)
+	providers, err := mapping(node, "providers", aescbc, aesgcm, secretBox, KMS, identity)
 	if err != nil {
 		return err
 	}
 	if len(providers) != 1 {
-		return fault(node, "a provider must be one of %s, %s, %s, %s, %s", aescbc, aesgcm, secretBox, kms, identity)
+		return fault(node, "a provider must be one of %s, %s, %s, %s, %s", aescbc, aesgcm, secretBox, KMS, identity)
 	}
 	for _, provider := range []string{aescbc, aesgcm, secretBox} {
 		settings := providers[provider]

@@ -20,12 +20,14 @@ import (
 // What the value of a provider begins with; the name of the key and a colon follow.
 const prefixFormat = "k8s:enc:%s:v1:"
 
-// The providers of EncryptionConfiguration.
+// KMS is the provider whose keys only a key management service has.
+const KMS = "kms"
+
+// The other providers of EncryptionConfiguration.
 const (
 	aescbc       = "aescbc"
 	aesgcm       = "aesgcm"
 	secretBox    = "secretbox"
-	kms          = "kms"
 	identity     = "identity"
 	secretboxKey = 32
 )
@@ -74,7 +76,7 @@ func (k *Keys) Decrypt(etcdKey string, value []byte) ([]byte, error) {
 		return value, nil // provider identity, or written before encryption was switched on
 	}
 	named := kube.NewEncryptedError(value)
-	if named.Provider == kms {
+	if named.Provider == KMS {
 		return nil, &KMSError{Provider: named.KeyName}
 	}
 	var tried *WrongKeyError

@@ -70,7 +70,7 @@ func reasonOf(object kube.Object) Reason {
 	case "storage.k8s.io/VolumeAttachment":
 		return Attachment
 	case "/Pod":
-		if annotated("kubernetes.io/config.mirror") {
+		if annotated(mirrorPod) {
 			return MirrorPod
 		}
 		if phase := text(object, "status", "phase"); phase == "Succeeded" || phase == "Failed" {
@@ -83,15 +83,15 @@ func reasonOf(object kube.Object) Reason {
 			}
 		}
 	case "apiregistration.k8s.io/APIService":
-		if labeled("kube-aggregator.kubernetes.io/automanaged") != "" || field(object, "spec", "service") == nil {
+		if labeled(apiServiceManaged) != "" || field(object, "spec", "service") == nil {
 			return Managed
 		}
 	case "discovery.k8s.io/EndpointSlice":
-		if labeled("endpointslice.kubernetes.io/managed-by") != "" {
+		if labeled(sliceManaged) != "" {
 			return Managed
 		}
 	case "/Endpoints":
-		if annotated("endpoints.kubernetes.io/last-change-trigger-time") || labeled("endpoints.kubernetes.io/managed-by") != "" {
+		if annotated(endpointsChanged) || labeled(endpointsManaged) != "" {
 			return Managed
 		}
 	case "/ConfigMap":

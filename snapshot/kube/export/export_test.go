@@ -18,6 +18,14 @@ func parse(t *testing.T, text string) kube.Object {
 	return object
 }
 
+// outlines are the objects as they are kept while others are looked at.
+func outlines(objects []kube.Object) (all []kube.Object) {
+	for _, object := range objects {
+		all = append(all, Outline(object))
+	}
+	return all
+}
+
 func TestWhatAClusterMakesItselfIsLeftOutWithAReason(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -40,11 +48,18 @@ func TestWhatAClusterMakesItselfIsLeftOutWithAReason(t *testing.T) {
 		{`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"kube-root-ca.crt"}}`, Managed},
 		{`{"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token"}`, Token},
 		{`{"apiVersion":"v1","kind":"Secret","type":"Opaque"}`, ""},
+		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"x"}}}`, Managed},
+		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"labels":{"endpoints.kubernetes.io/managed-by":"x"}}}`, Managed},
+		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"labels":{"app":"x"}}}`, ""},
+		{`{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"labels":{"kube-aggregator.kubernetes.io/automanaged":"onstart"}},"spec":{"service":{"name":"x"}}}`, Managed},
 		{`{"apiVersion":"v1","kind":"Pod","metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"status":{"phase":"Running"}}`, ""},
 		{`{"apiVersion":"example.com/v1","kind":"Node"}`, ""},
 	} {
-		if got := Select([]kube.Object{parse(t, c.text)}, Options{}); got[0] != c.want {
-			t.Errorf("%s: got %q, want %q", c.text, got[0], c.want)
+		object := parse(t, c.text)
+		for _, object := range []kube.Object{object, Outline(object)} {
+			if got := Select([]kube.Object{object}, Options{}); got[0] != c.want {
+				t.Errorf("%s: got %q, want %q", c.text, got[0], c.want)
+			}
 		}
 	}
 }
@@ -55,6 +70,7 @@ func TestOwnedObjectsAreLeftOutIfTheirOwnerIsExported(t *testing.T) {
 	}
 	deployment := parse(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"uid":"d"}}`)
 	objects := []kube.Object{owned("Pod", "p", "r"), owned("ReplicaSet", "r", "d"), deployment, owned("Pod", "q", "gone")}
+	objects = outlines(objects)
 	if got := Select(objects, Options{}); !slices.Equal(got, []Reason{Owned, Owned, "", ""}) {
 		t.Errorf("got %q", got)
 	}
@@ -69,6 +85,14 @@ func TestStripRemovesWhatAClusterAdds(t *testing.T) {
 			`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"web","uid":"u","resourceVersion":"1","creationTimestamp":"x","deletionTimestamp":"y",` +
 				`"managedFields":[],"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}"}},"spec":{"finalizers":["kubernetes"]},"status":{"phase":"Terminating"}}`,
 			`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"web"}}`,
+		},
+		{
+			`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","deletionTimestamp":"y","deletionGracePeriodSeconds":0,"finalizers":["foregroundDeletion","example.org/keep"]}}`,
+			`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"finalizers":["example.org/keep"],"name":"web"}}`,
+		},
+		{
+			`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","finalizers":["orphan"]}}`,
+			`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"}}`,
 		},
 		{
 			`{"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"clusterIP":"10.0.0.1","clusterIPs":["10.0.0.1"],"healthCheckNodePort":30000,"ports":[{"port":80,"nodePort":30001}]}}`,
@@ -136,6 +160,7 @@ func TestObjectsAreInTheOrderInWhichTheyCanBeApplied(t *testing.T) {
 		version, kind, _ := strings.Cut(name, " ")
 		objects = append([]kube.Object{parse(t, `{"apiVersion":"`+version+`","kind":"`+kind+`","metadata":{"name":"a"}}`)}, objects...)
 	}
+	objects = outlines(objects)
 	slices.SortFunc(objects, Order)
 	for i, object := range objects {
 		if got := object.APIVersion + " " + object.Kind; got != want[i] {
@@ -157,6 +182,7 @@ func TestNeededDefinitionsNamespacesAndVolumesAreNamed(t *testing.T) {
 		parse(t, `{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"namespace":"web","name":"data"},"spec":{"storageClassName":"fast","volumeName":"disk"}}`),
 		parse(t, `{"apiVersion":"gone.example.com/v1","kind":"Gone","metadata":{"name":"a"}}`),
 	}
+	objects = outlines(objects)
 	needs := NeedsOf(objects, catalog)
 	if !slices.Equal(needs.CRDs, []string{"Gone of gone.example.com/v1", "widgets.example.com"}) || !slices.Equal(needs.Namespaces, []string{"web"}) {
 		t.Errorf("got %+v", needs)

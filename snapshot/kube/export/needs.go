@@ -54,7 +54,7 @@ func NeedsOf(objects []kube.Object, catalog *kube.Catalog) Needs {
 				Kind: object.Kind, Namespace: text(object, "metadata", "namespace"), Name: text(object, "metadata", "name"),
 				StorageClass: text(object, "spec", "storageClassName"),
 				ProvisionedAgain: object.Kind == "PersistentVolumeClaim" &&
-					(field(object, "metadata", "annotations", "pv.kubernetes.io/bound-by-controller") != nil || text(object, "spec", "volumeName") == ""),
+					(field(object, "metadata", "annotations", boundByController) != nil || text(object, "spec", "volumeName") == ""),
 			})
 		}
 	}

@@ -47,6 +47,12 @@ func stripMetadata(fields map[string]any) {
 	} {
 		delete(metadata, name)
 	}
+	if finalizers, ok := metadata["finalizers"].([]any); ok { // a deletion was under way: the object would wait for it again
+		finalizers = slices.DeleteFunc(finalizers, func(name any) bool { return name == "foregroundDeletion" || name == "orphan" })
+		if metadata["finalizers"] = finalizers; len(finalizers) == 0 {
+			delete(metadata, "finalizers")
+		}
+	}
 	removeEntries(metadata, "annotations", func(name string) bool { return name == "kubectl.kubernetes.io/last-applied-configuration" })
 }
 
@@ -169,13 +175,13 @@ func stripJob(fields, spec map[string]any) {
 
 // stripClaim makes a claim that is bound again: to the volume it named itself, or to one that is provisioned.
 func stripClaim(fields, spec map[string]any) {
-	const bound, byController = "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller"
+	const bound = "pv.kubernetes.io/bind-completed"
 	metadata, _ := fields["metadata"].(map[string]any)
-	if kube.Field(metadata, "annotations", byController) != nil {
+	if kube.Field(metadata, "annotations", boundByController) != nil {
 		delete(spec, "volumeName")
 	}
 	removeEntries(metadata, "annotations", func(name string) bool {
-		return name == bound || name == byController || name == "volume.kubernetes.io/selected-node" ||
+		return name == bound || name == boundByController || name == "volume.kubernetes.io/selected-node" ||
 			name == "volume.kubernetes.io/storage-provisioner" || name == "volume.beta.kubernetes.io/storage-provisioner"
 	})
 }
