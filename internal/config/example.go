@@ -70,7 +70,7 @@ func sample(key string) string {
 	const ours, kubeadm = "/etc/etcd-rolling-backup/", "/etc/kubernetes/pki/etcd/"
 	samples := map[string]string{
 		"cacert": kubeadm + "ca.crt", "cert": kubeadm + "healthcheck-client.crt", "key": kubeadm + "healthcheck-client.key",
-		"user": "root", "password-file": ours + "password", "node": "node-a",
+		"stream-rate": "auto", "user": "root", "password-file": ours + "password", "node": "node-a",
 		"s3-bucket": "etcd-backups", "s3-endpoint": "minio.example.com:9000", "s3-region": "us-east-1", "s3-folder": "cluster-a",
 		"s3-access-key-file": ours + "s3-access-key", "s3-secret-key-file": ours + "s3-secret-key", "s3-ca": ours + "s3-ca.crt",
 		"s3-sse": "s3", "s3-storage-class": "STANDARD", "web-config": ours + "web.yml",
