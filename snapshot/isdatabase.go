@@ -1,12 +1,16 @@
 package snapshot
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // A bbolt file begins with two meta pages, one of which may be torn (go.etcd.io/bbolt, internal/common: page.go, meta.go):
 //
 //	page  header, pageHeader bytes
 //	meta  magic 4, version 4, page size 4, ...; in the byte order of the machine that wrote it
 const (
+	zstdMagic   = "\x28\xb5\x2f\xfd"
 	metaMagic   = 0xED0CDAED
 	metaVersion = 2
 	minPage     = 512
@@ -18,8 +22,10 @@ const (
 
 // IsDatabase decides by the first bytes of a file, HeadSize of them if there are so many.
 func IsDatabase(head []byte) bool {
-	// The first page has the number 0. In a compressed database the magic number may be at the same place by chance.
-	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint64(head) == 0 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
+	if bytes.HasPrefix(head, []byte(zstdMagic)) { // which keeps some bytes as they are: the magic number may be at the same place
+		return false
+	}
+	if len(head) >= pageHeader+4 && binary.NativeEndian.Uint32(head[pageHeader:]) == metaMagic {
 		return true
 	}
 	for size := minPage; size <= maxPage && len(head) >= size+pageHeader+12; size *= 2 {

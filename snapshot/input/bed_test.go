@@ -34,7 +34,6 @@ func database(size int) []byte {
 			b[i] = byte(r.Uint32())
 		}
 	}
-	clear(b[:8]) // the number of the page
 	putMeta(b, 0, 4096)
 	return b
 }
