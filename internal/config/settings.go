@@ -122,9 +122,11 @@ func isKey(f cli.Flag) bool {
 // Keys are the flags of all commands that the configuration file can set, each once. They are copies that the help does not show.
 func Keys(commands []*cli.Command) []cli.Flag {
 	var keys []cli.Flag
+	seen := map[string]bool{} // Names is too slow to compare each flag with all others at every start
 	for _, c := range commands {
 		for _, f := range c.VisibleFlags() {
-			if isKey(f) && !slices.ContainsFunc(keys, func(k cli.Flag) bool { return k.Names()[0] == f.Names()[0] }) {
+			if name := f.Names()[0]; isKey(f) && !seen[name] {
+				seen[name] = true
 				keys = append(keys, hidden(f))
 			}
 		}

@@ -40,9 +40,23 @@ func OnUsageError(c *cli.Context, err error, _ bool) error {
 	}
 	meant := ""
 	if flag, ok := strings.CutPrefix(text, "unknown flag --"); ok {
-		meant = DidYouMean(keyForm(flag), knownKeys([]*cli.Command{c.Command}))
+		if meant = DidYouMean(keyForm(flag), knownKeys([]*cli.Command{c.Command})); meant == "" {
+			meant = withSpace(c.Command, flag)
+		}
 	}
 	return Usagef("%s: %s%s %s --help lists the flags", text, meant, c.App.Name, CommandName(c))
+}
+
+// withSpace proposes -n shop for -nshop, which other programs take.
+func withSpace(command *cli.Command, flag string) string {
+	for _, f := range command.Flags {
+		for _, name := range f.Names() {
+			if value, ok := strings.CutPrefix(flag, name); ok && len(name) == 1 && value != "" {
+				return fmt.Sprintf("did you mean -%s %s? ", name, value)
+			}
+		}
+	}
+	return ""
 }
 
 // CommandName is the command as it is written on the command line, such as "config show".
