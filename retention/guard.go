@@ -11,7 +11,8 @@ const GuardWindow = 23*time.Hour + 30*time.Minute
 
 // Guard keeps some snapshots that the policy would remove, if the newest snapshot shows a loss that happened after them. For each kind
 // of loss it keeps the last snapshot from before the loss. Of the other earlier ones that the policy removes, it keeps the one with the
-// highest value, because there may have been another loss before; of keys also before there is a loss, see keepPeak. Each is kept until [GuardWindow] after the snapshot that followed it.
+// highest value, because there may have been another loss before; of keys also before there is a loss, see keepPeak, and after keys have
+// come back, see keepEarlierLosses. Each is kept until [GuardWindow] after the snapshot that followed it.
 // The first snapshot after the loss shows when it happened, so it is kept for as long as the one before it is kept, by guard or policy.
 //
 // While etcd's alarm CORRUPT is up, and for GuardWindow after that, see guardCorrupt.
@@ -62,6 +63,39 @@ func guardLosses(plan []Decision, now time.Time) {
 		r.keepFirstAfter(plan, newest, ref, len(before))
 		r.keepPeak(plan, newest, ref, before)
 	}
+	keysRule().keepEarlierLosses(plan, newest, before)
+}
+
+// earlierLosses is how many losses are looked for before the newest snapshot. Each costs two snapshots, whatever comes and goes.
+const earlierLosses = 2
+
+// keepEarlierLosses keeps the last snapshot from before each of the latest losses that the newest one does not show any more: as many keys as
+// before are not the same keys, if a new cluster has written its own after all were deleted. The snapshot that shows the loss stays with it,
+// so that the next prune decides the same. before is ordered newest first.
+func (r guardRule) keepEarlierLosses(plan []Decision, newest int, before []int) {
+	if last := r.lastBefore(plan, before, r.newestKnown(itemsOf(plan), newest, before)); last >= 0 {
+		before = before[slices.Index(before, last):]
+	}
+	for found := 0; found < earlierLosses; found++ {
+		shows := slices.IndexFunc(before, func(j int) bool { return r.lastBefore(plan, before, j) >= 0 })
+		if shows < 0 {
+			return
+		}
+		last := r.lastBefore(plan, before, before[shows])
+		plan[last].guard("from before the keys fell to less than half, earlier")
+		plan[before[shows]].guard("shows that the keys fell to less than half, earlier")
+		before = before[slices.Index(before, last):]
+	}
+}
+
+// lastBefore returns the newest item of before that is older than item j and from before the loss that j shows; -1: j shows none.
+func (r guardRule) lastBefore(plan []Decision, before []int, j int) int {
+	for _, i := range before {
+		if i > j && r.lost(plan[i].Item, plan[j].Item) {
+			return i
+		}
+	}
+	return -1
 }
 
 // reasonNewestKnown is for the snapshot that shows a loss while newer ones do not say whether it is over.
