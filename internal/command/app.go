@@ -190,6 +190,16 @@ func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, erro
 	bar := newProgress(c.stderr, "downloading")
 	defer bar.done()
 	r.Reference, r.Dir, r.Bucket, r.Identity, r.Progress = c.ref, c.cfg.Store.Dir, c.cfg.S3, c.cfg.Etcd.Identity, bar.update
+	r.Host = hostName()
 	r.Notice = func(text string) { c.note("%s", text) }
 	return source.Open(ctx, r)
+}
+
+// hostName is "" if it is not known: it only helps to choose.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }

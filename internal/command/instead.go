@@ -68,6 +68,8 @@ func (c *call) choices(err error, here snapshot.ID, more ...string) error {
 		switch {
 		case here != 0 && x.Cluster == here:
 			which = ", which the data in --data-dir is of"
+		case x.Here:
+			which = ", which has snapshots of this host"
 		case x.From != 0:
 			which = ", restored from " + x.From.String()
 		}

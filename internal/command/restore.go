@@ -236,7 +236,11 @@ func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now ti
 	if m.Node != "" { // the names of rke-tools do not say it
 		on = " on " + m.Node
 	}
-	out.line("  taken %s%s, revision %d, database %s, etcd %s", when(m.CreatedAt), on, m.Revision, size(m.RawSize), m.EtcdVersion)
+	keys := ""
+	if n, known := m.Keys.Get(); known {
+		keys = fmt.Sprintf(", %s keys", humanize.Comma(n))
+	}
+	out.line("  taken %s%s, revision %d%s, database %s, etcd %s", when(m.CreatedAt), on, m.Revision, keys, size(m.RawSize), m.EtcdVersion)
 	if !m.Healthy {
 		out.line("  its member knew no leader: other members may have later changes")
 	}

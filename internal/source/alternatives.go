@@ -32,7 +32,7 @@ func (r Request) Instead(ctx context.Context, damaged snapshot.Name, in config.P
 	all, _ := List(limited, dir, r.Bucket)
 	defer closeAll(all)
 	last := until(all, damaged)
-	read, _ := manifests(limited, all, func(n snapshot.Name) bool { return n == damaged || !n.Time.IsZero() && !n.Time.After(last) })
+	read, _ := manifests(limited, all, damaged, func(n snapshot.Name) bool { return n == damaged || !n.Time.IsZero() && !n.Time.After(last) })
 	histories := clusters(all, read, snapshot.NewDir(r.Dir))
 	own, known := snapshot.Life{}, false // unknown if the manifest is damaged too
 	for _, l := range all {

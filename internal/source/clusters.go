@@ -28,9 +28,9 @@ type copyOf struct {
 
 func of(e snapshot.Entry) copyOf { return copyOf{e.Name, e.Size} }
 
-// manifests reads the manifest of each snapshot that fits, once for copies of the same size, newest first; that of another program's file is
-// zero. Those that cannot be read are missing; late counts those for which there was no time.
-func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool) (read map[copyOf]snapshot.Manifest, late int) {
+// manifests reads the manifest of each snapshot that fits, or where there are many of the candidates among them, once for copies of the same
+// size; that of another program's file is zero. Those that cannot be read are missing; late counts those for which there was no time or room.
+func manifests(ctx context.Context, all []Listing, chosen snapshot.Name, fits func(snapshot.Name) bool) (read map[copyOf]snapshot.Manifest, late int) {
 	limited, cancel := context.WithTimeout(ctx, manifestLimit)
 	defer cancel()
 	read = map[copyOf]snapshot.Manifest{}
@@ -41,6 +41,8 @@ func manifests(ctx context.Context, all []Listing, fits func(snapshot.Name) bool
 				wanted = append(wanted, e)
 			}
 		}
+		wanted, left := candidates(wanted, chosen)
+		late += left
 		for _, r := range l.Manifests(limited, wanted) {
 			switch {
 			case r.Err == nil:
@@ -83,14 +85,15 @@ func clusterOf(all []snapshot.Life, m snapshot.Manifest) (snapshot.Life, bool) {
 // oneHistory refuses to choose the newest of several clusters. It is no question of time: who restores another cluster's data has lost
 // this one's. A snapshot whose manifest cannot be read, or that has none, is of any cluster.
 func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.Entry) error {
-	read, late := manifests(ctx, all, r.mayMean)
+	read, late := manifests(ctx, all, chosen.Name, r.mayMean)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if late > 0 {
-		r.notice("%d snapshots in %s were not read within %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
+		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
 	}
 	r.noticeRevision(read, chosen)
+	r.noticeLoss(read, chosen)
 	found := clusters(all, read, snapshot.NewDir(r.Dir))
 	if m, was := read[of(chosen)]; was && m.Format == "" && len(found) > 0 {
 		r.notice("warning: %s does not say of which cluster it is, and other snapshots are of cluster %s: is it the right one?", chosen.Name, found[0].Cluster)
@@ -106,7 +109,7 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	if len(strangers) == 0 {
 		return nil
 	}
-	several := r.several(all, append([]snapshot.Life{base}, strangers...))
+	several := r.several(all, append([]snapshot.Life{base}, strangers...), r.clustersHere(read))
 	if r.AnyCluster {
 		r.notice("warning: %s", several)
 		return nil
@@ -125,6 +128,7 @@ type Choice struct {
 	Alternative
 	Cluster snapshot.ID
 	From    snapshot.ID // the one among the clusters that it was restored from; 0: none
+	Here    bool        // it has snapshots of this host
 }
 
 func (e *SeveralError) Error() string { return e.text }
@@ -132,16 +136,37 @@ func (e *SeveralError) Error() string { return e.text }
 // Unwrap returns config.ErrUsage.
 func (e *SeveralError) Unwrap() error { return config.ErrUsage }
 
-func (r Request) several(all []Listing, found []snapshot.Life) *SeveralError {
+// clustersHere are the clusters that have snapshots of this host.
+func (r Request) clustersHere(read map[copyOf]snapshot.Manifest) map[snapshot.ID]bool {
+	here := map[snapshot.ID]bool{}
+	for c, m := range read {
+		if c.name.Node != "" && c.name.Node == r.Host {
+			here[m.ClusterID] = true
+		}
+	}
+	return here
+}
+
+// namedClusters is how many clusters a refusal names: those of this host, then those with the newest snapshots.
+const namedClusters = 8
+
+func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot.ID]bool) *SeveralError {
 	now, e := time.Now(), &SeveralError{}
 	var lines []string
+	if len(found) > namedClusters {
+		others := slices.DeleteFunc(slices.Clone(found), func(x snapshot.Life) bool { return here[x.Cluster] })
+		found = append(slices.DeleteFunc(found, func(x snapshot.Life) bool { return !here[x.Cluster] }), others...)
+	}
 	for _, x := range found {
 		note := ""
-		c := Choice{Cluster: x.Cluster}
+		c := Choice{Cluster: x.Cluster, Here: here[x.Cluster]}
+		if c.Here {
+			note = "; it has snapshots of this host, " + r.Host
+		}
 		for _, o := range found {
 			if o.Cluster != x.Cluster && x.Has(o.Cluster) && c.From == 0 {
 				c.From = o.Cluster
-				note = fmt.Sprintf("; restored from %s, which went on: was that restore undone?", o.Cluster)
+				note += fmt.Sprintf("; restored from %s, which went on: was that restore undone?", o.Cluster)
 			}
 		}
 		for _, l := range slices.Backward(all) { // the first counts
@@ -156,25 +181,14 @@ func (r Request) several(all []Listing, found []snapshot.Life) *SeveralError {
 	if len(all) > 1 {
 		has = "have"
 	}
-	e.text = fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s",
-		wheres(all), has, len(lines), r.Reference, strings.Join(lines, "; "))
+	more := ""
+	if n := len(lines); n > namedClusters {
+		lines, e.Choices = lines[:namedClusters], e.Choices[:namedClusters]
+		more = fmt.Sprintf("; and %d more: list --node NAME shows those of one node, and fleet the newest of each", n-namedClusters)
+	}
+	e.text = fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s%s",
+		wheres(all), has, len(found), r.Reference, strings.Join(lines, "; "), more)
 	return e
-}
-
-// noticeRevision warns if an older snapshot of the same cluster has a higher revision than the chosen one: then etcd had lost data before
-// that was taken.
-func (r Request) noticeRevision(read map[copyOf]snapshot.Manifest, chosen snapshot.Entry) {
-	own := read[of(chosen)]
-	var highest snapshot.Manifest
-	for _, m := range read {
-		if own.Format != "" && m.ClusterID == own.ClusterID && m.CreatedAt.Before(own.CreatedAt) && m.Revision > max(own.Revision, highest.Revision) {
-			highest = m
-		}
-	}
-	if highest.Format != "" {
-		r.notice("warning: %s is older than %s and has a higher revision, %d instead of %d: etcd may have lost data in between; to use it, give its full name",
-			highest.Name, chosen.Name, highest.Revision, own.Revision)
-	}
 }
 
 // mayMean reports whether the reference, a label or Latest, may mean the snapshot.

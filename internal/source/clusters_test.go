@@ -20,6 +20,7 @@ type taken struct {
 	minute  int
 	cluster snapshot.ID
 	from    []snapshot.ID
+	keys    snapshot.Count
 }
 
 func (x taken) name(t *testing.T) snapshot.Name {
@@ -47,7 +48,7 @@ func put(t *testing.T, dir string, all ...taken) {
 			t.Fatal(err)
 		}
 		_, err = w.Finish(snapshot.Manifest{
-			Name: n.String(), CreatedAt: n.Time, Node: n.Node, Source: snapshot.Source{ClusterID: x.cluster, Predecessors: x.from},
+			Name: n.String(), CreatedAt: n.Time, Node: n.Node, Source: snapshot.Source{ClusterID: x.cluster, Predecessors: x.from, Keys: x.keys},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -65,21 +66,21 @@ func TestLatestIsOfOneHistoryOnly(t *testing.T) {
 		recorded []snapshot.Restored
 		clusters []string // that are named in the refusal; nil: the newest snapshot is opened
 	}{
-		"one cluster, several nodes":      {all: []taken{{"n1", 1, a, nil}, {"n2", 2, a, nil}, {"n1", 3, a, nil}}},
-		"two clusters, one node name":     {all: []taken{{"n1", 1, a, nil}, {"n1", 2, b, nil}, {"n1", 3, a, nil}}, clusters: []string{"aa", "bb"}},
-		"another cluster's are all older": {all: []taken{{"n1", 1, b, nil}, {"n1", 3, a, nil}}, clusters: []string{"aa", "bb"}},
-		"three clusters":                  {all: []taken{{"n1", 1, a, nil}, {"n2", 2, b, nil}, {"n3", 3, c, nil}}, clusters: []string{"aa", "bb", "cc"}},
-		"restored":                        {all: []taken{{"n1", 1, a, nil}, {"n2", 2, a, nil}, {"n1", 3, b, []snapshot.ID{a}}}},
-		"restored twice":                  {all: []taken{{"n1", 1, a, nil}, {"n1", 3, b, []snapshot.ID{a}}, {"n1", 5, c, []snapshot.ID{b, a}}}},
-		"restored twice from the same":    {all: []taken{{"n1", 1, a, nil}, {"n1", 3, b, []snapshot.ID{a}}, {"n1", 5, c, []snapshot.ID{a}}}},
+		"one cluster, several nodes":      {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n2", 2, a, nil, snapshot.Count{}}, {"n1", 3, a, nil, snapshot.Count{}}}},
+		"two clusters, one node name":     {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 2, b, nil, snapshot.Count{}}, {"n1", 3, a, nil, snapshot.Count{}}}, clusters: []string{"aa", "bb"}},
+		"another cluster's are all older": {all: []taken{{"n1", 1, b, nil, snapshot.Count{}}, {"n1", 3, a, nil, snapshot.Count{}}}, clusters: []string{"aa", "bb"}},
+		"three clusters":                  {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n2", 2, b, nil, snapshot.Count{}}, {"n3", 3, c, nil, snapshot.Count{}}}, clusters: []string{"aa", "bb", "cc"}},
+		"restored":                        {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n2", 2, a, nil, snapshot.Count{}}, {"n1", 3, b, []snapshot.ID{a}, snapshot.Count{}}}},
+		"restored twice":                  {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 3, b, []snapshot.ID{a}, snapshot.Count{}}, {"n1", 5, c, []snapshot.ID{b, a}, snapshot.Count{}}}},
+		"restored twice from the same":    {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 3, b, []snapshot.ID{a}, snapshot.Count{}}, {"n1", 5, c, []snapshot.ID{a}, snapshot.Count{}}}},
 		"restored, as the directory records": {
-			all:      []taken{{"n1", 1, a, nil}, {"n1", 3, b, nil}},
+			all:      []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 3, b, nil, snapshot.Count{}}},
 			recorded: []snapshot.Restored{{ClusterID: b, Predecessors: []snapshot.ID{a}}},
 		},
-		"restored, and a stranger":       {all: []taken{{"n1", 1, a, nil}, {"n1", 3, b, []snapshot.ID{a}}, {"n1", 2, c, nil}}, clusters: []string{"bb", "cc"}},
-		"a copy that lives on alongside": {all: []taken{{"n1", 1, a, nil}, {"n1", 2, b, []snapshot.ID{a}}, {"n1", 3, a, nil}}, clusters: []string{"aa", "bb"}},
-		"the newest one's is not known":  {all: []taken{{"n1", 1, a, nil}, {"n1", 2, b, nil}, {"n1", 3, 0, nil}}, clusters: []string{"aa", "bb"}},
-		"clusters are not known":         {all: []taken{{"n1", 1, 0, nil}, {"n1", 2, 0, nil}}},
+		"restored, and a stranger":       {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 3, b, []snapshot.ID{a}, snapshot.Count{}}, {"n1", 2, c, nil, snapshot.Count{}}}, clusters: []string{"bb", "cc"}},
+		"a copy that lives on alongside": {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 2, b, []snapshot.ID{a}, snapshot.Count{}}, {"n1", 3, a, nil, snapshot.Count{}}}, clusters: []string{"aa", "bb"}},
+		"the newest one's is not known":  {all: []taken{{"n1", 1, a, nil, snapshot.Count{}}, {"n1", 2, b, nil, snapshot.Count{}}, {"n1", 3, 0, nil, snapshot.Count{}}}, clusters: []string{"aa", "bb"}},
+		"clusters are not known":         {all: []taken{{"n1", 1, 0, nil, snapshot.Count{}}, {"n1", 2, 0, nil, snapshot.Count{}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -134,8 +135,8 @@ func TestLatestIsOfOneHistoryOnly(t *testing.T) {
 // A damaged newest snapshot is of any cluster: it is opened, and whoever reads it reports the damage. It does not hide that there are two.
 func TestDamagedNewestIsNotPassedOver(t *testing.T) {
 	dir := t.TempDir()
-	put(t, dir, taken{"n1", 1, 0xaa, nil}, taken{"n1", 3, 0xaa, nil})
-	newest := taken{"n1", 3, 0xaa, nil}.name(t)
+	put(t, dir, taken{"n1", 1, 0xaa, nil, snapshot.Count{}}, taken{"n1", 3, 0xaa, nil, snapshot.Count{}})
+	newest := taken{"n1", 3, 0xaa, nil, snapshot.Count{}}.name(t)
 	if err := os.Truncate(filepath.Join(dir, newest.String()), 100); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestDamagedNewestIsNotPassedOver(t *testing.T) {
 		t.Errorf("opened %s", o.Snapshot)
 	}
 	_ = o.File.Close() // only read
-	put(t, dir, taken{"n2", 2, 0xbb, nil})
+	put(t, dir, taken{"n2", 2, 0xbb, nil, snapshot.Count{}})
 	if _, err := Open(t.Context(), Request{Reference: snapshot.Latest, Dir: dir}); !errors.Is(err, config.ErrUsage) {
 		t.Errorf("got %v", err)
 	}
@@ -155,8 +156,8 @@ func TestDamagedNewestIsNotPassedOver(t *testing.T) {
 
 func TestInsteadIsTheNextOlderIntactOneOfTheCluster(t *testing.T) {
 	const a, b = 0xaa, 0xbb
-	damaged := taken{"n1", 9, a, nil}
-	older := taken{"n2", 3, a, nil}
+	damaged := taken{"n1", 9, a, nil, snapshot.Count{}}
+	older := taken{"n2", 3, a, nil, snapshot.Count{}}
 	cut := func(t *testing.T, dir string, x taken) {
 		t.Helper()
 		if err := os.Truncate(filepath.Join(dir, x.name(t).String()), 100); err != nil {
@@ -180,13 +181,16 @@ func TestInsteadIsTheNextOlderIntactOneOfTheCluster(t *testing.T) {
 		spoil  func(*testing.T, string, taken)
 		want   taken // of no node: nothing
 	}{
-		"one that is intact":                   {[]taken{older, {"n1", 1, a, nil}, {"n1", 10, a, nil}}, cut, older},
-		"not one that is damaged too":          {[]taken{older, {"n1", 5, a, nil}}, func(t *testing.T, dir string, x taken) { flip(t, dir, x); flip(t, dir, taken{"n1", 5, a, nil}) }, older},
-		"not another cluster's":                {[]taken{older, {"n1", 5, b, nil}}, flip, older},
-		"of the cluster it was restored from":  {[]taken{{"n1", 1, b, nil}, older, {"n1", 10, a, []snapshot.ID{b}}}, flip, older},
-		"none of two if its own is not known":  {[]taken{older, {"n1", 5, b, nil}}, cut, taken{}},
+		"one that is intact": {[]taken{older, {"n1", 1, a, nil, snapshot.Count{}}, {"n1", 10, a, nil, snapshot.Count{}}}, cut, older},
+		"not one that is damaged too": {[]taken{older, {"n1", 5, a, nil, snapshot.Count{}}}, func(t *testing.T, dir string, x taken) {
+			flip(t, dir, x)
+			flip(t, dir, taken{"n1", 5, a, nil, snapshot.Count{}})
+		}, older},
+		"not another cluster's":                {[]taken{older, {"n1", 5, b, nil, snapshot.Count{}}}, flip, older},
+		"of the cluster it was restored from":  {[]taken{{"n1", 1, b, nil, snapshot.Count{}}, older, {"n1", 10, a, []snapshot.ID{b}, snapshot.Count{}}}, flip, older},
+		"none of two if its own is not known":  {[]taken{older, {"n1", 5, b, nil, snapshot.Count{}}}, cut, taken{}},
 		"none":                                 {nil, flip, taken{}},
-		"none from later than the damaged one": {[]taken{{"n1", 10, a, nil}}, cut, taken{}},
+		"none from later than the damaged one": {[]taken{{"n1", 10, a, nil, snapshot.Count{}}}, cut, taken{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

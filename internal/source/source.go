@@ -33,6 +33,7 @@ type Request struct {
 	Dir       string
 	Bucket    *s3.Config // nil: none
 	Nodes     []string   // of which snapshots the bucket is searched, and of those that do not say the node; nil: all
+	Host      string     // the name of this host in snapshot names; "": not known
 	Peer      string     // HOST:PORT; "": none
 	Identity  func() (peer.Identity, error)
 	Scratch   string                  // the directory whose disk gets what is fetched, and temporary files; "": where the snapshot is, or Dir
