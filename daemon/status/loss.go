@@ -20,6 +20,13 @@ const (
 	resourceSection = "docs/ALERTS.md, EtcdBackupResourceGone"
 )
 
+// Losses returns the problems of which the snapshots show that etcd seems to have lost data.
+func (s State) Losses(now time.Time) []Problem {
+	var l problemList
+	s.lossProblems(&l, now)
+	return Fold(l)
+}
+
 // lossProblems reports that etcd seems to have lost data.
 func (s State) lossProblems(l *problemList, now time.Time) {
 	s.resourceProblem(l, now)

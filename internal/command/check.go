@@ -68,6 +68,7 @@ func check(ctx context.Context, c *call) error {
 	findings := append([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store...)
 	if store[0].err == nil {
 		findings = append(findings, checkNewest(dir, cfg, now))
+		findings = append(findings, checkLoss(dir, cfg, now)...)
 	}
 	etcd, cluster := c.checkMember(ctx, m, now)
 	findings = append(findings, etcd...)
