@@ -163,6 +163,9 @@ func (c *Client) get(ctx context.Context, path string, header http.Header) (*htt
 		}
 		return nil, c.clarify(ctx, err)
 	}
+	if err := ctx.Err(); err != nil { // the peer answers a request that is given up, and that answer may still arrive
+		return nil, errors.Join(err, res.Body.Close())
+	}
 	return res, nil
 }
 

@@ -73,6 +73,7 @@ func (s *server) routeFile(w *renewing, r *http.Request) {
 	case <-s.file.stopped:
 		http.Error(w, "serve exits", http.StatusServiceUnavailable)
 	case <-r.Context().Done():
+		http.Error(w, "the client has left", http.StatusServiceUnavailable) // without a status it would be an empty file
 		w.err = context.Cause(r.Context())
 	}
 }

@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -202,6 +203,9 @@ func TestRequestsWaitUntilTheFileIsReady(t *testing.T) {
 	<-opening
 	_, _, err := dial(t, id, addr).File(t.Context(), rkeName, 100*time.Millisecond)
 	refused(t, "a peer that unpacks for too long", err, "no progress for 100ms")
+	if status := statusAfterLeaving(t, id, addr, rkeName); status != http.StatusServiceUnavailable {
+		t.Errorf("a client that leaves: status %d: an empty file", status)
+	}
 	res, err := rkeClient(t, id).Head("https://" + addr + "/other")
 	must(t, err)
 	if res.StatusCode != http.StatusNotFound {
@@ -382,4 +386,19 @@ func TestServeFileKnowsOnePath(t *testing.T) {
 		}
 		must(t, res.Body.Close())
 	}
+}
+
+// statusAfterLeaving closes its side of the connection after the request, and returns what the server answers all the same.
+func statusAfterLeaving(t *testing.T, id peer.Identity, addr, name string) int {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, rkeClient(t, id).Transport.(*http.Transport).TLSClientConfig)
+	must(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: peer\r\n\r\n", name)
+	must(t, err)
+	must(t, conn.CloseWrite())
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(t, err)
+	must(t, res.Body.Close())
+	return res.StatusCode
 }
