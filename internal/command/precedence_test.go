@@ -35,6 +35,9 @@ func TestPrecedenceOfEveryFlag(t *testing.T) {
 			}
 			t.Run(command.Name+"/"+name, func(t *testing.T) {
 				values := []string{"a", "b", "c", "d"}
+				if strings.HasSuffix(name, "dir") {
+					values = []string{"/a", "/b", "/c", "/d"}
+				}
 				switch f.(type) {
 				case *cli.IntFlag:
 					values = []string{"3", "4", "5", "6"}

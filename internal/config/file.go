@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // DefaultFile is the configuration file that every command reads if it exists.
@@ -110,6 +111,9 @@ func (o *Origins) applyFile(c *cli.Context) error {
 			return Usagef("%s: unknown key %q: %skeys are flag names without the leading hyphens", where, key.Value, DidYouMean(keyForm(key.Value), o.known))
 		}
 		o.lines[key.Value] = key.Line
+		if relativeDir(key.Value, value) {
+			return Usagef("%s: %s: a relative path is another one for each process: write the whole path, beginning with /", where, key.Value)
+		}
 		if holdsSecret(key.Value, value) {
 			o.secrets = append(o.secrets, key.Value)
 		}
@@ -132,6 +136,12 @@ func (o *Origins) applyFile(c *cli.Context) error {
 		o.applied = append(o.applied, key.Value)
 	}
 	return nil
+}
+
+// relativeDir reports a directory that depends on the one in which a process runs. The daemon's is another one than that of who runs a
+// command, who would see no snapshots, or would restore to where no etcd looks.
+func relativeDir(key string, value *yaml.Node) bool {
+	return slices.Contains([]string{"dir", "data-dir", "wal-dir"}, key) && value.Tag == "!!str" && value.Value != "" && !filepath.IsAbs(value.Value)
 }
 
 // leadsNowhere returns which of a missing file and its directory is a symbolic link; "": none. Somebody has made it for settings, which must

@@ -51,7 +51,7 @@ func TestRestoreLine(t *testing.T) {
 	relative := []string{"--dir", "store", "--s3-bucket=backups", "--s3-access-key-file=k/access", "--s3-secret-key-file", "../secret", "--s3-ca=./ca.crt"}
 	keys := " --s3-access-key-file " + here + "/k/access --s3-secret-key-file " + filepath.Dir(here) + "/secret --s3-ca " + here + "/ca.crt"
 	file := filepath.Join(t.TempDir(), "daemon.yaml")
-	must(t, os.WriteFile(file, []byte("dir: ./store\ns3-bucket: backups\ns3-access-key-file: k/access\ns3-secret-key-file: ../secret\ns3-ca: ca.crt\n"), 0o600))
+	must(t, os.WriteFile(file, []byte("s3-bucket: backups\ns3-access-key-file: k/access\ns3-secret-key-file: ../secret\ns3-ca: ca.crt\n"), 0o600))
 	for _, tc := range []struct {
 		from   status.Place
 		member string
@@ -65,7 +65,7 @@ func TestRestoreLine(t *testing.T) {
 		{status.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},
 		{status.Local, "", relative, " --replace --from local --dir " + here + "/store"},
 		{status.S3, "", relative, " --replace --from s3 --s3-bucket backups" + keys},
-		{status.Local, "", []string{"--config", file}, " --replace --from local --config " + file + " --dir " + here + "/store"},
+		{status.Local, "", []string{"--config", file, "--dir", "./store"}, " --replace --from local --config " + file + " --dir " + here + "/store"},
 		{status.S3, "", []string{"--config", file}, " --replace --from s3 --config " + file + keys},
 		{status.Local, "", []string{"--config", ""}, " --replace --config ''"},
 		{status.S3, "", []string{"--s3-bucket=backups", "--s3-ca", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"}, " --replace --from s3 --s3-bucket backups"},
