@@ -79,7 +79,7 @@ func TestReloadChangesScheduleAndPolicyWithoutRestart(t *testing.T) {
 	parallel(t)
 	c := configure(t, "schedule: '@yearly'\nkeep-last: 9\n")
 	line := c.reload(t, "schedule: '@every 1s'\nkeep-last: 2\nlog-level: debug\nheartbeat-url: http://127.0.0.1:1/hunter2\n")
-	wantIn(t, line, `changed="schedule, keep-last, log-level"`, "needs_restart=heartbeat-url", "level=info")
+	wantIn(t, line, `changed="schedule, keep-last, log-level"`, "needs_restart=heartbeat-url", "level=warning")
 	c.says(t, `msg="new schedule in effect"`)
 	for range 4 { // more than the policy keeps
 		before := strings.Count(c.stderr.String(), "snapshot saved")
@@ -215,4 +215,23 @@ func TestReloadChangesTheMirror(t *testing.T) {
 		return there && v == 1 && c.snapshots(t) > 2
 	})
 	c.stop(t, syscall.SIGTERM, 0)
+}
+
+// Whoever reads only warnings sees which settings need a restart, and a level that shows more shows its own reload.
+func TestReloadIsLoggedAtTheLevelsBeforeAndAfter(t *testing.T) {
+	parallel(t)
+	file, settings := filepath.Join(t.TempDir(), "config.yaml"), "schedule: '@yearly'\nlog-level: "
+	must(t, os.WriteFile(file, []byte(settings+"warn\n"), 0o600))
+	dir := newStore(t)
+	p := start(t, words("daemon", store(dir), []string{"--endpoints=" + solid(t).Members[0].Endpoint, "--config=" + file})...)
+	eventually(t, "the first snapshot", func() bool { found, _ := filepath.Glob(filepath.Join(dir, "rolling_*.zst")); return len(found) == 1 })
+	reload := func(text, want string) {
+		t.Helper()
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		p.signal(t, syscall.SIGHUP)
+		p.says(t, want)
+	}
+	reload(settings+"warn\nlog-format: json\n", `level=warning msg="settings reloaded" changed= needs_restart=log-format`)
+	reload(settings+"info\n", `level=info msg="settings reloaded" changed=log-level`)
+	p.stop(t, syscall.SIGTERM, 0)
 }

@@ -43,12 +43,14 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 		return daemon.Settings{}, err
 	}
 	changed, restart := config.Changed(r.read, fresh.Settings)
-	log := r.log.WithField("changed", list(changed))
-	if len(restart) > 0 {
-		log = log.WithField("needs_restart", list(restart))
-	}
-	log.Info("settings reloaded")
 	level, _ := logrus.ParseLevel(cfg.Log.Level.String()) // knows all of them
+	r.log.SetLevel(max(level, r.log.GetLevel()))          // whoever asks for fewer lines still sees this one
+	const done = "settings reloaded"
+	if log := r.log.WithField("changed", list(changed)); len(restart) > 0 {
+		log.WithField("needs_restart", list(restart)).Warn(done)
+	} else {
+		log.Info(done)
+	}
 	r.log.SetLevel(level)
 	r.current.Store(&cfg)
 	r.failed.Store(nil)
