@@ -60,7 +60,7 @@ func copyOf(t *testing.T, unit string, lines ...string) string {
 	if !strings.Contains(text, start) {
 		t.Fatalf("%s does not start %s", unit, installed)
 	}
-	text = strings.ReplaceAll(text, start, "\nExecStart="+program+" ")
+	text = strings.ReplaceAll(text, "="+installed+" ", "="+program+" ")
 	before, after, _ := strings.Cut(text, end)
 	text = before + "\n" + strings.Join(lines, "\n") + "\n" + end + after
 	path := filepath.Join(t.TempDir(), unit)

@@ -2,10 +2,12 @@ package command
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +106,18 @@ func TestShownValuesHaveNoSecrets(t *testing.T) {
 	} {
 		if got := config.Shown(x.key, x.value); got != x.want {
 			t.Errorf("%s %q is shown as %q, want %q", x.key, x.value, got, x.want)
+		}
+	}
+}
+
+// What a reload takes over is a setting of the daemon.
+func TestOnlyKeysOfTheDaemonAreReloadable(t *testing.T) {
+	app, _ := newApp(Process{Stdout: io.Discard, Stderr: io.Discard})
+	for _, f := range config.Keys(app.Commands) {
+		name := f.Names()[0]
+		ofDaemon := slices.ContainsFunc(append(daemonFlags(), config.LogFlags()...), func(f cli.Flag) bool { return f.Names()[0] == name })
+		if config.Reloadable(name) && !ofDaemon {
+			t.Errorf("a reload takes over %s, which the daemon does not have", name)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func Reloadable(key string) bool {
 	return slices.Contains([]string{
 		"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level",
 	}, key) ||
-		strings.HasPrefix(key, "keep-") || strings.HasPrefix(key, "s3-keep-")
+		slices.ContainsFunc(slices.Concat(PolicyFlags(), S3PolicyFlags()), func(f cli.Flag) bool { return f.Names()[0] == key })
 }
 
 // Reload returns the Config with those settings of the next one that a running daemon takes over.

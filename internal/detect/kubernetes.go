@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -23,8 +24,11 @@ type pod struct {
 		Containers []struct {
 			Name          string
 			Command, Args []string
-			Env           []struct{ Name, Value string }
-			VolumeMounts  []struct {
+			Env           []struct {
+				Name, Value string
+				ValueFrom   yaml.Node `yaml:"valueFrom"`
+			}
+			VolumeMounts []struct {
 				Name      string
 				MountPath string `yaml:"mountPath"`
 				SubPath   string `yaml:"subPath"`
@@ -96,13 +100,19 @@ func podSettings(text []byte) (s settings, ok bool, err error) {
 		return nil, false, err
 	}
 	for _, c := range p.Spec.Containers {
-		flags, ok := etcdFlags(append(slices.Clone(c.Command), c.Args...))
-		if !ok {
-			continue
-		}
 		env := map[string]string{}
 		for _, e := range c.Env {
-			env[e.Name] = e.Value
+			if e.ValueFrom.IsZero() { // else only the kubelet knows it
+				env[e.Name] = replace(ofPod, e.Value, env)
+			}
+		}
+		var command []string
+		for _, word := range append(slices.Clone(c.Command), c.Args...) {
+			command = append(command, replace(ofPod, word, env))
+		}
+		flags, ok := etcdFlags(command, env)
+		if !ok {
+			continue
 		}
 		s := variables(env)
 		s.flags(flags)
@@ -165,15 +175,55 @@ func (t tree) rancher() ([]Member, error) {
 	return found, nil
 }
 
-// rancherDir is the data directory of k3s or RKE2, which its configuration file may move.
+// rancherDir is the data directory of k3s or RKE2, which the flags of its service, its configuration files or a variable may move: that is
+// their precedence.
 func (t tree) rancherDir(kind string) (string, error) {
+	flag, variable, err := t.rancherService(kind)
+	if err != nil || filepath.IsAbs(flag) {
+		return flag, err
+	}
 	file := "/etc/rancher/" + kind + "/config.yaml"
-	s, err := t.file(file)
-	if err != nil {
-		return "", err
+	entries, err := os.ReadDir(t.path(file + ".d"))
+	if err != nil && !absent(err) {
+		return "", lookErrorf("%w: %s", err, readAs)
 	}
-	if dir := s["data-dir"]; filepath.IsAbs(dir) {
-		return dir, nil
+	files := []string{file}
+	for _, e := range entries { // sorted: the last one counts
+		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
+			files = append(files, file+".d/"+e.Name())
+		}
 	}
-	return "/var/lib/rancher/" + kind, nil
+	dir := "/var/lib/rancher/" + kind
+	if filepath.IsAbs(variable) {
+		dir = variable
+	}
+	for _, file := range files {
+		s, err := t.file(file)
+		if err != nil {
+			return "", err
+		}
+		if given := s["data-dir"]; filepath.IsAbs(given) {
+			dir = given
+		}
+	}
+	return dir, nil
+}
+
+// rancherService returns the data directory in the command line and in the variables of the server's unit, as installers write them.
+func (t tree) rancherService(kind string) (flag, variable string, err error) {
+	for _, name := range []string{kind + ".service", kind + "-server.service"} {
+		_, lines, err := unit{[]string{name}}.read(t)
+		if err != nil {
+			return "", "", err
+		}
+		service := serviceOf(lines)
+		env, _, err := service.variables(t)
+		if err != nil {
+			return "", "", err
+		}
+		s := settings{}
+		s.flags(commandLine(service.start, env))
+		flag, variable = cmp.Or(flag, s["data-dir"], s["d"]), cmp.Or(variable, env[strings.ToUpper(kind)+"_DATA_DIR"])
+	}
+	return flag, variable, nil
 }

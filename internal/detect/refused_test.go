@@ -43,7 +43,7 @@ func TestWhatCannotBeUsedIsOneLineWithFileAndRemedy(t *testing.T) {
 		"key is a pipe":  {with(kubeadm(), pki+"healthcheck-client.key", "->/dev/tty"), []string{pki + "healthcheck-client.key", "kubeadm", "--endpoints"}},
 		"broken pod":     {kubeadm(manifest, "spec: [\n"), []string{manifest, "--endpoints"}},
 		"no client cert": {map[string]string{unitFile: unit("ExecStart=/usr/bin/etcd --listen-client-urls https://127.0.0.1:2379 --client-cert-auth")}, []string{unitFile, "client certificate", "--cert"}},
-		"broken address": {map[string]string{unitFile: unit("ExecStart=/usr/bin/etcd --listen-client-urls ${ADDRESS}:2379")}, []string{unitFile, `":2379"`, "--endpoints"}},
+		"broken address": {map[string]string{unitFile: unit("ExecStart=/usr/bin/etcd --listen-client-urls ${ADDRESS}:2379")}, []string{unitFile, `"${ADDRESS}:2379"`, "--endpoints"}},
 	} {
 		root := node(t, test.files)
 		_, err := detect.Find(root)

@@ -38,7 +38,7 @@ func (s settings) flags(words []string) {
 		}
 		name, value, joined := strings.Cut(strings.TrimPrefix(name, "-"), "=")
 		switch {
-		case !joined && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-"):
+		case !joined && name != "client-cert-auth" && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-"):
 			i++
 			value = words[i]
 		case !joined:
@@ -72,18 +72,21 @@ func (t tree) file(path string) (settings, error) {
 }
 
 // endpoint is the address at which a client on this node reaches the member: its loopback address if it listens there. The name localhost
-// counts too. A member that listens on all addresses has a certificate for the one that it advertises.
+// counts too. A member that listens on all addresses has a certificate for the one that it advertises. What has a variable that only
+// somebody else can replace is not known.
 func (s settings) endpoint() (string, error) {
 	listen := s["listen-client-urls"]
 	if listen == "" {
 		listen = "http://localhost:2379" // etcd's default
 	}
 	var loopback, other, wildcard []string
+	var unknown error
 	for text := range strings.SplitSeq(listen, ",") {
 		text = strings.TrimSpace(text)
 		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.User != nil {
-			return "", fmt.Errorf("%q of listen-client-urls is not a URL with a host: %s", text, decide)
+		if err != nil || u.Host == "" && (u.Path == "" || !strings.HasPrefix(u.Scheme, "unix")) || u.User != nil || strings.Contains(text, "$") {
+			unknown = fmt.Errorf("%q of listen-client-urls is not a URL with a host: %s", text, decide)
+			continue
 		}
 		u.Path = ""
 		ip := net.ParseIP(u.Hostname())
@@ -103,9 +106,12 @@ func (s settings) endpoint() (string, error) {
 		}
 	}
 	if len(wildcard) > 0 && strings.HasPrefix(wildcard[0], "https:") {
-		if first, _, _ := strings.Cut(s["advertise-client-urls"], ","); strings.HasPrefix(first, "https://") {
+		if first, _, _ := strings.Cut(s["advertise-client-urls"], ","); strings.HasPrefix(first, "https://") && !strings.ContainsAny(first, "%$") {
 			wildcard = []string{strings.TrimRight(first, "/")}
 		}
+	}
+	if len(loopback) == 0 && unknown != nil {
+		return "", unknown
 	}
 	return append(append(loopback, wildcard...), other...)[0], nil
 }
