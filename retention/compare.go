@@ -18,7 +18,8 @@ type Comparison struct {
 	// LossSince is the time of the first item after the loss; zero: no loss. Before is the ID of the last one from before it.
 	LossSince time.Time
 	Before    string
-	// KeysSince and KeysBefore are those of the loss of keys.
+	// KeysBefore is the ID of the one to restore if keys were lost, see beforeKeysFell, and KeysSince the time of the item after it. If all
+	// that had them are damaged, KeysBefore is "".
 	KeysSince  time.Time
 	KeysBefore string
 }
@@ -63,11 +64,48 @@ func Compare(items []Item, window time.Duration, now time.Time) (Comparison, boo
 		if c.Before == "" && slices.ContainsFunc(guardRules(), lost) {
 			c.LossSince, c.Before = items[i-1].Time, x.ID
 		}
-		if c.KeysBefore == "" && lost(keysRule()) {
-			c.KeysSince, c.KeysBefore = items[i-1].Time, x.ID
-		}
+	}
+	if c.KeysFell() {
+		c.beforeKeysFell(items, before)
 	}
 	return c, true
+}
+
+// beforeKeysFell chooses the item to restore. That is the last one from before the loss, but not if that one has less than half of the most keys
+// itself: of keys that went in steps, it has only the rest. The guard protects both. before is ordered newest first.
+func (c *Comparison) beforeKeysFell(items []Item, before []int) {
+	r := keysRule()
+	last, most := -1, -1
+	for _, i := range before {
+		x := items[i]
+		switch {
+		case !r.lost(x, c.Newest):
+			continue
+		case x.Damaged:
+			if c.KeysSince.IsZero() {
+				c.KeysSince = items[i-1].Time
+			}
+			continue
+		case last < 0:
+			last = i
+		}
+		if most < 0 || x.Keys > items[most].Keys {
+			most = i
+		}
+	}
+	if last < 0 {
+		return
+	}
+	if r.lost(items[most], items[last]) {
+		last = most
+	}
+	c.KeysSince, c.KeysBefore = items[last-1].Time, items[last].ID
+}
+
+// OrCopy returns x with what is known of another copy of the same snapshot, which may be intact.
+func (x Item) OrCopy(y Item) Item {
+	x.Damaged = x.Damaged && y.Damaged
+	return x.orOf(y)
 }
 
 // orOf returns x with the values of y that are not known of x.

@@ -86,6 +86,11 @@ func counted(age time.Duration, keys, inUse int64) retention.Item {
 	return x
 }
 
+func damaged(x retention.Item) retention.Item {
+	x.Damaged = true
+	return x
+}
+
 func TestCompareOfKeysAndBytesInUse(t *testing.T) {
 	const h, mib = time.Hour, int64(1 << 20)
 	for name, c := range map[string]struct {
@@ -94,18 +99,25 @@ func TestCompareOfKeysAndBytesInUse(t *testing.T) {
 		before      string // of the loss of keys
 		since       time.Duration
 	}{
-		"keys fell to half":                        {[]retention.Item{counted(0, 50, mib), counted(h, 100, mib)}, false, false, "", 0},
-		"keys fell to less than half":              {[]retention.Item{counted(0, 49, mib), counted(h, 100, mib)}, true, false, "1h0m0s", 0},
-		"all keys are gone":                        {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib), counted(2*h, 10, mib)}, true, false, "2h0m0s", h},
-		"all of a few keys are gone":               {[]retention.Item{counted(0, 0, mib), counted(h, 9, mib)}, false, false, "", 0},
-		"there never were keys":                    {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib)}, false, false, "", 0},
-		"keys came back":                           {[]retention.Item{counted(0, 90, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, false, false, "", 0},
-		"keys were not known before":               {[]retention.Item{counted(0, 0, mib), counted(h, -1, mib)}, false, false, "", 0},
-		"keys are not known now, and were gone":    {[]retention.Item{counted(0, -1, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, true, false, "2h0m0s", h},
-		"keys are not known now, and were there":   {[]retention.Item{counted(0, -1, mib), counted(h, 100, mib), counted(2*h, 100, mib)}, false, false, "", 0},
-		"keys fell more than a day ago":            {[]retention.Item{counted(0, 0, mib), counted(24*h, 0, mib), counted(25*h, 100, mib)}, false, false, "", 0},
-		"keys fell less than a day ago":            {[]retention.Item{counted(0, 0, mib), counted(23*h, 0, mib), counted(25*h, 100, mib)}, true, false, "25h0m0s", 23 * h},
-		"keys fell slowly":                         {[]retention.Item{counted(0, 49, mib), counted(h, 60, mib), counted(2*h, 80, mib), counted(3*h, 100, mib)}, true, false, "3h0m0s", 2 * h},
+		"keys fell to half":                      {[]retention.Item{counted(0, 50, mib), counted(h, 100, mib)}, false, false, "", 0},
+		"keys fell to less than half":            {[]retention.Item{counted(0, 49, mib), counted(h, 100, mib)}, true, false, "1h0m0s", 0},
+		"all keys are gone":                      {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib), counted(2*h, 10, mib)}, true, false, "2h0m0s", h},
+		"all of a few keys are gone":             {[]retention.Item{counted(0, 0, mib), counted(h, 9, mib)}, false, false, "", 0},
+		"there never were keys":                  {[]retention.Item{counted(0, 0, mib), counted(h, 0, mib)}, false, false, "", 0},
+		"keys came back":                         {[]retention.Item{counted(0, 90, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, false, false, "", 0},
+		"keys were not known before":             {[]retention.Item{counted(0, 0, mib), counted(h, -1, mib)}, false, false, "", 0},
+		"keys are not known now, and were gone":  {[]retention.Item{counted(0, -1, mib), counted(h, 0, mib), counted(2*h, 100, mib)}, true, false, "2h0m0s", h},
+		"keys are not known now, and were there": {[]retention.Item{counted(0, -1, mib), counted(h, 100, mib), counted(2*h, 100, mib)}, false, false, "", 0},
+		"keys fell more than a day ago":          {[]retention.Item{counted(0, 0, mib), counted(24*h, 0, mib), counted(25*h, 100, mib)}, false, false, "", 0},
+		"keys fell less than a day ago":          {[]retention.Item{counted(0, 0, mib), counted(23*h, 0, mib), counted(25*h, 100, mib)}, true, false, "25h0m0s", 23 * h},
+		"keys fell slowly":                       {[]retention.Item{counted(0, 49, mib), counted(h, 60, mib), counted(2*h, 80, mib), counted(3*h, 100, mib)}, true, false, "3h0m0s", 2 * h},
+		"keys fell slowly to the rest": {
+			[]retention.Item{counted(0, 0, mib), counted(h, 10, mib), counted(2*h, 30, mib), counted(3*h, 60, mib), counted(4*h, 100, mib)}, true, false, "4h0m0s", 3 * h,
+		},
+		"keys fell twice, and most the second time": {[]retention.Item{counted(0, 0, mib), counted(h, 55, mib), counted(2*h, 100, mib)}, true, false, "1h0m0s", 0},
+		"keys fell twice":                          {[]retention.Item{counted(0, 0, mib), counted(h, 45, mib), counted(2*h, 100, mib)}, true, false, "2h0m0s", h},
+		"the last one is damaged":                  {[]retention.Item{counted(0, 0, mib), damaged(counted(h, 100, mib)), counted(2*h, 90, mib)}, true, false, "2h0m0s", h},
+		"all that had the keys are damaged":        {[]retention.Item{counted(0, 0, mib), damaged(counted(h, 100, mib)), damaged(counted(2*h, 90, mib))}, true, false, "", 0},
 		"bytes in use fell":                        {[]retention.Item{counted(0, 100, 2*mib-1), counted(h, 100, 4*mib)}, false, true, "", 0},
 		"bytes in use fell to half":                {[]retention.Item{counted(0, 100, 2*mib), counted(h, 100, 4*mib)}, false, false, "", 0},
 		"of a tiny database":                       {[]retention.Item{counted(0, 100, 1), counted(h, 100, mib-1)}, false, false, "", 0},

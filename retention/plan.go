@@ -19,6 +19,8 @@ type Item struct {
 	KeysKnown                bool
 	// Corrupt is true if etcd had raised the alarm CORRUPT when it was taken. Only the guard reads it.
 	Corrupt bool
+	// Damaged is true if it can't be restored any more. It shows what there was all the same. Only Compare reads it.
+	Damaged bool
 	// Predecessor identifies the earlier cluster that it was taken from, if the present one was restored from that one; "": it is of
 	// the present cluster.
 	Predecessor string

@@ -50,6 +50,27 @@ func TestMirrorKeepsWhatCameBeforeALoss(t *testing.T) {
 	}
 }
 
+// The file of the last snapshot with the data is damaged, and the daemon has not yet renamed it: the object is then the only one.
+func TestObjectFromBeforeALossStaysWhenItsFileIsDamaged(t *testing.T) {
+	names := hourly(t, node, 0, 1, 2)
+	for what, file := range map[string][]byte{"cut off": usual(t)[:500], "empty": nil, "zeros": make([]byte, len(usual(t)))} {
+		for _, s := range []*status.Tracker{nil, tracker()} {
+			dir := directory(t)
+			put(t, dir, names[0], file)
+			small := archive(t, 1, 7, false)
+			put(t, dir, names[1], small)
+			put(t, dir, names[2], small)
+			b := newBucket().fill(t, names[0])
+			o := options(1)
+			o.Status = s
+			if _, err := mirror.Pass(t.Context(), dir, b, o, today); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			b.wantHolds(t, names...)
+		}
+	}
+}
+
 // A fallen revision is a loss too.
 func TestMirrorKeepsWhatCameBeforeAFallenRevision(t *testing.T) {
 	names := hourly(t, node, 0, 1, 2)

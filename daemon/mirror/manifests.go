@@ -190,7 +190,7 @@ func (m *manifests) clash(n snapshot.Name) bool {
 }
 
 // details are those of the file if there is one, and else of the object. In a clash, the file counts: what is decided is not done to the
-// object then.
+// object then. Of a damaged file nothing is known, and its object may be the last one with data that etcd has lost.
 func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts, error) {
 	file, isFile := m.local[e.Name]
 	_, isObject := m.remote[e.Name]
@@ -199,7 +199,11 @@ func (m *manifests) details(_ context.Context, e snapshot.Entry) (snapshot.Facts
 	case isObject && !read:
 		return x, cmp.Or(m.failed, errors.New("not read yet"))
 	case isFile:
-		return m.file(file)
+		here, err := m.file(file)
+		if err == nil && here.Cluster == 0 && !here.Foreign && x.Cluster != 0 {
+			return x, nil
+		}
+		return here, err
 	}
 	return x, nil
 }

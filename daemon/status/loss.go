@@ -57,9 +57,12 @@ func (s State) keysProblem(l *problemList, now time.Time) {
 	if !ok || !c.KeysFell() {
 		return
 	}
-	p := l.add(CodeKeysFell, c.KeysSince, "the newest snapshot has %s, less than half of the %s before: if nobody deleted them on purpose, restore %s. "+
-		"It is protected from pruning until %s: %s", Count(int(c.Newest.Keys), "key", "keys"), Grouped(c.Keys), c.KeysBefore,
-		Absolute(c.KeysSince.Add(retention.GuardWindow)), lossSection)
+	advice := "restore " + c.KeysBefore + ". It is protected from pruning until " + Absolute(c.KeysSince.Add(retention.GuardWindow))
+	if c.KeysBefore == "" {
+		advice = "look for another copy, because all snapshots here that had them are damaged"
+	}
+	p := l.add(CodeKeysFell, c.KeysSince, "the newest snapshot has %s, less than half of the %s before: if nobody deleted them on purpose, %s: %s",
+		Count(int(c.Newest.Keys), "key", "keys"), Grouped(c.Keys), advice, lossSection)
 	p.addedTo(CodeRevisionFell)
 }
 
@@ -70,7 +73,7 @@ func (s State) keysProblem(l *problemList, now time.Time) {
 // problem.
 func (s State) Compare(window time.Duration, now time.Time) (retention.Comparison, bool) {
 	var items []retention.Item
-	seen := map[string]bool{}
+	seen := map[string]int{}
 	newest, _ := s.Newest(now)
 	others := s.setAside(now)
 	aside := func(c Copy) bool {
@@ -82,13 +85,18 @@ func (s State) Compare(window time.Duration, now time.Time) (retention.Compariso
 	}
 	for _, p := range Places() {
 		for _, c := range slices.Concat(s.Places[p].Copies, s.Places[p].Others, s.Places[p].Broken) { // what is damaged now was there all the same
-			if id := c.Name.String(); s.counts(p) && !seen[id] && !aside(c) {
-				seen[id] = true
-				c = s.Described(c)
-				item := retention.Item{ID: id, Time: c.Name.Time, RawSize: c.RawSize, InUse: c.InUse, Revision: c.Revision}
-				item.Keys, item.KeysKnown = c.Keys.Get()
-				items = append(items, item)
+			if !s.counts(p) || aside(c) {
+				continue
 			}
+			c = s.Described(c)
+			item := retention.Item{ID: c.Name.String(), Time: c.Name.Time, RawSize: c.RawSize, InUse: c.InUse, Revision: c.Revision, Damaged: c.Damage != ""}
+			item.Keys, item.KeysKnown = c.Keys.Get()
+			if at, ok := seen[item.ID]; ok {
+				items[at] = items[at].OrCopy(item)
+				continue
+			}
+			seen[item.ID] = len(items)
+			items = append(items, item)
 		}
 	}
 	c, ok := retention.Compare(items, window, now)

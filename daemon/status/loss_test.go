@@ -2,6 +2,7 @@ package status_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,5 +185,32 @@ func TestBytesInUseThatFellAreAProblemForAnHour(t *testing.T) {
 		tr := status.New(local(&now))
 		tr.SetInventory(status.Local, []status.Copy{in(noon.Add(-time.Hour), 9*mib), in(noon, 4*mib), in(now, 4*mib)}, nil)
 		wantCodes(t, after.String(), tr, want...)
+	}
+}
+
+// TestLossOfKeysNamesAnIntactSnapshot: what is damaged shows the loss, and nobody can restore it.
+func TestLossOfKeysNamesAnIntactSnapshot(t *testing.T) {
+	before := func(hours int, keys int64) status.Copy { return keyed(noon.Add(-time.Duration(hours)*time.Hour), keys) }
+	older, last, newest := before(2, 190), before(1, 200), before(0, 0)
+	set := func(c status.Copy) status.Copy { c.Damage, c.Found = "page 17", noon; return c }
+	for name, c := range map[string]struct {
+		local, broken, remote []status.Copy
+		want                  string
+	}{
+		"the last one is set aside":     {[]status.Copy{older, newest}, []status.Copy{set(last)}, nil, "restore " + older.Name.String() + ". It is protected"},
+		"both are damaged":              {[]status.Copy{set(older), newest}, []status.Copy{set(last)}, nil, "look for another copy"},
+		"an intact copy is in S3":       {[]status.Copy{newest}, []status.Copy{set(last)}, []status.Copy{last}, "restore " + last.Name.String() + ". It is protected"},
+		"only S3 knows what it had":     {[]status.Copy{newest}, []status.Copy{{Name: last.Name, Damage: "set aside as damaged"}}, []status.Copy{last}, "restore " + last.Name.String()},
+		"the copy in S3 is the damaged": {[]status.Copy{last, newest}, nil, []status.Copy{set(last)}, "restore " + last.Name.String()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := status.New(status.Options{Mirror: true, Now: func() time.Time { return noon }})
+			tr.SetInventory(status.Local, c.local, nil)
+			tr.SetInventory(status.S3, c.remote, nil)
+			tr.SetBroken(c.broken)
+			if got := texts(tr.State().Losses(noon)); !strings.Contains(got, c.want) {
+				t.Errorf("%s\nwant: %s", got, c.want)
+			}
+		})
 	}
 }

@@ -39,7 +39,8 @@ func (s *State) counted(at time.Time, o Outcome) {
 		}
 	}
 	before := s.Resources
-	if o.Name.Time.Before(before.Snapshot.Time) { // an older snapshot does not show what is gone
+	// An older snapshot does not show what is gone, unless the other one only seems to be newer: the clock was wrong.
+	if o.Name.Time.Before(before.Snapshot.Time) && !before.Snapshot.Time.After(at) {
 		return
 	}
 	next := Resources{Snapshot: o.Name, Cluster: o.Cluster, Counts: o.Resources}

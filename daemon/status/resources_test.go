@@ -124,3 +124,13 @@ func TestDrillCountsTheKeysOfAllCopies(t *testing.T) {
 		}
 	}
 }
+
+// TestDrillOfAWrongClockHidesNoGoneType: the first snapshot of a machine whose clock was ahead is drilled at once, before the clock is set.
+func TestDrillOfAWrongClockHidesNoGoneType(t *testing.T) {
+	d := newDrilled()
+	d.now = noon.AddDate(1, 0, 0)
+	d.counts(7, counts{"/registry/pods": 50, "/registry/secrets": 60})
+	d.now = noon
+	d.counts(7, counts{"/registry/pods": 50})
+	wantCodes(t, "after the clock was set back", d.Tracker, status.CodeResourceGone)
+}

@@ -49,7 +49,7 @@ func checkOthers(ctx context.Context, cfg config.Config, cluster snapshot.ID, no
 
 // checkLoss warns as health does, from what the daemon has recorded: the snapshots that still have lost data are protected for a day only.
 func checkLoss(dir *snapshot.Dir, cfg config.Config, now time.Time) []finding {
-	known, _ := status.Open(dir, cfg.Store.Node, status.Options{}) // what can't be read is no loss
+	known, _ := status.Open(dir, cfg.Store.Node, status.Options{Mirror: cfg.S3 != nil}) // what can't be read is no loss
 	var out []finding
 	for _, p := range known.State().Losses(now) {
 		out = append(out, warn("data", "%s", p.Text))

@@ -112,7 +112,7 @@ func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, line
 	l.Snapshots = slices.DeleteFunc(l.Snapshots, func(e snapshot.Entry) bool {
 		return slices.ContainsFunc(local, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
 	})
-	o := service.MirrorOptions(cfg)
+	o := service.ManualMirrorOptions(cfg) // the daemon may have counted keys that the manifests do not have
 	o.Lineage = func() snapshot.Lineage { return lineage }
 	return mirror.Prune(ctx, dir, l.Snapshots, b, o, time.Now(), dryRun)
 }

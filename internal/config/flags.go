@@ -67,7 +67,7 @@ func EtcdFlags() []cli.Flag {
 		Text(g, "password-file", "", "`FILE` with the password of --user"),
 		Text(g, "etcd-timeout", "10s", "wait at most `DURATION` for an answer from etcd; --stall-timeout is for the snapshot stream"),
 		Text(g, "stall-timeout", "30s", "wait at most `DURATION` for the next byte of a snapshot, then abort it"),
-		Text(g, "stream-rate", "", "read a snapshot from etcd at `RATE`: auto (slows down while etcd answers more slowly), SIZE per second such as 50MiB, or off "+
+		Text(g, "stream-rate", "", "read a snapshot from etcd at `RATE`: auto (8 MiB per second, less while etcd answers more slowly, more to end within 5 minutes), SIZE per second such as 50MiB, or off "+
 			"(default: auto for the daemon and save --rolling, else off)"),
 	})
 }

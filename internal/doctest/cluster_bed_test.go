@@ -131,7 +131,7 @@ func shown(text string) string {
 		{`hash [0-9a-f]{8}`, "HASH"},
 		{`took = [\d.]+m?s`, "TOOK"},
 		{`until \d\d:\d\d:\d\d`, "UNTIL"},
-		{`\d+ keys`, "KEYS"},
+		{`[\d,]+ keys`, "KEYS"},
 	} {
 		text = regexp.MustCompile(r[0]).ReplaceAllString(text, r[1])
 	}

@@ -97,7 +97,7 @@ func (b *keysBed) reports(t *testing.T, w *watched, good string, keys int64) {
 	w.has(t, "compared_keys", float64(keys))
 	w.says(t, "less than half of the")
 	_, page := w.get(t, "/")
-	for _, words := range []string{"Needs attention", "the newest snapshot has 0 keys", "keys fell", "the last one from before, " + good} {
+	for _, words := range []string{"Needs attention", "the newest snapshot has 0 keys", "keys fell", good + ", from before the loss, has "} {
 		if !strings.Contains(page, words) {
 			t.Errorf("the page does not say %q", words)
 		}

@@ -226,6 +226,20 @@ func TestFleetVerifiesTheNewestOfEachNode(t *testing.T) {
 	}
 }
 
+// A damaged newest snapshot is reported next to another cluster's of the same node name too.
+func TestFleetFindsDamageWhereClustersShareANodeName(t *testing.T) {
+	b := newBed(t)
+	b.put(t, 0xa, "both", "n1", hourly(10*time.Minute, 10)...)
+	b.put(t, 0xb, "both", "n1", hourly(20*time.Minute, 10)...)
+	good := archive(t, snapshot.Source{ClusterID: 0xa})
+	s3test.PutMany(t, server.Target, b.config.Bucket, good[:len(good)-9], b.key(t, "both", snapshot.RollingSet, "n1", time.Minute))
+	r := b.report(t, Options{})
+	want(t, r, "damaged both n1 11", "ok both n1 10")
+	if !errors.Is(r.Err(), snapshot.ErrDamaged) || r.Nodes[0].Age > 120 {
+		t.Errorf("%v, %+v", r.Err(), r.Nodes[0])
+	}
+}
+
 // Clocks: a snapshot from the future does not hide that the others are old, and the clock of this machine does not count.
 func TestFleetGoesByTheServersClock(t *testing.T) {
 	b := newBed(t)

@@ -94,10 +94,10 @@ func (s *series) byCluster(ctx context.Context, b *s3.Bucket, now time.Time) ([]
 	if err != nil {
 		return nil, err
 	}
-	read := make([]snapshot.Manifest, len(entries))
+	read, failed := make([]snapshot.Manifest, len(entries)), make([]error, len(entries))
 	var origins []snapshot.Origin
 	for i, e := range entries { // few nodes need this
-		if read[i], err = snapshot.ReadManifest(ctx, e.Name, b.Tail); err == nil {
+		if read[i], failed[i] = snapshot.ReadManifest(ctx, e.Name, b.Tail); failed[i] == nil {
 			origins = append(origins, originOf(e, read[i]))
 		}
 		if ctx.Err() != nil {
@@ -122,8 +122,8 @@ func (s *series) byCluster(ctx context.Context, b *s3.Bucket, now time.Time) ([]
 	}
 	for _, p := range parts {
 		for i, e := range entries {
-			if e.Name == p.shown().Name {
-				p.origin = read[i]
+			if e.Name == p.shown().Name && !errors.Is(failed[i], snapshot.ErrNoManifest) {
+				p.origin, p.err = read[i], failed[i]
 			}
 		}
 	}

@@ -14,7 +14,7 @@ func (p *painter) shrunk(r row) string {
 	if before, ok := p.beforeLoss(r); ok {
 		now, _ := r.Keys.Get()
 		had, _ := before.Keys.Get()
-		return fmt.Sprintf("it has %s; the last one from before, %s, has %s: which one do you want?", status.Count(int(now), "key", "keys"), before.Name, status.Grouped(had))
+		return fmt.Sprintf("it has %s; %s, from before the loss, has %s: which one do you want?", status.Count(int(now), "key", "keys"), before.Name, status.Grouped(had))
 	}
 	i := slices.IndexFunc(p.rows, func(x row) bool { return x.Name.Time.Before(r.Name.Time) })
 	if i < 0 || r.RawSize == 0 || 2*r.RawSize >= p.rows[i].RawSize {
@@ -25,7 +25,7 @@ func (p *painter) shrunk(r row) string {
 		status.Size(before.RawSize) + ": which one do you want?"
 }
 
-// beforeLoss returns the last snapshot that has the keys which the given one, the newest, has lost.
+// beforeLoss returns the snapshot to restore for the keys which the given one, the newest, has lost.
 func (p *painter) beforeLoss(r row) (row, bool) {
 	c, ok := p.Compare(retention.GuardWindow, p.now)
 	i := slices.IndexFunc(p.rows, func(x row) bool { return x.Name.String() == c.KeysBefore })

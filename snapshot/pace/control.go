@@ -1,7 +1,6 @@
 package pace
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -14,10 +13,11 @@ type Limits struct {
 
 const (
 	mebibyte = 1 << 20
-	// startRate is a rate that few machines feel.
-	startRate = float64(Unmeasured)
+	// gentle is the highest rate where the deadline needs no other. What a stream costs etcd's clients grows with its rate even where a probe
+	// does not see it: each message is garbage in etcd, and its collection makes one put in a hundred wait (docs/BENCHMARKS.md, g4).
+	gentle = float64(Unmeasured)
 	// slowest is the rate below which slowing down no longer helps: it is a few percent of a core and of any disk, and it ends sooner.
-	slowest = 16 * mebibyte
+	slowest = 2 * mebibyte
 	// longest bounds the time of a stream. While it is open, etcd holds a read transaction: it can't reuse pages that are freed meanwhile, so
 	// the file grows by each write, and a defragmentation of the member waits, with all its clients. (It also logs "snapshotting taking too
 	// long to transfer" every 30 seconds, which has no effect.) 5 minutes are 27 MiB/s for the largest database that etcd recommends, 8 GiB.
@@ -46,15 +46,10 @@ const (
 )
 
 const (
-	speedUp  = 1.5  // until the latency has risen for the first time: a stream without effect is at full speed after two seconds
-	recovery = 1.25 // well below the rate at which it has risen
-	approach = 0.02 // the growth at a step close to that rate, so that it is exceeded seldom; then a multiple of it for each further step
-	near     = 0.8  // of that rate
+	recovery = 1.1 // four times a second at most: back to the highest rate in seconds
 	slowDown = 0.6
 	plunge   = 0.3 // when the latency is several times what is accepted
 	several  = 4
-	// headroom is how far the rate may exceed what the stream really does, so that it soon slows down when it must.
-	headroom = 1.5
 )
 
 // answer is one probe's.
@@ -63,30 +58,20 @@ type answer struct {
 	took time.Duration
 }
 
-// control decides about the rate: fast while etcd answers about as fast as before, slower when it does not, and never too slow for the
-// deadline. The rate of a stream without effect grows by half four times a second. Once the latency has risen, the rate falls and comes back to
-// near that rate, then beyond it in growing steps, so that etcd seldom feels it.
+// control decides about the rate: gentle while etcd answers about as fast as before, slower when it does not, and never too slow for the
+// deadline.
 //
 // It is told what happens and when, and has neither a clock nor goroutines.
 type control struct {
 	limits   Limits
 	deadline time.Time // zero: the stream is not open yet
 	rate     float64   // bytes per second
-	ceiling  float64   // the rate at which the latency was too high for the last time; +Inf: never
-	calm     int       // steps close to the ceiling, or beyond it, since then
 	base     time.Duration
 	answers  []answer  // of the window at the current rate
 	changed  time.Time // when the rate was last changed
-	moved    moved
 }
 
-// moved is how many bytes have passed, and when.
-type moved struct {
-	at   time.Time
-	done int64
-}
-
-func newControl(l Limits) *control { return &control{limits: l, rate: startRate, ceiling: math.Inf(1)} }
+func newControl(l Limits) *control { return &control{limits: l, rate: gentle} }
 
 // answered adds a probe's answer.
 func (c *control) answered(at time.Time, took time.Duration) {
@@ -101,8 +86,7 @@ func (c *control) begin(now time.Time) time.Duration {
 	}
 	c.base = upper(c.answers, 0)
 	c.deadline = now.Add(allowed)
-	c.moved = moved{at: now}
-	c.change(now, max(startRate, c.lowest(now, 0)))
+	c.change(now, max(gentle, c.lowest(now, 0)))
 	return c.base
 }
 
@@ -124,11 +108,11 @@ func (c *control) step(now time.Time, done int64, waiting time.Duration) float64
 	switch {
 	case latency == 0: // every probe fails
 		if now.Sub(c.changed) > window {
-			c.change(now, max(startRate, lowest))
+			c.change(now, max(gentle, lowest))
 		}
 	case latency <= limit:
 		c.learn(latency, lowest)
-		c.faster(now, done)
+		c.change(now, min(c.rate*recovery, max(gentle, lowest)))
 	case len(c.answers) < 2*enough && now.Sub(c.changed) < window: // not sure yet
 	case c.rate > quiet*lowest:
 		c.slower(now, lowest, float64(latency)/float64(limit))
@@ -166,30 +150,11 @@ func (c *control) accepted() time.Duration {
 
 // slower slows down; times is how many times higher than accepted the latency is.
 func (c *control) slower(now time.Time, lowest, times float64) {
-	c.ceiling, c.calm = c.rate, 0
 	factor := slowDown
 	if times > several {
 		factor = plunge
 	}
 	c.change(now, max(c.rate*factor, lowest))
-}
-
-func (c *control) faster(now time.Time, done int64) {
-	rate := c.rate
-	switch {
-	case math.IsInf(c.ceiling, 1):
-		rate *= speedUp
-	case rate*recovery < near*c.ceiling:
-		rate *= recovery
-	default:
-		c.calm++
-		rate *= 1 + approach*float64(c.calm)
-	}
-	if took := now.Sub(c.moved.at).Seconds(); took > 0 {
-		rate = min(rate, max(c.rate, headroom*float64(done-c.moved.done)/took, startRate))
-	}
-	c.moved = moved{now, done}
-	c.change(now, rate)
 }
 
 // change begins a new measurement, at the new rate.

@@ -3,6 +3,7 @@ package pace
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -79,23 +80,26 @@ func linear(base time.Duration, each float64) func(time.Duration, float64, *rand
 
 const gib = 1 << 30
 
-func TestStreamWithoutEffectIsSoonAtFullSpeed(t *testing.T) {
-	quick := etcd{latency: linear(300*time.Microsecond, math.Inf(1))}
-	if r := quick.stream(Limits{Size: gib, Interval: time.Hour}); r.took > 4*time.Second {
-		t.Errorf("1 GiB took %s, at 400 MiB per second", r.took)
-	}
-	if r := quick.stream(Limits{Size: 10 * mebibyte, Interval: time.Hour}); r.took > 400*time.Millisecond {
-		t.Errorf("10 MiB took %s", r.took)
-	}
-	// A tenth of the answers is slow at all times, as on a busy machine.
-	noisy := etcd{latency: func(_ time.Duration, _ float64, r *rand.Rand) time.Duration {
-		if r.IntN(10) == 0 {
-			return time.Duration(10+r.IntN(40)) * time.Millisecond
+func TestStreamWithoutEffectIsGentle(t *testing.T) {
+	for what, latency := range map[string]func(time.Duration, float64, *rand.Rand) time.Duration{
+		"quick":    linear(300*time.Microsecond, math.Inf(1)),
+		"far away": linear(200*time.Millisecond, math.Inf(1)),
+		// A tenth of the answers is slow at all times, as on a busy machine.
+		"noisy": func(_ time.Duration, _ float64, r *rand.Rand) time.Duration {
+			if r.IntN(10) == 0 {
+				return time.Duration(10+r.IntN(40)) * time.Millisecond
+			}
+			return time.Duration(400+r.IntN(400)) * time.Microsecond
+		},
+	} {
+		r := etcd{latency: latency}.stream(Limits{Size: gib, Interval: time.Hour})
+		if mean, most := r.mean(0, r.took), slices.Max(r.rates); mean < 0.8*gentle/mebibyte || most > gentle {
+			t.Errorf("%s: %.1f MiB per second, at most %.1f", what, mean, most/mebibyte)
 		}
-		return time.Duration(400+r.IntN(400)) * time.Microsecond
-	}}
-	if r := noisy.stream(Limits{Size: gib, Interval: time.Hour}); r.took > 20*time.Second {
-		t.Errorf("1 GiB took %s on a busy machine", r.took)
+	}
+	big := etcd{latency: linear(300*time.Microsecond, math.Inf(1))}.stream(Limits{Size: 8 * gib, Interval: 20 * time.Minute})
+	if big.took < longest-10*time.Second || big.took > longest+2*time.Second {
+		t.Errorf("8 GiB took %s, want %s", big.took, longest)
 	}
 }
 
@@ -105,21 +109,20 @@ func TestRateSettlesWhereTheLatencyIsAccepted(t *testing.T) {
 		e        etcd
 		from, to float64 // MiB per second after 5 seconds
 	}{
-		"twice as slow at 50 MiB/s":   {etcd{latency: linear(2*time.Millisecond, 50)}, 17, 45},
-		"twice as slow at 100 MiB/s":  {etcd{latency: linear(5*time.Millisecond, 100)}, 35, 85},
-		"a slow disk, twice at 30":    {etcd{latency: linear(80*time.Millisecond, 30)}, 16, 45},
-		"far away, without an effect": {etcd{latency: linear(200*time.Millisecond, math.Inf(1))}, 200, math.Inf(1)},
-		"ten times as slow from 60 MiB/s on": {etcd{latency: func(_ time.Duration, rate float64, r *rand.Rand) time.Duration {
+		"twice as slow at 6 MiB/s": {etcd{latency: linear(2*time.Millisecond, 6)}, 2, 5},
+		"twice as slow at 9 MiB/s": {etcd{latency: linear(5*time.Millisecond, 9)}, 3, 7},
+		"a slow disk, twice at 8":  {etcd{latency: linear(80*time.Millisecond, 8)}, 2, 7},
+		"ten times as slow from 5 MiB/s on": {etcd{latency: func(_ time.Duration, rate float64, r *rand.Rand) time.Duration {
 			d := time.Millisecond
-			if rate > 60*mebibyte {
+			if rate > 5*mebibyte {
 				d *= 10
 			}
 			return time.Duration(float64(d) * (0.9 + 0.2*r.Float64()))
-		}}, 30, 65},
+		}}, 2, 5},
 	} {
-		r := c.e.stream(Limits{Size: 4 * gib, Interval: time.Hour})
+		r := c.e.stream(Limits{Size: gib / 2, Interval: time.Hour})
 		if mean := r.mean(5*time.Second, r.took); mean < c.from || mean > c.to {
-			t.Errorf("%s: %.0f MiB per second, want %.0f to %.0f (before: %s)", what, mean, c.from, c.to, r.before)
+			t.Errorf("%s: %.1f MiB per second, want %.1f to %.1f (before: %s)", what, mean, c.from, c.to, r.before)
 		}
 	}
 }
@@ -151,16 +154,16 @@ func TestLoadOfOthersBecomesWhatIsComparedWith(t *testing.T) {
 			return time.Duration(float64(d) * (0.9 + 0.2*r.Float64()))
 		}}
 	}
-	r := busyFrom(2*time.Second, time.Hour).stream(Limits{Size: 8 * gib, Interval: time.Hour})
-	if slow := r.mean(3*time.Second, 5*time.Second); slow > 35 { // the lowest is 27
-		t.Errorf("%.0f MiB per second when the latency had risen, want nearly the lowest rate first", slow)
+	r := busyFrom(2*time.Second, time.Hour).stream(Limits{Size: gib / 2, Interval: time.Hour})
+	if slow := r.mean(3*time.Second, 5*time.Second); slow > 3 { // the lowest is 2
+		t.Errorf("%.1f MiB per second when the latency had risen, want nearly the lowest rate first", slow)
 	}
-	if r.took > time.Minute {
-		t.Errorf("8 GiB took %s: the load of others was taken for ours", r.took)
+	if later := r.mean(r.took/2, r.took); later < 7 {
+		t.Errorf("%.1f MiB per second later: the load of others was taken for ours", later)
 	}
-	r = busyFrom(-time.Second, time.Second).stream(Limits{Size: 4 * gib, Interval: time.Hour})
-	if r.took > 20*time.Second {
-		t.Errorf("4 GiB took %s after the load of others", r.took)
+	r = busyFrom(-time.Second, time.Second).stream(Limits{Size: gib / 2, Interval: time.Hour})
+	if mean := r.mean(0, r.took); mean < 7 {
+		t.Errorf("%.1f MiB per second after the load of others", mean)
 	}
 }
 
@@ -185,7 +188,8 @@ func TestStreamEndsInTimeWhateverEtcdAnswers(t *testing.T) {
 			interval time.Duration
 			want     time.Duration
 		}{
-			{gib, time.Hour, gib / slowest * time.Second},
+			{gib / 4, time.Hour, gib / 4 / slowest * time.Second},
+			{gib, time.Hour, longest},
 			{8 * gib, 24 * time.Hour, longest},
 			{8 * gib, 10 * time.Minute, 150 * time.Second},
 			{8 * gib, 0, longest},
@@ -206,7 +210,7 @@ func TestSilentMemberIsReadSlowly(t *testing.T) {
 		}
 		return time.Hour
 	}}
-	if r := e.stream(Limits{Size: gib, Interval: time.Hour}); r.mean(4*time.Second, r.took) > 1.1*slowest/mebibyte {
+	if r := e.stream(Limits{Size: gib, Interval: time.Hour}); r.mean(4*time.Second, r.took) > 1.2*float64(gib)/longest.Seconds()/mebibyte {
 		t.Errorf("%.0f MiB per second while no probe is answered", r.mean(4*time.Second, r.took))
 	}
 }
@@ -215,22 +219,12 @@ func TestProbesThatFailLeaveAGentleRate(t *testing.T) {
 	for what, from := range map[string]time.Duration{"from the beginning": -time.Hour, "after a second": time.Second} {
 		e := etcd{latency: linear(time.Millisecond, math.Inf(1)), fails: func(at time.Duration) bool { return at >= from }}
 		r := e.stream(Limits{Size: gib, Interval: time.Hour})
-		if got := r.mean(4*time.Second, r.took); got != startRate/mebibyte {
-			t.Errorf("%s: %.0f MiB per second, want %d", what, got, int(startRate/mebibyte))
+		if got := r.mean(4*time.Second, r.took); got != gentle/mebibyte {
+			t.Errorf("%s: %.0f MiB per second, want %d", what, got, int(gentle/mebibyte))
 		}
 	}
 	back := etcd{latency: linear(time.Millisecond, math.Inf(1)), fails: func(at time.Duration) bool { return at < 2*time.Second }}
-	if r := back.stream(Limits{Size: gib, Interval: time.Hour}); r.before != 0 || r.took > 6*time.Second {
-		t.Errorf("answers after two seconds: before %s, took %s", r.before, r.took)
-	}
-}
-
-// A disk that gives less than what is allowed is no reason to allow more and more: the rate must be near when it has to fall.
-func TestRateStaysNearWhatTheStreamDoes(t *testing.T) {
-	e := etcd{latency: linear(time.Millisecond, math.Inf(1)), fastest: 40 * mebibyte}
-	for i, rate := range e.stream(Limits{Size: gib, Interval: time.Hour}).rates {
-		if rate > 2*speedUp*40*mebibyte {
-			t.Fatalf("step %d: %.0f MiB per second are allowed, 40 are possible", i, rate/mebibyte)
-		}
+	if r := back.stream(Limits{Size: gib, Interval: time.Hour}); r.before != 0 || r.mean(4*time.Second, r.took) < 7 {
+		t.Errorf("answers after two seconds: before %s, %.1f MiB per second", r.before, r.mean(4*time.Second, r.took))
 	}
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // Unmeasured is the rate with which an automatic stream begins, and which it keeps while nothing can be measured.
-const Unmeasured Rate = 32 << 20
+const Unmeasured Rate = 8 << 20
 
 // String is how the flag has it.
 func (r Rate) String() string {
