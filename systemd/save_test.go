@@ -1,7 +1,6 @@
 package systemd_test
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,27 +12,17 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// startSave runs the commands of the one-shot unit as systemd does: a failure skips the other ExecStart=, and the unit fails. ExecStopPost= comes
-// always.
+// startSave runs the command of the one-shot unit as systemd does.
 func startSave(t *testing.T, config string) (ok bool, output string) {
 	t.Helper()
-	var out bytes.Buffer
-	run := func(line string) bool {
-		words := strings.Fields(line)
-		cmd := exec.CommandContext(t.Context(), program, words[1:]...)
-		cmd.Env = append(os.Environ(), "ETCD_BACKUP_CONFIG="+config)
-		cmd.Stdout, cmd.Stderr = &out, &out
-		return cmd.Run() == nil
+	script := regexp.MustCompile(`(?m)^ExecStart=/bin/sh -c '(.*)'$`).FindStringSubmatch(read(t, saveUnit))
+	if script == nil {
+		t.Fatal("no ExecStart= with a script")
 	}
-	ok = true
-	for _, setting := range []string{"ExecStart", "ExecStopPost"} {
-		for _, m := range regexp.MustCompile(`(?m)^`+setting+`=(.*)$`).FindAllStringSubmatch(read(t, saveUnit), -1) {
-			if ok || setting == "ExecStopPost" {
-				ok = run(m[1]) && ok
-			}
-		}
-	}
-	return ok, out.String()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", strings.NewReplacer("$$", "$", "/usr/bin/etcd-rolling-backup", program).Replace(script[1]))
+	cmd.Env = append(os.Environ(), "ETCD_BACKUP_CONFIG="+config)
+	out, err := cmd.CombinedOutput()
+	return err == nil, string(out)
 }
 
 // A bucket that is down for a long time must not fill the disk: the policy is applied to each new snapshot, and the unit fails, so that a person knows.

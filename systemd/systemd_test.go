@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,12 +56,11 @@ func copyOfUnit(t *testing.T, lines ...string) string {
 
 func copyOf(t *testing.T, unit string, lines ...string) string {
 	t.Helper()
-	const start, end = "\nExecStart=" + installed + " ", "\n[Install]\n"
-	text := read(t, unit)
-	if !strings.Contains(text, start) {
+	const end = "\n[Install]\n"
+	text := strings.ReplaceAll(read(t, unit), installed+" ", program+" ")
+	if !regexp.MustCompile(`(?m)^ExecStart=.*` + regexp.QuoteMeta(program) + " ").MatchString(text) {
 		t.Fatalf("%s does not start %s", unit, installed)
 	}
-	text = strings.ReplaceAll(text, "="+installed+" ", "="+program+" ")
 	before, after, _ := strings.Cut(text, end)
 	text = before + "\n" + strings.Join(lines, "\n") + "\n" + end + after
 	path := filepath.Join(t.TempDir(), unit)
