@@ -80,7 +80,7 @@ func exportObjects(ctx context.Context, c *call) (err error) {
 	if err := wanted.resolve(known); err != nil {
 		return err
 	}
-	x := &exporting{call: c, all: all, known: known, wanted: wanted, options: export.Options{WithOwned: c.Bool("with-owned"), KeepAddresses: c.Bool("keep-addresses")}}
+	x := &exporting{call: c, db: d, all: all, known: known, wanted: wanted, options: export.Options{WithOwned: c.Bool("with-owned"), KeepAddresses: c.Bool("keep-addresses")}}
 	if err := all.Each(ctx, x.see); err != nil {
 		return err
 	}
@@ -93,12 +93,14 @@ func exportObjects(ctx context.Context, c *call) (err error) {
 // exporting is one run of export. Of each object it keeps an outline only: there may be more of them than memory.
 type exporting struct {
 	*call
+	db      *browse.DB
 	all     *browse.List
 	known   *objects
 	wanted  *selection
 	options export.Options
 	objects []outline
 	failed  []error // one for each object that could not be decoded
+	endings []ending
 }
 
 // outline is what decides what becomes of an object.
@@ -109,6 +111,9 @@ type outline struct {
 
 func (x *exporting) see(kv browse.KeyValue) error {
 	key, ok := x.known.parse(kv.Key)
+	if e, deleted := x.known.ending(key, kv); deleted {
+		x.endings = append(x.endings, e)
+	}
 	if !ok || !x.wanted.names(key) {
 		return nil
 	}
@@ -160,6 +165,9 @@ func (x *exporting) finish(ctx context.Context) error {
 		objects = append(objects, o.Object)
 	}
 	x.noteNeeds(export.NeedsOf(objects, x.known.catalog))
+	if err := x.noteEndings(ctx, kept); err != nil {
+		return err
+	}
 	for _, err := range x.failed {
 		x.note("left out: %s", line(err))
 	}
@@ -215,6 +223,25 @@ func (x *exporting) noteNeeds(n export.Needs) {
 		}
 		x.note("%s %s: %s", v.Kind, strings.TrimPrefix(v.Namespace+"/"+v.Name, "/"), what)
 	}
+}
+
+// noteEndings says that some of what was meant may have been deleted before the revision, and at which one it was still there.
+func (x *exporting) noteEndings(ctx context.Context, kept []outline) error {
+	for _, e := range x.endings {
+		if !e.concerns(x.known, kept) {
+			continue
+		}
+		began, found, err := e.began(ctx, x.db, x.known, x.all.Revision())
+		if err != nil {
+			return err
+		}
+		remedy := "an older snapshot has all of it"
+		if found {
+			remedy = fmt.Sprintf("--revision %d has all of it", began-1)
+		}
+		x.note("warning: %s was being deleted, so that some of what was in it may be missing: %s", e.what, remedy)
+	}
+	return nil
 }
 
 // toStdout reports that no file is meant; "-" is what other programs take for stdout.

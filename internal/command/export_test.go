@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,40 @@ func TestExportSelectsAsKubectlGet(t *testing.T) {
 	b.refused(t, 1, []string{"has no deploy in namespace default at revision", "(-A: all namespaces)"}, "export", "deploy")
 	b.refused(t, 2, []string{"all is not a type: name them", "export namespace shop"}, "export", "all", "-n", "shop")
 	b.refused(t, 2, []string{`"web": use TYPE/NAME for each object`}, "export", "deploy/web", "web", "-n", "shop")
+}
+
+// A namespace goes after all that is in it. So its own last value is from when the rest was gone, and export says where that still is.
+func TestExportWarnsOfANamespaceThatWasBeingDeleted(t *testing.T) {
+	b := newLookBed(t)
+	b.cluster(t)
+	const namespace = `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"%s}}`
+	b.put(t, "/registry/namespaces/shop", fmt.Sprintf(namespace, ""))
+	began := b.put(t, "/registry/namespaces/shop", fmt.Sprintf(namespace, `,"deletionTimestamp":"2026-01-01T00:00:00Z"`))
+	b.remove(t, "/registry/configmaps/shop/settings")
+	b.save(t, "terminating")
+	b.put(t, "/registry/namespaces/shop", fmt.Sprintf(namespace, `,"deletionTimestamp":"2026-01-01T00:00:00Z","labels":{"a":"b"}`))
+	gone := b.remove(t, "/registry/namespaces/shop")
+	b.save(t, "gone")
+	warning := fmt.Sprintf("warning: namespace shop was being deleted, so that some of what was in it may be missing: --revision %d has all of it", began-1)
+	for _, args := range [][]string{
+		{"namespace", "shop", "--snapshot", "terminating"}, {"namespace", "shop", "--revision", fmt.Sprint(gone - 1)}, {"deploy", "-n", "shop", "--snapshot", "terminating"},
+	} {
+		_, stdout, stderr := run(t.Context(), append(append([]string{"export"}, args...), "--dir", b.dir)...)
+		if !strings.Contains(stderr, warning) || strings.Contains(stdout, "settings") {
+			t.Errorf("%q: %s%s", args, stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{{"namespace", "shop", "--revision", fmt.Sprint(began - 1)}, {"ns", "kube-system"}} {
+		if _, _, stderr := run(t.Context(), append(append([]string{"export"}, args...), "--dir", b.dir)...); strings.Contains(stderr, "warning:") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+	_, err := b.client.Compact(t.Context(), gone-1)
+	must(t, err)
+	b.save(t, "compacted")
+	if _, _, stderr := run(t.Context(), "export", "namespace", "shop", "--revision", fmt.Sprint(gone-1), "--dir", b.dir); !strings.Contains(stderr, "missing: an older snapshot has all of it") {
+		t.Errorf("compacted: %s", stderr)
+	}
 }
 
 // Each namespace that is named is exported with what is in it, however it is written. A name that has no object is an error.

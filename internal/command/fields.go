@@ -93,7 +93,8 @@ func valueOf(m map[string]any, name string) any {
 	return absent{}
 }
 
-// compareLists compares the elements of the same name, as Kubernetes does in most lists, or otherwise at the same place.
+// compareLists compares the elements of the same name, as Kubernetes does in most lists, or otherwise at the same place. The order counts
+// too: init containers run in it, and a variable of the environment can use those before it.
 func compareLists(path string, before, after []any, found func(fieldChange)) {
 	old, okOld := byName(before)
 	current, okNew := byName(after)
@@ -102,6 +103,10 @@ func compareLists(path string, before, after []any, found func(fieldChange)) {
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {
 			compareAt(path+"["+name+"]", valueOf(old, name), valueOf(current, name), found)
+		}
+		a, b := namesIn(before, current), namesIn(after, old)
+		if !slices.Equal(a, b) {
+			found(fieldChange{path + "[*].name", shownField(a), shownField(b)})
 		}
 		return
 	}
@@ -129,6 +134,17 @@ func byName(list []any) (map[string]any, bool) {
 		named[name] = x
 	}
 	return named, true
+}
+
+// namesIn returns, in their order, the names of those elements whose name the other list has too.
+func namesIn(list []any, other map[string]any) (names []string) {
+	for _, x := range list {
+		m, _ := x.(map[string]any)
+		if name, _ := m["name"].(string); other[name] != nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func join(path, name string) string {

@@ -90,7 +90,7 @@ func get(ctx context.Context, c *call) error {
 	case noObject == nil:
 		return g.wanted(ctx, wanted, all)
 	case len(args) == 1 && (!o.isKubernetes() || strings.Contains(args[0], "/")):
-		return g.noKey(ctx, key, revision)
+		return g.noKey(ctx, revision, string(key))
 	}
 	return noObject
 }
@@ -107,7 +107,7 @@ func (g *getting) wanted(ctx context.Context, wanted *selection, all *browse.Lis
 			return err
 		}
 	}
-	return g.noKey(ctx, []byte(keys[len(keys)-1]), all.Revision())
+	return g.noKey(ctx, all.Revision(), keys...)
 }
 
 // getting is one run of get.

@@ -233,7 +233,7 @@ func TestDiffShowsWhatChangedSinceTheSnapshot(t *testing.T) {
 	b.put(t, "a/new", "1")
 	b.put(t, "b/text", "two")
 	b.save(t, "second")
-	fields := []string{"~ a/json", "null null -> (none)", "spec.list[x].v 1 -> 2", "spec.replicas 3 -> 5"}
+	fields := []string{"~ a/json", "null null -> (none)", "spec.list[x].v 1 -> 2", `spec.list[*].name ["x","y"] -> ["y","x"]`, "spec.replicas 3 -> 5"}
 	all := append([]string{"- a/gone"}, append(fields, "+ a/new", "~ b/text", `value "one\x1b[31m" -> "two"`)...)
 	wantColumns(t, b.want(t, "diff", "first", "second"), all...)
 	wantColumns(t, b.want(t, "diff", "first", "live", "--endpoints", b.endpoint), all...)

@@ -201,6 +201,41 @@ func TestLsCountsByResource(t *testing.T) {
 	}
 }
 
+// The order in a list has a meaning, as of init containers, also if nothing else has changed.
+func TestDiffShowsThatAListIsInAnotherOrder(t *testing.T) {
+	b := newLookBed(t)
+	b.cluster(t)
+	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"job","namespace":"shop"},"spec":{"initContainers":[%s]}}`
+	const fetch, migrate, wait = `{"name":"fetch"}`, `{"name":"migrate"}`, `{"name":"wait"}`
+	b.put(t, "/registry/pods/shop/job", fmt.Sprintf(pod, fetch+","+migrate))
+	b.save(t, "before")
+	b.put(t, "/registry/pods/shop/job", fmt.Sprintf(pod, migrate+","+fetch))
+	b.save(t, "after")
+	status, stdout, stderr := run(t.Context(), "diff", "before", "after", "--exit-code", "--dir", b.dir)
+	if status != 1 {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	wantColumns(t, stdout, "~ /registry/pods/shop/job", `spec.initContainers[*].name ["fetch","migrate"] -> ["migrate","fetch"]`)
+	b.put(t, "/registry/pods/shop/job", fmt.Sprintf(pod, wait+","+fetch+","+migrate))
+	b.save(t, "added")
+	wantColumns(t, b.want(t, "diff", "before", "added"), "~ /registry/pods/shop/job", `spec.initContainers[wait] (none) -> {"name":"wait"}`)
+}
+
+// An object of a definition that was deleted too is found where it was, though nothing says any more whether it is in a namespace.
+func TestGetSaysWhereAnObjectOfADeletedDefinitionIs(t *testing.T) {
+	b := newLookBed(t)
+	b.cluster(t)
+	gone := b.remove(t, "/registry/example.org/widgets/shop/one")
+	b.remove(t, "/registry/apiextensions.k8s.io/customresourcedefinitions/widgets.example.org")
+	b.save(t, "mistake")
+	b.refused(t, 1, []string{
+		"no such key: /registry/example.org/widgets/shop/one at revision", fmt.Sprintf("it was deleted at revision %d: --revision %d shows its last value", gone, gone-1),
+	}, "get", "widgets.example.org", "one", "-n", "shop")
+	if got := b.want(t, "get", "widgets.example.org", "one", "-n", "shop", "--revision", fmt.Sprint(gone-1)); !strings.Contains(got, "kind: Widget") {
+		t.Errorf("%s", got)
+	}
+}
+
 // What changes all the time is counted, and shown with --all only.
 func TestDiffSkipsWhatChangesAllTheTime(t *testing.T) {
 	b := newLookBed(t)

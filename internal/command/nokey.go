@@ -12,33 +12,37 @@ import (
 	"etcd-rolling-backup/snapshot/browse"
 )
 
-// noKey says that a key does not exist, and what is known of it: that it was deleted, that it came later, or which keys are most like it.
-func (g *getting) noKey(ctx context.Context, key []byte, revision int64) error {
-	d := g.db
-	at, err := d.At(revision)
+// noKey says that there is no such key, of those that an object may have, and what is known of them: that one was deleted, that one came
+// later, or which keys are most like it.
+func (g *getting) noKey(ctx context.Context, revision int64, keys ...string) error {
+	at, err := g.db.At(revision)
 	if err != nil {
 		return err
 	}
-	missing := fmt.Errorf("%w: %s at revision %d of %s", browse.ErrNoKey, shownKey(key), at, g.found.Name)
-	switch x, found, err := d.Deletion(ctx, key, at); {
-	case err != nil:
-		return err
-	case found && x.Last.Key == nil:
-		return fmt.Errorf("%w: it was deleted at revision %d, and its last value was compacted: an older snapshot may have it", missing, x.Revision)
-	case found:
-		return fmt.Errorf("%w: it was deleted at revision %d: --revision %d shows its last value", missing, x.Revision, x.Revision-1)
+	missing := func(key string) error {
+		return fmt.Errorf("%w: %s at revision %d of %s", browse.ErrNoKey, shownKey([]byte(key)), at, g.found.Name)
 	}
-	if later, err := d.Get(ctx, key, 0); err == nil {
-		return fmt.Errorf("%w: it was created at revision %d", missing, later.Created)
+	for _, key := range keys {
+		switch x, found, err := g.db.Deletion(ctx, []byte(key), at); {
+		case err != nil:
+			return err
+		case found && x.Last.Key == nil:
+			return fmt.Errorf("%w: it was deleted at revision %d, and its last value was compacted: an older snapshot may have it", missing(key), x.Revision)
+		case found:
+			return fmt.Errorf("%w: it was deleted at revision %d: --revision %d shows its last value", missing(key), x.Revision, x.Revision-1)
+		}
+		if later, err := g.db.Get(ctx, []byte(key), 0); err == nil {
+			return fmt.Errorf("%w: it was created at revision %d", missing(key), later.Created)
+		}
 	}
-	like, err := nearest(ctx, d, key, at)
+	like, err := nearest(ctx, g.db, []byte(keys[0]), at)
 	if err != nil {
 		return err
 	}
 	if len(like) > 0 {
-		return fmt.Errorf("%w: did you mean %s?", missing, strings.Join(like, ", "))
+		return fmt.Errorf("%w: did you mean %s?", missing(keys[0]), strings.Join(like, ", "))
 	}
-	return fmt.Errorf("%w: ls shows the keys", missing)
+	return fmt.Errorf("%w: ls shows the keys", missing(keys[0]))
 }
 
 // nearest returns the keys that are most like the given one, the most similar first.

@@ -129,11 +129,23 @@ func (c *Catalog) named(group, plural string) Resource {
 func (c *Catalog) OfKind(apiVersion, kind string) (Resource, bool) {
 	group := GroupOf(apiVersion)
 	for _, r := range c.resources {
-		if r.Group == group && r.Kind == kind {
+		if (r.Group == group || r.isAlsoIn(group)) && r.Kind == kind {
 			return r, true
 		}
 	}
 	return Resource{}, false
+}
+
+// isAlsoIn reports a second group of a built-in resource, whose objects are stored at the same place: events have one to this day, and
+// extensions is where others were before Kubernetes 1.16.
+func (r Resource) isAlsoIn(group string) bool {
+	switch group {
+	case "events.k8s.io":
+		return r.Group == "" && r.Plural == "events"
+	case "extensions":
+		return !r.Custom && slices.Contains([]string{"deployments", "daemonsets", "replicasets", "ingresses", "networkpolicies", "podsecuritypolicies"}, r.Plural)
+	}
+	return false
 }
 
 // GroupOf returns the group in an apiVersion, which is empty in v1.
@@ -170,7 +182,7 @@ func (c *Catalog) Find(name string) (Resource, error) {
 	if version, rest, _ := strings.Cut(group, "."); versionName.MatchString(version) {
 		group = rest
 	}
-	inGroup := func(r Resource) bool { return !hasGroup || r.Group == group }
+	inGroup := func(r Resource) bool { return !hasGroup || r.Group == group || r.isAlsoIn(group) }
 	if found, err := c.find(name, word, inGroup); found.Plural != "" || err != nil {
 		return found, err
 	}

@@ -83,10 +83,11 @@ func TestResourcesAreFoundByKubectlsNames(t *testing.T) {
 		"ds": "daemonsets.apps", "rs": "replicasets.apps", "hpa": "horizontalpodautoscalers.autoscaling", "pdb": "poddisruptionbudgets.policy",
 		"crd": "customresourcedefinitions.apiextensions.k8s.io", "crds": "customresourcedefinitions.apiextensions.k8s.io",
 		"pvc": "persistentvolumeclaims", "pv": "persistentvolumes", "sa": "serviceaccounts", "sc": "storageclasses.storage.k8s.io",
-		"ep": "endpoints", "ev": "events", "events.events.k8s.io": "events.events.k8s.io", "quota": "resourcequotas", "limits": "limitranges",
+		"ep": "endpoints", "ev": "events", "events.events.k8s.io": "events", "quota": "resourcequotas", "limits": "limitranges",
 		"netpol": "networkpolicies.networking.k8s.io", "cj": "cronjobs.batch", "csr": "certificatesigningrequests.certificates.k8s.io",
 		"pc": "priorityclasses.scheduling.k8s.io", "psp": "podsecuritypolicies.policy", "secret": "secrets", "rc": "replicationcontrollers",
 		"wd": "widgets.a.example.com", "widget.b.example.com": "widgets.b.example.com", "widgets.v1beta1.b.example.com": "widgets.b.example.com",
+		"ingresses.extensions": "ingresses.networking.k8s.io", "deploy.extensions": "deployments.apps", "deployments.v1beta1.extensions": "deployments.apps",
 		"pods.b.example.com": "pods.b.example.com", "gone.deleted.example.com": "gone.deleted.example.com",
 	} {
 		if got, err := catalog.Find(name); err != nil || got.Name() != want {

@@ -3,6 +3,7 @@
 package export
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -34,8 +35,17 @@ const (
 // Select returns the reason for which each object is left out, in their order; empty for those to export.
 func Select(objects []kube.Object, options Options) []Reason {
 	reasons := make([]Reason, len(objects))
+	selecting := map[string]bool{} // services that find their pods themselves
+	for _, object := range objects {
+		if object.APIVersion == "v1" && object.Kind == "Service" && field(object, "spec", "selector") != nil {
+			selecting[place(object)] = true
+		}
+	}
 	for i, object := range objects {
 		reasons[i] = reasonOf(object)
+		if object.APIVersion == "v1" && object.Kind == "Endpoints" && selecting[place(object)] {
+			reasons[i] = Managed
+		}
 	}
 	if options.WithOwned {
 		return reasons
@@ -61,6 +71,10 @@ func reasonOf(object kube.Object) Reason {
 	annotated := func(name string) bool { return field(object, "metadata", "annotations", name) != nil }
 	labeled := func(name string) string { return text(object, "metadata", "labels", name) }
 	switch group + "/" + object.Kind {
+	case "/Service":
+		if isAPIServer(object) {
+			return Managed
+		}
 	case "/Node", "storage.k8s.io/CSINode":
 		return Node
 	case "/Event", "events.k8s.io/Event":
@@ -87,11 +101,11 @@ func reasonOf(object kube.Object) Reason {
 			return Managed
 		}
 	case "discovery.k8s.io/EndpointSlice":
-		if labeled(sliceManaged) != "" {
+		if labeled(sliceManaged) != "" || isAPIServer(object) {
 			return Managed
 		}
 	case "/Endpoints":
-		if annotated(endpointsChanged) || labeled(endpointsManaged) != "" {
+		if annotated(endpointsChanged) || labeled(endpointsManaged) != "" || isAPIServer(object) {
 			return Managed
 		}
 	case "/ConfigMap":
@@ -99,13 +113,25 @@ func reasonOf(object kube.Object) Reason {
 			return Managed
 		}
 	case "/Secret":
-		if text(object, "type") == "kubernetes.io/service-account-token" {
+		account := text(object, "metadata", "annotations", tokenAccount)
+		if text(object, "type") == tokenType && isGeneratedToken(text(object, "metadata", "name"), account) {
 			return Token
 		}
 	case "internal.apiserver.k8s.io/StorageVersion", "/RangeAllocation", "networking.k8s.io/IPAddress":
 		return Managed
 	}
 	return ""
+}
+
+// isAPIServer reports the service of the API servers and their addresses, which they write themselves: those of an old cluster lead nowhere.
+func isAPIServer(object kube.Object) bool { return place(object) == "default/kubernetes" }
+
+// isGeneratedToken reports the Secret that clusters before Kubernetes 1.24 made for each service account. One with a name that a person
+// gave it is made by nobody else.
+func isGeneratedToken(name, account string) bool {
+	suffix, ok := strings.CutPrefix(name, cmp.Or(account, "default")+"-token-")
+	const generated = 5
+	return ok && len(suffix) == generated
 }
 
 // controllerOf returns the UID of the owner that makes an object, or nothing.
@@ -164,6 +190,11 @@ func isBuiltIn(object kube.Object) bool {
 
 func sortKey(object kube.Object) string {
 	return strings.Join([]string{object.Kind, object.APIVersion, text(object, "metadata", "namespace"), text(object, "metadata", "name")}, "\x00")
+}
+
+// place is the namespace and name.
+func place(object kube.Object) string {
+	return text(object, "metadata", "namespace") + "/" + text(object, "metadata", "name")
 }
 
 func field(object kube.Object, path ...string) any { return kube.Field(object.Fields, path...) }

@@ -46,7 +46,14 @@ func TestWhatAClusterMakesItselfIsLeftOutWithAReason(t *testing.T) {
 		{`{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"labels":{"endpointslice.kubernetes.io/managed-by":"x"}}}`, Managed},
 		{`{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice"}`, ""},
 		{`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"kube-root-ca.crt"}}`, Managed},
-		{`{"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token"}`, Token},
+		{`{"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token","metadata":{"name":"bot-token-x7k2p","annotations":{"kubernetes.io/service-account.name":"bot"}}}`, Token},
+		{`{"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token","metadata":{"name":"bot-token","annotations":{"kubernetes.io/service-account.name":"bot"}}}`, ""},
+		{`{"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token","metadata":{"name":"ci","annotations":{"kubernetes.io/service-account.name":"bot"}}}`, ""},
+		{`{"apiVersion":"v1","kind":"Service","metadata":{"name":"kubernetes","namespace":"default"}}`, Managed},
+		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"kubernetes","namespace":"default"}}`, Managed},
+		{`{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kubernetes","namespace":"default"}}`, Managed},
+		{`{"apiVersion":"v1","kind":"Service","metadata":{"name":"kubernetes","namespace":"shop"}}`, ""},
+		{`{"apiVersion":"serving.example.org/v1","kind":"Service","metadata":{"name":"kubernetes","namespace":"default"}}`, ""},
 		{`{"apiVersion":"v1","kind":"Secret","type":"Opaque"}`, ""},
 		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"x"}}}`, Managed},
 		{`{"apiVersion":"v1","kind":"Endpoints","metadata":{"labels":{"endpoints.kubernetes.io/managed-by":"x"}}}`, Managed},
@@ -61,6 +68,19 @@ func TestWhatAClusterMakesItselfIsLeftOutWithAReason(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", c.text, got[0], c.want)
 			}
 		}
+	}
+}
+
+// Before Kubernetes 1.33, nothing in the endpoints of a service without pods says that a controller made them, but the service's selector.
+func TestEndpointsOfAServiceWithASelectorAreLeftOut(t *testing.T) {
+	objects := outlines([]kube.Object{
+		parse(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"shop"},"spec":{"selector":{"app":"web"}}}`),
+		parse(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"database","namespace":"shop"},"spec":{"clusterIP":"None"}}`),
+		parse(t, `{"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"web","namespace":"shop"}}`),
+		parse(t, `{"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"database","namespace":"shop"}}`),
+	})
+	if got := Select(objects, Options{}); !slices.Equal(got, []Reason{"", "", Managed, ""}) {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -111,6 +131,21 @@ func TestStripRemovesWhatAClusterAdds(t *testing.T) {
 			`{"apiVersion":"v1","kind":"Pod","spec":{"nodeName":"n","priority":0,"containers":[{"name":"a","volumeMounts":[{"name":"kube-api-access-x"}]}],` +
 				`"volumes":[{"name":"kube-api-access-x","projected":{}},{"name":"data"}]}}`,
 			`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a"}],"volumes":[{"name":"data"}]}}`,
+		},
+		{ // Kubernetes before 1.21
+			`{"apiVersion":"v1","kind":"Pod","spec":{"serviceAccountName":"bot","containers":[{"name":"a","volumeMounts":[{"name":"bot-token-x7k2p"},{"name":"bot-token-mine"}]}],` +
+				`"volumes":[{"name":"bot-token-x7k2p","secret":{"secretName":"bot-token-x7k2p"}},{"name":"bot-token-mine","secret":{"secretName":"bot-token-mine2"}}]}}`,
+			`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a","volumeMounts":[{"name":"bot-token-mine"}]}],"serviceAccountName":"bot",` +
+				`"volumes":[{"name":"bot-token-mine","secret":{"secretName":"bot-token-mine2"}}]}}`,
+		},
+		{
+			`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"ci","annotations":{"kubernetes.io/service-account.name":"bot","kubernetes.io/service-account.uid":"u"},` +
+				`"labels":{"kubernetes.io/legacy-token-last-used":"2026-01-01"}},"data":{"token":"eA==","ca.crt":"eA==","namespace":"eA=="},"type":"kubernetes.io/service-account-token"}`,
+			`{"apiVersion":"v1","kind":"Secret","metadata":{"annotations":{"kubernetes.io/service-account.name":"bot"},"name":"ci"},"type":"kubernetes.io/service-account-token"}`,
+		},
+		{
+			`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"ci"},"data":{"token":"eA=="},"type":"Opaque"}`,
+			`{"apiVersion":"v1","data":{"token":"eA=="},"kind":"Secret","metadata":{"name":"ci"},"type":"Opaque"}`,
 		},
 		{
 			`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"annotations":{"pv.kubernetes.io/bind-completed":"yes","pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"volumeName":"pvc-1"}}`,
@@ -180,6 +215,7 @@ func TestNeededDefinitionsNamespacesAndVolumesAreNamed(t *testing.T) {
 	objects := []kube.Object{
 		parse(t, `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"namespace":"web","name":"a"}}`),
 		parse(t, `{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"namespace":"web","name":"data"},"spec":{"storageClassName":"fast","volumeName":"disk"}}`),
+		parse(t, `{"apiVersion":"extensions/v1beta1","kind":"Ingress","metadata":{"namespace":"web","name":"old"}}`),
 		parse(t, `{"apiVersion":"gone.example.com/v1","kind":"Gone","metadata":{"name":"a"}}`),
 	}
 	objects = outlines(objects)

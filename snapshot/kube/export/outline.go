@@ -10,7 +10,11 @@ const (
 	apiServiceManaged = "kube-aggregator.kubernetes.io/automanaged"
 	sliceManaged      = "endpointslice.kubernetes.io/managed-by"
 	endpointsManaged  = "endpoints.kubernetes.io/managed-by"
+	tokenAccount      = "kubernetes.io/service-account.name"
 )
+
+// tokenType is the type of a Secret with a token of a service account.
+const tokenType = "kubernetes.io/service-account-token"
 
 // Outline keeps of an object what Select, Order and NeedsOf look at. With it, many objects can be looked at, and written one after the
 // other, without all of them in memory.
@@ -25,10 +29,12 @@ func Outline(object kube.Object) kube.Object {
 		{"metadata", "annotations", mirrorPod},
 		{"metadata", "annotations", endpointsChanged},
 		{"metadata", "annotations", boundByController},
+		{"metadata", "annotations", tokenAccount},
 		{"metadata", "labels", apiServiceManaged},
 		{"metadata", "labels", sliceManaged},
 		{"metadata", "labels", endpointsManaged},
 		{"spec", "service"},
+		{"spec", "selector"},
 		{"spec", "storageClassName"},
 		{"spec", "volumeName"},
 		{"status", "phase"},

@@ -31,6 +31,8 @@ func Strip(object kube.Object, options Options) map[string]any {
 			stripVolume(spec)
 		case "ServiceAccount":
 			stripServiceAccount(fields)
+		case "Secret":
+			stripToken(fields)
 		}
 	}
 	if spec != nil && len(spec) == 0 {
@@ -56,7 +58,7 @@ func stripMetadata(fields map[string]any) {
 	removeEntries(metadata, "annotations", func(name string) bool { return name == "kubectl.kubernetes.io/last-applied-configuration" })
 }
 
-// removeEntries removes labels or annotations, and the map with the last of them.
+// removeEntries removes entries such as labels or annotations, and the map with the last of them.
 func removeEntries(metadata map[string]any, kind string, remove func(string) bool) {
 	entries, ok := metadata[kind].(map[string]any)
 	if !ok {
@@ -68,14 +70,17 @@ func removeEntries(metadata map[string]any, kind string, remove func(string) boo
 	}
 }
 
-// stripPod removes where the pod ran, and the volume with its token, which the server adds again.
+// stripPod removes where the pod ran, and the volume with its token, which the server adds again. Before Kubernetes 1.21 that was a Secret
+// of the service account, which the volume was named after.
 func stripPod(spec map[string]any) {
 	delete(spec, "nodeName")
 	delete(spec, "priority") // of its priority class
 	tokens := map[string]bool{}
+	account, _ := spec["serviceAccountName"].(string)
 	removeFrom(spec, "volumes", func(volume map[string]any) bool {
 		name, _ := volume["name"].(string)
-		tokens[name] = strings.HasPrefix(name, "kube-api-access-") && volume["projected"] != nil
+		tokens[name] = strings.HasPrefix(name, "kube-api-access-") && volume["projected"] != nil ||
+			kube.Field(volume, "secret", "secretName") == name && isGeneratedToken(name, account)
 		return tokens[name]
 	})
 	for _, kind := range []string{"containers", "initContainers", "ephemeralContainers"} {
@@ -191,6 +196,17 @@ func stripVolume(spec map[string]any) {
 	claim, _ := spec["claimRef"].(map[string]any)
 	delete(claim, "uid")
 	delete(claim, "resourceVersion")
+}
+
+// stripToken empties a Secret for which the cluster issues a token of the service account that it names.
+func stripToken(fields map[string]any) {
+	if fields["type"] != tokenType {
+		return
+	}
+	metadata, _ := fields["metadata"].(map[string]any)
+	removeEntries(metadata, "annotations", func(name string) bool { return name == "kubernetes.io/service-account.uid" })
+	removeEntries(metadata, "labels", func(name string) bool { return strings.HasPrefix(name, "kubernetes.io/legacy-token-") })
+	removeEntries(fields, "data", func(name string) bool { return name == "token" || name == "ca.crt" || name == "namespace" })
 }
 
 // stripServiceAccount removes the secrets with its tokens, which older clusters made for it.
