@@ -51,13 +51,13 @@ completions() {
 test_rpm() {
   local root=$packages/root
   rpm --root "$root" --noscripts --nodeps -i "$packages"/old/*.rpm
-  "$root/usr/bin/$name" --version | grep -qF v0.9.0 || fail "rpm: another version"
+  grep -qF v0.9.0 <("$root/usr/bin/$name" --version) || fail "rpm: another version"
   [[ $(stat -c %a "$root$etc" "$root$etc/config.yaml" | paste -sd' ') == "700 600" ]] || fail "rpm: modes"
   mkdir -p "$root$dir"
   touch "$root$dir/snapshot"
   echo 'keep-last: 5' >>"$root$etc/config.yaml"
   rpm --root "$root" --noscripts --nodeps -U "$packages"/new/*.rpm
-  "$root/usr/bin/$name" --version | grep -qF 2-gabcdef0 || fail "rpm: not upgraded"
+  grep -qF 2-gabcdef0 <("$root/usr/bin/$name" --version) || fail "rpm: not upgraded"
   grep -qx 'keep-last: 5' "$root$etc/config.yaml" || fail "rpm: the upgrade lost the settings"
   [[ -e $root$etc/config.yaml.rpmnew ]] || fail "rpm: the upgrade did not change the example"
   rpm --root "$root" --noscripts --nodeps -e $name
@@ -121,14 +121,14 @@ installs() {
     [[ -s /usr/share/$file ]] || fail "$file is missing"
   done
   # dpkg may be configured to skip documentation.
-  dpkg -L $name | grep -qx "/usr/share/man/man8/$name.8.gz" || fail "no manual page"
+  grep -qx "/usr/share/man/man8/$name.8.gz" <(dpkg -L $name) || fail "no manual page"
   bash -c "source /usr/share/bash-completion/completions/$name && complete -p $name" >/dev/null || fail "bash has no completion"
   set_up
   say "ok: installed, nothing enabled, modes"
 }
 
 runs() {
-  readme_line etcd-rolling-backup\ config | grep -q 'keep-last.*3' || fail "config show"
+  grep -q 'keep-last.*3' <(readme_line etcd-rolling-backup\ config) || fail "config show"
   readme_line systemctl
   until_true 20 "snapshots are taken" has_many 3
   readme_line etcd-rolling-backup\ check || fail "check"
@@ -176,11 +176,11 @@ uses_credentials() {
   until_true 20 "snapshots are in S3, with keys from LoadCredential" uploaded
   mv /etc/credstore/$name.s3-secret-key /etc/credstore/moved
   ! systemctl restart $name 2>/dev/null || fail "it starts without a credential"
-  journalctl --no-pager -u $name | grep -q "status=243/CREDENTIALS" || fail "the journal does not name the credentials"
+  grep -q "status=243/CREDENTIALS" <(journalctl --no-pager -u $name) || fail "the journal does not name the credentials"
   mv /etc/credstore/moved /etc/credstore/$name.s3-secret-key
   until_true 30 "with the credential, systemd starts it again" systemctl is-active $name
 }
-uploaded() { mc ls --recursive here/backups | grep -q 'rolling_.*db.zst$'; }
+uploaded() { grep -q 'rolling_.*db.zst$' <(mc ls --recursive here/backups); }
 
 # Without a daemon: each start of the service is a snapshot, and the policy is applied.
 saves_by_timer() {

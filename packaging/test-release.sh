@@ -32,7 +32,7 @@ for arch in amd64 arm64; do
   done < <(grep -roP --include='*.md' '\]\(\K(?!https?:|#)[^)]+(?=\))' "$archive/doc")
   grep -q '"purl": "pkg:golang/go.etcd.io/etcd/server/v3@' "$archive.cdx.json"
 done
-"./etcd-rolling-backup_${version}_linux_$(go env GOARCH)/etcd-rolling-backup" --version | grep -qF $version
+grep -qF $version <("./etcd-rolling-backup_${version}_linux_$(go env GOARCH)/etcd-rolling-backup" --version)
 (($(find . -maxdepth 1 -type f | wc -l) == 9)) # four for each architecture, and the checksums
 echo "ok: the same bytes in both directories"
 ls -l

@@ -102,7 +102,7 @@ is_sandboxed() {
 }
 
 is_active() { [[ $(property ActiveState) == active ]]; }
-logged() { journalctl -u $name --no-pager | grep -q -- "$1"; }
+logged() { grep -q -- "$1" <(journalctl -u $name --no-pager); }
 
 # A reload changes the policy without a restart; a wrong file changes nothing.
 reloads() {
