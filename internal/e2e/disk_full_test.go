@@ -17,7 +17,7 @@ func TestSmallerPolicyMakesRoomOnAFullDisk(t *testing.T) {
 		cluster       func() *etcdtest.Cluster
 		word          string
 	}{
-		{"bytes", "size=60m", func() *etcdtest.Cluster { return solid(t) }, "the disk is full: free some space, or keep fewer snapshots"},
+		{"bytes", "size=90m", func() *etcdtest.Cluster { return solid(t) }, "the disk is full: free some space, or keep fewer snapshots"},
 		{"inodes", "size=60m,nr_inodes=7", func() *etcdtest.Cluster { return small(t, etcdtest.Options{}) }, "no inodes are left on this file system"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
