@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	wayVerify  = "(g1) verify"
-	wayGet     = "(g2) get of one key"
-	wayList    = "(g3) all keys listed, once unpacked"
-	wayCompare = "(g4) two snapshots compared, once unpacked"
+	wayVerify  = "(h1) verify"
+	wayGet     = "(h2) get of one key"
+	wayList    = "(h3) all keys listed, once unpacked"
+	wayCompare = "(h4) two snapshots compared, once unpacked"
 )
 
 // looks measures the ways to look into a snapshot. The second one has a few changes more.

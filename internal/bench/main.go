@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "where databases and archives lie meanwhile (default: a temporary directory)")
 	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive and of the loaded etcd")
 	rounds := flags.Int("rounds", 5, "how often each way is measured; the tables show medians")
-	part := flags.String("only", "", "load: only what etcd's clients feel; else everything")
+	part := flags.String("only", "", "load: only what etcd's clients feel; rest: all else; default: everything")
 	version := flags.String("etcd", etcdtest.Default, "etcd version")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -68,11 +68,11 @@ func run(ctx context.Context, args []string) error {
 		b.bytes = all[0]
 		return b.load(ctx)
 	}
-	return runAll(ctx, b, all)
+	return runAll(ctx, b, all, *part != "rest")
 }
 
 // runAll uploads over TLS, like a real installation; uploads are also measured without TLS, where minio-go signs each chunk.
-func runAll(ctx context.Context, b bench, sizes []int64) error {
+func runAll(ctx context.Context, b bench, sizes []int64, load bool) error {
 	err := b.withMinIO(ctx, true, func() error {
 		for _, size := range sizes {
 			b.bytes = size
@@ -81,8 +81,10 @@ func runAll(ctx context.Context, b bench, sizes []int64) error {
 			}
 		}
 		b.bytes = sizes[0]
-		if err := b.load(ctx); err != nil {
-			return fmt.Errorf("bench of the load: %w", err)
+		if load {
+			if err := b.load(ctx); err != nil {
+				return fmt.Errorf("bench of the load: %w", err)
+			}
 		}
 		return b.uploads(ctx, "MinIO over https")
 	})
