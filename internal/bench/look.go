@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"etcd-rolling-backup/snapshot/browse"
@@ -65,15 +67,21 @@ func (b *bench) way(name, program string, args ...string) turn {
 	}
 }
 
-// aKey returns one in the middle.
+// aKey returns one in the middle. Another process looks for it: what is measured later would inherit the peak memory of this one.
 func (b *bench) aKey(ctx context.Context, archive string) (key string, err error) {
-	raw := filepath.Join(filepath.Dir(archive), "raw")
-	_, err = eachKey(ctx, raw, func(n, of int, kv browse.KeyValue) {
+	out, err := exec.CommandContext(ctx, b.self, "middle", filepath.Join(filepath.Dir(archive), "raw")).Output()
+	return string(out), err
+}
+
+// middleKey prints the key in the middle.
+func middleKey(ctx context.Context, path string, out io.Writer) error {
+	var printed error
+	_, err := eachKey(ctx, path, func(n, of int, kv browse.KeyValue) {
 		if n == of/2 {
-			key = string(kv.Key)
+			_, printed = out.Write(kv.Key)
 		}
 	})
-	return key, err
+	return errors.Join(err, printed)
 }
 
 // list reads the name and the numbers of each key, as ls does.

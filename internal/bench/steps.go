@@ -31,6 +31,7 @@ func steps() map[string]step {
 		"load":    {1, func(ctx context.Context, args []string) error { return load(ctx, args[0], os.Stdin, os.Stdout) }},
 		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
 		"list":    {1, func(ctx context.Context, args []string) error { return list(ctx, args[0]) }},
+		"middle":  {1, func(ctx context.Context, args []string) error { return middleKey(ctx, args[0], os.Stdout) }},
 		"compare": {2, func(ctx context.Context, args []string) error { return compare(ctx, args[0], args[1]) }},
 		"put":     {2, func(ctx context.Context, args []string) error { return put(ctx, args[0], args[1]) }},
 		"crowd": {4, func(ctx context.Context, args []string) error {
