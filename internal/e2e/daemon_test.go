@@ -191,6 +191,7 @@ func TestSnapshotsGoOnWithoutQuorumAndSpace(t *testing.T) {
 	if err == nil {
 		t.Fatal("1 GiB fits into a quota of 6 MiB")
 	}
+	etcdtest.Settle(t, c)
 	dir := newStore(t)
 	p := start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--only-on=leader"})...)
 	must(t, c.Members[1].Kill())

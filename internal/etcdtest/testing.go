@@ -44,3 +44,21 @@ func Dial(t testing.TB, c *Cluster) *clientv3.Client {
 	t.Cleanup(func() { _ = client.Close() }) // it says that the test's context has ended
 	return client
 }
+
+// Settle returns when each voter has applied all that the cluster has acknowledged until now: what was acknowledged by two of three members
+// may be unknown to the third, which is the one that a test leaves alone.
+func Settle(t testing.TB, c *Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	for _, m := range c.Members {
+		client, err := m.Client(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = client.Get(ctx, "settled"); err != nil { // a linearizable read waits for that
+			t.Errorf("%s has not applied everything: %v", m.Name, err)
+		}
+		_ = client.Close()
+	}
+}

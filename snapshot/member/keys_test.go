@@ -60,6 +60,7 @@ func TestStreamCountsTheLiveKeys(t *testing.T) {
 func TestStreamCountsTheKeysWithoutQuorum(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
 	putKeys(t, c, 20)
+	etcdtest.Settle(t, c)
 	for _, m := range c.Members[1:] {
 		must(t, m.Kill())
 	}

@@ -61,6 +61,7 @@ func TestKeysAreReadAtOneRevision(t *testing.T) {
 func TestKeysAreReadWithoutQuorum(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
 	putKeys(t, c, 40)
+	etcdtest.Settle(t, c)
 	for _, m := range c.Members[1:] {
 		must(t, m.Kill())
 	}
