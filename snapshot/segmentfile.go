@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // CreateSegment begins the file of a segment, 0600, locked until its writer exits. n.Last is 0, unless the segment is written a second time from what
@@ -42,16 +44,19 @@ func (d *Dir) OpenSegment(n SegmentName) (*os.File, error) {
 	return f, err
 }
 
-// RemoveSegment deletes a segment permanently, unless a running process is writing it (ErrInUse). A missing one wraps ErrNotFound.
-func (d *Dir) RemoveSegment(ctx context.Context, n SegmentName) error {
-	if n.Last != 0 {
-		return d.remove(ctx, filepath.Join(d.path, n.String()))
+// TakeSegment opens the file of a segment whose writer died, and locks it. If the writer is running, the error wraps ErrInUse.
+func (d *Dir) TakeSegment(n SegmentName) (*os.File, error) {
+	f, err := openAbandoned(filepath.Join(d.path, n.String()))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, n)
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, fmt.Errorf("%w is writing %s", ErrInUse, n)
 	}
-	return d.locked(ctx, func() error {
-		gone, err := removeAbandoned(filepath.Join(d.path, n.String()))
-		if err == nil && !gone {
-			err = fmt.Errorf("%w is writing %s, or it is gone", ErrInUse, n)
-		}
-		return err
-	})
+	return f, err
+}
+
+// RemoveSegment deletes a segment permanently. A missing one wraps ErrNotFound.
+func (d *Dir) RemoveSegment(ctx context.Context, n SegmentName) error {
+	return d.remove(ctx, filepath.Join(d.path, n.String()))
 }

@@ -65,18 +65,17 @@ func (b *bed) onSealed(m journal.Manifest) {
 	b.sealed = make(chan struct{})
 }
 
-// record starts a recorder that continues at a revision; 0: at the newest one.
-func (b *bed) record(last int64, digest string) {
+// record starts a new journal with the revision, which the watch includes; 0: with the newest one.
+func (b *bed) record(from int64) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.t.Context())
-	from := last
 	if from == 0 {
 		from = b.head()
 	}
 	w, err := b.member.Watch(ctx, from)
 	must(b.t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- journal.NewRecorder(b.store, b.options, last, digest).Run(ctx, w, b.member, w.Head) }()
+	go func() { ended <- journal.NewRecorder(b.store, b.options, 0, "").Run(ctx, w, b.member, w.Head) }()
 	b.stop = sync.OnceValue(func() error {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {

@@ -104,7 +104,8 @@ func (g *merge) begin(revision int64) (j join, err error) {
 	if g.Base <= j.compacted { // some of its events may be gone
 		g.Base, j.last = j.compacted, ""
 	}
-	g.Revision, g.Compacted = max(g.Base, 1), j.compacted
+	g.Base = max(g.Base, 1) // as an empty etcd
+	g.Revision, g.Compacted = g.Base, j.compacted
 	for _, s := range g.chain {
 		g.Revision = max(g.Revision, s.Last)
 	}

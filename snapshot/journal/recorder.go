@@ -105,7 +105,10 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 		case <-tick.C:
 			err = r.sync(ctx)
 		}
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil: // the cause, not what the connection made of it
+			return context.Cause(ctx)
+		case err != nil:
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // Recover completes a segment whose writer died: a copy of what counts of it gets the final name, and then the partial file is removed. If nothing
 // counts, it is removed, and the error wraps ErrEmpty. One that is being written wraps snapshot.ErrInUse.
 func Recover(ctx context.Context, dir *snapshot.Dir, n snapshot.SegmentName) (m Manifest, err error) {
-	f, err := dir.OpenSegment(n)
+	f, err := dir.TakeSegment(n)
 	if err != nil {
 		return m, err
 	}

@@ -16,7 +16,7 @@ func TestMergedDatabaseEqualsTheLiveEtcdAtEveryRevision(t *testing.T) {
 			b := newBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
 			l := newLoad(b)
 			l.run(50)
-			b.record(0, "")
+			b.record(0)
 			l.run(30)
 			base, from := b.base()
 			var states []state
