@@ -61,6 +61,7 @@ func (r *Recorder) seal(ctx context.Context) (err error) {
 		}
 	}
 	if err != nil {
+		_ = part.Leave() // closed already if only its name is missing; Recover completes it later
 		return fmt.Errorf("complete the segment from revision %d: %w", out.m.First, err)
 	}
 	r.last, r.digest = m.Last, m.LastDigest
