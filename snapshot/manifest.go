@@ -188,6 +188,11 @@ func encodeTail(m Manifest, dataSize int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
+	return EncodeFrame(body, dataSize)
+}
+
+// EncodeFrame returns the skippable frame that ends a file of dataSize compressed bytes: a manifest in JSON, and the footer.
+func EncodeFrame(body []byte, dataSize int64) ([]byte, error) {
 	if len(body) > maxManifest {
 		return nil, fmt.Errorf("encode manifest: %d bytes are more than the %d that fit", len(body), maxManifest)
 	}
@@ -237,15 +242,30 @@ type end struct {
 }
 
 func decodeEnd(tail []byte, fileSize int64) (end, error) {
+	e, body, err := decodeFrame(tail, fileSize)
+	if err == nil {
+		e.manifest, err = decodeManifest(body)
+	}
+	return e, err
+}
+
+// DecodeFrame is the reverse of EncodeFrame: it returns the manifest in JSON and the length of the data before it. tail is the end of the file,
+// min(fileSize, TailSize) bytes. Errors wrap ErrDamaged or ErrNoManifest.
+func DecodeFrame(tail []byte, fileSize int64) (body []byte, dataSize int64, err error) {
+	e, body, err := decodeFrame(tail, fileSize)
+	return body, e.dataSize, err
+}
+
+func decodeFrame(tail []byte, fileSize int64) (end, []byte, error) {
 	le := binary.LittleEndian
 	atEnd := bytes.HasSuffix(tail, []byte(footerMagic))
 	switch {
 	case !atEnd && isZipEnd(tail):
-		return end{}, ErrNoManifest
+		return end{}, nil, ErrNoManifest
 	case len(tail) < skippableHeader+footerSize:
-		return end{}, fmt.Errorf("%w: %d bytes are too few for an archive", ErrDamaged, fileSize)
+		return end{}, nil, fmt.Errorf("%w: %d bytes are too few for an archive", ErrDamaged, fileSize)
 	case !atEnd:
-		return end{}, fmt.Errorf("%w: the end is cut off or overwritten: it has no manifest", ErrDamaged)
+		return end{}, nil, fmt.Errorf("%w: the end is cut off or overwritten: it has no manifest", ErrDamaged)
 	}
 	footer := tail[len(tail)-footerSize:]
 	e := end{dataSize: int64(le.Uint64(footer))} //nolint:gosec // compared with the file's size below
@@ -254,17 +274,15 @@ func decodeEnd(tail []byte, fileSize int64) (end, error) {
 	e.zipped = start >= zipEnd && isZipEnd(tail) && e.dataSize == fileSize-bodySize-int64(footerSize)
 	header := start - skippableHeader
 	if !e.zipped && (header < 0 || e.dataSize != fileSize-(int64(len(tail))-header)) {
-		return end{}, fmt.Errorf("%w: the footer's lengths do not match a file of %d bytes", ErrDamaged, fileSize)
+		return end{}, nil, fmt.Errorf("%w: the footer's lengths do not match a file of %d bytes", ErrDamaged, fileSize)
 	}
 	body := tail[start : start+bodySize]
 	sum := sha256.Sum256(append(bytes.Clone(body), footer[:12]...))
 	switch {
 	case !e.zipped && (le.Uint32(tail[header:]) != skippableMagic || int64(le.Uint32(tail[header+4:])) != bodySize+int64(footerSize)):
-		return end{}, fmt.Errorf("%w: the manifest's frame header is altered", ErrDamaged)
+		return end{}, nil, fmt.Errorf("%w: the manifest's frame header is altered", ErrDamaged)
 	case !bytes.Equal(sum[:], footer[12:12+sha256.Size]):
-		return end{}, fmt.Errorf("%w: the manifest does not match its checksum", ErrDamaged)
+		return end{}, nil, fmt.Errorf("%w: the manifest does not match its checksum", ErrDamaged)
 	}
-	var err error
-	e.manifest, err = decodeManifest(body)
-	return e, err
+	return e, body, nil
 }

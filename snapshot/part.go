@@ -99,6 +99,9 @@ const steadyPiece = 4 << 20
 // behind which etcd's own syncs wait if it shares the disk.
 func (p *Part) writeSteadily() { p.steady = true }
 
+// Sync writes what was written so far to the disk.
+func (p *Part) Sync() error { return p.dir.explainSpace(syncFile(p.file)) }
+
 // Commit writes the archive to the disk, then renames it to its final name. A crash before the rename leaves a partial file, a
 // crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.
 func (p *Part) Commit(ctx context.Context) error {

@@ -1,0 +1,287 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bed is a live etcd with a journal.
+type bed struct {
+	t       testing.TB
+	cluster *etcdtest.Cluster
+	client  *clientv3.Client
+	member  *member.Member
+	store   *snapshot.Dir
+	options journal.Options
+
+	mu     sync.Mutex
+	sealed chan struct{} // closed at each segment
+	last   int64
+	stop   func() error
+}
+
+func newBed(t testing.TB, o etcdtest.Options) *bed {
+	t.Helper()
+	c := etcdtest.Run(t, o)
+	b := &bed{t: t, cluster: c, client: etcdtest.Dial(t, c), store: snapshot.NewDir(t.TempDir()), sealed: make(chan struct{})}
+	m, err := member.Connect(t.Context(), member.Config{Endpoints: []string{c.Members[0].Endpoint}, Timeout: 20 * time.Second})
+	must(t, err)
+	t.Cleanup(func() { must(t, m.Close()) })
+	b.member = m
+	src := m.Source()
+	b.options = journal.Options{
+		Header: journal.Header{Node: "node-a", ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion},
+		Sync:   20 * time.Millisecond, Seal: 300 * time.Millisecond, SealSize: 256 << 10, Timeout: 10 * time.Second, Sealed: b.onSealed,
+	}
+	return b
+}
+
+func (b *bed) onSealed(m journal.Manifest) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = max(b.last, m.Last)
+	close(b.sealed)
+	b.sealed = make(chan struct{})
+}
+
+// record starts a new journal with the revision, which the watch includes; 0: with the newest one.
+func (b *bed) record(from int64) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	if from == 0 {
+		from = b.head()
+	}
+	w, err := b.member.Watch(ctx, from)
+	must(b.t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- journal.NewRecorder(b.store, b.options, 0, "").Run(ctx, w, b.member, w.Head) }()
+	b.stop = sync.OnceValue(func() error {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("the recorder ended: %w", err)
+		}
+		return nil
+	})
+	b.t.Cleanup(func() { must(b.t, b.stop()) })
+}
+
+func (b *bed) head() int64 {
+	b.t.Helper()
+	r, err := b.client.Get(b.t.Context(), "x", clientv3.WithCountOnly())
+	must(b.t, err)
+	return r.Header.Revision
+}
+
+// waitFor waits until the journal has a revision in a complete segment.
+func (b *bed) waitFor(revision int64) {
+	b.t.Helper()
+	for limit := time.After(time.Minute); ; {
+		b.mu.Lock()
+		last, next := b.last, b.sealed
+		b.mu.Unlock()
+		if last >= revision {
+			return
+		}
+		select {
+		case <-next:
+		case <-limit:
+			b.t.Fatalf("the journal is at %d, not at %d", last, revision)
+		}
+	}
+}
+
+// base takes a snapshot without its digest, and returns its revision.
+func (b *bed) base() (string, int64) {
+	b.t.Helper()
+	f, err := os.Create(filepath.Join(b.t.TempDir(), "base"))
+	must(b.t, err)
+	must(b.t, b.member.Stream(b.t.Context(), f, func(int64) {}))
+	info, err := f.Stat()
+	must(b.t, err)
+	must(b.t, f.Truncate(info.Size()-32))
+	d, err := snapshot.Inspect(b.t.Context(), f)
+	must(b.t, err)
+	return f.Name(), d.Revision
+}
+
+// state is what an etcd says of a revision.
+type state struct {
+	revision, compacted int64
+	hash                uint32
+}
+
+func (b *bed) state() state {
+	b.t.Helper()
+	return hashKV(b.t, b.client, b.cluster.Members[0].ClientURL, b.head())
+}
+
+func hashKV(t testing.TB, client *clientv3.Client, url string, revision int64) state {
+	t.Helper()
+	r, err := client.HashKV(t.Context(), url, revision)
+	must(t, err)
+	return state{revision, r.CompactRevision, r.Hash}
+}
+
+// names lists the complete segments.
+func (b *bed) names() (names []snapshot.SegmentName) {
+	b.t.Helper()
+	files, err := os.ReadDir(b.store.Path())
+	must(b.t, err)
+	for _, f := range files {
+		if n, err := snapshot.ParseSegmentName(f.Name()); err == nil && n.Last != 0 {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func open(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chain []*journal.Segment) {
+	t.Helper()
+	for _, n := range names {
+		f, err := dir.OpenSegment(n)
+		must(t, err)
+		t.Cleanup(func() { must(t, f.Close()) })
+		info, err := f.Stat()
+		must(t, err)
+		s, err := journal.Open(f, info.Size())
+		must(t, err)
+		chain = append(chain, s)
+	}
+	return chain
+}
+
+// merge makes a database of a base and segments.
+func merge(t testing.TB, base string, chain []*journal.Segment, revision int64) (string, journal.Merged, error) {
+	t.Helper()
+	in, err := os.Open(base)
+	must(t, err)
+	out, err := os.Create(filepath.Join(t.TempDir(), "merged"))
+	must(t, err)
+	m, err := journal.Merge(t.Context(), in, chain, revision, out)
+	return out.Name(), m, err
+}
+
+// target is an etcd whose data is replaced by restored data.
+type target struct {
+	t       testing.TB
+	cluster *etcdtest.Cluster
+	client  *clientv3.Client
+}
+
+func newTarget(t testing.TB, version string) *target {
+	c := etcdtest.Run(t, etcdtest.Options{Version: version})
+	return &target{t, c, etcdtest.Dial(t, c)}
+}
+
+// restore starts the etcd with a database, which the version's own tool restores.
+func (r *target) restore(database string) {
+	r.t.Helper()
+	m := r.cluster.Members[0]
+	must(r.t, m.Kill())
+	must(r.t, os.RemoveAll(m.DataDir))
+	_, err := etcdtest.Etcdutl(r.t.Context(), r.cluster.Version, "snapshot", "restore", database, "--skip-hash-check", "--data-dir="+m.DataDir,
+		"--name="+m.Name, "--initial-cluster="+m.Name+"="+m.PeerURL, "--initial-advertise-peer-urls="+m.PeerURL)
+	must(r.t, err)
+	must(r.t, m.Restart(r.t.Context()))
+}
+
+// want demands the state of the live etcd.
+func (r *target) want(s state) {
+	r.t.Helper()
+	url := r.cluster.Members[0].ClientURL
+	got := hashKV(r.t, r.client, url, s.revision)
+	if got.compacted < s.compacted { // the journal learns of compactions a little later
+		_, err := r.client.Compact(r.t.Context(), s.compacted, clientv3.WithCompactPhysical())
+		must(r.t, err)
+		got = hashKV(r.t, r.client, url, s.revision)
+	}
+	if got != s {
+		r.t.Errorf("the restored etcd %s has %+v, the live one had %+v", r.cluster.Version, got, s)
+	}
+}
+
+// load changes keys in every way that there is.
+type load struct {
+	*bed
+	rng    *rand.Rand
+	leases []clientv3.LeaseID
+}
+
+func newLoad(b *bed) *load { return &load{bed: b, rng: rand.New(rand.NewPCG(1, 2))} }
+
+func (l *load) key() string { return fmt.Sprintf("/registry/k%d\x00\xff", l.rng.IntN(60)) }
+
+func (l *load) value() string {
+	v := make([]byte, l.rng.IntN(3000))
+	for i := range v {
+		v[i] = byte(l.rng.IntN(7) * 41)
+	}
+	return string(v)
+}
+
+func (l *load) run(n int) {
+	l.t.Helper()
+	ctx := l.t.Context()
+	for range n {
+		must(l.t, l.change(ctx, l.rng.IntN(14)))
+	}
+}
+
+func (l *load) change(ctx context.Context, kind int) (err error) {
+	switch kind {
+	case 0:
+		_, err = l.client.Delete(ctx, l.key())
+	case 1:
+		_, err = l.client.Delete(ctx, "/registry/k1", clientv3.WithPrefix())
+	case 2: // nested, with several changes and a delete-range
+		_, err = l.client.Txn(ctx).Then(clientv3.OpPut("/txn/a", l.value()), clientv3.OpPut("/txn/b", l.value()),
+			clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpPut("/txn/c", l.value())}, nil),
+			clientv3.OpDelete("/registry/k2", clientv3.WithPrefix())).Commit()
+	case 3:
+		_, err = l.client.Txn(ctx).Then(clientv3.OpDelete("/txn/", clientv3.WithPrefix())).Commit()
+	case 4:
+		_, err = l.client.Put(ctx, "/registry/same", "same")
+	case 5:
+		if _, err = l.client.Put(ctx, "/registry/ignored", l.value()); err == nil {
+			_, err = l.client.Put(ctx, "/registry/ignored", "", clientv3.WithIgnoreValue())
+		}
+	case 6:
+		var g *clientv3.LeaseGrantResponse
+		if g, err = l.client.Grant(ctx, int64(2+l.rng.IntN(500))); err == nil {
+			l.leases = append(l.leases, g.ID)
+			_, err = l.client.Put(ctx, fmt.Sprintf("/leased/%d", l.rng.IntN(20)), "x", clientv3.WithLease(g.ID))
+		}
+	case 7:
+		if len(l.leases) > 3 {
+			_, err = l.client.Revoke(ctx, l.leases[0])
+			l.leases = l.leases[1:]
+			if err != nil {
+				err = nil // it has expired
+			}
+		}
+	default:
+		_, err = l.client.Put(ctx, l.key(), l.value())
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Range is a row of revisions without a gap.
+type Range struct{ First, Last int64 }
+
+// Ranges says which revisions the segments have, in order. Between two of them is a gap.
+func Ranges(names []snapshot.SegmentName) []Range {
+	var all []Range
+	for _, n := range sorted(names) {
+		if end := len(all) - 1; end >= 0 && n.First <= all[end].Last+1 {
+			all[end].Last = max(all[end].Last, n.Last)
+		} else {
+			all = append(all, Range{n.First, n.Last})
+		}
+	}
+	return all
+}
+
+// Follow chooses the segments that continue from a revision, which a snapshot has, up to the next gap. Repeated and contained ones are skipped.
+// Each begins at the revision after the one before it, or overlaps it. The first one may also begin earlier.
+func Follow(names []snapshot.SegmentName, from int64) (chain []snapshot.SegmentName) {
+	all := sorted(names)
+	for at := from; ; {
+		var next snapshot.SegmentName
+		for _, n := range all {
+			if n.First <= at+1 && n.Last > max(at, next.Last) {
+				next = n
+			}
+		}
+		if next.Last == 0 {
+			return chain
+		}
+		chain, at = append(chain, next), next.Last
+	}
+}
+
+func sorted(names []snapshot.SegmentName) []snapshot.SegmentName {
+	return slices.SortedFunc(slices.Values(names), func(a, b snapshot.SegmentName) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last))
+	})
+}
+
+// follow calls visit for the records of the segments, and for each event after the revision once. last is the digest of the revision in
+// what comes before; "" if it is not known. Errors wrap ErrGap, ErrHistory or snapshot.ErrDamaged.
+func follow(ctx context.Context, chain []*Segment, revision int64, last string, visit func(Record) error) error {
+	for _, s := range chain {
+		seen := s.Before // of the revision, in this segment
+		var own digest
+		switch {
+		case s.ClusterID != chain[0].ClusterID:
+			return fmt.Errorf("%w: %s is of the cluster %s, not %s", ErrHistory, s.label(), s.ClusterID, chain[0].ClusterID)
+		case s.First > revision+1:
+			return fmt.Errorf("%w: %s begins after revision %d", ErrGap, s.label(), revision)
+		case s.Last <= revision:
+			continue
+		}
+		joined := func() error {
+			if own.revision == revision {
+				seen = own.String()
+			}
+			if last != "" && last != seen {
+				return fmt.Errorf("%w: revision %d of %s differs from that before it", ErrHistory, revision, s.label())
+			}
+			return nil
+		}
+		checked := false
+		err := s.Each(ctx, func(r Record) error {
+			switch {
+			case r.event() && r.Revision == revision:
+				own.add(r)
+				return nil
+			case r.event() && r.Revision < revision, r.Kind == KindHeader:
+				return nil
+			case r.event() && !checked:
+				checked = true
+				if err := joined(); err != nil {
+					return err
+				}
+			}
+			return visit(r)
+		})
+		if err != nil {
+			return err
+		}
+		revision, last = s.Last, s.LastDigest
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/protobuf/proto"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Source is a watch of all keys; *member.Watch is one.
+type Source interface {
+	Recv() (*pb.WatchResponse, error)
+}
+
+// Member answers what the watch does not show; *member.Member is one.
+type Member interface {
+	// LeaseTTL returns the time granted to a lease, in seconds; 0: it has expired.
+	LeaseTTL(ctx context.Context, id int64) (int64, error)
+	// Compacted returns the revision up to which etcd has compacted, given one from before.
+	Compacted(ctx context.Context, known int64) (int64, error)
+}
+
+// Options say how to record.
+type Options struct {
+	Header                 // of each segment, without what the recorder knows: time, first revision, digest, compaction
+	Sync     time.Duration // at most so much is lost if the machine loses power
+	Seal     time.Duration // how long a segment is written
+	SealSize int64         // bytes, or until it is so large
+	Timeout  time.Duration // of each question to the member
+	// Sealed is called for each complete segment, as soon as it is safe on the disk. It must not block.
+	Sealed func(Manifest)
+}
+
+// Recorder writes the events of a watch into segments.
+type Recorder struct {
+	dir *snapshot.Dir
+	o   Options
+
+	last      int64  // the last revision in the journal; 0: none
+	digest    string // of it
+	compacted int64
+
+	// Of the segment that is being written; out nil: there is none.
+	part   *snapshot.Part
+	out    *Writer
+	begun  time.Time
+	synced bool
+	size   int            // bytes since the last checkpoint
+	leases map[int64]bool // that were asked for
+	notes  []Record       // answers that came when there was no segment
+
+	// Of the watch.
+	head   int64
+	joined bool   // it has shown the last revision again
+	own    digest // as it shows it
+}
+
+// largeBatch is after how many bytes of a response in fragments its complete revisions get a checkpoint.
+const largeBatch = 1 << 20
+
+// NewRecorder continues a journal behind a revision with this digest. last 0 begins a new one.
+func NewRecorder(dir *snapshot.Dir, o Options, last int64, digest string) *Recorder {
+	return &Recorder{dir: dir, o: o, last: last, digest: digest}
+}
+
+// Last is the last revision in the journal, which the next watch must begin with; 0: none.
+func (r *Recorder) Last() int64 { return r.last }
+
+// Run records a watch until it ends or ctx does, and then completes the segment. The watch begins with the last revision, whose events
+// must be those in the journal: otherwise the error wraps ErrHistory, or ErrGap if revisions are missing. head is the cluster's revision when the watch
+// was opened. The caller ends the watch after Run.
+func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.head, r.joined, r.own, r.leases = head, r.last == 0, digest{}, map[int64]bool{}
+	asks, answers := make(chan int64, maxAsks), make(chan Record, maxAsks)
+	responses, ended := receive(ctx, src)
+	helper := make(chan struct{})
+	go func() {
+		defer close(helper)
+		(&asker{member: m, timeout: r.o.Timeout, every: r.o.Seal, compacted: r.compacted}).run(ctx, asks, answers)
+	}()
+	defer func() {
+		cancel()
+		<-helper
+		err = errors.Join(err, r.seal(context.WithoutCancel(ctx)))
+	}()
+	tick := time.NewTicker(r.o.Sync)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err = <-ended:
+		case resp := <-responses:
+			err = r.take(ctx, resp, asks)
+		case note := <-answers:
+			err = r.note(note)
+		case <-tick.C:
+			err = r.sync(ctx)
+		}
+		switch {
+		case err != nil && ctx.Err() != nil: // the cause, not what the connection made of it
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// receive reads the watch until it or ctx ends.
+func receive(ctx context.Context, src Source) (<-chan *pb.WatchResponse, <-chan error) {
+	responses, ended := make(chan *pb.WatchResponse), make(chan error, 1)
+	go func() {
+		for {
+			resp, err := src.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case responses <- resp:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return responses, ended
+}
+
+// take writes a response.
+func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<- int64) error {
+	if id := snapshot.ID(resp.GetHeader().GetClusterId()); id != r.o.ClusterID {
+		return fmt.Errorf("%w: the watch is of the cluster %s, not %s", ErrHistory, id, r.o.ClusterID)
+	}
+	now := time.Now()
+	for _, e := range resp.GetEvents() {
+		kv := e.GetKv()
+		rec := Record{Kind: KindPut, Revision: kv.GetModRevision()}
+		var err error
+		if e.GetType() == mvccpb.Event_DELETE {
+			rec.Kind, rec.Data = KindDelete, kv.GetKey()
+		} else if rec.Data, err = proto.Marshal(kv); err != nil {
+			return fmt.Errorf("encode event: %w", err)
+		}
+		if err := r.event(ctx, rec, now); err != nil {
+			return err
+		}
+		if id := kv.GetLease(); id != 0 && r.out != nil && !r.leases[id] {
+			select {
+			case asks <- id:
+				r.leases[id] = true
+			default: // the merge has a TTL for such leases
+			}
+		}
+	}
+	if resp.GetFragment() || r.size == 0 {
+		return nil
+	}
+	return r.checkpoint(ctx, now)
+}
+
+// event writes one event, unless the journal has it.
+func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
+	switch {
+	case r.last == 0: // the first of a new journal
+		r.last = rec.Revision - 1
+	case !r.joined && rec.Revision < r.last:
+		return nil
+	case !r.joined && rec.Revision == r.last:
+		r.own.add(rec)
+		return nil
+	case !r.joined && r.own.revision != r.last:
+		return fmt.Errorf("%w: the watch does not show revision %d again", ErrGap, r.last)
+	case !r.joined && r.own.String() != r.digest:
+		return fmt.Errorf("%w: revision %d has other events than in the journal", ErrHistory, r.last)
+	}
+	r.joined = true
+	if rec.Revision > r.last && r.size >= largeBatch {
+		if err := r.checkpoint(ctx, now); err != nil {
+			return err
+		}
+	}
+	if r.out == nil {
+		if err := r.begin(ctx, rec.Revision, now); err != nil {
+			return err
+		}
+	}
+	if err := r.out.Write(rec); err != nil {
+		return err
+	}
+	r.last, r.size = rec.Revision, r.size+recordHeader+numberLen+len(rec.Data)
+	return nil
+}
+
+// checkpoint makes what was written count, and completes a segment that is large or old enough.
+func (r *Recorder) checkpoint(ctx context.Context, now time.Time) error {
+	if err := r.out.Checkpoint(now, r.last <= r.head); err != nil {
+		return err
+	}
+	r.size, r.synced = 0, false
+	if r.out.Size() >= r.o.SealSize || now.Sub(r.begun) >= r.o.Seal {
+		return r.seal(ctx)
+	}
+	return nil
+}
+
+// sync makes what was written safe from a loss of power.
+func (r *Recorder) sync(ctx context.Context) error {
+	switch {
+	case r.out == nil:
+		return nil
+	case r.size == 0 && time.Since(r.begun) >= r.o.Seal:
+		return r.seal(ctx)
+	case r.synced:
+		return nil
+	}
+	r.synced = true
+	if err := r.part.Sync(); err != nil {
+		return fmt.Errorf("sync journal: %w", err)
+	}
+	return nil
+}
+
+// note writes what the member answered.
+func (r *Recorder) note(n Record) error {
+	if n.Kind == KindCompaction {
+		r.compacted = max(r.compacted, n.Revision)
+	}
+	switch {
+	case r.out != nil:
+		return r.out.Write(n)
+	case n.Kind == KindLease:
+		r.notes = append(r.notes, n)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// begin begins a segment.
+func (r *Recorder) begin(ctx context.Context, first int64, now time.Time) error {
+	if first != r.last+1 {
+		return fmt.Errorf("%w: revision %d follows %d", ErrGap, first, r.last)
+	}
+	h := r.o.Header
+	h.First, h.Before, h.Compacted, h.CreatedAt = first, r.digest, r.compacted, now.UTC()
+	name, err := snapshot.NewSegmentName(h.Node, now, first, 0)
+	if err != nil {
+		return err
+	}
+	if r.part, err = r.dir.CreateSegment(ctx, name); err != nil {
+		return err
+	}
+	r.begun, r.leases = now, map[int64]bool{}
+	if r.out, err = NewWriter(r.part, h); err != nil {
+		return err
+	}
+	for _, note := range r.notes {
+		if err := r.out.Write(note); err != nil {
+			return err
+		}
+	}
+	r.notes = nil
+	return nil
+}
+
+// seal completes the segment, if there is one. What follows its last checkpoint is not in it, and is watched again.
+func (r *Recorder) seal(ctx context.Context) (err error) {
+	if r.out == nil {
+		return nil
+	}
+	out, part := r.out, r.part
+	r.out, r.part = nil, nil
+	var m Manifest
+	switch {
+	case out.Empty():
+		r.last, r.size = out.m.First-1, 0
+		return part.Abort()
+	case r.size > 0:
+		r.size = 0
+		var name snapshot.SegmentName
+		if name, err = snapshot.NewSegmentName(out.m.Node, out.m.CreatedAt, out.m.First, 0); err == nil {
+			if err = part.Leave(); err == nil {
+				m, err = Recover(ctx, r.dir, name)
+			}
+		}
+	default:
+		if m, err = out.Finish(); err == nil {
+			err = commit(ctx, part, m)
+		}
+	}
+	if err != nil {
+		_ = part.Leave() // closed already if only its name is missing; Recover completes it later
+		return fmt.Errorf("complete the segment from revision %d: %w", out.m.First, err)
+	}
+	r.last, r.digest = m.Last, m.LastDigest
+	if r.o.Sealed != nil {
+		r.o.Sealed(m)
+	}
+	return nil
+}
+
+func commit(ctx context.Context, part *snapshot.Part, m Manifest) error {
+	name, err := snapshot.ParseSegmentName(m.Name)
+	if err != nil {
+		return err
+	}
+	return part.CommitAs(ctx, name)
+}

@@ -1,0 +1,102 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+)
+
+// ErrCompacted marks a revision that etcd no longer has.
+var ErrCompacted = errors.New("etcd has compacted this revision")
+
+// Watch is a stream of all changes of all keys. It is etcd's plain stream: the client's own watch would put the fragments of a response together,
+// however large it is, and would open the watch again on its own.
+type Watch struct {
+	Head   int64 // the revision of the cluster when the watch was opened: events up to it are not new
+	stream pb.Watch_WatchClient
+}
+
+// Watch opens a watch from a revision on, which it includes. It ends with ctx, or when the member has no leader. A revision that etcd no longer
+// has wraps ErrCompacted.
+func (m *Member) Watch(ctx context.Context, from int64) (*Watch, error) {
+	stream, err := pb.NewWatchClient(m.client.ActiveConnection()).Watch(clientv3.WithRequireLeader(ctx), grpc.MaxCallRecvMsgSize(maxPage))
+	if err != nil {
+		return nil, explain(err)
+	}
+	all := []byte{0} // as key and end of the range: every key
+	create := &pb.WatchCreateRequest{Key: all, RangeEnd: all, StartRevision: from, Fragment: true, ProgressNotify: true}
+	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
+		return nil, explain(err)
+	}
+	w := &Watch{stream: stream}
+	r, err := w.Recv()
+	if err != nil {
+		return nil, err
+	}
+	if !r.GetCreated() {
+		return nil, fmt.Errorf("%w: a watch that was not created", ErrAnswer)
+	}
+	w.Head = r.GetHeader().GetRevision()
+	return w, nil
+}
+
+// Recv returns the next response. One that is a Fragment is continued by the next one.
+func (w *Watch) Recv() (*pb.WatchResponse, error) {
+	r, err := w.stream.Recv()
+	switch {
+	case err != nil:
+		return nil, explain(err)
+	case r.GetCompactRevision() != 0:
+		return nil, fmt.Errorf("%w: it begins at %d", ErrCompacted, r.GetCompactRevision())
+	case r.GetCanceled():
+		return nil, fmt.Errorf("etcd ended the watch: %s", r.GetCancelReason())
+	}
+	return r, nil
+}
+
+// LeaseTTL returns the time in seconds that was granted to a lease; 0: it does not exist any more.
+func (m *Member) LeaseTTL(ctx context.Context, id int64) (int64, error) {
+	r, err := pb.NewLeaseClient(m.client.ActiveConnection()).LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: id})
+	if err != nil {
+		return 0, explain(err)
+	}
+	return r.GetGrantedTTL(), nil
+}
+
+// Compacted returns the revision up to which etcd has compacted, given one from before; 0: not known. It reads no key.
+func (m *Member) Compacted(ctx context.Context, known int64) (int64, error) {
+	at, all := max(known, 1), []byte{0}
+	_, err := pb.NewKVClient(m.client.ActiveConnection()).Range(ctx, &pb.RangeRequest{Key: all, RangeEnd: all, Limit: 1, CountOnly: true, Serializable: true, Revision: at})
+	switch {
+	case err == nil:
+		return known, nil
+	case !errors.Is(rpctypes.Error(err), rpctypes.ErrCompacted):
+		return 0, explain(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pb.NewWatchClient(m.client.ActiveConnection()).Watch(ctx)
+	if err != nil {
+		return 0, explain(err)
+	}
+	create := &pb.WatchCreateRequest{Key: all, StartRevision: at}
+	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
+		return 0, explain(err)
+	}
+	for {
+		r, err := stream.Recv()
+		switch {
+		case err != nil:
+			return 0, explain(err)
+		case r.GetCompactRevision() != 0:
+			return r.GetCompactRevision(), nil
+		case r.GetCanceled() || !r.GetCreated():
+			return 0, fmt.Errorf("%w: a watch of a compacted revision goes on", ErrAnswer)
+		}
+	}
+}

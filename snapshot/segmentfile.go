@@ -1,0 +1,62 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// CreateSegment begins the file of a segment, 0600, locked until its writer exits. n.Last is 0, unless the segment is written a second time from what
+// a dead writer left. Errors are those of Create.
+func (d *Dir) CreateSegment(ctx context.Context, n SegmentName) (*Part, error) {
+	p := &Part{dir: d, base: strings.TrimSuffix(n.String(), partSuffix)}
+	return p, d.locked(ctx, func() error {
+		if n.Last != 0 {
+			if _, err := removeAbandoned(p.partial()); err != nil {
+				return fmt.Errorf("remove partial: %w", err)
+			}
+		}
+		return p.begin()
+	})
+}
+
+// CommitAs is Commit for a segment, whose name was not known when it was begun.
+func (p *Part) CommitAs(ctx context.Context, n SegmentName) error {
+	p.base = n.String()
+	return p.Commit(ctx)
+}
+
+// Leave closes the file under its partial name, as if its writer had died.
+func (p *Part) Leave() error { return p.file.Close() }
+
+// OpenSegment opens the file of a segment for reading. A missing one wraps ErrNotFound.
+func (d *Dir) OpenSegment(n SegmentName) (*os.File, error) {
+	f, err := openFile(filepath.Join(d.path, n.String()), os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, n)
+	}
+	return f, err
+}
+
+// TakeSegment opens the file of a segment whose writer died, and locks it. If the writer is running, the error wraps ErrInUse.
+func (d *Dir) TakeSegment(n SegmentName) (*os.File, error) {
+	f, err := openAbandoned(filepath.Join(d.path, n.String()))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, n)
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, fmt.Errorf("%w is writing %s", ErrInUse, n)
+	}
+	return f, err
+}
+
+// RemoveSegment deletes a segment permanently. A missing one wraps ErrNotFound.
+func (d *Dir) RemoveSegment(ctx context.Context, n SegmentName) error {
+	return d.remove(ctx, filepath.Join(d.path, n.String()))
+}
