@@ -32,13 +32,21 @@ func NewestFirst(a, b Entry) int {
 	return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 }
 
+// SegmentEntry is one segment of the journal in a store.
+type SegmentEntry struct {
+	Name     SegmentName
+	Size     int64     // bytes
+	Modified time.Time // as that of Entry
+}
+
 // Listing is the content of a directory.
 type Listing struct {
-	Snapshots []Entry  // newest first
-	Broken    []Entry  // files NAME.broken, listed under NAME; newest first
-	Partials  []string // names of incomplete archive files
-	Foreign   []string // names of files that are not ours; never touched
-	Untrusted []string // those of Foreign that look like archives, and belong to a user who may have planted them
+	Snapshots []Entry        // newest first
+	Segments  []SegmentEntry // of the journal, in the order of their first revisions; also those that are being written
+	Broken    []Entry        // files NAME.broken, listed under NAME; newest first
+	Partials  []string       // names of incomplete archive files
+	Foreign   []string       // names of files that are not ours; never touched
+	Untrusted []string       // those of Foreign that look like archives, and belong to a user who may have planted them
 
 	temp []fs.DirEntry // of Scratch and Probe
 }
@@ -77,6 +85,12 @@ func (d *Dir) List() (Listing, error) {
 		return l, unusable(err)
 	}
 	for _, f := range files {
+		if n, err := ParseSegmentName(f.Name()); err == nil && f.Type().IsRegular() {
+			if err := l.addSegment(n, f, h); err != nil {
+				return l, err
+			}
+			continue
+		}
 		base, broken := strings.CutSuffix(f.Name(), BrokenSuffix)
 		final, partial := finalName(base)
 		if partial {
@@ -114,7 +128,24 @@ func (d *Dir) List() (Listing, error) {
 	}
 	slices.SortFunc(l.Snapshots, NewestFirst)
 	slices.SortFunc(l.Broken, NewestFirst)
+	slices.SortFunc(l.Segments, func(a, b SegmentEntry) int { return CompareSegments(a.Name, b.Name) })
 	return l, nil
+}
+
+func (l *Listing) addSegment(n SegmentName, f fs.DirEntry, h host) error {
+	info, err := f.Info()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // completed or pruned since ReadDir
+	case err != nil:
+		return fmt.Errorf("list journal: %w", err)
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && !h.trusts(s.Uid) {
+		l.Foreign, l.Untrusted = append(l.Foreign, f.Name()), append(l.Untrusted, f.Name())
+		return nil
+	}
+	l.Segments = append(l.Segments, SegmentEntry{Name: n, Size: info.Size(), Modified: changed(info)})
+	return nil
 }
 
 // Latest refers to the newest snapshot of any set and node.

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,4 +75,12 @@ func (n SegmentName) String() string {
 		return s + segmentSuffix + partSuffix
 	}
 	return s + "-" + strconv.FormatInt(n.Last, 10) + segmentSuffix
+}
+
+// Complete reports that the segment has been completed.
+func (n SegmentName) Complete() bool { return n.Last != 0 }
+
+// CompareSegments is the order of segments: by their first revision, the longer one first.
+func CompareSegments(a, b SegmentName) int {
+	return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last), cmp.Compare(a.String(), b.String()))
 }

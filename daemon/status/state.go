@@ -35,6 +35,7 @@ type State struct {
 	Member     Member       `json:"-"`
 	StateFile  StateFile    `json:"-"`
 	Stream     Stream       `json:"-"`
+	Journal    Journal      `json:"journal,omitzero"`
 	Counters   Counters     `json:"-"`
 }
 

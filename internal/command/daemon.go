@@ -28,7 +28,7 @@ func daemonCommand(e env) *cli.Command {
 // daemonFlags are those that check tries too.
 func daemonFlags() []cli.Flag {
 	return slices.Concat(config.ScheduleFlags(), config.PolicyFlags(), []cli.Flag{config.OrphanFlag()}, config.EtcdFlags(), config.StoreFlags(), config.S3Flags(),
-		config.S3PolicyFlags(), config.DrillFlags(), config.MonitorFlags())
+		config.S3PolicyFlags(), config.JournalFlags(), config.DrillFlags(), config.MonitorFlags())
 }
 
 func runDaemon(ctx context.Context, c *call) error {

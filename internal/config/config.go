@@ -34,6 +34,7 @@ type Config struct {
 	S3       *s3.Config       // nil: no bucket, nothing is mirrored
 	Mirror   Mirror
 	Drill    Drill
+	Journal  Journal
 	Monitor  Monitor
 	Log      Log
 }
@@ -78,6 +79,15 @@ type Mirror struct {
 	OrphanAfter time.Duration    // other nodes' rolling snapshots are removed when the newest is older; 0: never
 	// OnlySent limits Policy to what this node's daemon has uploaded: names do not say the node, and the bucket is anybody's.
 	OnlySent bool
+}
+
+// Journal says how the changes between two snapshots are recorded.
+type Journal struct {
+	On        bool
+	Sync      time.Duration // at most so much is lost with the machine's power
+	Segment   time.Duration // after which a segment is completed, and mirrored
+	Keep      time.Duration // how far back any moment can be restored
+	MaxBehind int64         // revisions; further behind, a new snapshot is taken instead of catching up
 }
 
 // keepAll is the policy of a bucket whose lifecycle removes snapshots.

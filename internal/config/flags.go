@@ -196,6 +196,18 @@ func DrillFlags() []cli.Flag {
 	}
 }
 
+// JournalFlags are those of Journal.
+func JournalFlags() []cli.Flag {
+	const g = "journal"
+	return []cli.Flag{
+		Bool(g, "journal", "record every change between two snapshots, so that restore --at can go back to any moment"),
+		Text(g, "journal-sync", "1s", "write the journal safely to the disk every `DURATION`: at most so much is lost with the machine's power"),
+		Text(g, "journal-segment", "30s", "complete and mirror a segment of the journal every `DURATION`, or at 8 MiB"),
+		Text(g, "journal-keep", "7d", "keep the journal, and the snapshots that it needs, so that any moment of the last `DURATION` can be restored"),
+		count(g, "journal-max-behind", 15000, "catch up with at most `N` revisions after an interruption, otherwise begin a new journal with a new snapshot"),
+	}
+}
+
 // ServerFlags are those of the daemon's server.
 func ServerFlags() []cli.Flag {
 	return []cli.Flag{

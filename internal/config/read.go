@@ -72,6 +72,7 @@ func Read(c *cli.Context) (Config, error) {
 	}
 	cfg.Schedule = r.schedule(cfg.Store.Node)
 	cfg.Drill = r.drill(cfg.Store.Node)
+	cfg.Journal = r.journal()
 	cfg.Monitor = r.monitor()
 	if r.err != nil {
 		return cfg, r.err
@@ -301,4 +302,15 @@ func ReadCluster(c *cli.Context) (id snapshot.ID, err error) {
 		return 0, Usagef("--cluster: %q is not the ID of a cluster: use 1 to 16 hexadecimal digits, as list and etcdctl show them", text)
 	}
 	return id, nil
+}
+
+// journal reads what the journal's flags say; they are checked also if there is none.
+func (r *reader) journal() (j Journal) {
+	if !r.has("journal") {
+		return j
+	}
+	return Journal{
+		On: r.Bool("journal"), Sync: r.positive("journal-sync"), Segment: r.positive("journal-segment"), Keep: r.positive("journal-keep"),
+		MaxBehind: int64(r.Int("journal-max-behind")),
+	}
 }

@@ -42,7 +42,9 @@ type Listing struct {
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
-	folders func(context.Context) ([]string, error)                                          // of the bucket
+	// getSegment fetches a segment of the journal from the bucket.
+	getSegment func(context.Context, snapshot.SegmentName) (body io.ReadCloser, size int64, err error)
+	folders    func(context.Context) ([]string, error) // of the bucket
 }
 
 // Has tells whether the snapshot was there.

@@ -51,6 +51,9 @@ type Options struct {
 	SkipHashCheck bool // accept a database that has no digest to verify it with
 
 	Progress func(done, total int64) // of the decompression, bytes; total 0: unknown
+
+	// Journal continues the snapshot; nil: it is restored as it is.
+	Journal *Journal
 }
 
 // Plan is a restore that has been checked completely and has changed nothing yet. It holds the decompressed database in an
@@ -101,6 +104,9 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 		}
 	}
 	copies := copies(p.data.parent())
+	if o.Journal != nil { // it makes another one
+		copies++
+	}
 	if err := p.checkSpace(times(o.Size, copies)); err != nil {
 		return nil, err
 	}
@@ -131,6 +137,9 @@ func (p *Plan) unpack(ctx context.Context, in Input, copies int64) (err error) {
 		return err
 	}
 	found, err := lookInto(ctx, db, snapshot.CheckDatabase)
+	if err == nil && p.o.Journal != nil {
+		found, err = p.merge(ctx, found)
+	}
 	if err != nil {
 		return err
 	}
@@ -166,6 +175,10 @@ func (p *Plan) identify(ctx context.Context, recorded []snapshot.Member, databas
 // token derives the new cluster's token from what the cluster is made of. Members restored from different snapshots, or with
 // different revisions, then refuse each other instead of forming a cluster whose members disagree forever.
 func (p *Plan) token(databaseSHA256 string) string {
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(databaseSHA256), p.o.BumpRevision))
+	made := binary.BigEndian.AppendUint64([]byte(databaseSHA256), p.o.BumpRevision)
+	if p.o.Journal != nil {
+		made = binary.BigEndian.AppendUint64(made, uint64(p.o.Journal.Revision)) //nolint:gosec // positive
+	}
+	sum := sha256.Sum256(made)
 	return "restored-" + hex.EncodeToString(sum[:8])
 }
