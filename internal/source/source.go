@@ -49,6 +49,8 @@ type Request struct {
 	// UseIntactCopy is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	UseIntactCopy bool
+	// Journal asks for Listing.Segments of the bucket too, of Nodes if they are given. There may be thousands.
+	Journal bool
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
 }
