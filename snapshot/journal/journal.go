@@ -28,6 +28,17 @@ var (
 	ErrHistory = errors.New("another history")
 )
 
+// HistoryError names the segment that does not continue what comes before it, so that a caller can try without it. It wraps ErrHistory.
+type HistoryError struct {
+	Segment snapshot.SegmentName
+	reason  string
+}
+
+func (e *HistoryError) Error() string { return ErrHistory.Error() + ": " + e.reason }
+
+// Unwrap returns ErrHistory.
+func (e *HistoryError) Unwrap() error { return ErrHistory }
+
 // Header is the first record of a segment: where it comes from.
 type Header struct {
 	Format      string      `json:"format"`

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -164,6 +165,19 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 		return fmt.Errorf("%s: %w", s.label(), err)
 	}
 	return s.compare(sum, want)
+}
+
+// SegmentName is the name of its file.
+func (s *Segment) SegmentName() snapshot.SegmentName {
+	if n, err := snapshot.ParseSegmentName(s.Name); err == nil {
+		return n
+	}
+	return snapshot.SegmentName{Node: s.Node, Time: s.CreatedAt.UTC().Truncate(time.Second), First: s.First}
+}
+
+// foreign is the error of a segment of another history.
+func (s *Segment) foreign(format string, args ...any) error {
+	return &HistoryError{Segment: s.SegmentName(), reason: fmt.Sprintf(format, args...)}
 }
 
 func (s *Segment) label() string {
