@@ -35,7 +35,7 @@ type moment struct {
 // If the newest state is asked for, and nothing continues the chosen snapshot, the continuation is nil.
 func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b base, c *Continuation, err error) {
 	m := &moment{Request: r, listed: all, now: time.Now()}
-	if m.pieces, err = piecesOf(ctx, all, scratchAt(r.scratchPath()), r.skipped); err != nil {
+	if m.pieces, err = piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped); err != nil {
 		return b, nil, err
 	}
 	defer func() {
