@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -78,7 +79,7 @@ func (s *State) loadJournal(saved Journal, now time.Time) {
 
 // Records reports whether the journal misses nothing: a watch is open, and etcd said within two minutes that nothing newer is missing.
 func (j Journal) Records(now time.Time) bool {
-	return j.Running && now.Sub(latest(j.known(), j.Since)) <= journalSilence
+	return j.Running && now.Sub(cmp.Or(j.known(), j.Since)) <= journalSilence
 }
 
 // known is until when the journal on the disk is known to have every change.
