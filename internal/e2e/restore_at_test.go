@@ -107,7 +107,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 			at := func(moment string, want state, says ...string) {
 				t.Helper()
 				data := target(t)
-				run(t, 0, says, words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + moment})...)
+				run(t, 0, says, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
 				wantState(t, version, "node1", data, want).kill()
 			}
 			for i, m := range all {
@@ -120,7 +120,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 			at("base", base)
 			at("latest", last.state, "the journal ends there")
 			data := target(t)
-			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", store(dir), []string{"--data-dir=" + data})...)
+			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data})...)
 			wantState(t, version, "node1", data, last.state)
 		})
 	}
@@ -141,7 +141,7 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	data := target(t)
 	refused := func(moment string, says ...string) {
 		t.Helper()
-		p := run(t, 1, append(says, "this moment cannot be restored: --at "+moment), words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + moment})...)
+		p := run(t, 1, append(says, "this moment cannot be restored: --at "+moment), words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
 		p.wantOneErrorLine(t)
 	}
 	refused(strconv.FormatInt(last.revision+1, 10), fmt.Sprintf("the journal has no revision %d: --at %d restores the last revision before it, with %s", last.revision+1, last.revision, base))
@@ -152,13 +152,13 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"tomorrow": "is not a moment", "0": "is no revision", "2999-01-01T00:00:00Z": "is in the future", "": "--at is empty",
 	} {
-		run(t, 2, []string{why}, words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + text})...).wantOneErrorLine(t)
+		run(t, 2, []string{why}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + text})...).wantOneErrorLine(t)
 	}
 	if left := files(t, filepath.Dir(data)); len(left) != 0 {
 		t.Errorf("left behind: %s", left)
 	}
 	// Nothing is changed without need either.
-	out := run(t, 0, []string{"nothing is changed (--dry-run)"}, words("restore", store(dir), []string{"--dry-run", "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision, 10)})...)
+	out := run(t, 0, []string{"nothing is changed (--dry-run)"}, words("restore", []string{"--dir=" + dir, "--dry-run", "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision, 10)})...)
 	if s := out.stdout.String(); !strings.Contains(s, fmt.Sprintf("revision         %d\n", all[0].revision)) {
 		t.Errorf("it printed\n%s", s)
 	}
