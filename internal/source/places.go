@@ -231,7 +231,7 @@ func (l Listing) open(n snapshot.Name) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{File: f, Snapshot: n, Name: f.Name(), Place: l.Where, From: config.Local, Scratch: scratchAt(l.local.Path())}, nil
+	return &Opened{File: f, Snapshot: n, Name: f.Name(), Place: l.Where, From: config.Local, Scratch: ScratchAt(l.local.Path())}, nil
 }
 
 // remote makes a snapshot of the listed bucket ready to be fetched. Closing it closes the listing.
@@ -250,8 +250,8 @@ func (l Listing) intact(ctx context.Context, n snapshot.Name) error {
 	return l.local.VerifyChecksum(ctx, n, nil)
 }
 
-// scratchAt prefers the given directory, for snapshots are large and /tmp may be small.
-func scratchAt(path string) *snapshot.Dir {
+// ScratchAt prefers the given directory, for snapshots are large and /tmp may be small.
+func ScratchAt(path string) *snapshot.Dir {
 	if dir := snapshot.NewDir(path); dir.Writable() == nil {
 		return dir
 	}

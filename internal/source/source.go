@@ -242,5 +242,5 @@ func openFile(path string) (*Opened, error) {
 		return nil, err
 	}
 	name, _ := snapshot.ParseName(strings.TrimSuffix(filepath.Base(path), snapshot.BrokenSuffix)) // any file may be one
-	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
+	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: ScratchAt(filepath.Dir(path))}, nil
 }

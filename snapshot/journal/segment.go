@@ -181,7 +181,7 @@ func (s *Segment) SegmentName() snapshot.SegmentName {
 
 // foreign is the error of a segment of another history.
 func (s *Segment) foreign(format string, args ...any) error {
-	return &HistoryError{Segment: s.SegmentName(), reason: fmt.Sprintf(format, args...)}
+	return &SegmentError{s.SegmentName(), fmt.Errorf("%w: %s", ErrHistory, fmt.Sprintf(format, args...))}
 }
 
 func (s *Segment) label() string {
