@@ -68,7 +68,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 		if !again {
 			return err
 		}
-		c.note("%s; trying another way", line(err))
+		r.warn("%s: trying without it", line(err))
 	}
 }
 

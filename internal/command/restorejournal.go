@@ -87,6 +87,10 @@ func learn(ask *source.Request, p *source.Opened, err error) bool {
 		ask.SkipBases = append(ask.SkipBases, p.Snapshot)
 		return true
 	}
+	if bad, ok := p.Journal.Skip(err); ok {
+		ask.SkipSegments = append(ask.SkipSegments, bad)
+		return true
+	}
 	return false
 }
 

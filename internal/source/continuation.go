@@ -28,6 +28,22 @@ type Continuation struct {
 	Size     int64 // of the records, bytes
 
 	close func() error
+	chain []*piece
+}
+
+// Skip is the segment that an error of Merge names; false: it names none.
+func (c *Continuation) Skip(err error) (SkippedSegment, bool) {
+	bad, named := errors.AsType[*journal.SegmentError](err)
+	if !named {
+		return SkippedSegment{}, false
+	}
+	i := slices.IndexFunc(c.chain, func(x *piece) bool {
+		return x.Name.Node == bad.Segment.Node && x.Name.Time.Equal(bad.Segment.Time) && x.Name.First == bad.Segment.First
+	})
+	if i < 0 {
+		return SkippedSegment{}, false
+	}
+	return SkippedSegment{c.chain[i].at.Place, c.chain[i].listed}, true
 }
 
 // Merge writes the database of the state to out. base is the snapshot's; both files are closed.
@@ -47,8 +63,10 @@ func (c *Continuation) Close() error {
 // piece is one segment in one place.
 type piece struct {
 	snapshot.SegmentEntry // of one that is being written, with the last revision that counts
+	listed                snapshot.SegmentName
 	at                    Listing
 	opened                *journal.Segment // nil: not yet
+	bad                   error            // why it can't be used
 }
 
 // pieces are the segments of all places.
@@ -66,7 +84,7 @@ func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip fu
 	p := &pieces{scratch: scratch}
 	for _, l := range all {
 		for _, e := range l.Segments {
-			x := &piece{SegmentEntry: e, at: l}
+			x := &piece{SegmentEntry: e, listed: e.Name, at: l}
 			if skip(l, e.Name) {
 				continue
 			}
@@ -74,10 +92,11 @@ func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip fu
 				switch err := p.open(ctx, x); {
 				case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it was completed meanwhile
 					continue
-				case err != nil:
+				case err != nil && x.bad == nil:
 					return nil, err
+				case err == nil:
+					x.Name.Last = x.opened.Last
 				}
-				x.Name.Last = x.opened.Last
 			}
 			p.all = append(p.all, x)
 		}
@@ -109,9 +128,23 @@ func (p *pieces) open(ctx context.Context, x *piece) (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
+		err = fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
 	}
-	return nil
+	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
+		x.bad = err
+	}
+	return err
+}
+
+// dropBad removes those that can't be used, and returns why.
+func (p *pieces) dropBad() (why []error) {
+	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {
+		if x.bad != nil {
+			why = append(why, x.bad)
+		}
+		return x.bad != nil
+	})
+	return why
 }
 
 // reopened opens the file of a segment for each read: a journal has thousands.

@@ -43,7 +43,21 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b b
 			err = errors.Join(err, m.pieces.close())
 		}
 	}()
-	fixed := r.Reference != snapshot.Latest
+	for {
+		b, c, err = m.choose(ctx, chosen)
+		bad := m.pieces.dropBad()
+		for _, why := range bad {
+			r.notice("warning: %v: trying without it", why)
+		}
+		if err == nil || len(bad) == 0 || ctx.Err() != nil {
+			return b, c, err
+		}
+	}
+}
+
+// choose is one try, with the segments that may be intact.
+func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuation, err error) {
+	r, fixed := m.Request, m.Reference != snapshot.Latest
 	revision := r.At.Revision
 	switch {
 	case r.At.Newest():
@@ -97,6 +111,7 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if err := m.pieces.openAll(ctx, slices.Compact(wanted)); err != nil {
 		return nil, err
 	}
+	c.chain = chain
 	for _, x := range chain {
 		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
 		if !slices.Contains(c.Places, x.at.Where) {

@@ -54,6 +54,8 @@ type Request struct {
 	// SkipBases and SkipSegments are what turned out not to lead to that state.
 	SkipBases    []snapshot.Name
 	SkipSegments []SkippedSegment
+	// Journal asks for Listing.Segments of the bucket too, of Nodes if they are given. There may be thousands.
+	Journal bool
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -50,7 +51,7 @@ func sorted(names []snapshot.SegmentName) []snapshot.SegmentName {
 }
 
 // follow calls visit for the records of the segments, and for each event after the revision once. last is the digest of the revision in
-// what comes before; "" if it is not known. Errors wrap ErrGap or snapshot.ErrDamaged, or are a HistoryError.
+// what comes before; "" if it is not known. Errors wrap ErrGap or are a SegmentError.
 func follow(ctx context.Context, chain []*Segment, revision int64, last string, visit func(Record) error) error {
 	for _, s := range chain {
 		seen := s.Before // of the revision, in this segment
@@ -88,6 +89,9 @@ func follow(ctx context.Context, chain []*Segment, revision int64, last string, 
 			}
 			return visit(r)
 		})
+		if _, named := errors.AsType[*SegmentError](err); !named && errors.Is(err, snapshot.ErrDamaged) {
+			return &SegmentError{s.SegmentName(), err}
+		}
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func TestMergeDemandsEveryRevisionOfOneHistory(t *testing.T) {
 		if !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
-		var foreign *journal.HistoryError
+		var foreign *journal.SegmentError
 		if last := c.chain[len(c.chain)-1]; errors.As(err, &foreign) != errors.Is(c.err, journal.ErrHistory) || foreign != nil && foreign.Segment.String() != last.Name {
 			t.Errorf("%s: the error names %+v, want %s", name, foreign, last.Name)
 		}

@@ -44,7 +44,7 @@ func bounded(t *testing.T, name string, do func()) {
 	do()
 	close(end)
 	<-done
-	if got := int64(peak.Load()) - int64(before.HeapInuse); got > most { //nolint:gosec // of a heap
+	if got := int64(peak.Load()) - int64(before.HeapInuse); got > most {
 		t.Errorf("%s: %d MiB of memory", name, got>>20)
 	}
 }

@@ -28,16 +28,14 @@ var (
 	ErrHistory = errors.New("another history")
 )
 
-// HistoryError names the segment that does not continue what comes before it, so that a caller can try without it. It wraps ErrHistory.
-type HistoryError struct {
+// SegmentError names the segment that is damaged or does not continue what comes before it, so that a caller can try without it.
+type SegmentError struct {
 	Segment snapshot.SegmentName
-	reason  string
+	Err     error // wraps snapshot.ErrDamaged or ErrHistory
 }
 
-func (e *HistoryError) Error() string { return ErrHistory.Error() + ": " + e.reason }
-
-// Unwrap returns ErrHistory.
-func (e *HistoryError) Unwrap() error { return ErrHistory }
+func (e *SegmentError) Error() string { return e.Err.Error() }
+func (e *SegmentError) Unwrap() error { return e.Err }
 
 // Header is the first record of a segment: where it comes from.
 type Header struct {
