@@ -51,9 +51,12 @@ type Recorder struct {
 	out    *Writer
 	begun  time.Time
 	synced bool
-	size   int            // bytes since the last checkpoint
-	leases map[int64]bool // that were asked for
-	notes  []Record       // answers that came when there was no segment
+	size   int              // bytes since the last checkpoint
+	counts time.Time        // of the last checkpoint: what came before counts
+	came   time.Time        // when the last response came
+	due    <-chan time.Time // when what came since must count; nil: nothing is whole and waits
+	leases map[int64]bool   // that were asked for
+	notes  []Record         // answers that came when there was no segment
 
 	// Of the watch.
 	head   int64
@@ -61,8 +64,13 @@ type Recorder struct {
 	own    digest // as it shows it
 }
 
-// largeBatch is after how many bytes of a response in fragments its complete revisions get a checkpoint.
-const largeBatch = 1 << 20
+const (
+	// largeBatch is after how many bytes complete revisions get a checkpoint, also within a response in fragments.
+	largeBatch = 1 << 20
+	// batchTime is how long a response may wait for others, so that many small ones cost one write. It is all that is lost when this process is
+	// killed. A response after a pause does not wait.
+	batchTime = 20 * time.Millisecond
+)
 
 // NewRecorder continues a journal behind a revision with this digest. last 0 begins a new one.
 func NewRecorder(dir *snapshot.Dir, o Options, last int64, digest string) *Recorder {
@@ -89,17 +97,22 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 	defer func() {
 		cancel()
 		<-helper
-		err = errors.Join(err, r.seal(context.WithoutCancel(ctx)))
+		err = errors.Join(err, r.finish(context.WithoutCancel(ctx)))
 	}()
 	tick := time.NewTicker(r.o.Sync)
 	defer tick.Stop()
+	r.due = nil
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err = <-ended:
 		case resp := <-responses:
-			err = r.take(ctx, resp, asks)
+			if err = r.take(ctx, resp, asks); err != nil {
+				r.due = nil // what it brought may not be whole
+			}
+		case <-r.due:
+			err = r.checkpoint(ctx)
 		case note := <-answers:
 			err = r.note(note)
 		case <-tick.C:
@@ -139,7 +152,12 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 	if id := snapshot.ID(resp.GetHeader().GetClusterId()); id != r.o.ClusterID {
 		return fmt.Errorf("%w: the watch is of the cluster %s, not %s", ErrHistory, id, r.o.ClusterID)
 	}
-	now := time.Now()
+	if resp.GetFragment() && r.due != nil { // what came before is whole
+		if err := r.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
+	r.came = time.Now()
 	for _, e := range resp.GetEvents() {
 		kv := e.GetKv()
 		rec := Record{Kind: KindPut, Revision: kv.GetModRevision()}
@@ -149,7 +167,7 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 		} else if rec.Data, err = proto.Marshal(kv); err != nil {
 			return fmt.Errorf("encode event: %w", err)
 		}
-		if err := r.event(ctx, rec, now); err != nil {
+		if err := r.event(ctx, rec); err != nil {
 			return err
 		}
 		if id := kv.GetLease(); id != 0 && r.out != nil && !r.leases[id] {
@@ -163,11 +181,26 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 	if resp.GetFragment() || r.size == 0 {
 		return nil
 	}
-	return r.checkpoint(ctx, now)
+	return r.batch(ctx)
 }
 
+// batch makes what was written count, now or with what comes soon.
+func (r *Recorder) batch(ctx context.Context) error {
+	wait := batchTime - r.came.Sub(r.counts)
+	switch {
+	case wait <= 0 || r.late() || r.size >= largeBatch:
+		return r.checkpoint(ctx)
+	case r.due == nil:
+		r.due = time.After(wait)
+	}
+	return nil
+}
+
+// late reports that etcd had some of the revisions since the last checkpoint before the watch was opened.
+func (r *Recorder) late() bool { return max(r.out.m.Last, r.out.m.First-1) < r.head }
+
 // event writes one event, unless the journal has it.
-func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
+func (r *Recorder) event(ctx context.Context, rec Record) error {
 	switch {
 	case r.last == 0: // the first of a new journal
 		r.last = rec.Revision - 1
@@ -183,12 +216,12 @@ func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
 	}
 	r.joined = true
 	if rec.Revision > r.last && r.size >= largeBatch {
-		if err := r.checkpoint(ctx, now); err != nil {
+		if err := r.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
 	if r.out == nil {
-		if err := r.begin(ctx, rec.Revision, now); err != nil {
+		if err := r.begin(ctx, rec.Revision, r.came); err != nil {
 			return err
 		}
 	}
@@ -200,12 +233,12 @@ func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
 }
 
 // checkpoint makes what was written count, and completes a segment that is large or old enough.
-func (r *Recorder) checkpoint(ctx context.Context, now time.Time) error {
-	if err := r.out.Checkpoint(now, r.last <= r.head); err != nil {
+func (r *Recorder) checkpoint(ctx context.Context) error {
+	if err := r.out.Checkpoint(r.came, r.late()); err != nil {
 		return err
 	}
-	r.size, r.synced = 0, false
-	if r.out.Size() >= r.o.SealSize || now.Sub(r.begun) >= r.o.Seal {
+	r.size, r.due, r.counts, r.synced = 0, nil, time.Now(), false
+	if r.out.Size() >= r.o.SealSize || r.came.Sub(r.begun) >= r.o.Seal {
 		return r.seal(ctx)
 	}
 	return nil
@@ -213,6 +246,11 @@ func (r *Recorder) checkpoint(ctx context.Context, now time.Time) error {
 
 // sync makes what was written safe from a loss of power.
 func (r *Recorder) sync(ctx context.Context) error {
+	if r.due != nil {
+		if err := r.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.out == nil:
 		return nil
