@@ -18,7 +18,7 @@ type Updates struct {
 
 // NewUpdates returns the same puts for equal seeds.
 func NewUpdates(seed uint64) *Updates {
-	u := &Updates{rng: rand.New(rand.NewPCG(seed, fillWorkers+1))} //nolint:gosec // test data
+	u := &Updates{rng: rand.New(rand.NewPCG(seed, fillWorkers+1))}
 	all := kinds()
 	for len(u.objects) < updatedObjects {
 		o := object{kind: &all[u.rng.IntN(len(all))], seed: u.rng.Uint64()}
