@@ -33,6 +33,12 @@ type Options struct {
 	Seal     time.Duration // how long a segment is written
 	SealSize int64         // bytes, or until it is so large
 	Timeout  time.Duration // of each question to the member
+	// From is the revision with which the watch of a new journal begins, so that it misses none after it; 0: not known.
+	From int64
+	// Room returns an error if the disk has no room for a journal, which then ends; nil: it always has.
+	Room func() error
+	// Seen is called when all responses until now are in the journal's file: its last revision, and that of the member. It must not block.
+	Seen func(last, head int64)
 	// Sealed is called for each complete segment, as soon as it is safe on the disk. It must not block.
 	Sealed func(Manifest)
 }
@@ -59,7 +65,8 @@ type Recorder struct {
 	notes  []Record         // answers that came when there was no segment
 
 	// Of the watch.
-	head   int64
+	head   int64  // of the cluster when it was opened
+	header int64  // the revision of the member in the last response
 	joined bool   // it has shown the last revision again
 	own    digest // as it shows it
 }
@@ -108,11 +115,14 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 			return context.Cause(ctx)
 		case err = <-ended:
 		case resp := <-responses:
+			r.header = resp.GetHeader().GetRevision()
 			if err = r.take(ctx, resp, asks); err != nil {
 				r.due = nil // what it brought may not be whole
 			}
+			r.seen(err)
 		case <-r.due:
 			err = r.checkpoint(ctx)
+			r.seen(err)
 		case note := <-answers:
 			err = r.note(note)
 		case <-tick.C:
@@ -124,6 +134,13 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 		case err != nil:
 			return err
 		}
+	}
+}
+
+// seen reports where the journal is, unless a part of what came does not count yet.
+func (r *Recorder) seen(err error) {
+	if err == nil && r.size == 0 && r.o.Seen != nil {
+		r.o.Seen(r.last, r.header)
 	}
 }
 
@@ -184,24 +201,11 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 	return r.batch(ctx)
 }
 
-// batch makes what was written count, now or with what comes soon.
-func (r *Recorder) batch(ctx context.Context) error {
-	wait := batchTime - r.came.Sub(r.counts)
-	switch {
-	case wait <= 0 || r.late() || r.size >= largeBatch:
-		return r.checkpoint(ctx)
-	case r.due == nil:
-		r.due = time.After(wait)
-	}
-	return nil
-}
-
-// late reports that etcd had some of the revisions since the last checkpoint before the watch was opened.
-func (r *Recorder) late() bool { return max(r.out.m.Last, r.out.m.First-1) < r.head }
-
 // event writes one event, unless the journal has it.
 func (r *Recorder) event(ctx context.Context, rec Record) error {
 	switch {
+	case r.last == 0 && r.o.From > 0 && rec.Revision > r.o.From+1:
+		return fmt.Errorf("%w: the watch from revision %d begins with %d", ErrGap, r.o.From, rec.Revision)
 	case r.last == 0: // the first of a new journal
 		r.last = rec.Revision - 1
 	case !r.joined && rec.Revision < r.last:
@@ -229,40 +233,6 @@ func (r *Recorder) event(ctx context.Context, rec Record) error {
 		return err
 	}
 	r.last, r.size = rec.Revision, r.size+recordHeader+numberLen+len(rec.Data)
-	return nil
-}
-
-// checkpoint makes what was written count, and completes a segment that is large or old enough.
-func (r *Recorder) checkpoint(ctx context.Context) error {
-	if err := r.out.Checkpoint(r.came, r.late()); err != nil {
-		return err
-	}
-	r.size, r.due, r.counts, r.synced = 0, nil, time.Now(), false
-	if r.out.Size() >= r.o.SealSize || r.came.Sub(r.begun) >= r.o.Seal {
-		return r.seal(ctx)
-	}
-	return nil
-}
-
-// sync makes what was written safe from a loss of power.
-func (r *Recorder) sync(ctx context.Context) error {
-	if r.due != nil {
-		if err := r.checkpoint(ctx); err != nil {
-			return err
-		}
-	}
-	switch {
-	case r.out == nil:
-		return nil
-	case r.size == 0 && time.Since(r.begun) >= r.o.Seal:
-		return r.seal(ctx)
-	case r.synced:
-		return nil
-	}
-	r.synced = true
-	if err := r.part.Sync(); err != nil {
-		return fmt.Errorf("sync journal: %w", err)
-	}
 	return nil
 }
 

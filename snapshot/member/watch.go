@@ -83,6 +83,15 @@ func ended(err error) error {
 	return explain(err)
 }
 
+// RequestProgress asks for a response without events, whose header has the revision of the member. It may overtake events that are on the way.
+func (w *Watch) RequestProgress() error {
+	err := w.stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}})
+	if err != nil {
+		return ended(err)
+	}
+	return nil
+}
+
 // LeaseTTL returns the time in seconds that was granted to a lease; 0: it does not exist any more.
 func (m *Member) LeaseTTL(ctx context.Context, id int64) (int64, error) {
 	r, err := pb.NewLeaseClient(m.client.ActiveConnection()).LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: id})
