@@ -24,6 +24,10 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	if d.attempt == 0 {
 		d.run = began
 	}
+	select {
+	case <-d.base: // its watch was opened before this snapshot
+	default:
+	}
 	log := d.Log.WithField("run", runID())
 	d.Status.Begin(status.Snapshot, began)
 	d.save()

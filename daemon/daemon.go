@@ -1,7 +1,7 @@
 // Package daemon decides when a snapshot is taken and in which order the work around it is done: the schedule, one
 // cycle, catching up after downtime, retrying after a failure, and the shutdown.
 //
-// Invariants: one cycle at a time; a cycle without a new snapshot prunes nothing, except to make room for it (room.go); mirror, drills, server and heartbeat never delay a
+// Invariants: one cycle at a time; a cycle without a new snapshot prunes nothing, except to make room for it (room.go); mirror, journal, drills, server and heartbeat never delay a
 // cycle.
 package daemon
 
@@ -38,7 +38,7 @@ type Taker interface {
 	Take(ctx context.Context, log logrus.FieldLogger, alive func()) (snapshot.Taken, error)
 }
 
-// Options are the daemon's parts and settings; Mirror, Drill, Notifier, Status, Reason, Problems, Serve, Reload and Heartbeat are optional.
+// Options are the daemon's parts and settings; Mirror, Journal, Drill, Notifier, Status, Reason, Problems, Serve, Reload and Heartbeat are optional.
 type Options struct {
 	Version  string
 	Node     string
@@ -51,6 +51,8 @@ type Options struct {
 	Store       Store
 	// Mirror does one mirror pass; nil: no mirror. It returns soon after its context ends.
 	Mirror func(context.Context) (mirror.Result, error)
+	// Journal records what changes between two snapshots; nil: nothing does.
+	Journal Journal
 	// Drill restores the newest snapshot as a test on a schedule; nil: no drills.
 	Drill    *Drill
 	Notifier *Notifier
@@ -94,6 +96,9 @@ type Daemon struct {
 	replace     chan struct{} // the newest snapshot is damaged or failed its drill
 	damageFound chan struct{}
 	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
+	base        chan string   // why the journal needs a new snapshot
+	recording   chan struct{} // closed when the first watch of the journal is open, or has failed
+	segments    chan struct{} // a segment of the journal is complete
 	mirrored    chan struct{} // closed when the first mirror pass has ended
 	beats       chan bool     // whether the last cycle succeeded; holds one value until it is sent
 }
@@ -118,6 +123,7 @@ func New(o Options) *Daemon {
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Daemon{
 		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(), reloaded: signal(), newDrill: signal(),
+		base: make(chan string, 1), segments: signal(), recording: make(chan struct{}),
 		mirrored: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
@@ -156,6 +162,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if ctx.Err() == nil {
 		d.startBackground(ctx, &background)
 	}
+	if d.Journal != nil { // so that a snapshot that is due now is one that the journal continues
+		await(ctx, journalStart, d.recording)
+	}
 	for d.wait(ctx, due) {
 		due = d.cycle(ctx)
 	}
@@ -179,6 +188,7 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 		{true, d.damageLoop},
 		{true, d.healthLoop},
 		{d.Mirror != nil, d.mirrorLoop},
+		{d.Journal != nil, d.journalLoop},
 		{d.Drill != nil && (d.drilling() || d.Reload != nil), d.drillLoop},
 		{d.Heartbeat != nil, d.beatLoop},
 		{d.Serve != nil, serve},
@@ -279,6 +289,11 @@ func (d *Daemon) wait(ctx context.Context, due time.Time) bool {
 		case <-d.reloaded:
 		case <-d.replace:
 			d.owed = true
+		case why := <-d.base:
+			if d.attempt == 0 { // else a retry is coming
+				d.Log.WithField("because", why).Info("taking a snapshot now: the journal needs a new one")
+				return true
+			}
 		case <-time.After(min(left, step)):
 			d.list()
 			d.save()

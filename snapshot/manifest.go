@@ -59,6 +59,8 @@ type Source struct {
 	Alarms         []string `json:"alarms,omitempty"`          // NOSPACE, CORRUPT
 
 	DBSizeInUse int64 `json:"db_size_in_use,omitempty"` // bytes of the database that etcd used; 0: not known, as of earlier versions
+	// Auth changes with the users and roles of the cluster; "": not known. Only a daemon with a journal asks for it.
+	Auth string `json:"auth,omitempty"`
 	// Keys is the number of live keys (not of revisions), counted just before the stream was opened; not known in archives of earlier
 	// versions, and where etcd did not answer the count.
 	Keys Count `json:"keys,omitzero"`

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -28,6 +29,24 @@ func (d *Dir) Enter(node string) (*Presence, error) {
 	p := &Presence{file: f}
 	if _, err := p.lock(unix.LOCK_SH); err != nil {
 		return nil, errors.Join(lockFailed(f.Name(), err), f.Close())
+	}
+	return p, nil
+}
+
+// EnterJournal takes the right to record the journal of a node in the directory, until Close or the end of the process. If another process
+// has it, the error wraps ErrInUse.
+func (d *Dir) EnterJournal(node string) (*Presence, error) {
+	f, err := openOwn(filepath.Join(d.path, presencePrefix+node+".journal.lock"), os.O_CREATE|os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	p := &Presence{file: f}
+	mine, err := p.lock(unix.LOCK_EX)
+	switch {
+	case err != nil:
+		return nil, errors.Join(lockFailed(f.Name(), err), f.Close())
+	case !mine:
+		return nil, errors.Join(fmt.Errorf("%w records the journal of the node %s in %s", ErrInUse, node, d.path), f.Close())
 	}
 	return p, nil
 }

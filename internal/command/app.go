@@ -195,6 +195,9 @@ func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, erro
 	return source.Open(ctx, r)
 }
 
+// scratch is where segments of the bucket are read: next to the snapshots, or where there is room for temporary files.
+func (c *call) scratch() *snapshot.Dir { return source.ScratchAt(c.cfg.Store.Dir) }
+
 // hostName is "" if it is not known: it only helps to choose.
 func hostName() string {
 	name, err := os.Hostname()

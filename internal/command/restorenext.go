@@ -34,7 +34,7 @@ const defaultPeerPort = "2380"
 
 // nextSteps is called before the restore, like newReport.
 func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
-	n := nextSteps{plan: p, same: r.o.SameFlags, certs: r.certificates(p)}
+	n := nextSteps{plan: p, same: r.sameFlags(p), certs: r.certificates(p)}
 	for _, peer := range p.Cluster.Peers {
 		if peer.Name != p.Cluster.Name {
 			n.others = append(n.others, peer.Name)

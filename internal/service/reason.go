@@ -52,6 +52,19 @@ func reason(j status.Job, err error) status.Reason {
 	return status.Other
 }
 
+// journalReason is reason for what ends a recording.
+func journalReason(err error) status.Reason {
+	switch {
+	case noSpace(err):
+		return status.LowSpace
+	case errors.Is(err, snapshot.ErrInUse):
+		return status.InUse
+	case onDisk(err):
+		return status.Disk
+	}
+	return etcdReason(err)
+}
+
 func etcdReason(err error) status.Reason {
 	switch {
 	case errors.Is(err, member.ErrLearner):

@@ -97,6 +97,11 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		o.Hangups, o.Reload = p.Hangups, settings.reload
 	}
 	addOptional(&o, settings, dir)
+	if cfg.Journal.On {
+		r := newRecorder(settings.config, etcd, dir, p.Version, log)
+		defer r.close()
+		t.forced, o.Journal = r.owed.Load, r
+	}
 	ctx, stop := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	defer looking.Wait()

@@ -42,6 +42,8 @@ type taker struct {
 	stateFile func(context.Context) ([]byte, error)
 	status    *status.Tracker // nil: nobody is interested
 	name      *memberName
+	// forced reports that the journal needs a snapshot of this member, whatever the role; nil: there is no journal.
+	forced func() bool
 }
 
 // newTaker makes the one of a daemon.
@@ -85,11 +87,17 @@ func (t *taker) Take(ctx context.Context, log logrus.FieldLogger, alive func()) 
 		log.WithField("endpoint", m.Endpoint()).Warnf("an endpoint does not answer; using the next: %s", ErrorLine(silent))
 	}
 	voters := slices.DeleteFunc(slices.Clone(m.Source().Members), func(m snapshot.Member) bool { return m.Learner }) // learners give no snapshots
+	if t.forced != nil && t.forced() {
+		role = daemon.RoleAny
+	}
 	if err := role.Choose(m.Leader(), m.Source().Healthy, len(voters)); err != nil {
 		return taken, err
 	}
 	latency := t.pace().slowDown(ctx, m, &o, log)
 	defer func() { taken.Latency = latency() }()
+	if t.forced != nil {
+		noteAuth(ctx, m, log)
+	}
 	catchUp(ctx, m, log) // after the measurement, so that the snapshot has what was written meanwhile
 	l, err := LineageOf(t.dir, m.Source().ClusterID, t.status)
 	if err != nil {
@@ -160,6 +168,18 @@ func catchUp(ctx context.Context, m *member.Member, log logrus.FieldLogger) {
 	defer cancel()
 	if err := m.CatchUp(wait); err != nil && ctx.Err() == nil {
 		log.WithField("error", ErrorLine(err)).Warn("etcd did not confirm in time that this member has all acknowledged writes; the snapshot may lack the newest")
+	}
+}
+
+// noteAuth lets the journal see later that users or roles have changed since the snapshot. It fails no snapshot.
+func noteAuth(ctx context.Context, m *member.Member, log logrus.FieldLogger) {
+	if !m.Source().Healthy {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := m.NoteAuth(wait); err != nil {
+		log.WithField("error", ErrorLine(err)).Debug("the state of users and roles is not known")
 	}
 }
 

@@ -23,7 +23,7 @@ func (r Request) list(ctx context.Context) (all []Listing, failed []*PlaceError,
 	case config.Anywhere, config.All, config.Peer:
 		return r.listBoth(ctx)
 	}
-	all, failed = ListNodes(ctx, dir, bucket, r.Nodes)
+	all, failed = Places{Dir: dir, Bucket: bucket, Nodes: r.Nodes, Journal: r.Journal || r.wantsJournal()}.List(ctx)
 	return all, nil, joined(failed)
 }
 
@@ -34,13 +34,13 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 		switch {
 		case r.Bucket == nil && failed != nil && failed[0].NoDirectory():
 			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
-		case r.Bucket == nil, r.isNamed(all) && !r.mustUseCopy(ctx, all[0], r.named(all)):
+		case r.Bucket == nil, r.isNamed(all) && !r.wantsJournal() && !r.mustUseCopy(ctx, all[0], r.named(all)):
 			return all, nil, joined(failed)
 		}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer within %s", askLimit))
 	defer cancel()
-	all, failed = ListNodes(limited, r.Dir, r.Bucket, r.Nodes)
+	all, failed = Places{Dir: r.Dir, Bucket: r.Bucket, Nodes: r.Nodes, Journal: r.Journal || r.wantsJournal()}.List(limited)
 	switch {
 	case ctx.Err() != nil:
 		closeAll(all)

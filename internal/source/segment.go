@@ -39,12 +39,9 @@ func (l Listing) segmentFile(ctx context.Context, e snapshot.SegmentEntry, scrat
 		return nil, err
 	}
 	defer body.Close()
-	f, err := scratch.Scratch()
+	f, err := scratch.Fetch(ctx, body, size, 0, nil)
 	if err != nil {
-		return nil, err
-	}
-	if n, err := io.Copy(f, body); err != nil || n != size {
-		return nil, errors.Join(fmt.Errorf("fetch %s: %d of %d bytes: %w", e.Name, n, size, errors.Join(err, io.ErrUnexpectedEOF)), f.Close())
+		return nil, fmt.Errorf("fetch %s: %w", e.Name, err)
 	}
 	return f, nil
 }

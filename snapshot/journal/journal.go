@@ -28,6 +28,15 @@ var (
 	ErrHistory = errors.New("another history")
 )
 
+// SegmentError names the segment that is damaged or does not continue what comes before it, so that a caller can try without it.
+type SegmentError struct {
+	Segment snapshot.SegmentName
+	Err     error // wraps snapshot.ErrDamaged or ErrHistory
+}
+
+func (e *SegmentError) Error() string { return e.Err.Error() }
+func (e *SegmentError) Unwrap() error { return e.Err }
+
 // Header is the first record of a segment: where it comes from.
 type Header struct {
 	Format      string      `json:"format"`

@@ -33,6 +33,12 @@ type Options struct {
 	Seal     time.Duration // how long a segment is written
 	SealSize int64         // bytes, or until it is so large
 	Timeout  time.Duration // of each question to the member
+	// From is the revision with which the watch of a new journal begins, so that it misses none after it; 0: not known.
+	From int64
+	// Room returns an error if the disk has no room for a journal, which then ends; nil: it always has.
+	Room func() error
+	// Seen is called after each response: the last revision in the journal, and that of the member. It must not block.
+	Seen func(last, head int64)
 	// Sealed is called for each complete segment, as soon as it is safe on the disk. It must not block.
 	Sealed func(Manifest)
 }
@@ -100,6 +106,9 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 		case err = <-ended:
 		case resp := <-responses:
 			err = r.take(ctx, resp, asks)
+			if err == nil && r.size == 0 && r.o.Seen != nil {
+				r.o.Seen(r.last, resp.GetHeader().GetRevision())
+			}
 		case note := <-answers:
 			err = r.note(note)
 		case <-tick.C:
@@ -169,6 +178,8 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 // event writes one event, unless the journal has it.
 func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
 	switch {
+	case r.last == 0 && r.o.From > 0 && rec.Revision > r.o.From+1:
+		return fmt.Errorf("%w: the watch from revision %d begins with %d", ErrGap, r.o.From, rec.Revision)
 	case r.last == 0: // the first of a new journal
 		r.last = rec.Revision - 1
 	case !r.joined && rec.Revision < r.last:
@@ -222,10 +233,20 @@ func (r *Recorder) sync(ctx context.Context) error {
 		return nil
 	}
 	r.synced = true
+	if err := r.room(); err != nil {
+		return err
+	}
 	if err := r.part.Sync(); err != nil {
 		return fmt.Errorf("sync journal: %w", err)
 	}
 	return nil
+}
+
+func (r *Recorder) room() error {
+	if r.o.Room == nil {
+		return nil
+	}
+	return r.o.Room()
 }
 
 // note writes what the member answered.

@@ -13,6 +13,9 @@ func (r *Recorder) begin(ctx context.Context, first int64, now time.Time) error 
 	if first != r.last+1 {
 		return fmt.Errorf("%w: revision %d follows %d", ErrGap, first, r.last)
 	}
+	if err := r.room(); err != nil {
+		return err
+	}
 	h := r.o.Header
 	h.First, h.Before, h.Compacted, h.CreatedAt = first, r.digest, r.compacted, now.UTC()
 	name, err := snapshot.NewSegmentName(h.Node, now, first, 0)

@@ -51,6 +51,8 @@ type Config struct {
 	Password  Secret
 	Timeout   time.Duration // for each call except the stream
 	Gentle    bool          // the member sends little ahead of what is read, so that a slow reader makes an even stream
+	// KeepAlive notices within seconds that a member no longer answers, also while it sends nothing.
+	KeepAlive bool
 }
 
 // Check finds settings that cannot work, without asking etcd. Errors wrap ErrConfig and name the flag.

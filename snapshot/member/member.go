@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -108,6 +109,9 @@ func (c Config) dial(ctx context.Context, text string) (_ *Member, err error) {
 	if c.Gentle {
 		cfg.DialOptions = []grpc.DialOption{grpc.WithStaticStreamWindowSize(gentleWindow), grpc.WithStaticConnWindowSize(gentleWindow)}
 	}
+	if c.KeepAlive { // a server allows no more than one ping each 5 s
+		cfg.DialKeepAliveTime, cfg.DialKeepAliveTimeout = 10*time.Second, 3*time.Second
+	}
 	if e.secure {
 		if cfg.TLS, err = c.tlsConfig(); err != nil {
 			return nil, err
@@ -149,12 +153,17 @@ func (m *Member) describe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list members: %w", err)
 	}
+	m.source.Members = membersOf(list)
+	return nil
+}
+
+func membersOf(list *clientv3.MemberListResponse) (members []snapshot.Member) {
 	for _, x := range list.Members {
-		m.source.Members = append(m.source.Members, snapshot.Member{
+		members = append(members, snapshot.Member{
 			ID: snapshot.ID(x.GetID()), Name: x.GetName(), PeerURLs: x.GetPeerURLs(), ClientURLs: x.GetClientURLs(), Learner: x.GetIsLearner(),
 		})
 	}
-	return nil
+	return members
 }
 
 // alarms extracts the names of alarms from a status. etcd's own alarm list goes through raft, so it hangs without quorum. The

@@ -1,0 +1,222 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+	"etcd-rolling-backup/snapshot/member"
+)
+
+// segmentSize is at which size a segment is completed, bytes.
+const segmentSize = 8 << 20
+
+// recorder records the journal of this node. Each recording connects with the certificates and the password of that time, and continues behind
+// the newest complete segment, or begins a new range.
+type recorder struct {
+	config  func() config.Config
+	etcd    *finder
+	dir     *snapshot.Dir
+	version string
+	log     logrus.FieldLogger
+	pauses  recorderPauses
+
+	right  *snapshot.Presence // to record; nil: not yet
+	at     position
+	turn   int          // which endpoint is asked first
+	owed   atomic.Bool  // a snapshot of this member is needed
+	newest atomic.Int64 // the size of the newest snapshot, bytes
+}
+
+// recorderPauses are those between two questions.
+type recorderPauses struct{ progress, base time.Duration }
+
+func newRecorder(now func() config.Config, etcd *finder, dir *snapshot.Dir, version string, log logrus.FieldLogger) *recorder {
+	return &recorder{
+		config: now, etcd: etcd, dir: dir, version: version, log: log, pauses: recorderPauses{progress: 5 * time.Second, base: time.Minute},
+	}
+}
+
+func (r *recorder) close() {
+	if r.right != nil {
+		_ = r.right.Close() // the kernel closes it in any case
+	}
+}
+
+// Reason implements daemon.Journal.
+func (r *recorder) Reason(err error) status.Reason { return journalReason(err) }
+
+// Record implements daemon.Journal.
+func (r *recorder) Record(ctx context.Context, events daemon.JournalEvents) error {
+	cfg := r.config()
+	if err := r.prepare(ctx, cfg); err != nil {
+		return err
+	}
+	m, err := r.connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	err = r.record(ctx, cfg, m, events)
+	if ctx.Err() == nil && !errors.Is(err, snapshot.ErrLowSpace) {
+		r.turn++
+	}
+	return errors.Join(err, m.Close())
+}
+
+// prepare does what needs no etcd.
+func (r *recorder) prepare(ctx context.Context, cfg config.Config) (err error) {
+	if r.right == nil {
+		if r.right, err = r.dir.EnterJournal(cfg.Store.Node); err != nil {
+			return fmt.Errorf("%w: stop one of the two daemons, or give each its own --dir or --node", err)
+		}
+	}
+	l, err := r.dir.List()
+	if err != nil {
+		return err
+	}
+	r.newestBase(cfg.Store.Node, l)
+	if err := r.room(2 * segmentSize); err != nil { // more than it needs to go on, so that it does not stop again immediately
+		return err
+	}
+	return r.resume(ctx, cfg.Store.Node, l)
+}
+
+// record opens a watch and records it.
+func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Member, events daemon.JournalEvents) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	start := r.plan(m, cfg.Journal.MaxBehind)
+	late := time.AfterFunc(cfg.Etcd.Timeout, func() { cancel(fmt.Errorf("no answer within %s: %w", cfg.Etcd.Timeout, context.DeadlineExceeded)) })
+	w, err := m.Watch(ctx, start.Revision)
+	if late.Stop(); ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return r.ended(fmt.Errorf("open the watch at %s: %w", m.Endpoint(), err))
+	}
+	if start.New != "" {
+		r.begin(m.Source().ClusterID, start.Revision)
+	}
+	events.Opened(start)
+	at := r.at // which Sealed moves
+	r.checkBase(ctx, cfg, m, at, events)
+	s := &recorded{events: events, last: at.next(), at: at.time}
+	s.set(at.next(), w.Head)
+	s.report()
+	src := m.Source()
+	o := journal.Options{
+		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
+		Sync:   cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
+		From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set,
+		Sealed: func(m journal.Manifest) {
+			r.at.sealed(m)
+			r.log.WithFields(logrus.Fields{"segment": m.Name, "events": m.Events}).Debug("segment of the journal complete")
+			events.Sealed()
+		},
+	}
+	var beside sync.WaitGroup
+	beside.Go(func() { every(ctx, time.Second, s.report) })
+	beside.Go(func() { every(ctx, r.pauses.progress, func() { _ = w.RequestProgress() }) }) // the watch itself ends with the same error
+	beside.Go(func() { every(ctx, r.pauses.base, func() { r.checkBase(ctx, cfg, m, at, events) }) })
+	err = journal.NewRecorder(r.dir, o, at.last, at.digest).Run(ctx, w, m, w.Head)
+	cancel(err)
+	beside.Wait()
+	s.report()
+	return r.ended(err)
+}
+
+// connect asks the endpoints one after another for a member that has everything that the cluster has acknowledged.
+func (r *recorder) connect(ctx context.Context, cfg config.Config) (*member.Member, error) {
+	all, err := r.etcd.member()
+	if err != nil {
+		return nil, err
+	}
+	all.KeepAlive, all.Gentle = true, true
+	for i := range all.Endpoints {
+		one, turn := all, (r.turn+i)%len(all.Endpoints)
+		one.Endpoints = all.Endpoints[turn : turn+1]
+		m, failed := r.try(ctx, one, cfg.Etcd.Timeout)
+		if failed == nil && len(all.Endpoints) > 1 && !r.at.of(m.Source().ClusterID) { // before a gap: do the endpoints belong together?
+			var other *member.Member
+			if other, failed = member.Connect(ctx, all); failed == nil {
+				failed = other.Close()
+			}
+			if failed != nil {
+				failed = errors.Join(failed, m.Close())
+			}
+		}
+		if failed == nil {
+			r.turn = turn
+			return m, nil
+		}
+		if err = errors.Join(err, failed); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return nil, err
+}
+
+// try connects to one endpoint.
+func (r *recorder) try(ctx context.Context, one member.Config, timeout time.Duration) (*member.Member, error) {
+	m, err := member.Connect(ctx, one)
+	if err = r.etcd.connected(err); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := m.CatchUp(limited); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w %s: %w", member.ErrConnect, m.Endpoint(), err), m.Close())
+	}
+	return m, nil
+}
+
+// recorded is how far the journal is. It is reported now and then, and not at each response.
+type recorded struct {
+	mu         sync.Mutex
+	events     daemon.JournalEvents
+	last, head int64
+	at         time.Time
+	fresh      bool // something is not reported yet
+}
+
+func (s *recorded) set(last, head int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last > s.last {
+		s.last, s.at = last, time.Now()
+	}
+	s.head, s.fresh = max(head, s.last), true
+}
+
+func (s *recorded) report() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fresh {
+		s.fresh = false
+		s.events.Reached(s.last, s.at, s.head)
+	}
+}
+
+// every calls do again and again.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
