@@ -163,3 +163,41 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 		t.Errorf("it printed\n%s", s)
 	}
 }
+
+// All members of a cluster are restored to the same moment from one node's disk, with the commands that the first restore prints.
+func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	p.kill()
+	for _, m := range c.Members {
+		must(t, m.Kill())
+	}
+	want, home := all[4], t.TempDir()
+	data := func(name string) string { return filepath.Join(home, name) }
+	out := run(t, 0, nil, "restore", "--dir="+dir, "--name=node1", "--data-dir="+data("node1"), "--kubernetes", "--at="+want.at.Format(time.RFC3339Nano)).stdout.String()
+	saved := fmt.Sprintf("at-%d_", want.revision)
+	commands := printed(out, "etcd-rolling-backup restore")
+	if len(commands) != 2 || strings.Count(out, "./"+saved) != 2 {
+		t.Fatalf("it printed\n%s", out)
+	}
+	for i, command := range commands {
+		paste(t, dir, strings.ReplaceAll(command, data("node1"), data(c.Members[i+1].Name)))
+	}
+	l := &lost{Cluster: c}
+	var members []*revived
+	for i, m := range c.Members {
+		members = append(members, l.revive(t, i, data(m.Name)))
+	}
+	revision := want.revision + all[len(all)-1].revision - want.revision + 1_000_000_000
+	for i, m := range members {
+		if got := stateOf(t, m.client); got.keys != want.keys || got.sum != want.sum || got.revision != revision {
+			t.Errorf("member %d has %+v, want %+v at revision %d", i, got, want.state, revision)
+		}
+	}
+	// The snapshot of the moment is not the newest one: a later restore does not take it for that.
+	run(t, 0, []string{"to revision " + strconv.FormatInt(all[len(all)-1].revision, 10)}, "restore", "--dir="+dir, "--name=node1", "--data-dir="+target(t), "--dry-run")
+}
