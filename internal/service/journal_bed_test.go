@@ -42,7 +42,12 @@ type journalBed struct {
 
 func newJournalBed(t *testing.T, o etcdtest.Options) *journalBed {
 	t.Helper()
-	b := &journalBed{t: t, cluster: etcdtest.Run(t, o), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store"))}
+	return newJournalBedOf(t, etcdtest.Run(t, o))
+}
+
+func newJournalBedOf(t *testing.T, c *etcdtest.Cluster) *journalBed {
+	t.Helper()
+	b := &journalBed{t: t, cluster: c, dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store"))}
 	must(t, b.dir.Prepare())
 	b.logger, b.log = logtest.NewNullLogger()
 	debug, err := logrus.ParseLevel("debug")
@@ -234,4 +239,46 @@ func (b *journalBed) lines(message string) (n int) {
 		}
 	}
 	return n
+}
+
+// oldestAndNewest runs a test with both.
+func oldestAndNewest(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, version := range []string{etcdtest.Versions()[0], etcdtest.Default} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+func (b *journalBed) interrupted(reason status.Reason) {
+	b.t.Helper()
+	b.until("the journal is interrupted: "+string(reason), func(j status.Journal) bool { return !j.Running && j.Reason == reason && j.Message != "" })
+}
+
+// wantOneRange demands a journal without a gap from the only snapshot on.
+func (b *journalBed) wantOneRange(client *clientv3.Client) {
+	b.t.Helper()
+	head := b.reaches(client)
+	b.stop()
+	if bases, ranges := b.bases(), b.ranges(); len(bases) != 1 || len(ranges) != 1 {
+		b.t.Fatalf("snapshots at %v, ranges %v, want one of each", bases, ranges)
+	}
+	b.wantAll(client, b.bases()[0], head)
+}
+
+// wantNewRange demands a second range that continues a second snapshot, after a gap.
+func (b *journalBed) wantNewRange(client *clientv3.Client) {
+	b.t.Helper()
+	b.waitForBases(2)
+	puts(b.t, client, 10)
+	head := b.reaches(client)
+	gaps := b.status.State().Journal.Gaps
+	b.stop()
+	bases, ranges := b.bases(), b.ranges()
+	if len(bases) != 2 || len(ranges) != 2 || ranges[1].First > bases[1]+1 || gaps != 1 || b.lines("journal begins again, after a gap") != 1 {
+		b.t.Fatalf("snapshots at %v, ranges %v, %d gaps", bases, ranges, gaps)
+	}
+	b.wantAll(client, bases[1], head)
 }

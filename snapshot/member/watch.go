@@ -54,9 +54,19 @@ func (w *Watch) Recv() (*pb.WatchResponse, error) {
 	case r.GetCompactRevision() != 0:
 		return nil, fmt.Errorf("%w: it begins at %d", ErrCompacted, r.GetCompactRevision())
 	case r.GetCanceled():
-		return nil, fmt.Errorf("etcd ended the watch: %s", r.GetCancelReason())
+		return nil, fmt.Errorf("etcd ended the watch: %w", canceled(r.GetCancelReason()))
 	}
 	return r, nil
+}
+
+// canceled makes an error of a reason, which is the text of one.
+func canceled(reason string) error {
+	for _, err := range []error{rpctypes.ErrGRPCPermissionDenied, rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision, rpctypes.ErrGRPCUserEmpty} {
+		if err.Error() == reason {
+			return explain(err)
+		}
+	}
+	return errors.New(reason)
 }
 
 // RequestProgress asks for a response without events, whose header has the revision of the member. It may overtake events that are on the way.
