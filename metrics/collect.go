@@ -35,6 +35,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s.inventory()
 	s.newest()
 	s.mirror()
+	s.journal()
 	s.etcd()
 	s.stream()
 	if f := s.state.StateFile; f.Asked {

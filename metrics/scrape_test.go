@@ -21,6 +21,7 @@ func TestScrapePassesPromtool(t *testing.T) {
 	promtool := program(t, "promtool")
 	for name, make := range map[string]func(now *time.Time) *status.Tracker{
 		"healthy": statustest.Healthy, "unhealthy": statustest.Unhealthy, "broken": statustest.Broken,
+		"journal":  statustest.Journaled,
 		"many":     func(now *time.Time) *status.Tracker { return statustest.Many(now, 500) },
 		"starting": func(now *time.Time) *status.Tracker { return status.New(statustest.Options(now)) },
 		"bare":     func(*time.Time) *status.Tracker { return status.New(status.Options{}) },

@@ -1,6 +1,7 @@
-// Package s3 stores snapshots in a bucket: put, list, get, remove, and returns errors by class.
+// Package s3 stores snapshots, and the segments of the journal between them, in a bucket: put, list, get, remove, and returns errors by class.
 //
-// Invariant: every key that List returns, or that another method touches, is the folder, a slash and a valid snapshot name.
+// Invariant: every key that List returns, or that another method touches, is the folder, a slash and a valid snapshot name; that of
+// a segment is the folder, /journal/ and the valid name of a complete segment.
 // Nothing else in the bucket is read, changed or removed, except what Probe itself stores. PutArchive reports success only after the
 // server has reported size and checksum of what it stored, and both match the archive; it overwrites nothing unless it is asked to.
 // An answer that does not come from this bucket is an error, whatever its status.

@@ -10,8 +10,6 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 // abortTimeout limits the cleanup after a failure, which continues after the caller's context has ended.
@@ -164,8 +162,10 @@ func (u *upload) clear(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.Timeout)
 	defer cancel()
-	_ = u.eachUpload(ctx, u.key, func(_ snapshot.Name, m minio.ObjectMultipartInfo) error {
-		u.abort(ctx, m.Key, m.UploadID)
+	_ = u.eachUpload(ctx, u.key, func(m minio.ObjectMultipartInfo) error {
+		if m.Key == u.key {
+			u.abort(ctx, m.Key, m.UploadID)
+		}
 		return nil
 	})
 }

@@ -57,9 +57,22 @@ type upload struct {
 // and the archive has one, the check costs no time: the checksums of the parts give the checksum of the whole after all parts are
 // sent. Otherwise the archive is read once before the upload.
 func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Archive, replace bool, progress func(done, total int64)) error {
-	u := b.upload(b.objectOf(n), a, a.Size)
-	u.replace, u.check = replace, a.VerifyChecksum
-	if sum, known := a.CRC32C(); known {
+	return b.putSealed(ctx, b.objectOf(n), a, a.Size, replace, progress)
+}
+
+// Sealed is a file that says what its bytes must be: *snapshot.Archive and *journal.Segment are such files.
+type Sealed interface {
+	io.ReaderAt
+	// CRC32C returns the checksum of the whole file, without reading it; false: the file does not say it.
+	CRC32C() (sum uint32, known bool)
+	// VerifyChecksum reads the file. Damage wraps snapshot.ErrDamaged.
+	VerifyChecksum(ctx context.Context) error
+}
+
+func (b *Bucket) putSealed(ctx context.Context, o object, s Sealed, size int64, replace bool, progress func(done, total int64)) error {
+	u := b.upload(o, s, size)
+	u.replace, u.check = replace, s.VerifyChecksum
+	if sum, known := s.CRC32C(); known {
 		u.crc32c = binary.BigEndian.AppendUint32(nil, sum)
 	}
 	if progress != nil {

@@ -21,18 +21,22 @@ const (
 // Remove deletes one snapshot; in a versioned bucket it adds a delete marker. A missing snapshot wraps snapshot.ErrNotFound. One
 // under Object Lock wraps ErrLocked and does not change.
 func (b *Bucket) Remove(ctx context.Context, n snapshot.Name) error {
+	return b.remove(ctx, b.objectOf(n))
+}
+
+func (b *Bucket) remove(ctx context.Context, o object) error {
 	if b.cfg.AppendOnly {
-		return b.explain(ctx, op{doing: "remove " + n.String()}, errAppendOnly)
+		return b.explain(ctx, op{doing: "remove " + o.name}, errAppendOnly)
 	}
 	// S3 reports no error when it deletes a missing object, and hides a locked one behind a marker.
-	info, err := b.stat(ctx, "remove", b.objectOf(n), false)
+	info, err := b.stat(ctx, "remove", o, false)
 	if err != nil {
 		return err
 	}
 	if why := b.locked(info, time.Now()); why != "" {
-		return b.explain(ctx, op{doing: "remove " + n.String()}, fmt.Errorf("%w: %s", ErrLocked, why))
+		return b.explain(ctx, op{doing: "remove " + o.name}, fmt.Errorf("%w: %s", ErrLocked, why))
 	}
-	return b.delete(ctx, b.objectOf(n))
+	return b.delete(ctx, o)
 }
 
 // errAppendOnly is for callers that should not have come this far.
@@ -94,8 +98,9 @@ func (b *Bucket) Sweep(ctx context.Context, prefixes []string, mine func(snapsho
 }
 
 func (b *Bucket) sweepUnder(ctx context.Context, prefix string, mine func(snapshot.Name) bool, before time.Time) (aborted int, err error) {
-	err = b.eachUpload(ctx, b.prefix+prefix, func(n snapshot.Name, m minio.ObjectMultipartInfo) error {
-		if !mine(n) || m.Initiated.After(before) {
+	err = b.eachUpload(ctx, b.prefix+prefix, func(m minio.ObjectMultipartInfo) error {
+		n, ok := b.nameOf(m.Key)
+		if !ok || !mine(n) || m.Initiated.After(before) {
 			return nil
 		}
 		err := b.do(ctx, op{doing: "abort upload of " + n.String(), action: "s3:AbortMultipartUpload"}, func(ctx context.Context) error {
@@ -118,9 +123,9 @@ func allowed(err error) error {
 	return err
 }
 
-// eachUpload visits the incomplete uploads of our names under prefix. It continues after an error of visit. Missing permissions
+// eachUpload visits the incomplete uploads of keys under prefix, of any name. It continues after an error of visit. Missing permissions
 // are no error.
-func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snapshot.Name, minio.ObjectMultipartInfo) error) error {
+func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(minio.ObjectMultipartInfo) error) error {
 	var key, id string
 	var failed error
 	for {
@@ -133,9 +138,7 @@ func (b *Bucket) eachUpload(ctx context.Context, prefix string, visit func(snaps
 			return errors.Join(failed, allowed(err))
 		}
 		for _, m := range page.Uploads {
-			if n, ok := b.nameOf(m.Key); ok {
-				failed = errors.Join(failed, allowed(visit(n, m)))
-			}
+			failed = errors.Join(failed, allowed(visit(m)))
 		}
 		if !page.IsTruncated || page.NextKeyMarker == key && page.NextUploadIDMarker == id {
 			return failed

@@ -11,6 +11,7 @@ import (
 
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
 )
 
 // bucketStore is a bucket as all stores are tested, with a client that goes past it.
@@ -31,6 +32,19 @@ func (s bucketStore) Put(ctx context.Context, n snapshot.Name, r io.ReaderAt, si
 
 // List implements storetest.Store.
 func (s bucketStore) List(ctx context.Context) ([]snapshot.Entry, error) { return s.Bucket.List(ctx) }
+
+func (s bucketStore) PutSegment(ctx context.Context, n snapshot.SegmentName, data []byte) error {
+	size := int64(len(data))
+	segment, err := journal.Open(bytes.NewReader(data), size)
+	if err != nil {
+		return err
+	}
+	return s.Bucket.PutSegment(ctx, n, segment, size, nil)
+}
+
+func (s bucketStore) Segments(ctx context.Context, nodes []string) ([]snapshot.SegmentEntry, error) {
+	return s.ListSegments(ctx, nodes)
+}
 
 func (s bucketStore) folder() string { return s.config.Folder + "/" }
 

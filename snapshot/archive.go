@@ -65,11 +65,17 @@ func (a *Archive) ReadAt(p []byte, offset int64) (int, error) { return a.r.ReadA
 // CRC32C returns the checksum of the whole file, computed from the manifest without reading the file. known is false for early
 // archives, which do not have it.
 func (a *Archive) CRC32C() (sum uint32, known bool) {
-	data, err := hex.DecodeString(a.Manifest.ArchiveCRC32C)
-	if err != nil || len(data) != crc32.Size {
+	return CRC32COf(a.Manifest.ArchiveCRC32C, a.tail)
+}
+
+// CRC32COf returns the CRC-32C of a file from that of its compressed data, 8 hex digits, and from everything behind the data. known is false
+// if data does not have that form.
+func CRC32COf(data string, behind []byte) (sum uint32, known bool) {
+	b, err := hex.DecodeString(data)
+	if err != nil || len(b) != crc32.Size {
 		return 0, false
 	}
-	return crc32.Update(binary.BigEndian.Uint32(data), crc32.MakeTable(crc32.Castagnoli), a.tail), true
+	return crc32.Update(binary.BigEndian.Uint32(b), crc32.MakeTable(crc32.Castagnoli), behind), true
 }
 
 // Raw returns a reader of what etcd sent: the database followed by its digest, RawSize bytes. The last Read compares all digests

@@ -77,6 +77,9 @@ func (n SegmentName) String() string {
 	return s + "-" + strconv.FormatInt(n.Last, 10) + segmentSuffix
 }
 
+// SegmentPrefix is how the names of a node's segments begin, and no others.
+func SegmentPrefix(node string) string { return Prefix(segmentSet, node) }
+
 // Complete reports that the segment has been completed.
 func (n SegmentName) Complete() bool { return n.Last != 0 }
 

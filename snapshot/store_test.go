@@ -62,6 +62,40 @@ func (s dirStore) Tail(_ context.Context, n snapshot.Name) ([]byte, int64, error
 
 func (s dirStore) Remove(ctx context.Context, n snapshot.Name) error { return s.dir.Remove(ctx, n) }
 
+func (s dirStore) PutSegment(ctx context.Context, n snapshot.SegmentName, data []byte) error {
+	begun := n
+	begun.Last = 0
+	part, err := s.dir.CreateSegment(ctx, begun)
+	if err != nil {
+		return err
+	}
+	if _, err := part.Write(data); err != nil {
+		return errors.Join(err, part.Abort())
+	}
+	return part.CommitAs(ctx, n)
+}
+
+func (s dirStore) Segments(_ context.Context, nodes []string) ([]snapshot.SegmentEntry, error) {
+	l, err := s.dir.List()
+	return slices.DeleteFunc(l.Segments, func(e snapshot.SegmentEntry) bool { return nodes != nil && !slices.Contains(nodes, e.Name.Node) }), err
+}
+
+func (s dirStore) GetSegment(_ context.Context, n snapshot.SegmentName) (io.ReadCloser, int64, error) {
+	f, err := s.dir.OpenSegment(n)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+func (s dirStore) RemoveSegment(ctx context.Context, n snapshot.SegmentName) error {
+	return s.dir.RemoveSegment(ctx, n)
+}
+
 func (s dirStore) Plant(_ context.Context, key string, data []byte) error {
 	path := filepath.Join(s.dir.Path(), key)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

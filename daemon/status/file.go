@@ -73,6 +73,7 @@ func (t *Tracker) load(s State) {
 	t.state.Starts = slices.DeleteFunc(s.Starts, func(at time.Time) bool { return at.After(now) || now.Sub(at) >= StartsWindow })
 	t.state.History = slices.DeleteFunc(s.History, func(f Failure) bool { return f.At.After(now) })
 	t.state.PruneError, t.state.PruneAt = s.PruneError, s.PruneAt
+	t.state.loadJournal(s.Journal, now)
 	t.state.Resources = s.Resources
 	t.state.Resources.Gone = slices.DeleteFunc(s.Resources.Gone, func(g GoneResource) bool { return g.Found.After(now) })
 }

@@ -28,7 +28,7 @@ func relist(tr *status.Tracker, s status.State) {
 // TestRestartForgetsNothing: but for what belongs to the process, the state comes back, and saved again it is the same.
 func TestRestartForgetsNothing(t *testing.T) {
 	for name, make := range map[string]func(now *time.Time) *status.Tracker{
-		"healthy": statustest.Healthy, "unhealthy": statustest.Unhealthy, "broken": statustest.Broken,
+		"healthy": statustest.Healthy, "unhealthy": statustest.Unhealthy, "broken": statustest.Broken, "journal": statustest.Journaled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			now, n := noon, newNotes()

@@ -159,7 +159,7 @@ func TestNothingWrongIsHidden(t *testing.T) {
 		name := func(t *rapid.T) snapshot.Name { return rapid.SampledFrom(list[:3]).Draw(t, "snapshot").Name }
 		for range rapid.IntRange(0, 12).Draw(t, "events") {
 			j := rapid.SampledFrom([]status.Job{status.Snapshot, status.Mirror, status.Drill}).Draw(t, "job")
-			switch rapid.IntRange(0, 8).Draw(t, "kind") {
+			switch rapid.IntRange(0, 9).Draw(t, "kind") {
 			case 0:
 				o := status.Outcome{Reason: rapid.SampledFrom(status.FailureReasons(j)).Draw(t, "failure"), Message: "m"}
 				if j == status.Drill {
@@ -184,6 +184,11 @@ func TestNothingWrongIsHidden(t *testing.T) {
 				tr.Pruned(rapid.SampledFrom(status.Places()).Draw(t, "place"), noon, []snapshot.Name{name(t)}, nil)
 			case 8:
 				tr.SetPending(noon.Add(-3*time.Hour), statustest.Names(list[:2]))
+			case 9:
+				reason := rapid.SampledFrom(status.FailureReasons(status.Snapshot)).Draw(t, "why the journal stopped")
+				tr.SetJournal(func(j *status.Journal) {
+					j.On, j.Since, j.Reason, j.Confirmed = true, noon.Add(-time.Hour), reason, noon.Add(-time.Hour)
+				})
 			}
 		}
 		s := tr.State()
@@ -197,7 +202,7 @@ func TestNothingWrongIsHidden(t *testing.T) {
 		if len(all) == 0 && wrong {
 			t.Errorf("nothing is reported of %+v", s)
 		}
-		needs := s.Jobs[status.Snapshot].Failures > 2 || s.Jobs[status.Mirror].Failures > 2 || s.DrillFailed() || len(s.Damages()) > 0 || len(m.Alarms) > 0
+		needs := s.Jobs[status.Snapshot].Failures > 2 || s.Jobs[status.Mirror].Failures > 2 || s.DrillFailed() || len(s.Damages()) > 0 || len(m.Alarms) > 0 || s.Journal.On
 		if len(s.Problems(noon)) == 0 && needs {
 			t.Errorf("no problem is reported of %+v", s)
 		}

@@ -1,28 +1,36 @@
 package status
 
 import (
+	"cmp"
+	"slices"
 	"time"
 )
 
-// Journal is the state of the record of changes between snapshots. Zero: it is switched off.
+// Journal is the state of the record of changes between snapshots. Zero: it is switched off. Only what the places hold is saved: the
+// rest changes each second, and the recorder knows it again soon after a start.
 type Journal struct {
 	On bool `json:"-"`
+	// Segment is how long a segment is written at most, and so the time between two uploads to S3.
+	Segment time.Duration `json:"-"`
 	// Running: a watch is open, and nothing is known to be missing.
 	Running bool      `json:"-"`
-	Since   time.Time `json:"since,omitzero"` // since when it runs, or does not
-	// Reason and Message say why it does not run; "": it does, or was never tried.
+	Since   time.Time `json:"-"` // since when it runs, or does not
+	// Reason and Message say why it does not run; "": it does, or was never tried. LowSpace: the disk is too full for the journal, but
+	// not yet for snapshots.
 	Reason  Reason `json:"-"`
 	Message string `json:"-"`
 
-	Revision int64     `json:"revision,omitempty"` // the newest one that is on the disk
-	At       time.Time `json:"at,omitzero"`        // when it was received
-	// Confirmed is when the member last said that it has nothing newer than Revision.
-	Confirmed time.Time `json:"confirmed,omitzero"`
-	Behind    int64     `json:"behind,omitempty"` // revisions that the member has and the journal has not
+	Revision int64     `json:"-"` // the newest one that is on the disk
+	At       time.Time `json:"-"` // when it was received
+	// Confirmed is when the member last said that it has nothing newer than Revision. It moves also while nobody writes.
+	Confirmed time.Time `json:"-"`
+	Behind    int64     `json:"-"` // revisions that the member has and the journal has not
+	// Mirrored is until when S3 was last seen to have every change: its newest revision was Revision then. The Tracker computes it.
+	Mirrored time.Time `json:"-"`
 
 	Local  Segments `json:"local,omitzero"`
 	Bucket Segments `json:"bucket,omitzero"`
-	Gaps   int      `json:"gaps,omitempty"` // that were begun since the start
+	Gaps   int      `json:"-"` // that were begun since the start
 }
 
 // Segments are those of this node in one place.
@@ -41,7 +49,128 @@ type Range struct {
 	To    time.Time `json:"to,omitzero"`
 }
 
+// Gap is a time of which no moment can be restored.
+type Gap struct{ From, To time.Time }
+
 // SetJournal changes the state of the journal.
 func (t *Tracker) SetJournal(change func(*Journal)) {
-	t.change(func(s *State) { change(&s.Journal) })
+	t.change(func(s *State) {
+		change(&s.Journal)
+		j := &s.Journal
+		j.Message = oneLine(j.Message)
+		if r, _ := s.Journaled(S3); j.Revision > 0 && r >= j.Revision {
+			j.Mirrored = latest(j.Mirrored, j.known())
+		}
+	})
 }
+
+// loadJournal takes over what the last process knew of the places, but for times in the future, which come from a wrong clock.
+func (s *State) loadJournal(saved Journal, now time.Time) {
+	if !s.Journal.On {
+		return
+	}
+	for _, p := range []*Segments{&saved.Local, &saved.Bucket} {
+		if p.At.After(now) {
+			*p = Segments{}
+		}
+	}
+	s.Journal.Local, s.Journal.Bucket = saved.Local, saved.Bucket
+}
+
+// Records reports whether the journal misses nothing: a watch is open, and etcd said within two minutes that nothing newer is missing.
+func (j Journal) Records(now time.Time) bool {
+	return j.Running && now.Sub(cmp.Or(j.known(), j.Since)) <= journalSilence
+}
+
+// known is until when the journal on the disk is known to have every change. While it catches up, it receives old changes.
+func (j Journal) known() time.Time {
+	if j.Behind > 0 {
+		return j.Confirmed
+	}
+	return latest(j.At, j.Confirmed)
+}
+
+// segments returns those in a place.
+func (j Journal) segments(p Place) Segments {
+	if p == S3 {
+		return j.Bucket
+	}
+	return j.Local
+}
+
+// Journaled returns the newest revision that can be restored from a place with its journal, or from its newest snapshot if that is newer,
+// and when it was received. 0: there is neither.
+func (s State) Journaled(p Place) (revision int64, at time.Time) {
+	revision, at = s.newestIntact(p)
+	j := s.Journal.segments(p)
+	if !s.hasBase(p, j) {
+		return revision, at
+	}
+	if j.Revision >= revision {
+		revision, at = j.Revision, latest(at, j.At)
+	}
+	if p == Local && s.Journal.Revision >= revision {
+		revision, at = s.Journal.Revision, latest(at, s.Journal.At)
+	}
+	return revision, at
+}
+
+// newestIntact returns the revision and time of the newest snapshot in a place that is not known to be damaged.
+func (s State) newestIntact(p Place) (int64, time.Time) {
+	for _, c := range s.Places[p].Copies {
+		if c.Damage == "" {
+			return s.Described(c).Revision, c.Name.Time
+		}
+	}
+	return 0, time.Time{}
+}
+
+// hasBase reports whether a place has a snapshot with which its newest segments can be restored. One whose revision is not known may be it.
+func (s State) hasBase(p Place, j Segments) bool {
+	copies := slices.Concat(s.Places[p].Copies, s.Places[p].Nodes)
+	return slices.ContainsFunc(copies, func(c Copy) bool {
+		r := s.Described(c).Revision
+		return c.Damage == "" && (r == 0 || len(j.Ranges) == 0 || r+1 >= j.Ranges[len(j.Ranges)-1].First)
+	})
+}
+
+// RecoveryPoint returns until when a place has every change: a restore from it loses what came later. While nobody writes it moves on, as far
+// as etcd says so. Zero: the place has nothing, or it is not known.
+func (s State) RecoveryPoint(p Place) time.Time {
+	_, at := s.Journaled(p)
+	switch {
+	case p == S3:
+		return latest(at, s.Journal.Mirrored)
+	case s.Journal.Behind > 0:
+		_, at = s.newestIntact(p)
+	}
+	return latest(at, s.Journal.known())
+}
+
+// Restorable returns since when any moment can be restored from a place, except those in the gaps, oldest first. Zero: none can.
+func (s State) Restorable(p Place) (since time.Time, gaps []Gap) {
+	ranges := s.Journal.segments(p).Ranges
+	for i, r := range ranges {
+		begin := s.begin(p, r)
+		if i == 0 {
+			since = begin
+		} else if from := ranges[i-1].To; !from.IsZero() && begin.After(from) {
+			gaps = append(gaps, Gap{From: from, To: begin})
+		}
+	}
+	return since, gaps
+}
+
+// begin returns the first moment of a range that can be restored: that of the oldest snapshot in it. If none is known, it is when the first
+// revision was received.
+func (s State) begin(p Place, r Range) time.Time {
+	for _, c := range slices.Backward(s.Places[p].Copies) {
+		if n := s.Described(c).Revision; n+1 >= r.First && n <= r.Last {
+			return c.Name.Time
+		}
+	}
+	return r.From
+}
+
+// latest returns the last of the times.
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }

@@ -46,6 +46,12 @@ const (
 	CodeUnsaved          Code = "unsaved"
 	CodeOtherCluster     Code = "other-cluster"
 
+	CodeJournalStopped      Code = "journal-stopped"
+	CodeJournalNoSpace      Code = "journal-no-space"
+	CodeJournalRetried      Code = "journal-retried" // passing
+	CodeJournalMirrorBehind Code = "journal-mirror-behind"
+	CodeJournalGap          Code = "journal-gap" // passing
+
 	// CodeOtherDaemon means that another daemon of the same node works in the directory.
 	CodeOtherDaemon Code = "other-daemon"
 	// CodeDirectoryReplaced means that the directory is another one than at the start.

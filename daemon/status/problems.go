@@ -57,6 +57,7 @@ func (s State) findings(now time.Time) []Problem {
 	}
 	s.proofProblems(&l, now)
 	s.clusterProblems(&l, now)
+	s.journalProblems(&l, now)
 	return Fold(l)
 }
 

@@ -128,6 +128,7 @@ func (s State) clone() State {
 	s.Mirror.Pending, s.Starts, s.History = slices.Clone(s.Mirror.Pending), slices.Clone(s.Starts), slices.Clone(s.History)
 	s.Counters = s.Counters.clone()
 	s.Resources.Gone = slices.Clone(s.Resources.Gone)
+	s.Journal.Local.Ranges, s.Journal.Bucket.Ranges = slices.Clone(s.Journal.Local.Ranges), slices.Clone(s.Journal.Bucket.Ranges)
 	return s
 }
 

@@ -15,6 +15,8 @@ type Options struct {
 	Drill  bool
 	// DrillFrom is the place whose copies are verified and drilled; "" is Local.
 	DrillFrom Place
+	// JournalSegment is how long a segment of the journal is written at most; 0: there is no journal.
+	JournalSegment time.Duration
 	// Now is the clock; nil: the wall clock.
 	Now func() time.Time
 }
@@ -37,6 +39,7 @@ func New(o Options) *Tracker {
 	t := &Tracker{now: o.Now, state: State{
 		Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}, Counters: newCounters(), DrillFrom: cmp.Or(o.DrillFrom, Local),
 		Enabled: map[Job]bool{Snapshot: true, Mirror: o.Mirror, Verify: o.Drill, Drill: o.Drill},
+		Journal: Journal{On: o.JournalSegment > 0, Segment: o.JournalSegment},
 	}}
 	if t.now == nil {
 		t.now = time.Now

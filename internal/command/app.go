@@ -67,7 +67,7 @@ func newApp(p Process) (*cli.App, env) {
 		Writer: p.Stdout, ErrWriter: p.Stderr, OnUsageError: config.OnUsageError, Action: noCommand,
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
-			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), exportCommand(e),
+			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), exportCommand(e), logCommand(e),
 			pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), fleetCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
 			drillChildCommand(e),
@@ -194,6 +194,9 @@ func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, erro
 	r.Notice = func(text string) { c.note("%s", text) }
 	return source.Open(ctx, r)
 }
+
+// scratch is where segments of the bucket are read: next to the snapshots, or where there is room for temporary files.
+func (c *call) scratch() *snapshot.Dir { return source.ScratchAt(c.cfg.Store.Dir) }
 
 // hostName is "" if it is not known: it only helps to choose.
 func hostName() string {

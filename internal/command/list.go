@@ -37,8 +37,11 @@ type listing struct {
 	Partials  []string  `json:"partials,omitempty"`
 	Foreign   []string  `json:"foreign,omitempty"`
 	Missing   []missing `json:"missing,omitempty"`
+	// Journal are the moments that can be restored, not only those of snapshots.
+	Journal []journalRow `json:"journal,omitempty"`
 
-	others bool // only other nodes have snapshots, as a note has said
+	ranges []source.Range // what Journal is made of, and what no snapshot begins
+	others bool           // only other nodes have snapshots, as a note has said
 }
 
 // missing is a place that could not be listed.
@@ -88,6 +91,7 @@ func list(ctx context.Context, c *call) error {
 	slices.SortStableFunc(out.Snapshots, func(a, b row) int {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name.String(), b.Name.String()))
 	})
+	out.addJournal(limited, from, c.scratch())
 	if !c.Bool("all") {
 		out.Broken, out.Partials, out.Foreign = nil, nil, nil
 	}
@@ -230,10 +234,12 @@ func (l *listing) print(out *printer) {
 		if len(l.Missing) == 0 && !l.others {
 			out.line("no snapshots yet")
 		}
+		l.printJournal(out)
 		return
 	}
 	l.table(out, []string{"NAME", "PLACE", "AGE", "SIZE", "DATABASE", "REVISION", "KEYS", columnCluster, columnForm, "ETCD"}, lines)
 	l.choices(out)
+	l.printJournal(out)
 }
 
 // choices prints the versions between which a person must choose.

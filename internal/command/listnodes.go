@@ -70,6 +70,7 @@ func (c *call) onlyOf(l source.Listing, node string) source.Listing {
 	isOthers := func(e snapshot.Entry) bool { return e.Name.Node != "" && e.Name.Node != node }
 	others := slices.DeleteFunc(slices.Clone(l.Snapshots), func(e snapshot.Entry) bool { return !isOthers(e) })
 	l.Snapshots, l.Broken = slices.DeleteFunc(l.Snapshots, isOthers), slices.DeleteFunc(l.Broken, isOthers)
+	l.Segments = slices.DeleteFunc(l.Segments, func(e snapshot.SegmentEntry) bool { return e.Name.Node != node })
 	if l.Others = len(others) > 0; l.Others {
 		c.note("%s also has %s: --all-nodes shows them", l.Where, nodesOf(others))
 	}

@@ -62,17 +62,35 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
 	room := func(size int64) error { return restore.Room(scratch, size) }
-	more := again(o)
-	p, err := c.open(ctx, source.Request{From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room})
+	ask := source.Request{Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At}
+	for {
+		again, err := r.once(ctx, &ask, now)
+		if !again {
+			return err
+		}
+		r.warn("%s: trying without it", line(err))
+	}
+}
+
+// once tries one snapshot, and what continues it. again: another one may lead to the state that is asked for.
+func (r *restoring) once(ctx context.Context, ask *source.Request, now time.Time) (again bool, err error) {
+	more := repeated(r.o)
+	p, err := r.open(ctx, *ask)
 	if err != nil {
-		return c.choices(err, restore.ClusterOf(o.Options), more...)
+		return false, r.choices(err, restore.ClusterOf(r.o.Options), more...)
 	}
-	defer p.File.Close()
+	defer func() { _ = errors.Join(p.File.Close(), p.Journal.Close()) }() // they were only read
 	r.from = p
-	if err := r.run(ctx, now); err != nil {
-		return c.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, o.From, more...)
+	given := r.o
+	r.withJournal()
+	if err = r.run(ctx, now); err == nil {
+		return false, nil
 	}
-	return nil
+	r.o = given
+	if learn(ask, p, err) {
+		return true, err
+	}
+	return false, r.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, r.o.From, more...)
 }
 
 // etcdUser is who the detected etcd runs as; nil: that is not known, or systemd makes that user only when it starts etcd.
@@ -87,14 +105,17 @@ func (c *call) etcdUser() *restore.Owner {
 	return &owner
 }
 
-// again are the flags to restore another snapshot with in the same way.
-func again(o config.Restore) []string {
+// repeated are the flags to restore another snapshot with in the same way.
+func repeated(o config.Restore) []string {
 	more := o.SameFlags
 	if o.DryRun {
 		more = append([]string{"--dry-run"}, more...)
 	}
 	if o.Name != "" {
 		more = append([]string{"--name", o.Name}, more...)
+	}
+	if o.At.Text != "" {
+		more = append([]string{"--at", o.At.Text}, more...)
 	}
 	return more
 }
@@ -107,6 +128,7 @@ type restoring struct {
 	in       *input.Input
 	manifest *snapshot.Manifest // of the snapshot; nil: it has none
 	reviewed bool               // before the download
+	moment   string             // the path of the snapshot of the state, for the other members; "": none is needed
 	state    stateFile
 	bar      *progress
 	warnings []string
@@ -134,6 +156,9 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	r.warnOfContent(plan)
 	if r.o.Replace && len(plan.Aside) == 0 && r.origins.Of(r.Context, "data-dir").Kind != config.FromDetection {
 		r.warn("--replace had nothing to replace in %s: is it the data directory of etcd?", plan.DataDir)
+	}
+	if !r.o.DryRun {
+		r.saveMoment(ctx, plan)
 	}
 	report := r.newReport(plan)
 	if !r.o.DryRun {
@@ -206,7 +231,12 @@ func (r *restoring) announce(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return printSource(r.stdout, r.from, r.in, info.ModTime(), now)
+	if err := printSource(r.stdout, r.from, r.in, info.ModTime(), now); err != nil {
+		return err
+	}
+	out := &printer{w: r.stdout}
+	r.announceJournal(out, now)
+	return out.err
 }
 
 func printSource(w io.Writer, p *source.Opened, in *input.Input, changed, now time.Time) error {

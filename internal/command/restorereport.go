@@ -20,20 +20,21 @@ type restoreReport struct {
 	SHA256   string             `json:"raw_sha256"`
 	Manifest *snapshot.Manifest `json:"manifest,omitempty"`
 
-	DryRun         bool     `json:"dry_run"`
-	DataDir        string   `json:"data_dir"`
-	WALDir         string   `json:"wal_dir,omitempty"`
-	Owner          string   `json:"owner"`
-	Name           string   `json:"name"`
-	InitialCluster string   `json:"initial_cluster"`
-	Token          string   `json:"initial_cluster_token"`
-	LeftOut        []string `json:"left_out,omitempty"`
-	Revision       int64    `json:"revision"`
-	Bumped         uint64   `json:"bumped_by,omitempty"`
-	Aside          []aside  `json:"moved_aside,omitempty"`
-	StateFile      string   `json:"state_file,omitempty"` // where RKE's state file is now
-	Stays          []string `json:"stays,omitempty"`      // what else is in the data directory
-	Warnings       []string `json:"warnings,omitempty"`
+	DryRun         bool           `json:"dry_run"`
+	DataDir        string         `json:"data_dir"`
+	WALDir         string         `json:"wal_dir,omitempty"`
+	Owner          string         `json:"owner"`
+	Name           string         `json:"name"`
+	InitialCluster string         `json:"initial_cluster"`
+	Token          string         `json:"initial_cluster_token"`
+	LeftOut        []string       `json:"left_out,omitempty"`
+	Revision       int64          `json:"revision"`
+	Bumped         uint64         `json:"bumped_by,omitempty"`
+	Journal        *journalReport `json:"journal,omitempty"`
+	Aside          []aside        `json:"moved_aside,omitempty"`
+	StateFile      string         `json:"state_file,omitempty"` // where RKE's state file is now
+	Stays          []string       `json:"stays,omitempty"`      // what else is in the data directory
+	Warnings       []string       `json:"warnings,omitempty"`
 
 	logDir string // where the write-ahead log is, if not in "member" of the data directory
 	next   nextSteps
@@ -51,7 +52,7 @@ func (r *restoring) newReport(p *restore.Plan) restoreReport {
 		DryRun: r.o.DryRun, DataDir: p.DataDir, WALDir: p.WALDir, Owner: p.Owner.String(),
 		Name: p.Cluster.Name, InitialCluster: p.Cluster.Initial(), Token: p.Cluster.Token, LeftOut: p.Cluster.LeftOut,
 		StateFile: r.state.path, Stays: p.Stays, logDir: p.LogDir,
-		Revision: p.Revision, Bumped: r.o.BumpRevision, next: r.nextSteps(p),
+		Revision: p.Revision, Bumped: r.o.BumpRevision, Journal: r.journalReport(), next: r.nextSteps(p),
 	}
 	for _, m := range p.Aside {
 		report.Aside = append(report.Aside, aside(m))

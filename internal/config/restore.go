@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,6 +22,8 @@ const DefaultDataDir = "/var/lib/etcd"
 // Restore says what is restored, and to where.
 type Restore struct {
 	restore.Options
+	At            At
+	Kubernetes    bool // BumpRevision is counted from the newest revision that the journal knows
 	DryRun        bool
 	From          Place // Anywhere, Local, S3 or Peer
 	Peer          string
@@ -34,6 +37,7 @@ type Restore struct {
 func RestoreFlags() []cli.Flag {
 	const g = "restore"
 	return []cli.Flag{
+		AtFlag(),
 		Text(g, "data-dir", DefaultDataDir, "data `DIRECTORY` that etcd will be started with"),
 		Text(g, "wal-dir", "", "`DIRECTORY` of etcd's write-ahead log (default: in --data-dir)"),
 		Bool(g, "replace", "move existing data to DIRECTORY/member.before-restore-TIME instead of refusing"),
@@ -47,6 +51,12 @@ func RestoreFlags() []cli.Flag {
 		Text(g, "state-file", "", "also extract RKE's state file, which a zip of rke-tools contains, to the new file `PATH`"),
 		Bool(g, "dry-run", "check everything, unpack and verify the snapshot, and change nothing"),
 	}
+}
+
+// AtFlag is --at.
+func AtFlag() cli.Flag {
+	return Text("restore", "at", "", "the state at `MOMENT`, from a snapshot and the journal: a revision, a time such as 14:03:06, 2026-11-29T14:03:06Z or \"10m ago\", "+
+		"latest (the default: all of the journal that follows the snapshot) or base (the snapshot alone)")
 }
 
 // MemberFlags say which member of which cluster is restored.
@@ -75,7 +85,7 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 		DryRun: c.Bool("dry-run"), StateFile: c.String("state-file"), Peer: c.String("peer"), SameFlags: sameFlags(c),
 		IgnoreRunning: c.Bool("ignore-running-members"), OtherCluster: c.Bool("other-cluster"),
 	}
-	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer", "state-file"} {
+	for _, name := range []string{"data-dir", "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "members", "wal-dir", "chown", "from", "peer", "state-file", "at"} {
 		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
 			return o, Usagef("--%s is empty: set a value, or remove the flag", name)
 		}
@@ -83,7 +93,12 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 	if urls := c.String("initial-advertise-peer-urls"); urls != "" {
 		o.PeerURLs = strings.Split(urls, ",")
 	}
+	var err error
+	if o.At, err = ParseAt(c.String("at"), time.Now()); err != nil {
+		return o, err
+	}
 	bump, kubernetes := c.Int("bump-revision"), c.Bool("kubernetes")
+	o.Kubernetes = kubernetes
 	switch {
 	case bump < 0 || bump > math.MaxInt32:
 		return o, Usagef("--bump-revision: %d is not a number from 0 to %d", bump, math.MaxInt32)
@@ -106,7 +121,6 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 		}
 		o.Owner = &owner
 	}
-	var err error
 	o.From, err = ReadPlace(c, Anywhere, Local, S3, Peer)
 	return o, err
 }

@@ -123,15 +123,20 @@ func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
 	b.cfg.Etcd.Endpoints = []string{members[0].Endpoint, members[1].Endpoint}
 	b.start()
 	b.waitForBases(1)
-	must(t, members[0].Pause()) // shorter than the keepalive: the watch stays
+	etcdtest.Settle(t, b.cluster)
+	must(t, members[0].Pause())
 	other, err := members[1].Client(t.Context())
 	must(t, err)
-	putsSoon(t, other, 200)
+	for i := 0; !logged(t, "lost TCP streaming connection", members[1:]...); i++ { // what is on the way to it is lost
+		_, err := other.Put(t.Context(), fmt.Sprintf("large-%d", i%5), strings.Repeat("v", 200<<10))
+		must(t, err)
+	}
+	putsSoon(t, other, 50)
 	must(t, members[0].Resume())
 	b.reaches(other)
 	must(t, other.Close())
 	must(t, members[1].Kill())
-	putsSoon(t, client, 200)
+	putsSoon(t, client, 1000)
 	b.reaches(client)
 	must(t, members[1].Restart(t.Context()))
 	must(t, members[0].Kill())
@@ -141,10 +146,20 @@ func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
 	putsSoon(t, other, 50)
 	b.wantOneRange(other)
 	for _, m := range members[:2] {
-		if log, err := os.ReadFile(m.LogPath); err != nil || !strings.Contains(string(log), "applied snapshot") {
+		if !logged(t, "applied snapshot", m) {
 			t.Errorf("%s got no snapshot: the test shows nothing", m.Name)
 		}
 	}
+}
+
+// logged reports whether a text is in the log of one of the members.
+func logged(t *testing.T, text string, members ...*etcdtest.Member) bool {
+	t.Helper()
+	return slices.ContainsFunc(members, func(m *etcdtest.Member) bool {
+		log, err := os.ReadFile(m.LogPath)
+		must(t, err)
+		return strings.Contains(string(log), text)
+	})
 }
 
 // A member that lags behind the journal is waited for. It is neither a restored cluster nor a gap.

@@ -154,9 +154,11 @@ func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
 
 // openStatus knows what the last process has left. Without it the daemon works all the same.
 func openStatus(cfg config.Config, dir *snapshot.Dir, log logrus.FieldLogger) *status.Tracker {
-	t, err := status.Open(dir, cfg.Store.Node, status.Options{
-		Mirror: cfg.S3 != nil, Drill: cfg.Drill.Schedule != nil, DrillFrom: status.Place(cfg.Drill.From),
-	})
+	o := status.Options{Mirror: cfg.S3 != nil, Drill: cfg.Drill.Schedule != nil, DrillFrom: status.Place(cfg.Drill.From)}
+	if cfg.Journal.On {
+		o.JournalSegment = cfg.Journal.Segment
+	}
+	t, err := status.Open(dir, cfg.Store.Node, o)
 	if err != nil {
 		log.WithError(err).Warn("starting without a part of the history")
 	}

@@ -42,7 +42,8 @@ type Listing struct {
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
-	// getSegment fetches a segment of the journal from the bucket.
+	// segments lists those of the journal in the bucket, and getSegment fetches one.
+	segments   func(ctx context.Context, nodes []string) ([]snapshot.SegmentEntry, error)
 	getSegment func(context.Context, snapshot.SegmentName) (body io.ReadCloser, size int64, err error)
 	folders    func(context.Context) ([]string, error) // of the bucket
 }
@@ -108,19 +109,32 @@ func (e *PlaceError) NoDirectory() bool {
 // List lists the directory, unless dir is "", and the bucket, unless it is nil, both at the same time. If one of them fails, it also
 // returns what the other one has. The directory comes first. The caller closes each listing.
 func List(ctx context.Context, dir string, bucket *s3.Config) (all []Listing, failed []*PlaceError) {
-	return ListNodes(ctx, dir, bucket, nil)
+	return Places{Dir: dir, Bucket: bucket}.List(ctx)
 }
 
 // ListNodes is List, but of the bucket only the snapshots of some nodes and those that do not say the node; nil: all.
 func ListNodes(ctx context.Context, dir string, bucket *s3.Config, nodes []string) (all []Listing, failed []*PlaceError) {
+	return Places{Dir: dir, Bucket: bucket, Nodes: nodes}.List(ctx)
+}
+
+// Places says what is listed, and where.
+type Places struct {
+	Dir     string     // "": no directory
+	Bucket  *s3.Config // nil: no bucket
+	Nodes   []string   // of which snapshots and segments the bucket is searched, and of snapshots that do not say the node; nil: all
+	Journal bool       // Listing.Segments of the bucket are wanted too; those of the directory always come along
+}
+
+// List lists both places at the same time, as the function List does.
+func (p Places) List(ctx context.Context) (all []Listing, failed []*PlaceError) {
 	var local, remote Listing
 	var localErr, remoteErr error
 	var both sync.WaitGroup
-	if bucket != nil {
-		both.Go(func() { remote, remoteErr = listBucket(ctx, bucket, nodes) })
+	if p.Bucket != nil {
+		both.Go(func() { remote, remoteErr = p.listBucket(ctx) })
 	}
-	if dir != "" {
-		local, localErr = listDir(dir)
+	if p.Dir != "" {
+		local, localErr = listDir(p.Dir)
 	}
 	both.Wait()
 	add := func(l Listing, err error) {
@@ -130,10 +144,10 @@ func ListNodes(ctx context.Context, dir string, bucket *s3.Config, nodes []strin
 		}
 		all = append(all, l)
 	}
-	if dir != "" {
+	if p.Dir != "" {
 		add(local, localErr)
 	}
-	if bucket != nil {
+	if p.Bucket != nil {
 		add(remote, remoteErr)
 	}
 	return all, failed
@@ -167,17 +181,20 @@ func listDir(path string) (Listing, error) {
 	}, err
 }
 
-func listBucket(ctx context.Context, cfg *s3.Config, nodes []string) (Listing, error) {
+func (p Places) listBucket(ctx context.Context) (Listing, error) {
 	l := Listing{Place: config.S3}
-	b, err := OpenBucket(cfg)
+	b, err := OpenBucket(p.Bucket)
 	if err != nil {
 		return l, err
 	}
-	l.Where = cfg.Place()
-	if nodes == nil {
+	l.Where = p.Bucket.Place()
+	if p.Nodes == nil {
 		l.Snapshots, err = b.List(ctx)
 	} else {
-		l.Snapshots, l.Others, err = b.ListNodes(ctx, nodes)
+		l.Snapshots, l.Others, err = b.ListNodes(ctx, p.Nodes)
+	}
+	if err == nil && p.Journal {
+		l.Segments, err = b.ListSegments(ctx, p.Nodes)
 	}
 	if err != nil {
 		b.Close()
@@ -185,7 +202,8 @@ func listBucket(ctx context.Context, cfg *s3.Config, nodes []string) (Listing, e
 	}
 	l.describe = func(ctx context.Context, e snapshot.Entry) Read { return describeObject(ctx, b, e) }
 	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
-	if cfg.Versions {
+	l.segments, l.getSegment = b.ListSegments, b.GetSegment
+	if p.Bucket.Versions {
 		l.version = b.Version
 	}
 	return l, nil
@@ -213,7 +231,7 @@ func (l Listing) open(n snapshot.Name) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{File: f, Snapshot: n, Name: f.Name(), Place: l.Where, From: config.Local, Scratch: scratchAt(l.local.Path())}, nil
+	return &Opened{File: f, Snapshot: n, Name: f.Name(), Place: l.Where, From: config.Local, Scratch: ScratchAt(l.local.Path())}, nil
 }
 
 // remote makes a snapshot of the listed bucket ready to be fetched. Closing it closes the listing.
@@ -232,8 +250,8 @@ func (l Listing) intact(ctx context.Context, n snapshot.Name) error {
 	return l.local.VerifyChecksum(ctx, n, nil)
 }
 
-// scratchAt prefers the given directory, for snapshots are large and /tmp may be small.
-func scratchAt(path string) *snapshot.Dir {
+// ScratchAt prefers the given directory, for snapshots are large and /tmp may be small.
+func ScratchAt(path string) *snapshot.Dir {
 	if dir := snapshot.NewDir(path); dir.Writable() == nil {
 		return dir
 	}

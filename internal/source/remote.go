@@ -27,7 +27,7 @@ func Find(ctx context.Context, r Request) (*Remote, error) {
 	if r.Peer != "" {
 		return r.findAtPeer(ctx)
 	}
-	l, err := listBucket(ctx, r.Bucket, nil)
+	l, err := Places{Bucket: r.Bucket}.listBucket(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (r Request) fetch(ctx context.Context, at *Remote) (*Opened, error) {
 	if dir == "" {
 		dir = r.Dir
 	}
-	o := &Opened{Snapshot: n, Name: n.String(), Place: at.Place, From: at.From, Scratch: scratchAt(dir)}
+	o := &Opened{Snapshot: n, Name: n.String(), Place: at.Place, From: at.From, Scratch: ScratchAt(dir)}
 	err := at.Read(ctx, func(body io.Reader, size int64) (err error) {
 		if r.Room != nil {
 			if err := r.Room(size); err != nil {

@@ -49,12 +49,25 @@ type Request struct {
 	// UseIntactCopy is for a caller that wants the data and does not judge the file: from Anywhere, instead of a local file that is damaged, it
 	// gets the copy in the bucket if there is one.
 	UseIntactCopy bool
+	// At is the state that is asked for; nil: that of the snapshot, without the journal.
+	At *config.At
+	// SkipBases and SkipSegments are what turned out not to lead to that state.
+	SkipBases    []snapshot.Name
+	SkipSegments []SkippedSegment
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
 }
 
-// Opened is an open snapshot. Its file is the caller's to close.
+// SkippedSegment is a segment in a place.
+type SkippedSegment struct {
+	Place config.Place
+	Name  snapshot.SegmentName
+}
+
+// Opened is an open snapshot. Its file is the caller's to close, and so is the continuation.
 type Opened struct {
+	Journal *Continuation // from the snapshot to the state that is asked for; nil: none
+
 	File     *os.File
 	Snapshot snapshot.Name // zero: a file with another name
 	Name     string        // the file's path, or the name of a fetched one
@@ -74,7 +87,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	}
 	switch {
 	case r.isPath():
-		return openFile(r.Reference)
+		return r.openPath(ctx)
 	case r.From == config.Peer:
 		at, err := r.findAtPeer(ctx)
 		if err != nil {
@@ -91,7 +104,78 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
-	if r.Newest == nil && !r.isNamed(all) {
+	var journal *Continuation
+	if r.wantsJournal() {
+		if err := r.addSegments(ctx, all, entry.Name.Node); err != nil {
+			return nil, err
+		}
+		if entry, at, journal, err = r.withJournal(ctx, all, entry, at); err != nil {
+			return nil, err
+		}
+	}
+	o, err := r.openIn(ctx, all, entry, at)
+	if err != nil {
+		return nil, errors.Join(err, journal.Close())
+	}
+	o.Journal = journal
+	return o, nil
+}
+
+// wantsJournal: a snapshot that was chosen by name or path is restored as it is, unless a moment is asked for.
+func (r Request) wantsJournal() bool {
+	return r.At != nil && !r.At.Base && (r.At.Text != "" || r.Reference == snapshot.Latest)
+}
+
+// openPath opens a file, and what continues it from the directory and the bucket.
+func (r Request) openPath(ctx context.Context) (*Opened, error) {
+	o, err := openFile(r.Reference)
+	if err != nil || !r.wantsJournal() {
+		return o, err
+	}
+	o.Journal, err = r.continueFile(ctx, o.File)
+	if err != nil {
+		return nil, errors.Join(err, o.File.Close())
+	}
+	return o, nil
+}
+
+func (r Request) continueFile(ctx context.Context, f *os.File) (*Continuation, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	a, err := snapshot.OpenArchive(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("--at %s: %s: %w", r.At.Text, f.Name(), err)
+	}
+	all, failed, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(all)
+	if err := r.addSegments(ctx, all, a.Manifest.Node); err != nil {
+		return nil, err
+	}
+	_, c, err := r.continued(ctx, all, base{manifest: a.Manifest})
+	return c, r.without(failed, all, err)
+}
+
+// withJournal chooses the snapshot and what continues it.
+func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) (snapshot.Entry, Listing, *Continuation, error) {
+	m, err := at.Manifest(ctx, e.Name)
+	switch {
+	case err != nil && r.At.Text == "": // what it is comes to light when it is opened
+		return e, at, nil, nil
+	case err != nil:
+		return e, at, nil, fmt.Errorf("%s: %w", e.Name, err)
+	}
+	b, journal, err := r.continued(ctx, all, base{Entry: e, at: at, manifest: m})
+	return b.Entry, b.at, journal, err
+}
+
+// openIn opens a listed snapshot.
+func (r Request) openIn(ctx context.Context, all []Listing, entry snapshot.Entry, at Listing) (*Opened, error) {
+	if r.Newest == nil && !r.isNamed(all) && (r.At == nil || r.At.Newest()) {
 		r.compare(all, entry, at)
 	}
 	if r.From == config.Anywhere {
@@ -133,6 +217,8 @@ func (r Request) check() error {
 		return config.Usagef("--from s3 needs --s3-bucket")
 	case r.From == config.Peer && r.Peer == "":
 		return config.Usagef("--from peer needs --peer HOST:PORT, as serve prints it")
+	case r.From == config.Peer && r.At != nil && r.At.Text != "" && !r.At.Base:
+		return config.Usagef("--at %s: a peer serves one snapshot, without the journal: remove --at", r.At.Text)
 	case r.Peer != "" && r.From != config.Peer:
 		return config.Usagef("--peer goes with --from peer")
 	case r.isPath() && (r.From == config.S3 || r.From == config.Peer):
@@ -156,5 +242,5 @@ func openFile(path string) (*Opened, error) {
 		return nil, err
 	}
 	name, _ := snapshot.ParseName(strings.TrimSuffix(filepath.Base(path), snapshot.BrokenSuffix)) // any file may be one
-	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: scratchAt(filepath.Dir(path))}, nil
+	return &Opened{File: f, Snapshot: name, Name: path, Place: "a file", Scratch: ScratchAt(filepath.Dir(path))}, nil
 }

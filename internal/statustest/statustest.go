@@ -182,3 +182,20 @@ func Broken(now *time.Time) *status.Tracker {
 	t.SetInventory(status.Local, list[1:], nil)
 	return t
 }
+
+// Journaled is [Healthy] with a journal: the disk is a second behind, S3 half a minute, and for two hours of the day before nothing was recorded.
+func Journaled(now *time.Time) *status.Tracker {
+	t, at, list := Healthy(now), *now, History(*now)
+	hours := func(n time.Duration) time.Time { return at.Add(-n * time.Hour) }
+	before := status.Range{First: list[28].Revision - 40, Last: list[24].Revision + 52_000, From: list[28].Name.Time, To: hours(25)}
+	since := status.Range{First: list[23].Revision - 70, Last: list[0].Revision + 2_688, From: list[23].Name.Time.Add(-time.Second), To: at.Add(-700 * time.Millisecond)}
+	there := since
+	there.Last, there.To = since.Last-180, at.Add(-31*time.Second)
+	t.SetJournal(func(j *status.Journal) {
+		j.On, j.Running, j.Segment, j.Since = true, true, 30*time.Second, hours(23)
+		j.Revision, j.At, j.Confirmed = since.Last, since.To, at.Add(-600*time.Millisecond)
+		j.Local = status.Segments{Bytes: 812 * MiB, Ranges: []status.Range{before, since}, Revision: since.Last, At: since.To}
+		j.Bucket = status.Segments{Bytes: 811 * MiB, Ranges: []status.Range{before, there}, Revision: there.Last, At: there.To}
+	})
+	return t
+}

@@ -23,6 +23,13 @@ type Store interface {
 	Tail(ctx context.Context, n snapshot.Name) ([]byte, int64, error)
 	Remove(ctx context.Context, n snapshot.Name) error
 
+	// PutSegment stores a complete segment of the journal.
+	PutSegment(ctx context.Context, n snapshot.SegmentName, data []byte) error
+	// Segments returns the segments of some nodes in the order of their first revisions; nil: of all nodes.
+	Segments(ctx context.Context, nodes []string) ([]snapshot.SegmentEntry, error)
+	GetSegment(ctx context.Context, n snapshot.SegmentName) (io.ReadCloser, int64, error)
+	RemoveSegment(ctx context.Context, n snapshot.SegmentName) error
+
 	// Plant puts a file or an object directly into the place of the snapshots, not through the store.
 	Plant(ctx context.Context, key string, data []byte) error
 	// Keys returns the names of all files or objects there, also foreign ones, sorted.
@@ -53,6 +60,7 @@ func Run(t *testing.T, open func(*testing.T) Store, more ...Sample) {
 		{"broken source", brokenSource},
 		{"canceled", canceled},
 		{"at once", atOnce},
+		{"segments", segments},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(bed{t, open(t)}) })
 	}

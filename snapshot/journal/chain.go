@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -50,14 +51,14 @@ func sorted(names []snapshot.SegmentName) []snapshot.SegmentName {
 }
 
 // follow calls visit for the records of the segments, and for each event after the revision once. last is the digest of the revision in
-// what comes before; "" if it is not known. Errors wrap ErrGap, ErrHistory or snapshot.ErrDamaged.
+// what comes before; "" if it is not known. Errors wrap ErrGap or are a SegmentError.
 func follow(ctx context.Context, chain []*Segment, revision int64, last string, visit func(Record) error) error {
 	for _, s := range chain {
 		seen := s.Before // of the revision, in this segment
 		var own digest
 		switch {
 		case s.ClusterID != chain[0].ClusterID:
-			return fmt.Errorf("%w: %s is of the cluster %s, not %s", ErrHistory, s.label(), s.ClusterID, chain[0].ClusterID)
+			return s.foreign("%s is of the cluster %s, not %s", s.label(), s.ClusterID, chain[0].ClusterID)
 		case s.First > revision+1:
 			return fmt.Errorf("%w: %s begins after revision %d", ErrGap, s.label(), revision)
 		case s.Last <= revision:
@@ -68,7 +69,7 @@ func follow(ctx context.Context, chain []*Segment, revision int64, last string, 
 				seen = own.String()
 			}
 			if last != "" && last != seen {
-				return fmt.Errorf("%w: revision %d of %s differs from that before it", ErrHistory, revision, s.label())
+				return s.foreign("revision %d of %s differs from that before it", revision, s.label())
 			}
 			return nil
 		}
@@ -88,6 +89,9 @@ func follow(ctx context.Context, chain []*Segment, revision int64, last string, 
 			}
 			return visit(r)
 		})
+		if _, named := errors.AsType[*SegmentError](err); !named && errors.Is(err, snapshot.ErrDamaged) {
+			return &SegmentError{s.SegmentName(), err}
+		}
 		if err != nil {
 			return err
 		}

@@ -132,6 +132,10 @@ func TestMergeDemandsEveryRevisionOfOneHistory(t *testing.T) {
 		if !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
+		var foreign *journal.SegmentError
+		if last := c.chain[len(c.chain)-1]; errors.As(err, &foreign) != errors.Is(c.err, journal.ErrHistory) || foreign != nil && foreign.Segment.String() != last.Name {
+			t.Errorf("%s: the error names %+v, want %s", name, foreign, last.Name)
+		}
 		if err == nil && (m.Base != 6 || m.Revision != 14 || m.Events != 16) {
 			t.Errorf("%s: %+v", name, m)
 		}

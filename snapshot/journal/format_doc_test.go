@@ -5,9 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"etcd-rolling-backup/snapshot/journal"
 )
 
 // The reader in docs/FORMAT.md prints what a segment has, complete or not, and nothing behind the last checkpoint.
@@ -36,5 +40,30 @@ func TestJournalReaderInPython(t *testing.T) {
 		if string(out) != want {
 			t.Errorf("%s: it prints\n%swant\n%s", name, out, want)
 		}
+	}
+}
+
+// The table of docs/FORMAT.md has the fields of a manifest, and no others.
+func TestJournalManifestIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "FORMAT.md"))
+	must(t, err)
+	_, text, _ := strings.Cut(string(doc), "## The journal")
+	text, _, _ = strings.Cut(text, "\n## ")
+	_, text, _ = strings.Cut(text, "| field | type | meaning |")
+	var got, want []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z0-9_`, ]+) \\|").FindAllStringSubmatch(text, -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			got = append(got, strings.Trim(name, "`"))
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[journal.Manifest]()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.Anonymous {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the page describes the fields\n%q, a manifest has\n%q", got, want)
 	}
 }

@@ -26,7 +26,7 @@ type Merged struct {
 // base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
 // It holds no value for longer than a transaction; of each key it keeps a digest and a revision, 50 to 100 bytes. Errors wrap ErrGap,
-// ErrHistory, ErrRevision or snapshot.ErrDamaged.
+// ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
 func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64, out *os.File) (m Merged, err error) {
 	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) error {
 		w, err := newOutput(out)

@@ -3,12 +3,9 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"time"
 
@@ -35,7 +32,7 @@ const (
 	numberLen      = 8
 	digestLen      = 8 // of a checkpoint
 	checkpointLen  = 2*numberLen + 1 + digestLen
-	longestPayload = 1 << 30
+	longestPayload = 64 << 20 // far more than one value that etcd takes
 )
 
 // Record is one record of a segment.
@@ -154,36 +151,6 @@ func (s *records) next() (Record, int64, error) {
 	}
 	r, err := decode(Kind(s.head[0]), s.buf.Bytes())
 	return r, recordHeader + size, err
-}
-
-// digest is that of one revision: its events in order, as records.
-type digest struct {
-	revision int64
-	sum      hash.Hash
-	buf      []byte
-}
-
-// add takes the next event.
-func (d *digest) add(r Record) {
-	if d.sum == nil {
-		d.sum = sha256.New()
-	}
-	if r.Revision != d.revision {
-		d.sum.Reset()
-		d.revision = r.Revision
-	}
-	d.buf = Record{Kind: r.Kind, Revision: r.Revision}.append(d.buf[:0])
-	binary.LittleEndian.PutUint32(d.buf[1:], uint32(numberLen+len(r.Data))) //nolint:gosec // below longestPayload
-	d.sum.Write(d.buf)
-	d.sum.Write(r.Data)
-}
-
-// String returns it in hexadecimal; "" without events.
-func (d *digest) String() string {
-	if d.sum == nil {
-		return ""
-	}
-	return hex.EncodeToString(d.sum.Sum(nil))
 }
 
 // keyAndLease reads a protobuf mvccpb.KeyValue without a copy of its value.

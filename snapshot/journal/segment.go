@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -24,6 +25,7 @@ type Segment struct {
 
 	r        io.ReaderAt
 	dataSize int64
+	behind   []byte // the data, of a complete one
 }
 
 // Open reads the manifest of a complete segment of size bytes. Its data is checked when Each has read it. Errors wrap
@@ -34,7 +36,10 @@ func Open(r io.ReaderAt, size int64) (*Segment, error) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	m, dataSize, err := DecodeTail(tail, size)
-	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize, behind: tail[int64(len(tail))-(size-dataSize):]}, nil
 }
 
 // DecodeTail reads the manifest from the last bytes of a complete segment of size bytes, min(size, snapshot.TailSize) bytes. dataSize is the
@@ -118,10 +123,8 @@ func (s *Segment) scan(ctx context.Context, raw io.Reader) error {
 		sum.Write(in.buf.Bytes())
 		size += n
 		if r.Kind == KindCheckpoint && last.revision == r.Revision {
-			if s.From.IsZero() {
-				s.From = r.At
-			}
-			s.Last, s.LastDigest, s.To, s.Events, s.Compacted = r.Revision, last.String(), r.At, events, compacted
+			s.received(r.At)
+			s.Last, s.LastDigest, s.Events, s.Compacted = r.Revision, last.String(), events, compacted
 			s.RawSize, s.RawSHA256 = size, hex.EncodeToString(sum.Sum(nil))
 		}
 	}
@@ -164,6 +167,19 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 		return fmt.Errorf("%s: %w", s.label(), err)
 	}
 	return s.compare(sum, want)
+}
+
+// SegmentName is the name of its file.
+func (s *Segment) SegmentName() snapshot.SegmentName {
+	if n, err := snapshot.ParseSegmentName(s.Name); err == nil {
+		return n
+	}
+	return snapshot.SegmentName{Node: s.Node, Time: s.CreatedAt.UTC().Truncate(time.Second), First: s.First}
+}
+
+// foreign is the error of a segment of another history.
+func (s *Segment) foreign(format string, args ...any) error {
+	return &SegmentError{s.SegmentName(), fmt.Errorf("%w: %s", ErrHistory, fmt.Sprintf(format, args...))}
 }
 
 func (s *Segment) label() string {

@@ -21,10 +21,12 @@ type impostor struct {
 	pb.UnimplementedMaintenanceServer
 	pb.UnimplementedClusterServer
 	pb.UnimplementedKVServer
+	pb.UnimplementedWatchServer
 	status  *pb.StatusResponse
 	members *pb.MemberListResponse
 	key     *pb.RangeResponse
 	stream  []*pb.SnapshotResponse
+	watch   []*pb.WatchResponse
 }
 
 func (i *impostor) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
@@ -48,6 +50,15 @@ func (i *impostor) Snapshot(_ *pb.SnapshotRequest, s grpc.ServerStreamingServer[
 	return nil
 }
 
+func (i *impostor) Watch(s grpc.BidiStreamingServer[pb.WatchRequest, pb.WatchResponse]) error {
+	for _, message := range i.watch {
+		if err := s.Send(message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // start returns a configuration with which the impostor is asked.
 func (i *impostor) start(t *testing.T) member.Config { return serveMember(t, i) }
 
@@ -63,6 +74,9 @@ func serveMember(t *testing.T, i interface {
 	pb.RegisterMaintenanceServer(server, i)
 	pb.RegisterClusterServer(server, i)
 	pb.RegisterKVServer(server, i)
+	if w, ok := i.(pb.WatchServer); ok {
+		pb.RegisterWatchServer(server, w)
+	}
 	l := listen(t, "127.0.0.1:0")
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()

@@ -4,15 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-// ErrCompacted marks a revision that etcd no longer has.
-var ErrCompacted = errors.New("etcd has compacted this revision")
+var (
+	// ErrCompacted marks a revision that etcd no longer has.
+	ErrCompacted = errors.New("etcd has compacted this revision")
+	// ErrNoLeader marks a watch that ended because the member has no leader: it would show nothing that the others decide without it.
+	ErrNoLeader = errors.New("the member has no leader: is there a quorum?")
+	// ErrReadRights marks a user who may not read all keys.
+	ErrReadRights = errors.New("the user must have a role that may read all keys")
+)
 
 // Watch is a stream of all changes of all keys. It is etcd's plain stream: the client's own watch would put the fragments of a response together,
 // however large it is, and would open the watch again on its own.
@@ -26,12 +35,12 @@ type Watch struct {
 func (m *Member) Watch(ctx context.Context, from int64) (*Watch, error) {
 	stream, err := pb.NewWatchClient(m.client.ActiveConnection()).Watch(clientv3.WithRequireLeader(ctx), grpc.MaxCallRecvMsgSize(maxPage))
 	if err != nil {
-		return nil, explain(err)
+		return nil, ended(err)
 	}
 	all := []byte{0} // as key and end of the range: every key
 	create := &pb.WatchCreateRequest{Key: all, RangeEnd: all, StartRevision: from, Fragment: true, ProgressNotify: true}
 	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
-		return nil, explain(err)
+		return nil, ended(err)
 	}
 	w := &Watch{stream: stream}
 	r, err := w.Recv()
@@ -50,30 +59,35 @@ func (w *Watch) Recv() (*pb.WatchResponse, error) {
 	r, err := w.stream.Recv()
 	switch {
 	case err != nil:
-		return nil, explain(err)
+		return nil, ended(err)
 	case r.GetCompactRevision() != 0:
 		return nil, fmt.Errorf("%w: it begins at %d", ErrCompacted, r.GetCompactRevision())
 	case r.GetCanceled():
-		return nil, fmt.Errorf("etcd ended the watch: %w", canceled(r.GetCancelReason()))
+		reason := r.GetCancelReason()
+		if _, text, ok := strings.Cut(reason, " desc = "); ok { // etcd sends a gRPC error as text
+			reason = text
+		}
+		return nil, fmt.Errorf("etcd ended the watch: %w", ended(status.Error(codes.Unknown, reason)))
 	}
 	return r, nil
 }
 
-// canceled makes an error of a reason, which is the text of one.
-func canceled(reason string) error {
-	for _, err := range []error{rpctypes.ErrGRPCPermissionDenied, rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision, rpctypes.ErrGRPCUserEmpty} {
-		if err.Error() == reason {
-			return explain(err)
-		}
+// ended is explain for a watch.
+func ended(err error) error {
+	switch cause := rpctypes.Error(err); {
+	case errors.Is(cause, rpctypes.ErrNoLeader):
+		return ErrNoLeader
+	case errors.Is(cause, rpctypes.ErrPermissionDenied):
+		return ErrReadRights
 	}
-	return errors.New(reason)
+	return explain(err)
 }
 
 // RequestProgress asks for a response without events, whose header has the revision of the member. It may overtake events that are on the way.
 func (w *Watch) RequestProgress() error {
 	err := w.stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}})
 	if err != nil {
-		return explain(err)
+		return ended(err)
 	}
 	return nil
 }

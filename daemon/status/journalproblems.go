@@ -1,0 +1,102 @@
+package status
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+const (
+	// journalTolerated is how long the journal may stand still: an election takes seconds, a restart of etcd or a new base minutes.
+	journalTolerated = 5 * time.Minute
+	// journalSilence is how long etcd may not confirm that nothing is missing. It is asked each few seconds.
+	journalSilence = 2 * time.Minute
+	// segmentsBehind is by how many segments S3 may be behind.
+	segmentsBehind = 10
+)
+
+const (
+	journalSection       = "docs/ALERTS.md, EtcdBackupJournalStopped"
+	journalMirrorSection = "docs/ALERTS.md, EtcdBackupJournalMirrorBehind"
+)
+
+// journalProblems reports that less can be restored than the journal promises. Snapshots go on in each case.
+func (s State) journalProblems(l *problemList, now time.Time) {
+	if !s.Journal.On {
+		return
+	}
+	s.journalStopped(l, now)
+	s.journalGap(l, now)
+	if s.Enabled[Mirror] {
+		s.journalMirror(l, now)
+	}
+}
+
+// journalStopped reports that the journal stands still. A disk that is too full is reported at once: snapshots are next.
+func (s State) journalStopped(l *problemList, now time.Time) {
+	j, since := s.Journal, s.standsSince(now)
+	var p *Problem
+	switch {
+	case !j.Running && j.Reason == LowSpace:
+		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s; snapshots go on as long as they fit: %s (%s)",
+			Absolute(since), j.why(), journalSection)
+	case now.Sub(since) > journalTolerated:
+		p = l.add(CodeJournalStopped, since, "the journal is not up to date since %s, so from then on only snapshots can be restored: %s (%s)",
+			Absolute(since), j.why(), journalSection)
+	case !j.Running && j.Reason != "":
+		p = l.add(CodeJournalRetried, j.Since, "the journal was interrupted at %s and is started again: %s", Absolute(j.Since), j.why()).passing()
+	default:
+		return
+	}
+	p.ofDisk(j.Reason).under(CodeEtcdAway, CodeEtcdNoLeader)
+	if x := s.Jobs[Snapshot]; x.Failures > 0 && x.Reason == j.Reason { // the same disk, or the same etcd
+		p.under(CodeSnapshotsFailing, CodeSnapshotRetried)
+	}
+}
+
+// why says why nothing is recorded.
+func (j Journal) why() string {
+	switch {
+	case !j.Running && (j.Message != "" || j.Reason != ""):
+		return cmp.Or(j.Message, string(j.Reason))
+	case !j.Running:
+		return "it has not started"
+	case j.Behind > 0:
+		return "it is " + Count(int(j.Behind), "revision", "revisions") + " behind etcd"
+	}
+	return "etcd has not said since that nothing is missing"
+}
+
+// standsSince returns until when the journal is known to have every change, but at least the start of the daemon: what came before is a
+// gap, which the recorder fills or reports.
+func (s State) standsSince(now time.Time) time.Time {
+	since := cmp.Or(s.Journal.known(), s.Journal.Since)
+	if n := len(s.Starts); n > 0 {
+		since = latest(since, s.Starts[n-1])
+	}
+	return cmp.Or(since, now)
+}
+
+// journalMirror reports that S3 lacks what the disk has for longer than many segments, and than a snapshot may be late. A new snapshot is
+// uploaded before the segments.
+func (s State) journalMirror(l *problemList, now time.Time) {
+	there, _ := s.Journaled(S3)
+	point := s.RecoveryPoint(S3)
+	limit := max(segmentsBehind*s.Journal.Segment, s.grace(Snapshot))
+	if there >= s.Journal.Revision || point.IsZero() || now.Sub(point) <= limit {
+		return
+	}
+	l.add(CodeJournalMirrorBehind, point, "S3 has the changes until %s only, and the disk has newer ones, so the loss of this node's disk would cost %s (%s)",
+		Absolute(point), Span(now.Sub(point)), journalMirrorSection).
+		under(CodeMirrorFailing, CodeMirrorBehind, CodeS3Unlisted, CodeS3Starting)
+}
+
+// journalGap says for an hour that the journal on the disk has a new gap. Nobody can fill it, and the backups are healthy.
+func (s State) journalGap(l *problemList, now time.Time) {
+	_, gaps := s.Restorable(Local)
+	gaps = slices.DeleteFunc(gaps, func(g Gap) bool { return now.Sub(g.To) > lossShown || g.To.After(now) })
+	if n := len(gaps); n > 0 {
+		g := gaps[n-1]
+		l.add(CodeJournalGap, g.To, "the journal has a gap: no moment between %s and %s can be restored", Absolute(g.From), Absolute(g.To)).passing()
+	}
+}

@@ -1,0 +1,101 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
+)
+
+// journalRow is a row of moments without a gap that can be restored, as list shows it with --output json.
+type journalRow struct {
+	Node      string        `json:"node"`
+	ClusterID snapshot.ID   `json:"cluster_id"`
+	Base      snapshot.Name `json:"base"` // the snapshot that a restore of the first moment needs
+	First     int64         `json:"first_revision"`
+	Last      int64         `json:"last_revision"`
+	From      time.Time     `json:"first_time"`
+	To        time.Time     `json:"last_time"`
+	Segments  int           `json:"segments"`
+	Bytes     int64         `json:"bytes"`
+	Places    []string      `json:"places"`
+	Mirrored  int64         `json:"mirrored_revision,omitempty"` // up to which the bucket has it too
+	MirrorTo  time.Time     `json:"mirrored_time,omitzero"`
+	Error     string        `json:"error,omitempty"` // a segment could not be read: verify says more
+}
+
+// addJournal adds what the journal of the listed places can restore.
+func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch *snapshot.Dir) {
+	var bases []source.Base
+	for _, r := range l.Snapshots {
+		if r.Manifest != nil && r.Error == "" {
+			bases = append(bases, source.Base{Name: r.Name, Time: r.Time, Cluster: r.ClusterID, Revision: r.Manifest.Revision})
+		}
+	}
+	for _, r := range source.JournalOf(from, scratch).Ranges(ctx, bases) {
+		l.ranges = append(l.ranges, r)
+		if r.Base == nil {
+			continue
+		}
+		row := journalRow{
+			Node: r.Node, ClusterID: r.Cluster, Base: r.Base.Name, First: r.First, Last: r.Last, From: r.From.UTC(), To: r.To.UTC(), Segments: r.Segments, Bytes: r.Bytes,
+		}
+		for _, p := range r.Places {
+			row.Places = append(row.Places, string(p))
+		}
+		if r.Mirrored != nil {
+			row.Mirrored, row.MirrorTo = r.Mirrored.Last, r.Mirrored.To.UTC()
+		}
+		if r.Err != nil {
+			row.Error = r.Err.Error()
+		}
+		l.Journal = append(l.Journal, row)
+	}
+}
+
+// printJournal prints the moments that can be restored, and the gaps between them.
+func (l *listing) printJournal(out *printer) {
+	var before *source.Range
+	for i, r := range l.ranges {
+		if before == nil || before.Node != r.Node {
+			out.line("%s", "")
+			out.line("journal of %s:", r.Node)
+			before = nil
+		}
+		switch {
+		case r.Base == nil:
+			out.line("  no snapshot begins revisions %d to %d (%s to %s): they can't be restored", r.First, r.Last, moment(r.From), moment(r.To))
+		case before != nil:
+			out.line("  gap: from %s (revision %d) to %s (revision %d)", moment(before.To), before.Last, moment(r.From), r.First)
+		}
+		if r.Base != nil {
+			out.line("  any moment from %s (revision %d) to %s (revision %d), %s%s", moment(r.From), r.First, moment(r.To), r.Last, places(r), mirroredTo(r))
+			before = &l.ranges[i]
+		}
+		if r.Err != nil {
+			out.line("  warning: a segment could not be read, so this may not be all: %s", line(r.Err))
+		}
+	}
+}
+
+func places(r source.Range) string {
+	var names []string
+	for _, p := range r.Places {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, "+")
+}
+
+// mirroredTo says how far the bucket is behind.
+func mirroredTo(r source.Range) string {
+	if r.Mirrored == nil || r.Mirrored.Last >= r.Last {
+		return ""
+	}
+	return fmt.Sprintf(" (s3 to %s, revision %d)", moment(r.Mirrored.To), r.Mirrored.Last)
+}
+
+// moment is a time as people read it.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,0 +1,80 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+)
+
+func TestListShowsWhichMomentsCanBeRestored(t *testing.T) {
+	b := newJournalBed(t)
+	b.put(t, "k", "0")
+	b.save(t, "zero")
+	wantText(t, b.want(t, "list", "--output", "json"), `"snapshots"`)
+	if _, ok := listed(t, b)["journal"]; ok {
+		t.Error("a journal is shown without a segment")
+	}
+
+	stop := b.record(t)
+	early := b.put(t, "k", "1") // nothing begins it yet
+	b.written(t, early)
+	wantText(t, b.want(t, "list"), "journal of n1:", "any moment from ", fmt.Sprintf("(revision %d) to ", early-1), fmt.Sprintf("(revision %d), local\n", early))
+	stop()
+
+	missing := b.put(t, "k", "lost")
+	b.save(t, "between") // nothing continues it
+	b.put(t, "k", "lost too")
+	b.put(t, "k", "seen")
+	stop = b.record(t)
+	b.save(t, "first")
+	base := b.put(t, "k", "2") - 1
+	b.put(t, "k", "3")
+	b.save(t, "second")
+	last := b.put(t, "k", "4")
+	b.written(t, last)
+	text := b.want(t, "list")
+	wantText(t, text, "journal of n1:", fmt.Sprintf("(revision %d), local\n", early), "  gap: from ", fmt.Sprintf("(revision %d) to ", early),
+		fmt.Sprintf("(revision %d)\n", base), fmt.Sprintf("(revision %d) to ", base), fmt.Sprintf("(revision %d), local\n", last))
+	if missing >= base {
+		t.Fatal("there is no gap")
+	}
+	stop()
+	rows := listed(t, b)["journal"].([]any)
+	if len(rows) != 2 {
+		t.Fatalf("%d ranges: %v", len(rows), rows)
+	}
+	second := rows[1].(map[string]any)
+	for field, want := range map[string]any{
+		"node": "n1", "first_revision": float64(base), "last_revision": float64(last), "segments": 1.0, "places": []any{"local"},
+	} {
+		if fmt.Sprint(second[field]) != fmt.Sprint(want) {
+			t.Errorf("%s is %v, not %v", field, second[field], want)
+		}
+	}
+	for _, field := range []string{"cluster_id", "base", "first_time", "last_time", "bytes"} {
+		if second[field] == nil {
+			t.Errorf("%s is missing in %v", field, second)
+		}
+	}
+	if of := b.want(t, "list", "--node", "other"); of != "" {
+		t.Errorf("of another node: %q", of)
+	}
+}
+
+func TestListSaysThatNoSnapshotBeginsTheJournal(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	last := b.put(t, "k", "1")
+	b.written(t, last)
+	stop()
+	wantText(t, b.want(t, "list"), "journal of n1:", "no snapshot begins revisions ", fmt.Sprintf(" to %d (", last), "can't be restored")
+	if _, ok := listed(t, b)["journal"]; ok {
+		t.Error("a range is shown that can't be restored")
+	}
+}
+
+func listed(t *testing.T, b *journalBed) (all map[string]any) {
+	t.Helper()
+	must(t, json.Unmarshal([]byte(b.want(t, "list", "--output", "json")), &all))
+	return all
+}

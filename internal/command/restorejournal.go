@@ -1,0 +1,144 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+	"etcd-rolling-backup/snapshot/restore"
+)
+
+// journalReport is what --output json shows of the journal that a restore has used.
+type journalReport struct {
+	At       string     `json:"at,omitempty"` // as it was asked for
+	Revision int64      `json:"revision"`
+	Received *time.Time `json:"received,omitempty"` // when that revision was; absent: it is the snapshot's own
+	End      int64      `json:"end_revision"`       // of the journal that continues the snapshot without a gap
+	EndsAt   *time.Time `json:"end_received,omitempty"`
+	Segments int        `json:"segments"`
+	Places   []string   `json:"places,omitempty"`
+}
+
+func (r *restoring) journalReport() *journalReport {
+	c := r.from.Journal
+	if c == nil {
+		return nil
+	}
+	return &journalReport{
+		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Segments: len(c.Segments), Places: c.Places,
+	}
+}
+
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// withJournal adds the journal to the options. --kubernetes must exceed every revision that a client may have seen.
+func (r *restoring) withJournal() {
+	c := r.from.Journal
+	if c == nil {
+		return
+	}
+	r.o.Journal = &restore.Journal{Revision: c.Revision, Size: c.Size, Merge: c.Merge}
+	if r.o.Kubernetes {
+		r.o.BumpRevision += uint64(c.End - c.Revision) //nolint:gosec // not negative
+	}
+}
+
+// announceJournal says which state it is, and what is lost.
+func (r *restoring) announceJournal(out *printer, now time.Time) {
+	c := r.from.Journal
+	if c == nil {
+		return
+	}
+	when := ""
+	if !c.At.IsZero() {
+		when = fmt.Sprintf(", received %s (%s)", c.At.UTC().Format(time.DateTime+" UTC"), humanize.RelTime(c.At, now, "ago", "from now"))
+	}
+	if len(c.Segments) == 0 {
+		out.line("  its own revision %d is the state that is asked for", c.Revision)
+	} else {
+		out.line("  continued by the journal in %s to revision %d%s", english.OxfordWordSeries(c.Places, "and"), c.Revision, when)
+	}
+	if lost := c.End - c.Revision; lost > 0 {
+		out.line("  left out: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), c.EndAt.UTC().Format(time.DateTime+" UTC"))
+		return
+	}
+	out.line("  the journal ends there: what was written later is lost")
+}
+
+// learn notes what turned out not to lead to the state that is asked for; false: nothing else can be tried.
+func learn(ask *source.Request, p *source.Opened, err error) bool {
+	if p.Journal == nil {
+		return false
+	}
+	if errors.Is(err, journal.ErrRevision) && ask.Reference == snapshot.Latest { // the snapshot has changes behind its own revision
+		ask.SkipBases = append(ask.SkipBases, p.Snapshot)
+		return true
+	}
+	if bad, ok := p.Journal.Skip(err); ok {
+		ask.SkipSegments = append(ask.SkipSegments, bad)
+		return true
+	}
+	return false
+}
+
+// sameFlags are those that are the same on all members. What the others would compute from the journal as they find it, they are told.
+func (r *restoring) sameFlags(p *restore.Plan) (words []string) {
+	if r.from.Journal == nil {
+		return r.o.SameFlags
+	}
+	for _, w := range r.o.SameFlags {
+		if w != "--kubernetes" {
+			words = append(words, w)
+			continue
+		}
+		words = append(words, "--bump-revision", strconv.FormatUint(r.o.BumpRevision, 10), "--mark-compacted")
+	}
+	if !slices.Contains(words, "--initial-cluster-token") {
+		words = append(words, "--initial-cluster-token", p.Cluster.Token)
+	}
+	return words
+}
+
+// fromBucket reports that the other members find all of what this one is restored from in the bucket.
+func (r *restoring) fromBucket() bool {
+	return r.from.From == config.S3 && (r.from.Journal == nil || !slices.ContainsFunc(r.from.Journal.Places, func(place string) bool { return place != r.from.Place }))
+}
+
+// saveMoment stores the state as a snapshot if other members must be restored to it, and can't find it in the bucket.
+func (r *restoring) saveMoment(ctx context.Context, p *restore.Plan) {
+	c, m := r.from.Journal, r.in.Manifest
+	if c == nil || m == nil || len(c.Segments) == 0 || len(p.Cluster.Peers) < 2 || r.fromBucket() {
+		return
+	}
+	source := m.Source
+	source.Revision, source.Keys, source.DBSizeInUse = c.Revision, snapshot.Count{}, 0
+	dir := snapshot.NewDir(r.cfg.Store.Dir)
+	o := snapshot.TakeOptions{ToolVersion: r.version, Stall: saveStall, Replace: true, Node: m.Node, Named: func(time.Time) (snapshot.Name, error) {
+		return snapshot.NewName(fmt.Sprintf("at-%d", c.Revision), m.Node, c.At) // its time is that of the state: it is not the newest snapshot
+	}}
+	taken, err := p.Save(ctx, dir, source, o)
+	if err != nil {
+		r.warn("the state at revision %d was not saved for the other members: %s", c.Revision, line(err))
+		return
+	}
+	r.moment = filepath.Join(dir.Path(), taken.Name.String())
+}
+
+// saveStall is how long nothing is read from a file on the disk before that is an error.
+const saveStall = 5 * time.Minute

@@ -1,0 +1,203 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// journaled is the newest revision that the journal in a directory has.
+func journaled(t testing.TB, dir string) (newest int64) {
+	t.Helper()
+	store := snapshot.NewDir(dir)
+	l, err := store.List()
+	must(t, err)
+	for _, e := range l.Segments {
+		if newest = max(newest, e.Name.Last); e.Name.Complete() {
+			continue
+		}
+		f, err := store.OpenSegment(e.Name)
+		if errors.Is(err, snapshot.ErrNotFound) { // completed meanwhile
+			continue
+		}
+		must(t, err)
+		info, err := f.Stat()
+		must(t, err)
+		s, err := journal.OpenPart(t.Context(), f, info.Size())
+		must(t, f.Close())
+		if err == nil {
+			newest = max(newest, s.Last)
+		} else if !errors.Is(err, journal.ErrEmpty) {
+			t.Fatal(err)
+		}
+	}
+	return newest
+}
+
+// recorded is a moment that can be restored.
+type recorded struct {
+	state
+	at time.Time // after it was in the journal, and before the next change
+}
+
+// change does something, and returns the state when the journal has it.
+func change(t testing.TB, dir string, client *clientv3.Client, do func() error) recorded {
+	t.Helper()
+	must(t, do())
+	s := stateOf(t, client)
+	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaled(t, dir) >= s.revision })
+	return recorded{s, time.Now()}
+}
+
+// journalFlags are those of a daemon with a journal that takes one snapshot only.
+func journalFlags(dir string, c *etcdtest.Cluster) []string {
+	return words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--journal", "--journal-segment=1s", "--schedule=@every 1h", "--drill-schedule=off"})
+}
+
+// changes are some of each kind, each with the state after it.
+func changes(t testing.TB, dir string, client *clientv3.Client) (all []recorded) {
+	t.Helper()
+	put := func(key, value string) func() error {
+		return func() error {
+			_, err := client.Put(t.Context(), key, value)
+			return err
+		}
+	}
+	for i := range 4 {
+		all = append(all, change(t, dir, client, put(fmt.Sprint("/registry/", i), "first")))
+	}
+	all = append(all, change(t, dir, client, put("/registry/0", "second")))
+	all = append(all, change(t, dir, client, func() error {
+		_, err := client.Delete(t.Context(), "/registry/", clientv3.WithPrefix())
+		return err
+	}))
+	all = append(all, change(t, dir, client, func() error {
+		_, err := client.Txn(t.Context()).Then(clientv3.OpPut("/registry/a", "x"), clientv3.OpDelete("a"), clientv3.OpPut("/registry/b", "y")).Commit()
+		return err
+	}))
+	return append(all, change(t, dir, client, put("/registry/last", "last")))
+}
+
+// Everything that was acknowledged can be restored: each revision, and the state at each moment, also after the daemon and etcd were killed.
+func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
+	parallel(t)
+	for _, version := range []string{"3.4", etcdtest.Default} {
+		t.Run(version, func(t *testing.T) {
+			c := etcdtest.Run(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+			client, dir := etcdtest.Dial(t, c), newStore(t)
+			p := start(t, journalFlags(dir, c)...)
+			p.says(t, "snapshot saved")
+			base := stateOf(t, client)
+			all := changes(t, dir, client)
+			p.kill()
+			must(t, c.Members[0].Kill())
+			last := all[len(all)-1]
+
+			at := func(moment string, want state, says ...string) {
+				t.Helper()
+				data := target(t)
+				run(t, 0, says, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
+				wantState(t, version, "node1", data, want).kill()
+			}
+			for i, m := range all {
+				if i%3 != 0 {
+					continue
+				}
+				at(strconv.FormatInt(m.revision, 10), m.state, fmt.Sprintf("continued by the journal in %s to revision %d, received ", dir, m.revision))
+				at(m.at.Format(time.RFC3339Nano), m.state, "left out: ")
+			}
+			at("base", base)
+			at("latest", last.state, "the journal ends there")
+			data := target(t)
+			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data})...)
+			wantState(t, version, "node1", data, last.state)
+		})
+	}
+}
+
+// What cannot be restored is refused, with the nearest that can.
+func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	before := time.Now()
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	base := filepath.Base(only(t, dir))
+	all := changes(t, dir, client)
+	p.stop(t, syscall.SIGTERM, 0)
+	last := all[len(all)-1]
+	data := target(t)
+	refused := func(moment string, says ...string) {
+		t.Helper()
+		p := run(t, 1, append(says, "this moment cannot be restored: --at "+moment), words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
+		p.wantOneErrorLine(t)
+	}
+	refused(strconv.FormatInt(last.revision+1, 10), fmt.Sprintf("the journal has no revision %d: --at %d restores the last revision before it, with %s", last.revision+1, last.revision, base))
+	refused("1", "no snapshot has revision 1 or an earlier one: the snapshot "+base+" is of revision ")
+	refused(before.Format(time.RFC3339Nano), "the journal has nothing so old", "the snapshot "+base+" is of revision ")
+	eventually(t, "a second after the end of the journal", func() bool { return time.Since(last.at) > time.Second })
+	refused(time.Now().Format(time.RFC3339Nano), fmt.Sprintf("the journal ends at revision %d, received ", last.revision), fmt.Sprintf("--at %d restores that revision", last.revision))
+	for text, why := range map[string]string{
+		"tomorrow": "is not a moment", "0": "is no revision", "2999-01-01T00:00:00Z": "is in the future", "": "--at is empty",
+	} {
+		run(t, 2, []string{why}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + text})...).wantOneErrorLine(t)
+	}
+	if left := files(t, filepath.Dir(data)); len(left) != 0 {
+		t.Errorf("left behind: %s", left)
+	}
+	// Nothing is changed without need either.
+	out := run(t, 0, []string{"nothing is changed (--dry-run)"}, words("restore", []string{"--dir=" + dir, "--dry-run", "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision, 10)})...)
+	if s := out.stdout.String(); !strings.Contains(s, fmt.Sprintf("revision         %d\n", all[0].revision)) {
+		t.Errorf("it printed\n%s", s)
+	}
+}
+
+// All members of a cluster are restored to the same moment from one node's disk, with the commands that the first restore prints.
+func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	p.kill()
+	for _, m := range c.Members {
+		must(t, m.Kill())
+	}
+	want, home := all[4], t.TempDir()
+	data := func(name string) string { return filepath.Join(home, name) }
+	out := run(t, 0, nil, "restore", "--dir="+dir, "--name=node1", "--data-dir="+data("node1"), "--kubernetes", "--at="+want.at.Format(time.RFC3339Nano)).stdout.String()
+	saved := fmt.Sprintf("at-%d_", want.revision)
+	commands := printed(out, "etcd-rolling-backup restore")
+	if len(commands) != 2 || strings.Count(out, "./"+saved) != 2 {
+		t.Fatalf("it printed\n%s", out)
+	}
+	for i, command := range commands {
+		paste(t, dir, strings.ReplaceAll(command, data("node1"), data(c.Members[i+1].Name)))
+	}
+	l := &lost{Cluster: c}
+	var members []*revived
+	for i, m := range c.Members {
+		members = append(members, l.revive(t, i, data(m.Name)))
+	}
+	revision := want.revision + all[len(all)-1].revision - want.revision + 1_000_000_000
+	for i, m := range members {
+		if got := stateOf(t, m.client); got.keys != want.keys || got.sum != want.sum || got.revision != revision {
+			t.Errorf("member %d has %+v, want %+v at revision %d", i, got, want.state, revision)
+		}
+	}
+	// The snapshot of the moment is not the newest one: a later restore does not take it for that.
+	run(t, 0, []string{"to revision " + strconv.FormatInt(all[len(all)-1].revision, 10)}, "restore", "--dir="+dir, "--name=node1", "--data-dir="+target(t), "--dry-run")
+}

@@ -1,0 +1,248 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// Continuation is the part of the journal that continues a snapshot.
+type Continuation struct {
+	Segments []*journal.Segment // in order
+	Places   []string           // where they are, for people
+	Revision int64              // of the state that is asked for
+	At       time.Time          // when that revision was received; zero: it is the snapshot's own
+	End      int64              // the newest revision that continues the snapshot without a gap
+	EndAt    time.Time
+	Size     int64 // of the records, bytes
+
+	close func() error
+	chain []*piece
+}
+
+// Skip is the segment that an error of Merge names; false: it names none.
+func (c *Continuation) Skip(err error) (SkippedSegment, bool) {
+	bad, named := errors.AsType[*journal.SegmentError](err)
+	if !named {
+		return SkippedSegment{}, false
+	}
+	i := slices.IndexFunc(c.chain, func(x *piece) bool {
+		return x.Name.Node == bad.Segment.Node && x.Name.Time.Equal(bad.Segment.Time) && x.Name.First == bad.Segment.First
+	})
+	if i < 0 {
+		return SkippedSegment{}, false
+	}
+	return SkippedSegment{c.chain[i].at.Place, c.chain[i].listed}, true
+}
+
+// Merge writes the database of the state to out. base is the snapshot's; both files are closed.
+func (c *Continuation) Merge(ctx context.Context, base, out *os.File) error {
+	_, err := journal.Merge(ctx, base, c.Segments, c.Revision, out)
+	return err
+}
+
+// Close releases the files of the segments.
+func (c *Continuation) Close() error {
+	if c == nil || c.close == nil {
+		return nil
+	}
+	return c.close()
+}
+
+// piece is one segment in one place.
+type piece struct {
+	snapshot.SegmentEntry // of one that is being written, with the last revision that counts
+	listed                snapshot.SegmentName
+	at                    Listing
+	opened                *journal.Segment // nil: not yet
+	bad                   error            // why it can't be used
+}
+
+// pieces are the segments of all places.
+type pieces struct {
+	all     []*piece
+	scratch *snapshot.Dir
+
+	mu    sync.Mutex
+	fetch *os.File // what came from the bucket, one behind the other
+	used  int64
+}
+
+// piecesOf are those of the listings, without those that are to be skipped. The caller closes them.
+func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip func(Listing, snapshot.SegmentName) bool) (*pieces, error) {
+	p := &pieces{scratch: scratch}
+	for _, l := range all {
+		for _, e := range l.Segments {
+			x := &piece{SegmentEntry: e, listed: e.Name, at: l}
+			if skip(l, e.Name) {
+				continue
+			}
+			if !e.Name.Complete() {
+				switch err := p.open(ctx, x); {
+				case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it was completed meanwhile
+					continue
+				case err != nil && x.bad == nil:
+					return nil, err
+				case err == nil:
+					x.Name.Last = x.opened.Last
+				}
+			}
+			p.all = append(p.all, x)
+		}
+	}
+	slices.SortStableFunc(p.all, func(a, b *piece) int { return snapshot.CompareSegments(a.Name, b.Name) })
+	return p, nil
+}
+
+func (p *pieces) close() error {
+	if p.fetch == nil {
+		return nil
+	}
+	return p.fetch.Close()
+}
+
+// open reads the manifest of a segment, of one in the bucket after it was fetched.
+func (p *pieces) open(ctx context.Context, x *piece) (err error) {
+	switch {
+	case x.opened != nil:
+		return nil
+	case x.at.local != nil && x.Name.Complete():
+		x.opened, err = journal.Open(reopened{x.at.local, x.Name}, x.Size)
+	case x.at.local != nil:
+		x.opened, err = openPart(ctx, x.at.local, x.Name)
+	default:
+		var r io.ReaderAt
+		if r, err = p.fetched(ctx, x); err == nil {
+			x.opened, err = journal.Open(r, x.Size)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
+	}
+	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
+		x.bad = err
+	}
+	return err
+}
+
+// dropBad removes those that can't be used, and returns why.
+func (p *pieces) dropBad() (why []error) {
+	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {
+		if x.bad != nil {
+			why = append(why, x.bad)
+		}
+		return x.bad != nil
+	})
+	return why
+}
+
+// reopened opens the file of a segment for each read: a journal has thousands.
+type reopened struct {
+	dir  *snapshot.Dir
+	name snapshot.SegmentName
+}
+
+func (r reopened) ReadAt(b []byte, offset int64) (int, error) {
+	f, err := r.dir.OpenSegment(r.name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.ReadAt(b, offset)
+}
+
+// openPart opens a segment that is being written: its name may change at any moment, and its end.
+func openPart(ctx context.Context, dir *snapshot.Dir, n snapshot.SegmentName) (*journal.Segment, error) {
+	f, err := dir.OpenSegment(n)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s, err := journal.OpenPart(ctx, f, info.Size())
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s, nil // the file is closed with the process: there is one for each writer
+}
+
+// fetched copies a segment of the bucket to the disk.
+func (p *pieces) fetched(ctx context.Context, x *piece) (io.ReaderAt, error) {
+	body, size, err := x.at.getSegment(ctx, x.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	if size != x.Size {
+		return nil, fmt.Errorf("%w: it has %d bytes, not %d as listed", snapshot.ErrDamaged, size, x.Size)
+	}
+	at, err := p.room(size)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := io.Copy(io.NewOffsetWriter(p.fetch, at), body); err != nil || n != size {
+		return nil, fmt.Errorf("fetch it: %d of %d bytes: %w", n, size, cmp.Or(err, io.ErrUnexpectedEOF))
+	}
+	return io.NewSectionReader(p.fetch, at, size), nil
+}
+
+func (p *pieces) room(size int64) (at int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fetch == nil {
+		if p.fetch, err = p.scratch.Scratch(); err != nil {
+			return 0, err
+		}
+	}
+	at = p.used
+	p.used += size
+	return at, nil
+}
+
+// openAll opens several, those in a bucket side by side.
+func (p *pieces) openAll(ctx context.Context, of []*piece) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(manifestReads)
+	for _, x := range of {
+		g.Go(func() error { return p.open(ctx, x) })
+	}
+	return g.Wait()
+}
+
+// chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.
+func (p *pieces) chain(from int64) (chain []*piece) {
+	var longest *piece
+	at, rest := from, p.all
+	for {
+		for len(rest) > 0 && rest[0].Name.First <= at+1 {
+			if longest == nil || rest[0].Name.Last > longest.Name.Last {
+				longest = rest[0]
+			}
+			rest = rest[1:]
+		}
+		if longest == nil || longest.Name.Last <= at {
+			return chain
+		}
+		chain, at = append(chain, longest), longest.Name.Last
+	}
+}
+
+func reach(chain []*piece, from int64) int64 {
+	if len(chain) == 0 {
+		return from
+	}
+	return chain[len(chain)-1].Name.Last
+}

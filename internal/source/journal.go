@@ -1,0 +1,77 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// Journal is what several places have of the journal, each segment once: from the directory rather than from the bucket.
+type Journal struct {
+	Names []snapshot.SegmentName // in their order, also those that are not complete
+
+	scratch *snapshot.Dir
+	places  []Listing
+	at      map[snapshot.SegmentName]located
+}
+
+// located is where a segment is read from.
+type located struct {
+	entry snapshot.SegmentEntry
+	place int
+}
+
+// JournalOf collects the segments of some listings, which stay open as long as it is used. Those of the bucket are fetched into files without a
+// name in scratch.
+func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
+	j := &Journal{scratch: scratch, places: all, at: map[snapshot.SegmentName]located{}}
+	for i, l := range all {
+		for _, e := range l.Segments {
+			if _, has := j.at[e.Name]; !has {
+				j.at[e.Name] = located{e, i}
+				j.Names = append(j.Names, e.Name)
+			}
+		}
+	}
+	slices.SortFunc(j.Names, snapshot.CompareSegments)
+	return j
+}
+
+// Open opens one of the segments. Errors are those of Listing.Segment.
+func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
+	at, ok := j.at[n]
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: %s: there is no such segment of the journal", snapshot.ErrNotFound, n)
+	}
+	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
+}
+
+// Where says for people where a segment is read from.
+func (j *Journal) Where(n snapshot.SegmentName) string { return j.places[j.at[n].place].Where }
+
+// Size is the segment's, in bytes.
+func (j *Journal) Size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }
+
+// of returns the names that are in a place of that kind.
+func (j *Journal) of(place config.Place, names []snapshot.SegmentName) (there []snapshot.SegmentName) {
+	for _, l := range j.places {
+		if l.Place != place {
+			continue
+		}
+		has := map[snapshot.SegmentName]bool{}
+		for _, e := range l.Segments {
+			has[e.Name] = true
+		}
+		for _, n := range names {
+			if has[n] {
+				there = append(there, n)
+			}
+		}
+	}
+	return there
+}

@@ -1,0 +1,270 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// ErrMoment marks a moment that no snapshot with a journal behind it reaches.
+var ErrMoment = errors.New("this moment cannot be restored")
+
+const momentForm = "2006-01-02 15:04:05 UTC"
+
+// base is a snapshot that the journal may continue.
+type base struct {
+	snapshot.Entry
+	at       Listing
+	manifest snapshot.Manifest
+}
+
+// moment is the search for the state that is asked for.
+type moment struct {
+	Request
+	listed []Listing
+	pieces *pieces
+	now    time.Time
+}
+
+// continued chooses the snapshot and the journal for the moment. chosen is the snapshot that is meant without a moment: it says which cluster.
+// If the newest state is asked for, and nothing continues the chosen snapshot, the continuation is nil.
+func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b base, c *Continuation, err error) {
+	m := &moment{Request: r, listed: all, now: time.Now()}
+	if m.pieces, err = piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped); err != nil {
+		return b, nil, err
+	}
+	defer func() {
+		if c == nil {
+			err = errors.Join(err, m.pieces.close())
+		}
+	}()
+	for {
+		b, c, err = m.choose(ctx, chosen)
+		bad := m.pieces.dropBad()
+		for _, why := range bad {
+			r.notice("warning: %v: trying without it", why)
+		}
+		if err == nil || len(bad) == 0 || ctx.Err() != nil {
+			return b, c, err
+		}
+	}
+}
+
+// choose is one try, with the segments that may be intact.
+func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuation, err error) {
+	r, fixed := m.Request, m.Reference != snapshot.Latest
+	revision := r.At.Revision
+	switch {
+	case r.At.Newest():
+		if len(m.pieces.chain(chosen.manifest.Revision)) == 0 {
+			return chosen, nil, nil
+		}
+		c, err = m.continuation(ctx, chosen, 0)
+		return chosen, c, err
+	case revision == 0:
+		revision, err = m.atTime(ctx, chosen.manifest.ClusterID)
+	}
+	if err == nil {
+		b, err = m.before(ctx, chosen, revision, fixed)
+	}
+	if err == nil {
+		c, err = m.continuation(ctx, b, revision)
+	}
+	return b, c, err
+}
+
+func (r Request) scratchPath() string {
+	if r.Scratch != "" {
+		return r.Scratch
+	}
+	return r.Dir
+}
+
+func (r Request) skipped(l Listing, n snapshot.SegmentName) bool {
+	return slices.ContainsFunc(r.SkipSegments, func(s SkippedSegment) bool { return s.Name == n && s.Place == l.Place })
+}
+
+// continuation opens the segments that continue a snapshot up to a revision; 0: all.
+func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Continuation, error) {
+	whole := m.pieces.chain(b.manifest.Revision)
+	end := reach(whole, b.manifest.Revision)
+	c := &Continuation{Revision: revision, End: end, close: m.pieces.close}
+	if revision == 0 {
+		c.Revision = end
+	}
+	chain := whole
+	if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= c.Revision }); i >= 0 {
+		chain = whole[:i+1]
+	}
+	if c.Revision <= b.manifest.Revision {
+		chain = nil
+	}
+	wanted := chain
+	if len(whole) > 0 { // the end is for the report
+		wanted = append(slices.Clone(chain), whole[len(whole)-1])
+	}
+	if err := m.pieces.openAll(ctx, slices.Compact(wanted)); err != nil {
+		return nil, err
+	}
+	c.chain = chain
+	for _, x := range chain {
+		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
+		if !slices.Contains(c.Places, x.at.Where) {
+			c.Places = append(c.Places, x.at.Where)
+		}
+	}
+	if len(whole) > 0 {
+		c.EndAt = whole[len(whole)-1].opened.To
+	}
+	if len(chain) == 0 {
+		return c, nil
+	}
+	var err error
+	c.At, err = journal.Received(ctx, chain[len(chain)-1].opened, c.Revision)
+	return c, err
+}
+
+// atTime returns the last revision at the time that is asked for.
+func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int64, err error) {
+	t := m.At.Time
+	var last *piece
+	var after time.Time // of the next checkpoint in the same segment; zero: none
+	looked := map[string]int{}
+	begun := slices.SortedStableFunc(slices.Values(m.pieces.all), func(a, b *piece) int { return b.Name.Time.Compare(a.Name.Time) })
+	for _, x := range begun { // those that begin before the time, the newest first: some of each node are enough
+		if x.Name.Time.After(t) || looked[x.Name.Node] == 2 {
+			continue
+		}
+		if err := m.pieces.open(ctx, x); err != nil {
+			return 0, err
+		}
+		if x.opened.ClusterID != cluster {
+			continue
+		}
+		looked[x.Name.Node]++
+		r, _, _, next, err := journal.At(ctx, x.opened, t)
+		if err != nil {
+			return 0, err
+		}
+		if r > revision {
+			revision, last, after = r, x, next
+		}
+	}
+	switch {
+	case last == nil:
+		return 0, m.unreachable(ctx, cluster, "the journal has nothing so old")
+	case !after.IsZero() || slices.ContainsFunc(m.pieces.all, func(x *piece) bool { return x.Name.First <= revision+1 && x.Name.Last > revision }):
+		return revision, nil
+	}
+	ends := last.opened.To
+	what := fmt.Sprintf("the journal ends at revision %d, received %s", revision, ends.UTC().Format(momentForm))
+	if i := slices.IndexFunc(m.pieces.all, func(x *piece) bool { return x.Name.First > revision }); i >= 0 {
+		what = fmt.Sprintf("it is in a gap of the journal, after revision %d, received %s", revision, ends.UTC().Format(momentForm))
+	}
+	return 0, m.unreachable(ctx, cluster, what, fmt.Sprintf("--at %d restores that revision", revision))
+}
+
+// before chooses the newest snapshot from which the journal reaches the revision; fixed: no other than the chosen one.
+func (m *moment) before(ctx context.Context, chosen base, revision int64, fixed bool) (base, error) {
+	cluster := chosen.manifest.ClusterID
+	var best base
+	var reached int64
+	for _, b := range m.bases(chosen, fixed) {
+		if b.manifest.ClusterID == 0 {
+			var err error
+			if b.manifest, err = b.at.Manifest(ctx, b.Name); err != nil {
+				continue // the one before it
+			}
+		}
+		if b.manifest.ClusterID != cluster || b.manifest.Revision > revision {
+			continue
+		}
+		end := reach(m.pieces.chain(b.manifest.Revision), b.manifest.Revision)
+		if end >= revision {
+			return b, nil
+		}
+		if end > reached {
+			best, reached = b, end
+		}
+	}
+	switch {
+	case reached > 0:
+		return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("the journal has no revision %d", revision),
+			fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name))
+	case fixed:
+		return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
+	}
+	return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("no snapshot has revision %d or an earlier one", revision))
+}
+
+// bases are the snapshots that may be continued, newest first.
+func (m *moment) bases(chosen base, fixed bool) (all []base) {
+	if fixed {
+		return []base{chosen}
+	}
+	for _, e := range merged(m.listed).Snapshots {
+		if slices.Contains(m.SkipBases, e.Name) {
+			continue
+		}
+		at := m.listed[slices.IndexFunc(m.listed, func(l Listing) bool { return l.Has(e.Name) })]
+		b := base{Entry: e, at: at}
+		if e.Name == chosen.Name {
+			b = chosen
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// unreachable is the error with what can be restored instead.
+func (m *moment) unreachable(ctx context.Context, cluster snapshot.ID, why string, instead ...string) error {
+	if older, newer := m.around(ctx, cluster); older != "" || newer != "" {
+		for _, n := range []string{older, newer} {
+			if n != "" {
+				instead = append(instead, n)
+			}
+		}
+	}
+	text := fmt.Sprintf("--at %s: %s", m.At.Text, why)
+	for i, s := range instead {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		text += sep + s
+	}
+	return fmt.Errorf("%w: %s", ErrMoment, text)
+}
+
+// around names the snapshots next to the moment.
+func (m *moment) around(ctx context.Context, cluster snapshot.ID) (older, newer string) {
+	for _, b := range m.bases(base{}, false) {
+		manifest, err := b.at.Manifest(ctx, b.Name)
+		if err != nil || manifest.ClusterID != cluster {
+			continue
+		}
+		after := manifest.Revision > m.At.Revision
+		if !m.At.Time.IsZero() {
+			after = manifest.CreatedAt.After(m.At.Time)
+		}
+		text := fmt.Sprintf("the snapshot %s is of revision %d, %s", b.Name, manifest.Revision, manifest.CreatedAt.UTC().Format(momentForm))
+		if !after {
+			return text, newer
+		}
+		newer = text
+	}
+	return older, newer
+}
+
+// state is the time of a state, for people.
+func (c *Continuation) String() string {
+	if c.At.IsZero() {
+		return fmt.Sprintf("revision %d", c.Revision)
+	}
+	return fmt.Sprintf("revision %d, received %s", c.Revision, c.At.UTC().Format(momentForm))
+}

@@ -1,0 +1,92 @@
+package journal_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// timed is a segment from revision 7 on, with a checkpoint after each at noon plus these seconds; those below zero were received late.
+func timed(t testing.TB, seconds ...int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := journal.NewWriter(&b, header(7))
+	must(t, err)
+	for i, s := range seconds {
+		must(t, w.Write(put(t, 7+int64(i), "k", "v")))
+		must(t, w.Checkpoint(noon.Add(time.Duration(max(s, -s))*time.Second), s < 0))
+	}
+	_, err = w.Finish()
+	must(t, err)
+	return b.Bytes()
+}
+
+func TestAtStopsWhereTheTimeIsPassedForTheFirstTime(t *testing.T) {
+	const none = -1
+	for name, c := range map[string]struct {
+		times    []int
+		second   int
+		revision int64
+		at, next int
+		late     bool
+	}{
+		"before the first checkpoint":         {[]int{10, 20}, 9, 0, none, 10, false},
+		"at the first checkpoint":             {[]int{10, 20}, 10, 7, 10, 20, false},
+		"between two checkpoints":             {[]int{10, 20, 30}, 29, 8, 20, 30, false},
+		"at the last checkpoint":              {[]int{10, 20}, 20, 8, 20, none, false},
+		"after the last checkpoint":           {[]int{10, 20}, 99, 8, 20, none, false},
+		"several at one time":                 {[]int{10, 10, 10, 20}, 10, 9, 10, 20, false},
+		"received late":                       {[]int{10, -20, 30}, 25, 8, 20, 30, true},
+		"the clock was set back":              {[]int{10, 20, 12, 22}, 15, 7, 10, 20, false},
+		"the clock was set back, time passed": {[]int{10, 20, 12, 22}, 21, 9, 12, 22, false},
+		"the clock was set back at the end":   {[]int{10, 20, 12}, 15, 7, 10, 20, false},
+		"set back below the first time":       {[]int{10, 5}, 7, 0, none, 10, false},
+	} {
+		b := timed(t, c.times...)
+		s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
+		must(t, err)
+		moment := func(second int) time.Time {
+			if second == none {
+				return time.Time{}
+			}
+			return noon.Add(time.Duration(second) * time.Second)
+		}
+		revision, at, late, next, err := journal.At(t.Context(), s, moment(c.second))
+		must(t, err)
+		if revision != c.revision || !at.Equal(moment(c.at)) || late != c.late || !next.Equal(moment(c.next)) {
+			t.Errorf("%s: revision %d at %v (late: %v), next %v", name, revision, at, late, next)
+		}
+	}
+}
+
+// So a reader that looks for a time may skip a segment whose last_time is not later.
+func TestLastTimeIsTheLatestOfAll(t *testing.T) {
+	b := timed(t, 10, 30, 12, 22)
+	s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
+	must(t, err)
+	if !s.From.Equal(noon.Add(10*time.Second)) || !s.To.Equal(noon.Add(30*time.Second)) {
+		t.Errorf("from %v to %v", s.From, s.To)
+	}
+	s, err = journal.OpenPart(t.Context(), bytes.NewReader(b), int64(len(b)))
+	must(t, err)
+	if !s.From.Equal(noon.Add(10*time.Second)) || !s.To.Equal(noon.Add(30*time.Second)) {
+		t.Errorf("as a part, from %v to %v", s.From, s.To)
+	}
+}
+
+// A moment from a damaged segment counts for nothing, even if the damage is behind it.
+func TestAtOfADamagedSegmentIsDamage(t *testing.T) {
+	b := timed(t, 10, 20, 30)
+	s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
+	must(t, err)
+	_, size, err := journal.DecodeTail(b, int64(len(b)))
+	must(t, err)
+	b[size-1] ^= 1
+	if revision, _, _, _, err := journal.At(t.Context(), s, noon.Add(10*time.Second)); !errors.Is(err, snapshot.ErrDamaged) || revision != 0 {
+		t.Errorf("revision %d, %v", revision, err)
+	}
+}
