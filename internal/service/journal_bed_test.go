@@ -35,7 +35,8 @@ type journalBed struct {
 	dir     *snapshot.Dir
 
 	status *status.Tracker // of the last daemon
-	log    *logtest.Hook   // of all
+	taker  *taker
+	log    *logtest.Hook // of all
 	logger *logrus.Logger
 	stop   func()
 }
@@ -47,7 +48,12 @@ func newJournalBed(t *testing.T, o etcdtest.Options) *journalBed {
 
 func newJournalBedOf(t *testing.T, c *etcdtest.Cluster) *journalBed {
 	t.Helper()
-	b := &journalBed{t: t, cluster: c, dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store"))}
+	return newJournalBedOn(t, c, filepath.Join(t.TempDir(), "store"))
+}
+
+func newJournalBedOn(t *testing.T, c *etcdtest.Cluster, dir string) *journalBed {
+	t.Helper()
+	b := &journalBed{t: t, cluster: c, dir: snapshot.NewDir(dir)}
 	must(t, b.dir.Prepare())
 	b.logger, b.log = logtest.NewNullLogger()
 	debug, err := logrus.ParseLevel("debug")
@@ -80,7 +86,7 @@ func (b *journalBed) start() {
 	tk := newTaker(now, etcd, Process{Version: "test"}, b.dir, tracker, name)
 	r := newRecorder(now, etcd, b.dir, "test", b.logger)
 	r.pauses = recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
-	tk.forced = r.owed.Load
+	tk.forced, b.taker = r.owed.Load, tk
 	d := daemon.New(daemon.Options{
 		Node: "n1", Schedule: b.cfg.Schedule, Policy: b.cfg.Policy, Taker: tk, Store: b.dir, Log: b.logger, Status: tracker, Journal: r, Reason: reason,
 		SaveStatus: func() error { return tracker.Save(b.dir, "n1") },
@@ -228,6 +234,14 @@ func puts(t *testing.T, client *clientv3.Client, n int) {
 	for i := range n {
 		_, err := client.Put(t.Context(), fmt.Sprintf("key-%d", i%17), fmt.Sprint("value ", time.Now().UnixNano()))
 		must(t, err)
+	}
+}
+
+// takes demands that a snapshot succeeds now.
+func (b *journalBed) takes() {
+	b.t.Helper()
+	if _, err := b.taker.Take(b.t.Context(), b.logger, func() {}); err != nil {
+		b.t.Errorf("the snapshot fails: %v", err)
 	}
 }
 
