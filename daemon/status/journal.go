@@ -82,8 +82,13 @@ func (j Journal) Records(now time.Time) bool {
 	return j.Running && now.Sub(cmp.Or(j.known(), j.Since)) <= journalSilence
 }
 
-// known is until when the journal on the disk is known to have every change.
-func (j Journal) known() time.Time { return latest(j.At, j.Confirmed) }
+// known is until when the journal on the disk is known to have every change. While it catches up, it receives old changes.
+func (j Journal) known() time.Time {
+	if j.Behind > 0 {
+		return j.Confirmed
+	}
+	return latest(j.At, j.Confirmed)
+}
 
 // segments returns those in a place.
 func (j Journal) segments(p Place) Segments {
@@ -96,12 +101,7 @@ func (j Journal) segments(p Place) Segments {
 // Journaled returns the newest revision that can be restored from a place with its journal, or from its newest snapshot if that is newer,
 // and when it was received. 0: there is neither.
 func (s State) Journaled(p Place) (revision int64, at time.Time) {
-	for _, c := range s.Places[p].Copies {
-		if c.Damage == "" {
-			revision, at = s.Described(c).Revision, c.Name.Time
-			break
-		}
-	}
+	revision, at = s.newestIntact(p)
 	j := s.Journal.segments(p)
 	if !s.hasBase(p, j) {
 		return revision, at
@@ -113,6 +113,16 @@ func (s State) Journaled(p Place) (revision int64, at time.Time) {
 		revision, at = s.Journal.Revision, latest(at, s.Journal.At)
 	}
 	return revision, at
+}
+
+// newestIntact returns the revision and time of the newest snapshot in a place that is not known to be damaged.
+func (s State) newestIntact(p Place) (int64, time.Time) {
+	for _, c := range s.Places[p].Copies {
+		if c.Damage == "" {
+			return s.Described(c).Revision, c.Name.Time
+		}
+	}
+	return 0, time.Time{}
 }
 
 // hasBase reports whether a place has a snapshot with which its newest segments can be restored. One whose revision is not known may be it.
@@ -128,8 +138,11 @@ func (s State) hasBase(p Place, j Segments) bool {
 // as etcd says so. Zero: the place has nothing, or it is not known.
 func (s State) RecoveryPoint(p Place) time.Time {
 	_, at := s.Journaled(p)
-	if p == S3 {
+	switch {
+	case p == S3:
 		return latest(at, s.Journal.Mirrored)
+	case s.Journal.Behind > 0:
+		_, at = s.newestIntact(p)
 	}
 	return latest(at, s.Journal.known())
 }

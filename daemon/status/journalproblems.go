@@ -38,10 +38,10 @@ func (s State) journalStopped(l *problemList, now time.Time) {
 	var p *Problem
 	switch {
 	case !j.Running && j.Reason == LowSpace:
-		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which has recorded nothing since %s; snapshots go on as long as they fit: %s (%s)",
+		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s; snapshots go on as long as they fit: %s (%s)",
 			Absolute(since), j.why(), journalSection)
 	case now.Sub(since) > journalTolerated:
-		p = l.add(CodeJournalStopped, since, "the journal has recorded nothing since %s, so a restore can only go back to snapshots, which go on: %s (%s)",
+		p = l.add(CodeJournalStopped, since, "the journal is not up to date since %s, so from then on only snapshots can be restored: %s (%s)",
 			Absolute(since), j.why(), journalSection)
 	case !j.Running && j.Reason != "":
 		p = l.add(CodeJournalRetried, j.Since, "the journal was interrupted at %s and is started again: %s", Absolute(j.Since), j.why()).passing()
