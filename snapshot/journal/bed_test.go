@@ -156,19 +156,33 @@ func (b *bed) names() (names []snapshot.SegmentName) {
 	return names
 }
 
-func open(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chain []*journal.Segment) {
+// open opens segments until the end of the test.
+func open(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) []*journal.Segment {
 	t.Helper()
+	chain, end := opened(t, dir, names)
+	t.Cleanup(end)
+	return chain
+}
+
+// opened opens segments until end is called.
+func opened(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chain []*journal.Segment, end func()) {
+	t.Helper()
+	var files []*os.File
 	for _, n := range names {
 		f, err := dir.OpenSegment(n)
 		must(t, err)
-		t.Cleanup(func() { must(t, f.Close()) })
+		files = append(files, f)
 		info, err := f.Stat()
 		must(t, err)
 		s, err := journal.Open(f, info.Size())
 		must(t, err)
 		chain = append(chain, s)
 	}
-	return chain
+	return chain, func() {
+		for _, f := range files {
+			must(t, f.Close())
+		}
+	}
 }
 
 // merge makes a database of a base and segments.

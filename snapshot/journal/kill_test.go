@@ -43,8 +43,10 @@ func hashOf(t testing.TB, path string, revision int64) uint32 {
 // equal demands that the journal of a base makes what etcd has at its last revision.
 func (b *bed) equal(base string, from int64) journal.Merged {
 	b.t.Helper()
-	path, m, err := merge(b.t, base, open(b.t, b.store, journal.Follow(b.names(), from)), 0)
+	chain, end := opened(b.t, b.store, journal.Follow(b.names(), from))
+	path, m, err := merge(b.t, base, chain, 0)
 	must(b.t, err)
+	end()
 	want := hashKV(b.t, b.client, b.cluster.Members[0].ClientURL, m.Revision)
 	if got := hashOf(b.t, path, m.Revision); got != want.hash {
 		b.t.Errorf("the journal makes the hash %d of revision %d, etcd has %d", got, m.Revision, want.hash)
