@@ -63,6 +63,21 @@ func TestAtStopsWhereTheTimeIsPassedForTheFirstTime(t *testing.T) {
 	}
 }
 
+// So a reader that looks for a time may skip a segment whose last_time is not later.
+func TestLastTimeIsTheLatestOfAll(t *testing.T) {
+	b := timed(t, 10, 30, 12, 22)
+	s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
+	must(t, err)
+	if !s.From.Equal(noon.Add(10*time.Second)) || !s.To.Equal(noon.Add(30*time.Second)) {
+		t.Errorf("from %v to %v", s.From, s.To)
+	}
+	s, err = journal.OpenPart(t.Context(), bytes.NewReader(b), int64(len(b)))
+	must(t, err)
+	if !s.From.Equal(noon.Add(10*time.Second)) || !s.To.Equal(noon.Add(30*time.Second)) {
+		t.Errorf("as a part, from %v to %v", s.From, s.To)
+	}
+}
+
 // A moment from a damaged segment counts for nothing, even if the damage is behind it.
 func TestAtOfADamagedSegmentIsDamage(t *testing.T) {
 	b := timed(t, 10, 20, 30)

@@ -59,13 +59,23 @@ type Manifest struct {
 	Name          string    `json:"name"`
 	Last          int64     `json:"last_revision"`
 	LastDigest    string    `json:"last_digest"` // of the last revision
-	From          time.Time `json:"first_time"`  // of the first and the last checkpoint
-	To            time.Time `json:"last_time"`
+	From          time.Time `json:"first_time"`  // of the first checkpoint
+	To            time.Time `json:"last_time"`   // the latest one of all checkpoints: no time up to it is later
 	Events        int64     `json:"events"`
 	RawSize       int64     `json:"raw_size"`
 	RawSHA256     string    `json:"raw_sha256"`
 	ArchiveSHA256 string    `json:"archive_sha256"`
 	ArchiveCRC32C string    `json:"archive_crc32c"`
+}
+
+// received notes the time of a checkpoint.
+func (m *Manifest) received(at time.Time) {
+	if m.From.IsZero() {
+		m.From = at
+	}
+	if at.After(m.To) { // the clock may have been set back
+		m.To = at
+	}
 }
 
 // check refuses what no writer writes, so that later code can rely on the fields.

@@ -37,7 +37,7 @@ type Options struct {
 	From int64
 	// Room returns an error if the disk has no room for a journal, which then ends; nil: it always has.
 	Room func() error
-	// Seen is called after each response: the last revision in the journal, and that of the member. It must not block.
+	// Seen is called when all responses until now are in the journal's file: its last revision, and that of the member. It must not block.
 	Seen func(last, head int64)
 	// Sealed is called for each complete segment, as soon as it is safe on the disk. It must not block.
 	Sealed func(Manifest)
@@ -57,18 +57,27 @@ type Recorder struct {
 	out    *Writer
 	begun  time.Time
 	synced bool
-	size   int            // bytes since the last checkpoint
-	leases map[int64]bool // that were asked for
-	notes  []Record       // answers that came when there was no segment
+	size   int              // bytes since the last checkpoint
+	counts time.Time        // of the last checkpoint: what came before counts
+	came   time.Time        // when the last response came
+	due    <-chan time.Time // when what came since must count; nil: nothing is whole and waits
+	leases map[int64]bool   // that were asked for
+	notes  []Record         // answers that came when there was no segment
 
 	// Of the watch.
-	head   int64
+	head   int64  // of the cluster when it was opened
+	header int64  // the revision of the member in the last response
 	joined bool   // it has shown the last revision again
 	own    digest // as it shows it
 }
 
-// largeBatch is after how many bytes of a response in fragments its complete revisions get a checkpoint.
-const largeBatch = 1 << 20
+const (
+	// largeBatch is after how many bytes complete revisions get a checkpoint, also within a response in fragments.
+	largeBatch = 1 << 20
+	// batchTime is how long a response may wait for others, so that many small ones cost one write. It is all that is lost when this process is
+	// killed. A response after a pause does not wait.
+	batchTime = 20 * time.Millisecond
+)
 
 // NewRecorder continues a journal behind a revision with this digest. last 0 begins a new one.
 func NewRecorder(dir *snapshot.Dir, o Options, last int64, digest string) *Recorder {
@@ -95,24 +104,31 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 	defer func() {
 		cancel()
 		<-helper
-		err = errors.Join(err, r.seal(context.WithoutCancel(ctx)))
+		err = errors.Join(err, r.finish(context.WithoutCancel(ctx)))
 	}()
-	tick := time.NewTicker(r.o.Sync)
-	defer tick.Stop()
+	next := time.NewTimer(r.o.Sync)
+	defer next.Stop()
+	r.due = nil
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err = <-ended:
 		case resp := <-responses:
-			err = r.take(ctx, resp, asks)
-			if err == nil && r.size == 0 && r.o.Seen != nil {
-				r.o.Seen(r.last, resp.GetHeader().GetRevision())
+			r.header = resp.GetHeader().GetRevision()
+			if err = r.take(ctx, resp, asks); err != nil {
+				r.due = nil // what it brought may not be whole
 			}
+			r.seen(err)
+		case <-r.due:
+			err = r.checkpoint(ctx)
+			r.seen(err)
 		case note := <-answers:
 			err = r.note(note)
-		case <-tick.C:
+		case <-next.C:
+			begun := time.Now()
 			err = r.sync(ctx)
+			next.Reset(max(r.o.Sync-time.Since(begun), r.o.Sync/4)) // what comes meanwhile waits for the end of the next one
 		}
 		switch {
 		case err != nil && ctx.Err() != nil: // the cause, not what the connection made of it
@@ -120,6 +136,13 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 		case err != nil:
 			return err
 		}
+	}
+}
+
+// seen reports where the journal is, unless a part of what came does not count yet.
+func (r *Recorder) seen(err error) {
+	if err == nil && r.size == 0 && r.o.Seen != nil {
+		r.o.Seen(r.last, r.header)
 	}
 }
 
@@ -148,7 +171,12 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 	if id := snapshot.ID(resp.GetHeader().GetClusterId()); id != r.o.ClusterID {
 		return fmt.Errorf("%w: the watch is of the cluster %s, not %s", ErrHistory, id, r.o.ClusterID)
 	}
-	now := time.Now()
+	if resp.GetFragment() && r.due != nil { // what came before is whole
+		if err := r.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
+	r.came = time.Now()
 	for _, e := range resp.GetEvents() {
 		kv := e.GetKv()
 		rec := Record{Kind: KindPut, Revision: kv.GetModRevision()}
@@ -158,7 +186,7 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 		} else if rec.Data, err = proto.Marshal(kv); err != nil {
 			return fmt.Errorf("encode event: %w", err)
 		}
-		if err := r.event(ctx, rec, now); err != nil {
+		if err := r.event(ctx, rec); err != nil {
 			return err
 		}
 		if id := kv.GetLease(); id != 0 && r.out != nil && !r.leases[id] {
@@ -172,11 +200,11 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 	if resp.GetFragment() || r.size == 0 {
 		return nil
 	}
-	return r.checkpoint(ctx, now)
+	return r.batch(ctx)
 }
 
 // event writes one event, unless the journal has it.
-func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
+func (r *Recorder) event(ctx context.Context, rec Record) error {
 	switch {
 	case r.last == 0 && r.o.From > 0 && rec.Revision > r.o.From+1:
 		return fmt.Errorf("%w: the watch from revision %d begins with %d", ErrGap, r.o.From, rec.Revision)
@@ -194,12 +222,12 @@ func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
 	}
 	r.joined = true
 	if rec.Revision > r.last && r.size >= largeBatch {
-		if err := r.checkpoint(ctx, now); err != nil {
+		if err := r.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
 	if r.out == nil {
-		if err := r.begin(ctx, rec.Revision, now); err != nil {
+		if err := r.begin(ctx, rec.Revision, r.came); err != nil {
 			return err
 		}
 	}
@@ -208,45 +236,6 @@ func (r *Recorder) event(ctx context.Context, rec Record, now time.Time) error {
 	}
 	r.last, r.size = rec.Revision, r.size+recordHeader+numberLen+len(rec.Data)
 	return nil
-}
-
-// checkpoint makes what was written count, and completes a segment that is large or old enough.
-func (r *Recorder) checkpoint(ctx context.Context, now time.Time) error {
-	if err := r.out.Checkpoint(now, r.last <= r.head); err != nil {
-		return err
-	}
-	r.size, r.synced = 0, false
-	if r.out.Size() >= r.o.SealSize || now.Sub(r.begun) >= r.o.Seal {
-		return r.seal(ctx)
-	}
-	return nil
-}
-
-// sync makes what was written safe from a loss of power.
-func (r *Recorder) sync(ctx context.Context) error {
-	switch {
-	case r.out == nil:
-		return nil
-	case r.size == 0 && time.Since(r.begun) >= r.o.Seal:
-		return r.seal(ctx)
-	case r.synced:
-		return nil
-	}
-	r.synced = true
-	if err := r.room(); err != nil {
-		return err
-	}
-	if err := r.part.Sync(); err != nil {
-		return fmt.Errorf("sync journal: %w", err)
-	}
-	return nil
-}
-
-func (r *Recorder) room() error {
-	if r.o.Room == nil {
-		return nil
-	}
-	return r.o.Room()
 }
 
 // note writes what the member answered.

@@ -198,3 +198,50 @@ func TestRecorderCatchesUpWithLargeValues(t *testing.T) {
 		})
 	}
 }
+
+// endless is a watch that shows these responses and then nothing, until its context ends.
+type endless struct {
+	script
+	ctx context.Context //nolint:containedctx // as a stream has it
+}
+
+func (e *endless) Recv() (*pb.WatchResponse, error) {
+	r, err := e.script.Recv()
+	if err != nil {
+		<-e.ctx.Done()
+		err = context.Cause(e.ctx)
+	}
+	return r, err
+}
+
+// What comes shortly after something else waits for more, but not for long: it is in the file though neither the watch nor the segment ends.
+func TestRecorderWritesTheLastResponseSoon(t *testing.T) {
+	dir := snapshot.NewDir(t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &endless{ctx: ctx}
+	for rev := int64(5); rev < 50; rev++ {
+		s.responses = append(s.responses, response(false, "v", rev))
+	}
+	o := journal.Options{Header: header(0), Sync: time.Hour, Seal: time.Hour, SealSize: 1 << 30, Timeout: time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- journal.NewRecorder(dir, o, 0, "").Run(ctx, s, s, 0) }()
+	for last := int64(0); last != 49; time.Sleep(time.Millisecond) {
+		files, err := filepath.Glob(filepath.Join(dir.Path(), "*.part"))
+		must(t, err)
+		if len(files) == 0 {
+			continue
+		}
+		f, err := os.Open(files[0])
+		must(t, err)
+		info, err := f.Stat()
+		must(t, err)
+		if p, err := journal.OpenPart(t.Context(), f, info.Size()); err == nil {
+			last = p.Last
+		}
+		must(t, f.Close())
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

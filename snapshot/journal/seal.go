@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,6 +37,17 @@ func (r *Recorder) begin(ctx context.Context, first int64, now time.Time) error 
 	}
 	r.notes = nil
 	return nil
+}
+
+// finish completes the journal of a watch that ended.
+func (r *Recorder) finish(ctx context.Context) error {
+	if r.due != nil {
+		if err := r.checkpoint(ctx); err != nil {
+			r.due = nil
+			return errors.Join(err, r.seal(ctx))
+		}
+	}
+	return r.seal(ctx)
 }
 
 // seal completes the segment, if there is one. What follows its last checkpoint is not in it, and is watched again.

@@ -119,10 +119,8 @@ func (s *Segment) scan(ctx context.Context, raw io.Reader) error {
 		sum.Write(in.buf.Bytes())
 		size += n
 		if r.Kind == KindCheckpoint && last.revision == r.Revision {
-			if s.From.IsZero() {
-				s.From = r.At
-			}
-			s.Last, s.LastDigest, s.To, s.Events, s.Compacted = r.Revision, last.String(), r.At, events, compacted
+			s.received(r.At)
+			s.Last, s.LastDigest, s.Events, s.Compacted = r.Revision, last.String(), events, compacted
 			s.RawSize, s.RawSHA256 = size, hex.EncodeToString(sum.Sum(nil))
 		}
 	}
