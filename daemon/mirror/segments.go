@@ -175,12 +175,16 @@ func (j Journal) UploadSegments(ctx context.Context, now time.Time) (done Upload
 	if err != nil {
 		return done, err
 	}
+	files := ofSegments(l.Segments, j.Node)
+	if len(files) == 0 && !j.On {
+		return done, nil
+	}
 	if !j.Known.known(now) {
 		if _, err := j.list(ctx); err != nil {
 			return done, err
 		}
 	}
-	missing := j.Known.missing(ofSegments(l.Segments, j.Node))
+	missing := j.Known.missing(files)
 	done.Pending = len(missing)
 	defer func() { j.record(done.Pending) }()
 	var bad error
