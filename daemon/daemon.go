@@ -17,7 +17,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"etcd-rolling-backup/daemon/mirror"
-	"etcd-rolling-backup/daemon/prune"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
@@ -54,7 +53,7 @@ type Options struct {
 	Mirror func(context.Context) (mirror.Result, error)
 	// Segments are those of the journal on the disk; nil: they are not looked at. MirrorSegments uploads what the bucket lacks of them; nil: nothing
 	// does. JournalKeep is how far back any moment must stay restorable.
-	Segments       prune.Segments
+	Segments       SegmentStore
 	MirrorSegments func(context.Context) (mirror.Uploaded, error)
 	JournalKeep    time.Duration
 	// Journal records what changes between two snapshots; nil: nothing does.

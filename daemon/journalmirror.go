@@ -13,6 +13,13 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
+// SegmentStore has the segments of the journal on the disk; *snapshot.Dir is one.
+type SegmentStore interface {
+	prune.Segments
+	// SegmentEnd is when the last revision of one was received; zero: not known.
+	SegmentEnd(n snapshot.SegmentName) time.Time
+}
+
 // maxSegmentPause is the longest wait after a failed upload of segments: how much the bucket lacks after S3 is back.
 const maxSegmentPause = time.Minute
 
@@ -93,11 +100,5 @@ func (d *Daemon) setSegments(l snapshot.Listing) {
 	if d.Segments == nil || len(mine) == 0 && d.Status.State().Journal.Local.Bytes == 0 {
 		return
 	}
-	d.Status.SetSegments(status.Local, mine, func(n snapshot.SegmentName) time.Time {
-		s, err := d.Segments.Sealed(context.Background(), n)
-		if err != nil {
-			return time.Time{}
-		}
-		return s.To
-	})
+	d.Status.SetSegments(status.Local, mine, d.Segments.SegmentEnd)
 }
