@@ -49,8 +49,8 @@ type Range struct {
 	To    time.Time `json:"to,omitzero"`
 }
 
-// Gap is a time of which no moment can be restored.
-type Gap struct{ From, To time.Time }
+// Period is a time with all its moments.
+type Period struct{ From, To time.Time }
 
 // SetJournal changes the state of the journal.
 func (t *Tracker) SetJournal(change func(*Journal)) {
@@ -147,18 +147,31 @@ func (s State) RecoveryPoint(p Place) time.Time {
 	return latest(at, s.Journal.known())
 }
 
-// Restorable returns since when any moment can be restored from a place, except those in the gaps, oldest first. Zero: none can.
-func (s State) Restorable(p Place) (since time.Time, gaps []Gap) {
-	ranges := s.Journal.segments(p).Ranges
-	for i, r := range ranges {
-		begin := s.begin(p, r)
-		if i == 0 {
-			since = begin
-		} else if from := ranges[i-1].To; !from.IsZero() && begin.After(from) {
-			gaps = append(gaps, Gap{From: from, To: begin})
+// Restorable returns the times of which each moment can be restored from a place, oldest first. Between two is a gap.
+func (s State) Restorable(p Place) []Period {
+	var out []Period
+	j := s.Journal.segments(p)
+	for i, r := range j.Ranges {
+		x := Period{From: s.begin(p, r), To: r.To}
+		if i == len(j.Ranges)-1 && r.Last >= s.Journal.Revision { // nobody has written since
+			x.To = latest(x.To, map[Place]time.Time{Local: s.Journal.known(), S3: s.Journal.Mirrored}[p])
+		}
+		if !x.From.IsZero() && !x.To.Before(x.From) {
+			out = append(out, x)
 		}
 	}
-	return since, gaps
+	return out
+}
+
+// Gaps returns the times between others, in order.
+func Gaps(of []Period) []Period {
+	var out []Period
+	for i := 1; i < len(of); i++ {
+		if of[i].From.After(of[i-1].To) {
+			out = append(out, Period{From: of[i-1].To, To: of[i].From})
+		}
+	}
+	return out
 }
 
 // begin returns the first moment of a range that can be restored: that of the oldest snapshot in it. If none is known, it is when the first

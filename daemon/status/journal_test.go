@@ -218,11 +218,10 @@ func TestS3BehindTheJournalIsAProblem(t *testing.T) {
 // TestGapIsShownForAnHour: the backups are healthy, and the page says for longer what can't be restored.
 func TestGapIsShownForAnHour(t *testing.T) {
 	tr, now := journaled()
-	want := []status.Gap{{From: noon.Add(-25 * time.Hour), To: hour.Add(-23 * time.Hour)}}
 	list := statustest.History(noon)
-	since, gaps := tr.State().Restorable(status.Local)
-	if !slices.Equal(gaps, want) || !since.Equal(list[28].Name.Time) {
-		t.Errorf("since %s, gaps %v, want %v", since, gaps, want)
+	want := []status.Period{{From: list[28].Name.Time, To: noon.Add(-25 * time.Hour)}, {From: hour.Add(-23 * time.Hour), To: noon.Add(-600 * time.Millisecond)}}
+	if got := tr.State().Restorable(status.Local); !slices.Equal(got, want) {
+		t.Errorf("restorable is %v, want %v", got, want)
 	}
 	wantPassing(t, tr)
 	tr.SetJournal(func(j *status.Journal) {

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -13,37 +12,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"etcd-rolling-backup/internal/etcdtest"
-	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/journal"
+	"etcd-rolling-backup/internal/journaltest"
 )
-
-// journaled is the newest revision that the journal in a directory has.
-func journaled(t testing.TB, dir string) (newest int64) {
-	t.Helper()
-	store := snapshot.NewDir(dir)
-	l, err := store.List()
-	must(t, err)
-	for _, e := range l.Segments {
-		if newest = max(newest, e.Name.Last); e.Name.Complete() {
-			continue
-		}
-		f, err := store.OpenSegment(e.Name)
-		if errors.Is(err, snapshot.ErrNotFound) { // completed meanwhile
-			continue
-		}
-		must(t, err)
-		info, err := f.Stat()
-		must(t, err)
-		s, err := journal.OpenPart(t.Context(), f, info.Size())
-		must(t, f.Close())
-		if err == nil {
-			newest = max(newest, s.Last)
-		} else if !errors.Is(err, journal.ErrEmpty) {
-			t.Fatal(err)
-		}
-	}
-	return newest
-}
 
 // recorded is a moment that can be restored.
 type recorded struct {
@@ -56,7 +26,7 @@ func change(t testing.TB, dir string, client *clientv3.Client, do func() error) 
 	t.Helper()
 	must(t, do())
 	s := stateOf(t, client)
-	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaled(t, dir) >= s.revision })
+	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Newest(t, dir) >= s.revision })
 	return recorded{s, time.Now()}
 }
 
