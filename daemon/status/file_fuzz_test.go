@@ -44,7 +44,7 @@ func FuzzStatusFile(f *testing.F) {
 		tr.End(status.Snapshot, now, status.Outcome{Reason: "disk", Message: "m"})
 		tr.SetInventory(status.Local, nil, nil)
 		_ = tr.Problems()
-		_, _ = tr.State().Restorable(status.Local)
+		_ = status.Gaps(tr.State().Restorable(status.Local))
 		save(t, tr, n)
 		next, err := status.Open(n, statustest.Node, statustest.Options(&now))
 		if err != nil {

@@ -49,8 +49,8 @@ type Range struct {
 	To    time.Time `json:"to,omitzero"`
 }
 
-// Gap is a time of which no moment can be restored.
-type Gap struct{ From, To time.Time }
+// Period is a time with all its moments.
+type Period struct{ From, To time.Time }
 
 // SetJournal changes the state of the journal.
 func (t *Tracker) SetJournal(change func(*Journal)) {
@@ -82,8 +82,13 @@ func (j Journal) Records(now time.Time) bool {
 	return j.Running && now.Sub(cmp.Or(j.known(), j.Since)) <= journalSilence
 }
 
-// known is until when the journal on the disk is known to have every change.
-func (j Journal) known() time.Time { return latest(j.At, j.Confirmed) }
+// known is until when the journal on the disk is known to have every change. While it catches up, it receives old changes.
+func (j Journal) known() time.Time {
+	if j.Behind > 0 {
+		return j.Confirmed
+	}
+	return latest(j.At, j.Confirmed)
+}
 
 // segments returns those in a place.
 func (j Journal) segments(p Place) Segments {
@@ -96,12 +101,7 @@ func (j Journal) segments(p Place) Segments {
 // Journaled returns the newest revision that can be restored from a place with its journal, or from its newest snapshot if that is newer,
 // and when it was received. 0: there is neither.
 func (s State) Journaled(p Place) (revision int64, at time.Time) {
-	for _, c := range s.Places[p].Copies {
-		if c.Damage == "" {
-			revision, at = s.Described(c).Revision, c.Name.Time
-			break
-		}
-	}
+	revision, at = s.newestIntact(p)
 	j := s.Journal.segments(p)
 	if !s.hasBase(p, j) {
 		return revision, at
@@ -113,6 +113,16 @@ func (s State) Journaled(p Place) (revision int64, at time.Time) {
 		revision, at = s.Journal.Revision, latest(at, s.Journal.At)
 	}
 	return revision, at
+}
+
+// newestIntact returns the revision and time of the newest snapshot in a place that is not known to be damaged.
+func (s State) newestIntact(p Place) (int64, time.Time) {
+	for _, c := range s.Places[p].Copies {
+		if c.Damage == "" {
+			return s.Described(c).Revision, c.Name.Time
+		}
+	}
+	return 0, time.Time{}
 }
 
 // hasBase reports whether a place has a snapshot with which its newest segments can be restored. One whose revision is not known may be it.
@@ -128,24 +138,40 @@ func (s State) hasBase(p Place, j Segments) bool {
 // as etcd says so. Zero: the place has nothing, or it is not known.
 func (s State) RecoveryPoint(p Place) time.Time {
 	_, at := s.Journaled(p)
-	if p == S3 {
+	switch {
+	case p == S3:
 		return latest(at, s.Journal.Mirrored)
+	case s.Journal.Behind > 0:
+		_, at = s.newestIntact(p)
 	}
 	return latest(at, s.Journal.known())
 }
 
-// Restorable returns since when any moment can be restored from a place, except those in the gaps, oldest first. Zero: none can.
-func (s State) Restorable(p Place) (since time.Time, gaps []Gap) {
-	ranges := s.Journal.segments(p).Ranges
-	for i, r := range ranges {
-		begin := s.begin(p, r)
-		if i == 0 {
-			since = begin
-		} else if from := ranges[i-1].To; !from.IsZero() && begin.After(from) {
-			gaps = append(gaps, Gap{From: from, To: begin})
+// Restorable returns the times of which each moment can be restored from a place, oldest first. Between two is a gap.
+func (s State) Restorable(p Place) []Period {
+	var out []Period
+	j := s.Journal.segments(p)
+	for i, r := range j.Ranges {
+		x := Period{From: s.begin(p, r), To: r.To}
+		if i == len(j.Ranges)-1 && r.Last >= s.Journal.Revision { // nobody has written since
+			x.To = latest(x.To, map[Place]time.Time{Local: s.Journal.known(), S3: s.Journal.Mirrored}[p])
+		}
+		if !x.From.IsZero() && !x.To.Before(x.From) {
+			out = append(out, x)
 		}
 	}
-	return since, gaps
+	return out
+}
+
+// Gaps returns the times between others, in order.
+func Gaps(of []Period) []Period {
+	var out []Period
+	for i := 1; i < len(of); i++ {
+		if of[i].From.After(of[i-1].To) {
+			out = append(out, Period{From: of[i-1].To, To: of[i].From})
+		}
+	}
+	return out
 }
 
 // begin returns the first moment of a range that can be restored: that of the oldest snapshot in it. If none is known, it is when the first

@@ -24,7 +24,7 @@ func stops(reason status.Reason, message string) func(*status.Journal) {
 }
 
 func TestJournalThatStandsStillIsAProblem(t *testing.T) {
-	const lacks = "the journal has recorded nothing since 2026-11-22 12:12:29 UTC, so a restore can only go back to snapshots, which go on: "
+	const lacks = "the journal is not up to date since 2026-11-22 12:12:29 UTC, so from then on only snapshots can be restored: "
 	for name, c := range map[string]struct {
 		change  func(*status.Journal)
 		after   time.Duration
@@ -41,7 +41,7 @@ func TestJournalThatStandsStillIsAProblem(t *testing.T) {
 		"silent for a while":   {func(*status.Journal) {}, 4 * time.Minute, "", "", ""},
 		"silent":               {func(*status.Journal) {}, 5 * time.Minute, status.CodeJournalStopped, "", lacks + "etcd has not said since that nothing is missing ("},
 		"behind":               {func(j *status.Journal) { j.Behind = 16_000 }, 5 * time.Minute, status.CodeJournalStopped, "", lacks + "it is 16,000 revisions behind etcd ("},
-		"the disk is too full": {stops(status.LowSpace, "2.1 GiB are free, of which snapshots need 2 GiB"), 0, status.CodeJournalNoSpace, "", "the disk is too full for the journal, which has recorded nothing since 2026-11-22 12:12:29 UTC; snapshots go on as long as they fit: 2.1 GiB are free"},
+		"the disk is too full": {stops(status.LowSpace, "2.1 GiB are free, of which snapshots need 2 GiB"), 0, status.CodeJournalNoSpace, "", "the disk is too full for the journal, which is not up to date since 2026-11-22 12:12:29 UTC; snapshots go on as long as they fit: 2.1 GiB are free"},
 		"flapping": {func(j *status.Journal) { // each watch opens and breaks, and nothing is recorded
 			j.Since = noon.Add(5 * time.Minute)
 		}, 5 * time.Minute, status.CodeJournalStopped, "", lacks},
@@ -218,11 +218,10 @@ func TestS3BehindTheJournalIsAProblem(t *testing.T) {
 // TestGapIsShownForAnHour: the backups are healthy, and the page says for longer what can't be restored.
 func TestGapIsShownForAnHour(t *testing.T) {
 	tr, now := journaled()
-	want := []status.Gap{{From: noon.Add(-25 * time.Hour), To: hour.Add(-23 * time.Hour)}}
 	list := statustest.History(noon)
-	since, gaps := tr.State().Restorable(status.Local)
-	if !slices.Equal(gaps, want) || !since.Equal(list[28].Name.Time) {
-		t.Errorf("since %s, gaps %v, want %v", since, gaps, want)
+	want := []status.Period{{From: list[28].Name.Time, To: noon.Add(-25 * time.Hour)}, {From: hour.Add(-23 * time.Hour), To: noon.Add(-600 * time.Millisecond)}}
+	if got := tr.State().Restorable(status.Local); !slices.Equal(got, want) {
+		t.Errorf("restorable is %v, want %v", got, want)
 	}
 	wantPassing(t, tr)
 	tr.SetJournal(func(j *status.Journal) {
@@ -241,6 +240,22 @@ func TestGapIsShownForAnHour(t *testing.T) {
 	if got := tr.State().Passing(*now); len(got) > 0 {
 		t.Errorf("an hour later: %v", codes(got))
 	}
+}
+
+// TestOldChangesMoveNoRecoveryPoint: a journal that catches up receives them now.
+func TestOldChangesMoveNoRecoveryPoint(t *testing.T) {
+	tr, now := journaled()
+	*now = noon.Add(10 * time.Minute)
+	tr.SetJournal(func(j *status.Journal) { j.Revision, j.At, j.Behind = j.Revision+900, *now, 4000 })
+	if got, want := tr.State().RecoveryPoint(status.Local), noon.Add(-600*time.Millisecond); !got.Equal(want) {
+		t.Errorf("while it catches up the point is %s, want %s", got, want)
+	}
+	wantCodes(t, "while it catches up", tr, status.CodeJournalStopped)
+	tr.SetJournal(func(j *status.Journal) { j.Revision, j.At, j.Confirmed, j.Behind = j.Revision+4000, *now, *now, 0 })
+	if got := tr.State().RecoveryPoint(status.Local); !got.Equal(*now) {
+		t.Errorf("once it has caught up the point is %s", got)
+	}
+	wantCodes(t, "once it has caught up", tr)
 }
 
 func TestJournalThatIsOffIsNoProblem(t *testing.T) {

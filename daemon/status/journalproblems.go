@@ -38,10 +38,10 @@ func (s State) journalStopped(l *problemList, now time.Time) {
 	var p *Problem
 	switch {
 	case !j.Running && j.Reason == LowSpace:
-		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which has recorded nothing since %s; snapshots go on as long as they fit: %s (%s)",
+		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s; snapshots go on as long as they fit: %s (%s)",
 			Absolute(since), j.why(), journalSection)
 	case now.Sub(since) > journalTolerated:
-		p = l.add(CodeJournalStopped, since, "the journal has recorded nothing since %s, so a restore can only go back to snapshots, which go on: %s (%s)",
+		p = l.add(CodeJournalStopped, since, "the journal is not up to date since %s, so from then on only snapshots can be restored: %s (%s)",
 			Absolute(since), j.why(), journalSection)
 	case !j.Running && j.Reason != "":
 		p = l.add(CodeJournalRetried, j.Since, "the journal was interrupted at %s and is started again: %s", Absolute(j.Since), j.why()).passing()
@@ -67,14 +67,14 @@ func (j Journal) why() string {
 	return "etcd has not said since that nothing is missing"
 }
 
-// standsSince returns until when the journal is known to have every change, but at least the start of the daemon: what came before is a
-// gap, which the recorder fills or reports.
+// standsSince returns until when the journal is known to have every change. Of what came before the start of the daemon nothing is known
+// until the recorder has continued it.
 func (s State) standsSince(now time.Time) time.Time {
-	since := cmp.Or(s.Journal.known(), s.Journal.Since)
+	began := s.Journal.Since
 	if n := len(s.Starts); n > 0 {
-		since = latest(since, s.Starts[n-1])
+		began = latest(began, s.Starts[n-1])
 	}
-	return cmp.Or(since, now)
+	return cmp.Or(s.Journal.known(), began, now)
 }
 
 // journalMirror reports that S3 lacks what the disk has for longer than many segments, and than a snapshot may be late. A new snapshot is
@@ -93,8 +93,7 @@ func (s State) journalMirror(l *problemList, now time.Time) {
 
 // journalGap says for an hour that the journal on the disk has a new gap. Nobody can fill it, and the backups are healthy.
 func (s State) journalGap(l *problemList, now time.Time) {
-	_, gaps := s.Restorable(Local)
-	gaps = slices.DeleteFunc(gaps, func(g Gap) bool { return now.Sub(g.To) > lossShown || g.To.After(now) })
+	gaps := slices.DeleteFunc(Gaps(s.Restorable(Local)), func(g Period) bool { return now.Sub(g.To) > lossShown || g.To.After(now) })
 	if n := len(gaps); n > 0 {
 		g := gaps[n-1]
 		l.add(CodeJournalGap, g.To, "the journal has a gap: no moment between %s and %s can be restored", Absolute(g.From), Absolute(g.To)).passing()

@@ -67,7 +67,7 @@ func newApp(p Process) (*cli.App, env) {
 		Writer: p.Stdout, ErrWriter: p.Stderr, OnUsageError: config.OnUsageError, Action: noCommand,
 		ExitErrHandler: func(*cli.Context, error) {}, // Main does it
 		Commands: []*cli.Command{
-			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), exportCommand(e),
+			daemonCommand(e), saveCommand(e), listCommand(e), verifyCommand(e), restoreCommand(e), lsCommand(e), getCommand(e), diffCommand(e), exportCommand(e), logCommand(e),
 			pruneCommand(e), deleteCommand(e),
 			mirrorCommand(e), fleetCommand(e), downloadCommand(e), serveCommand(e), checkCommand(e), healthCommand(e),
 			drillChildCommand(e),

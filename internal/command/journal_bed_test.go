@@ -33,10 +33,15 @@ func newJournalBed(t *testing.T) *journalBed {
 // record begins a journal with the newest revision. stop completes its segment.
 func (b *journalBed) record(t *testing.T) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r, err := b.client.Get(ctx, "x")
+	r, err := b.client.Get(t.Context(), "x")
 	must(t, err)
-	w, err := b.member.Watch(ctx, r.Header.Revision)
+	return b.recordFrom(t, r.Header.Revision)
+}
+
+func (b *journalBed) recordFrom(t *testing.T, revision int64) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w, err := b.member.Watch(ctx, revision)
 	must(t, err)
 	src := b.member.Source()
 	o := journal.Options{

@@ -128,6 +128,7 @@ type restoring struct {
 	in       *input.Input
 	manifest *snapshot.Manifest // of the snapshot; nil: it has none
 	reviewed bool               // before the download
+	moment   string             // the path of the snapshot of the state, for the other members; "": none is needed
 	state    stateFile
 	bar      *progress
 	warnings []string
@@ -155,6 +156,9 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	r.warnOfContent(plan)
 	if r.o.Replace && len(plan.Aside) == 0 && r.origins.Of(r.Context, "data-dir").Kind != config.FromDetection {
 		r.warn("--replace had nothing to replace in %s: is it the data directory of etcd?", plan.DataDir)
+	}
+	if !r.o.DryRun {
+		r.saveMoment(ctx, plan)
 	}
 	report := r.newReport(plan)
 	if !r.o.DryRun {

@@ -1,8 +1,10 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -96,11 +99,9 @@ func learn(ask *source.Request, p *source.Opened, err error) bool {
 
 // sameFlags are those that are the same on all members. What the others would compute from the journal as they find it, they are told.
 func (r *restoring) sameFlags(p *restore.Plan) (words []string) {
-	c := r.from.Journal
-	if c == nil {
+	if r.from.Journal == nil {
 		return r.o.SameFlags
 	}
-	words = []string{"--at", strconv.FormatInt(c.Revision, 10)}
 	for _, w := range r.o.SameFlags {
 		if w != "--kubernetes" {
 			words = append(words, w)
@@ -113,3 +114,31 @@ func (r *restoring) sameFlags(p *restore.Plan) (words []string) {
 	}
 	return words
 }
+
+// fromBucket reports that the other members find all of what this one is restored from in the bucket.
+func (r *restoring) fromBucket() bool {
+	return r.from.From == config.S3 && (r.from.Journal == nil || !slices.ContainsFunc(r.from.Journal.Places, func(place string) bool { return place != r.from.Place }))
+}
+
+// saveMoment stores the state as a snapshot if other members must be restored to it, and can't find it in the bucket.
+func (r *restoring) saveMoment(ctx context.Context, p *restore.Plan) {
+	c, m := r.from.Journal, r.in.Manifest
+	if c == nil || m == nil || len(c.Segments) == 0 || len(p.Cluster.Peers) < 2 || r.fromBucket() {
+		return
+	}
+	source := m.Source
+	source.Revision, source.Keys, source.DBSizeInUse = c.Revision, snapshot.Count{}, 0
+	dir := snapshot.NewDir(r.cfg.Store.Dir)
+	o := snapshot.TakeOptions{ToolVersion: r.version, Stall: saveStall, Replace: true, Node: m.Node, Named: func(time.Time) (snapshot.Name, error) {
+		return snapshot.NewName(fmt.Sprintf("at-%d", c.Revision), m.Node, c.At) // its time is that of the state: it is not the newest snapshot
+	}}
+	taken, err := p.Save(ctx, dir, source, o)
+	if err != nil {
+		r.warn("the state at revision %d was not saved for the other members: %s", c.Revision, line(err))
+		return
+	}
+	r.moment = filepath.Join(dir.Path(), taken.Name.String())
+}
+
+// saveStall is how long nothing is read from a file on the disk before that is an error.
+const saveStall = 5 * time.Minute

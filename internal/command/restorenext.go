@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"etcd-rolling-backup/internal/config"
@@ -40,17 +41,19 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 			n.others = append(n.others, peer.Name)
 		}
 	}
-	snapshot := afterMoves(p.Aside, absolutePath(r.from.Name))
-	switch r.from.From {
-	case config.S3:
+	snapshot := afterMoves(p.Aside, absolutePath(cmp.Or(r.moment, r.from.Name)))
+	switch {
+	case r.fromBucket():
 		elsewhere := config.Sources{} // whether the other nodes have a configuration file is not known
 		n.from = slices.Concat([]string{r.from.Name, "--from", "s3"}, service.BucketFlags(r.cfg.S3, elsewhere))
+		if c := r.from.Journal; c != nil {
+			n.from = append(n.from, "--at", strconv.FormatInt(c.Revision, 10))
+		}
 		n.note = strings.Join(service.BucketNotes(r.cfg.S3, elsewhere), " ")
 		return n
-	case config.Peer:
+	case r.from.From == config.Peer:
 		n.from = slices.Concat([]string{"--peer", r.o.Peer}, n.certs)
 		return n
-	case config.Anywhere, config.Local, config.All:
 	}
 	host, port, secure := peerAddress(p.Cluster.URLs())
 	if r.in.Manifest == nil || r.in.Damage != nil || !secure { // serve accepts only archives, and needs etcd's certificates

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,7 +22,7 @@ import (
 func verifyCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "verify that a snapshot is intact, in any form that restore takes: compression, digests, every page of the database",
-		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path",
+		ArgsUsage: "[SNAPSHOT]   latest (default), a name, a label, or a file's path; of the journal: a segment's name or path",
 		Flags: slices.Concat([]cli.Flag{
 			config.MinFreeFlag("the unpacked database"),
 			config.Bool("general", "restore", "also restore it as a test: start an etcd on it that nobody can reach, and compare what that has"),
@@ -45,17 +47,21 @@ type verified struct {
 	Hash      string             `json:"hash"`
 	Manifest  *snapshot.Manifest `json:"manifest,omitempty"`
 	Drill     *drill.Result      `json:"drill,omitempty"`
+	Journal   *provenJournal     `json:"journal,omitempty"` // that continues it
 
 	member string // of a zip
 }
 
 func verify(ctx context.Context, c *call) error {
+	if n, ok := segmentName(c.ref); ok {
+		return verifySegment(ctx, c, n)
+	}
 	p, err := openStored(ctx, c, true)
 	if err != nil {
 		return err
 	}
 	defer p.File.Close()
-	r, err := verifyOpened(ctx, c, p)
+	r, proven, damage, err := verifyAll(ctx, c, p)
 	if err != nil {
 		var more []string
 		if c.Bool("restore") {
@@ -65,7 +71,7 @@ func verify(ctx context.Context, c *call) error {
 	}
 	v := verified{
 		File: p.Name, Place: p.Place, Form: r.Form, Proven: r.Proven, Size: r.Size, RawSize: r.RawSize, Revision: r.Revision, Keys: r.Keys, Resources: r.Resources,
-		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member,
+		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member, Journal: proven,
 	}
 	if c.Bool("restore") {
 		d, err := drillOpened(ctx, c, p, r.RawSize)
@@ -77,18 +83,36 @@ func verify(ctx context.Context, c *call) error {
 	if m := v.Manifest; !c.asJSON && m != nil && m.Name != filepath.Base(v.File) {
 		c.note("the file is a renamed copy of %s", m.Name)
 	}
-	return c.show(v, v.print)
+	return errors.Join(c.show(v, v.print), damage)
 }
 
-// verifyOpened gives the verdict of all commands on a file.
-func verifyOpened(ctx context.Context, c *call, p *source.Opened) (input.Report, error) {
+// verifyAll verifies a snapshot, and of one in the store what the journal continues it with. damage is that of the journal.
+func verifyAll(ctx context.Context, c *call, p *source.Opened) (r input.Report, proven *provenJournal, damage, err error) {
+	db, err := p.Scratch.Scratch()
+	if err != nil {
+		return r, nil, nil, err
+	}
+	if p.From == config.Anywhere { // a file that may be from anywhere
+		r, err = verifyInto(ctx, c, p, db)
+		return r, nil, nil, err
+	}
+	j, closeAll, err := c.journalIn(ctx, p.From, p.Snapshot.Node)
+	if err != nil {
+		return r, nil, nil, errors.Join(err, db.Close())
+	}
+	defer closeAll()
+	return verifyWithJournal(ctx, c, p, db, j)
+}
+
+// verifyInto gives the verdict of all commands on a file, and writes its database to db, which it closes.
+func verifyInto(ctx context.Context, c *call, p *source.Opened, db *os.File) (input.Report, error) {
 	in, err := openInput(p)
 	if err != nil {
-		return input.Report{}, err
+		return input.Report{}, errors.Join(err, db.Close())
 	}
 	bar := newProgress(c.stderr, "unpacking")
 	defer bar.done()
-	r, err := input.Verify(ctx, p.File, p.Scratch, c.cfg.Store.MinFree, bar.update)
+	r, err := input.VerifyInto(ctx, p.File, db, p.Scratch, c.cfg.Store.MinFree, bar.update)
 	if err == nil && in.Damage != nil {
 		err = snapshot.IntactDatabase(in.Damage)
 	}
@@ -111,6 +135,9 @@ func (v verified) print(out *printer) {
 			what += ": it has no digest, so only the pages were checked; restore needs --skip-hash-check"
 		}
 		out.line("%s %s\n  %s\n  revision %d, %d keys, hash %s, database %s", v.File, verdict, what, v.Revision, v.Keys, v.Hash, size(v.RawSize))
+	}
+	if v.Journal != nil {
+		v.Journal.print(out)
 	}
 	if d := v.Drill; d != nil {
 		out.line("  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s",

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/internal/proctest"
 	"etcd-rolling-backup/internal/s3test"
 )
@@ -20,6 +23,7 @@ func disasters() map[string]func(t *testing.T, p *place) *bed {
 	return map[string]func(t *testing.T, p *place) *bed{
 		"Restore an etcd cluster":                        oneChanged,
 		"Somebody deleted something":                     oneChanged,
+		"Back to a moment":                               allDeleted,
 		"Which snapshot?":                                oneChanged,
 		"One member of several is lost: do not restore":  oneOfThreeLost,
 		"Several members, from one node's disk":          quorumLost,
@@ -52,6 +56,48 @@ func oneChanged(t *testing.T, p *place) *bed {
 	b := one(t, p)
 	b.backup(t, "", nil)
 	return b
+}
+
+// allDeleted has a journal, in which somebody's mistake is the last change.
+func allDeleted(t *testing.T, p *place) *bed {
+	b := one(t, p)
+	m := b.machines[0]
+	var mistake int64
+	b.fill(t)
+	m.replace = strings.NewReplacer("/etc/", m.root+"/etc/")
+	m.daemon(t, "exec etcd-rolling-backup daemon --journal", func(string) bool {
+		switch {
+		case mistake == 0 && m.hasSnapshot(t):
+			b.goOn(t)
+			m.awaitJournal(t)
+			b.outside = append(b.outside, shownMoment, time.Now().UTC().Format(time.RFC3339Nano))
+			if _, err := m.dial(t).Delete(t.Context(), "/registry/", clientv3.WithPrefix()); err != nil {
+				t.Fatal(err)
+			}
+			mistake = m.awaitJournal(t)
+		case mistake > 0:
+			return true
+		}
+		return false
+	})
+	return b
+}
+
+// awaitJournal returns the cluster's revision when the journal has it.
+func (m *machine) awaitJournal(t *testing.T) int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), processLimit)
+	defer cancel()
+	r, err := m.dial(t).Get(ctx, "/registry/")
+	if err == nil {
+		err = proctest.Poll(ctx, 20*time.Millisecond, func() (bool, error) {
+			return journaltest.Newest(t, m.has("/var/lib/etcd-rolling-backup")) >= r.Header.Revision, nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Header.Revision
 }
 
 // oneToLookAt has free ports for a second etcd.

@@ -25,6 +25,7 @@ import (
 const (
 	shownSnapshot = "rolling_node-a_20261121T220000Z.db.zst"
 	shownLast     = "last-alive_node-a_20261122T030000Z.db.zst"
+	shownMoment   = "2026-11-22T03:03:06Z"
 	shownAside    = "before-restore-20261122T031500Z"
 )
 

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -13,37 +12,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"etcd-rolling-backup/internal/etcdtest"
-	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/journal"
+	"etcd-rolling-backup/internal/journaltest"
 )
-
-// journaled is the newest revision that the journal in a directory has.
-func journaled(t testing.TB, dir string) (newest int64) {
-	t.Helper()
-	store := snapshot.NewDir(dir)
-	l, err := store.List()
-	must(t, err)
-	for _, e := range l.Segments {
-		if newest = max(newest, e.Name.Last); e.Name.Complete() {
-			continue
-		}
-		f, err := store.OpenSegment(e.Name)
-		if errors.Is(err, snapshot.ErrNotFound) { // completed meanwhile
-			continue
-		}
-		must(t, err)
-		info, err := f.Stat()
-		must(t, err)
-		s, err := journal.OpenPart(t.Context(), f, info.Size())
-		must(t, f.Close())
-		if err == nil {
-			newest = max(newest, s.Last)
-		} else if !errors.Is(err, journal.ErrEmpty) {
-			t.Fatal(err)
-		}
-	}
-	return newest
-}
 
 // recorded is a moment that can be restored.
 type recorded struct {
@@ -56,7 +26,7 @@ func change(t testing.TB, dir string, client *clientv3.Client, do func() error) 
 	t.Helper()
 	must(t, do())
 	s := stateOf(t, client)
-	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaled(t, dir) >= s.revision })
+	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Newest(t, dir) >= s.revision })
 	return recorded{s, time.Now()}
 }
 
@@ -107,7 +77,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 			at := func(moment string, want state, says ...string) {
 				t.Helper()
 				data := target(t)
-				run(t, 0, says, words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + moment})...)
+				run(t, 0, says, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
 				wantState(t, version, "node1", data, want).kill()
 			}
 			for i, m := range all {
@@ -120,7 +90,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 			at("base", base)
 			at("latest", last.state, "the journal ends there")
 			data := target(t)
-			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", store(dir), []string{"--data-dir=" + data})...)
+			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data})...)
 			wantState(t, version, "node1", data, last.state)
 		})
 	}
@@ -141,7 +111,7 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	data := target(t)
 	refused := func(moment string, says ...string) {
 		t.Helper()
-		p := run(t, 1, append(says, "this moment cannot be restored: --at "+moment), words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + moment})...)
+		p := run(t, 1, append(says, "this moment cannot be restored: --at "+moment), words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
 		p.wantOneErrorLine(t)
 	}
 	refused(strconv.FormatInt(last.revision+1, 10), fmt.Sprintf("the journal has no revision %d: --at %d restores the last revision before it, with %s", last.revision+1, last.revision, base))
@@ -152,14 +122,52 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"tomorrow": "is not a moment", "0": "is no revision", "2999-01-01T00:00:00Z": "is in the future", "": "--at is empty",
 	} {
-		run(t, 2, []string{why}, words("restore", store(dir), []string{"--data-dir=" + data, "--at=" + text})...).wantOneErrorLine(t)
+		run(t, 2, []string{why}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + text})...).wantOneErrorLine(t)
 	}
 	if left := files(t, filepath.Dir(data)); len(left) != 0 {
 		t.Errorf("left behind: %s", left)
 	}
 	// Nothing is changed without need either.
-	out := run(t, 0, []string{"nothing is changed (--dry-run)"}, words("restore", store(dir), []string{"--dry-run", "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision, 10)})...)
+	out := run(t, 0, []string{"nothing is changed (--dry-run)"}, words("restore", []string{"--dir=" + dir, "--dry-run", "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision, 10)})...)
 	if s := out.stdout.String(); !strings.Contains(s, fmt.Sprintf("revision         %d\n", all[0].revision)) {
 		t.Errorf("it printed\n%s", s)
 	}
+}
+
+// All members of a cluster are restored to the same moment from one node's disk, with the commands that the first restore prints.
+func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{Members: 3, UnsafeNoFsync: true})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	p.kill()
+	for _, m := range c.Members {
+		must(t, m.Kill())
+	}
+	want, home := all[4], t.TempDir()
+	data := func(name string) string { return filepath.Join(home, name) }
+	out := run(t, 0, nil, "restore", "--dir="+dir, "--name=node1", "--data-dir="+data("node1"), "--kubernetes", "--at="+want.at.Format(time.RFC3339Nano)).stdout.String()
+	saved := fmt.Sprintf("at-%d_", want.revision)
+	commands := printed(out, "etcd-rolling-backup restore")
+	if len(commands) != 2 || strings.Count(out, "./"+saved) != 2 {
+		t.Fatalf("it printed\n%s", out)
+	}
+	for i, command := range commands {
+		paste(t, dir, strings.ReplaceAll(command, data("node1"), data(c.Members[i+1].Name)))
+	}
+	l := &lost{Cluster: c}
+	var members []*revived
+	for i, m := range c.Members {
+		members = append(members, l.revive(t, i, data(m.Name)))
+	}
+	revision := want.revision + all[len(all)-1].revision - want.revision + 1_000_000_000
+	for i, m := range members {
+		if got := stateOf(t, m.client); got.keys != want.keys || got.sum != want.sum || got.revision != revision {
+			t.Errorf("member %d has %+v, want %+v at revision %d", i, got, want.state, revision)
+		}
+	}
+	// The snapshot of the moment is not the newest one: a later restore does not take it for that.
+	run(t, 0, []string{"to revision " + strconv.FormatInt(all[len(all)-1].revision, 10)}, "restore", "--dir="+dir, "--name=node1", "--data-dir="+target(t), "--dry-run")
 }

@@ -30,6 +30,9 @@ func restoreLine(program string, cfg config.Config, from config.Sources, member 
 		if cfg.S3 != nil {
 			words = append(words, "--from", string(place))
 		}
+		if cfg.Journal.On {
+			words = append(words, "--at", "latest")
+		}
 		return printable.Command(slices.Concat(words, from.FileFlags, flags[place])...)
 	}
 }

@@ -60,6 +60,8 @@ func TestRestoreLine(t *testing.T) {
 	}{
 		{status.Local, "", nil, " --replace"},
 		{status.Local, "node-a", nil, " --replace --name node-a"},
+		{status.Local, "", []string{"--journal"}, " --replace --at latest"}, // a name alone is restored as it is
+		{status.S3, "", []string{"--journal", "--s3-bucket=backups"}, " --replace --from s3 --at latest --s3-bucket backups"},
 		{status.Local, "it's; a", nil, ` --replace --name 'it'\''s; a'`},
 		{status.Local, "", mirror, ` --replace --from local --dir '/srv/it'\''s here'`},
 		{status.S3, "node-a", mirror, " --replace --name node-a --from s3 --s3-bucket backups --s3-endpoint minio:9000 --s3-access-key-file /k/access --s3-secret-key-file /k/secret --s3-insecure-skip-verify"},

@@ -23,7 +23,7 @@ func (r Request) list(ctx context.Context) (all []Listing, failed []*PlaceError,
 	case config.Anywhere, config.All, config.Peer:
 		return r.listBoth(ctx)
 	}
-	all, failed = Places{Dir: dir, Bucket: bucket, Nodes: r.Nodes, Journal: r.Journal || r.wantsJournal()}.List(ctx)
+	all, failed = ListNodes(ctx, dir, bucket, r.Nodes)
 	return all, nil, joined(failed)
 }
 
@@ -40,7 +40,7 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer within %s", askLimit))
 	defer cancel()
-	all, failed = Places{Dir: r.Dir, Bucket: r.Bucket, Nodes: r.Nodes, Journal: r.Journal || r.wantsJournal()}.List(limited)
+	all, failed = ListNodes(limited, r.Dir, r.Bucket, r.Nodes)
 	switch {
 	case ctx.Err() != nil:
 		closeAll(all)

@@ -46,7 +46,7 @@ func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
 func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
 	at, ok := j.at[n]
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: %s", snapshot.ErrNotFound, n)
+		return nil, nil, fmt.Errorf("%w: %s: there is no such segment of the journal", snapshot.ErrNotFound, n)
 	}
 	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
 }
@@ -54,8 +54,8 @@ func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Se
 // Where says for people where a segment is read from.
 func (j *Journal) Where(n snapshot.SegmentName) string { return j.places[j.at[n].place].Where }
 
-// size is the segment's, in bytes.
-func (j *Journal) size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }
+// Size is the segment's, in bytes.
+func (j *Journal) Size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }
 
 // of returns the names that are in a place of that kind.
 func (j *Journal) of(place config.Place, names []snapshot.SegmentName) (there []snapshot.SegmentName) {

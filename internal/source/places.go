@@ -42,7 +42,8 @@ type Listing struct {
 	version func(snapshot.Name) (s3.Version, bool)
 	local   *snapshot.Dir                                                                    // nil: the bucket
 	get     func(context.Context, snapshot.Name) (body io.ReadCloser, size int64, err error) // of the bucket
-	// getSegment fetches a segment of the journal from the bucket.
+	// segments lists those of the journal in the bucket, and getSegment fetches one.
+	segments   func(ctx context.Context, nodes []string) ([]snapshot.SegmentEntry, error)
 	getSegment func(context.Context, snapshot.SegmentName) (body io.ReadCloser, size int64, err error)
 	folders    func(context.Context) ([]string, error) // of the bucket
 }
@@ -200,7 +201,8 @@ func (p Places) listBucket(ctx context.Context) (Listing, error) {
 		return l, err
 	}
 	l.describe = func(ctx context.Context, e snapshot.Entry) Read { return describeObject(ctx, b, e) }
-	l.Remove, l.get, l.getSegment, l.folders, l.Close = b.Remove, b.Get, b.GetSegment, b.Folders, b.Close
+	l.Remove, l.get, l.folders, l.Close = b.Remove, b.Get, b.Folders, b.Close
+	l.segments, l.getSegment = b.ListSegments, b.GetSegment
 	if p.Bucket.Versions {
 		l.version = b.Version
 	}

@@ -155,7 +155,7 @@ func (r *ranging) describe(ctx context.Context, row []snapshot.SegmentName, base
 	out.Err, r.err = r.err, nil
 	for _, n := range row {
 		out.Segments++
-		out.Bytes += r.size(n)
+		out.Bytes += r.Size(n)
 	}
 	for _, place := range []config.Place{config.Local, config.S3} {
 		if len(r.of(place, row)) > 0 {

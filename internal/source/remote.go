@@ -27,7 +27,7 @@ func Find(ctx context.Context, r Request) (*Remote, error) {
 	if r.Peer != "" {
 		return r.findAtPeer(ctx)
 	}
-	l, err := Places{Bucket: r.Bucket, Journal: r.Journal}.listBucket(ctx)
+	l, err := Places{Bucket: r.Bucket}.listBucket(ctx)
 	if err != nil {
 		return nil, err
 	}

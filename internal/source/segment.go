@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -28,6 +29,51 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 		return nil, nil, errors.Join(fmt.Errorf("%s: %w", e.Name, err), f.Close())
 	}
 	return s, f, nil
+}
+
+// segmentLimit is how long the bucket may take to list the segments if the directory may have them: there may be tens of thousands.
+const segmentLimit = time.Minute
+
+// fewNodes is up to how many nodes' segments are listed. More nodes in one folder are of several clusters.
+const fewNodes = 64
+
+// addSegments lists the segments in the bucket that may continue a snapshot of a node: those of all nodes, because a member may go on where
+// another one stopped; or only that node's, if very many use the folder. The directory's listing has them already.
+func (r Request) addSegments(ctx context.Context, all []Listing, node string) error {
+	for i := range all {
+		l := &all[i]
+		if l.segments == nil {
+			continue
+		}
+		limited, cancel := ctx, context.CancelFunc(func() {})
+		if len(all) > 1 {
+			limited, cancel = context.WithTimeoutCause(ctx, segmentLimit, fmt.Errorf("no answer within %s", segmentLimit))
+		}
+		nodes := r.Nodes
+		if nodes == nil && l.manyNodes() {
+			nodes = []string{node}
+		}
+		var err error
+		l.Segments, err = l.segments(limited, nodes)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && len(all) == 1:
+			return err
+		case err != nil:
+			r.notice("warning: the journal in %s is not used: %v", l.Where, err)
+		}
+	}
+	return nil
+}
+
+func (l Listing) manyNodes() bool {
+	nodes := map[string]bool{}
+	for _, e := range l.Snapshots {
+		nodes[e.Name.Node] = true
+	}
+	return len(nodes) > fewNodes
 }
 
 func (l Listing) segmentFile(ctx context.Context, e snapshot.SegmentEntry, scratch *snapshot.Dir) (*os.File, error) {

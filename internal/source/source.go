@@ -54,8 +54,6 @@ type Request struct {
 	// SkipBases and SkipSegments are what turned out not to lead to that state.
 	SkipBases    []snapshot.Name
 	SkipSegments []SkippedSegment
-	// Journal asks for Listing.Segments of the bucket too, of Nodes if they are given. There may be thousands.
-	Journal bool
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
 }
@@ -108,6 +106,9 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	}
 	var journal *Continuation
 	if r.wantsJournal() {
+		if err := r.addSegments(ctx, all, entry.Name.Node); err != nil {
+			return nil, err
+		}
 		if entry, at, journal, err = r.withJournal(ctx, all, entry, at); err != nil {
 			return nil, err
 		}
@@ -152,6 +153,9 @@ func (r Request) continueFile(ctx context.Context, f *os.File) (*Continuation, e
 		return nil, err
 	}
 	defer closeAll(all)
+	if err := r.addSegments(ctx, all, a.Manifest.Node); err != nil {
+		return nil, err
+	}
 	_, c, err := r.continued(ctx, all, base{manifest: a.Manifest})
 	return c, r.without(failed, all, err)
 }

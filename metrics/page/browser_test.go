@@ -78,11 +78,19 @@ func pageCases(t *testing.T) map[string]pageCase {
 			"Needs attention", "The snapshots on the disk can't be read: open /backups: no such file or directory",
 			"The last good snapshot is not known now. Next in 59 min.", "not known", "can't be read", "They can't be read now.",
 		}},
-		"no room":  {show(t, noRoom()), []string{"Backups work, the restore drill was skipped", "none yet", "the last one was skipped (low_space)", "next in 58 min"}},
-		"starting": {show(t, status.New(everything())), []string{"Starting", "not known yet"}},
-		"first":    {show(t, statustest.Many(&now, 1)), []string{"Healthy", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
-		"many":     {show(t, statustest.Many(&now, 500)), []string{"Healthy", "The newest 50 of 500"}},
-		"hostile":  {hostilePage(t), []string{hostile}},
+		"no room": {show(t, noRoom()), []string{"Backups work, the restore drill was skipped", "none yet", "the last one was skipped (low_space)", "next in 58 min"}},
+		"journal": {show(t, statustest.Journaled(&now)), []string{
+			"Healthy", "A restore now would lose at most 1 s with this disk, 31 s from S3.", "from 2026-11-21 11:12:30 UTC to 2026-11-21 13:00:00 UTC", "a gap of the journal", "--at 14:03:06",
+		}},
+		"journal stopped": {show(t, journalStops(noon.Add(-70*time.Minute), status.Timeout, "watch etcd at 127.0.0.1:2379: no answer")), []string{
+			"Snapshots work, the journal needs attention", "The journal is not up to date since 2026-11-22 11:02:30 UTC", "no answer (docs/ALERTS.md, EtcdBackupJournalStopped)", "at most 13 min",
+		}},
+		"journal breaks": {show(t, journalBreaks(20)), []string{"except in 20 gaps", "and 17 earlier ones"}},
+		"journal begins": {show(t, journalBegins()), []string{"at most 4 s"}},
+		"starting":       {show(t, status.New(everything())), []string{"Starting", "not known yet"}},
+		"first":          {show(t, statustest.Many(&now, 1)), []string{"Healthy", "1 snapshot\n", "Last good snapshot just now", "next in 10 min"}},
+		"many":           {show(t, statustest.Many(&now, 500)), []string{"Healthy", "The newest 50 of 500"}},
+		"hostile":        {hostilePage(t), []string{hostile}},
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *painter) facts(free int64) []fact {
 	if p.Enabled[status.Drill] {
 		proofs = []fact{p.verifyFact(), p.drillFact()}
 	}
-	out := slices.Concat([]fact{p.lastFact(), p.nextFact(), p.diskFact(free)}, s3, proofs)
+	out := slices.Concat(p.journalFact(), []fact{p.lastFact(), p.nextFact(), p.diskFact(free)}, s3, proofs)
 	if p.Member.Asked {
 		etcd := etcdFact(p.Member, p.now)
 		etcd.Tone = p.tone(etcdTrouble(p.Member) != "", status.CodeEtcdAlarm, status.CodeEtcdAway, status.CodeEtcdCorrupt, status.CodeEtcdNoLeader, status.CodeEtcdNoSpace)
@@ -51,7 +51,7 @@ func (p *painter) summary() string {
 	if next != "" {
 		last += ", " + next
 	}
-	return sentences(last, x.doubts(p.DrillFrom))
+	return sentences(last, x.doubts(p.DrillFrom), p.journalSummary())
 }
 
 // upcoming returns when the next snapshot begins, and that the last one failed if it did; "" if that is not known.

@@ -27,6 +27,8 @@ func (p *painter) headline(v *view) {
 		v.Mood, v.Headline = moodWait, "Starting"
 	case len(problems) > 0 && !slices.ContainsFunc(problems, func(x status.Problem) bool { return !ofEtcdOnly(x.Code) }):
 		v.Mood, v.Headline = moodIll, "Backups work, etcd needs attention"
+	case len(problems) > 0 && !slices.ContainsFunc(problems, func(x status.Problem) bool { return !ofJournalOnly(x.Code) }):
+		v.Mood, v.Headline = moodIll, "Snapshots work, the journal needs attention"
 	case len(problems) > 0:
 		v.Mood, v.Headline = moodIll, "Needs attention"
 	case len(passing) > 0:
@@ -62,6 +64,11 @@ func ofEtcdOnly(c status.Code) bool {
 	return slices.Contains([]status.Code{status.CodeEtcdNoSpace, status.CodeEtcdNoLeader, status.CodeEtcdAlarm}, c)
 }
 
+// ofJournalOnly reports whether snapshots are taken, and can be trusted, in spite of the problem.
+func ofJournalOnly(c status.Code) bool {
+	return slices.Contains([]status.Code{status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind}, c)
+}
+
 func passingHeadline(c status.Code) string {
 	switch c {
 	case status.CodeEtcdAway:
@@ -74,6 +81,10 @@ func passingHeadline(c status.Code) string {
 		return "The upload to S3 failed, trying again"
 	case status.CodeDrillSkipped:
 		return "Backups work, the restore drill was skipped"
+	case status.CodeJournalRetried:
+		return "Snapshots work, the journal was interrupted"
+	case status.CodeJournalGap:
+		return "Backups work, the journal has a gap"
 	}
 	return "Trying again"
 }

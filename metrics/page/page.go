@@ -81,13 +81,14 @@ func (p *painter) view(free int64) view {
 		}
 	}
 	rows := p.rows
-	if len(rows) > 0 {
+	if tracks := p.tracks(); len(rows) > 0 {
 		for _, size := range []struct {
 			id          string
 			width, left int
 		}{{"wide", 900, 96}, {"middle", 600, 90}, {"narrow", 320, 80}} {
-			v.Plots = append(v.Plots, newPlot(size.id, size.width, size.left, rows, p.Enabled[status.Mirror], p.now))
+			v.Plots = append(v.Plots, newPlot(size.id, size.width, size.left, rows, p.Enabled[status.Mirror], tracks, p.now))
 		}
+		v.Gaps = strings.Join(p.gapTexts(), ", ")
 		v.Crosses = slices.ContainsFunc(rows, func(r row) bool { return len(r.damaged) > 0 })
 		v.Restore = p.restore()
 	}
@@ -112,5 +113,6 @@ func (p *painter) restore() *restoreView {
 	return &restoreView{
 		Command: p.o.RestoreCommand(r.Name, from), Name: r.Name.String(), Ago: status.Relative(r.Name.Time, p.now), From: words,
 		Newest: r.Name == p.past()[0].Name, Doubts: sentences(r.doubts(p.DrillFrom), p.shrunk(r)), Notes: p.o.RestoreNotes,
+		Journal: p.Journal.On,
 	}
 }

@@ -50,9 +50,10 @@ type valueMark struct {
 }
 
 type strip struct {
-	Label    string
-	Y, TextY int
-	Path     string
+	Label      string
+	Y, TextY   int
+	Path       string // of the snapshots
+	Bars, Gaps string // of the journal
 }
 
 const (
@@ -62,7 +63,7 @@ const (
 )
 
 // newPlot plots the rows, at least one, newest first. The axis ends at now, so that a long time without snapshots is visible.
-func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time) plot {
+func newPlot(id string, width, left int, rows []row, withS3 bool, tracks []track, now time.Time) plot {
 	p := plot{ID: id, W: width, Left: left, Gutter: left - 8, Right: width - 8, Top: 30, Stroke: "2", Dot: "5"}
 	if len(rows) > 150 {
 		p.Stroke, p.Dot = "1.25", "3"
@@ -83,6 +84,10 @@ func newPlot(id string, width, left int, rows []row, withS3 bool, now time.Time)
 	if withS3 {
 		y += stripHeight
 		p.Strips = append(p.Strips, p.strip("S3", y, rows, status.S3))
+	}
+	for _, t := range tracks {
+		y += stripHeight
+		p.Strips = append(p.Strips, p.journal(t, y))
 	}
 	p.Axis = y + 12
 	p.TickY = p.Axis + 15
@@ -151,7 +156,7 @@ func (p *plot) strip(label string, y int, rows []row, in status.Place) strip {
 			fmt.Fprintf(&b, "M%.1f %dv8", p.x(r.Name.Time), y-4)
 		}
 	}
-	return strip{label, y, y + 4, b.String()}
+	return strip{Label: label, Y: y, TextY: y + 4, Path: b.String()}
 }
 
 // ticks marks round times in UTC, as many as fit.

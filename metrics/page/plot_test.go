@@ -50,7 +50,7 @@ func TestPlotAtTheEdges(t *testing.T) {
 		"revision falls":  {[]row{at(0, 5, 3), at(-time.Minute, 5, 1<<62)}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlot("x", 320, 80, c.rows, true, now)
+			p := newPlot("x", 320, 80, c.rows, true, nil, now)
 			if len(p.Panels) != c.panels || len(p.Strips) != 2 {
 				t.Errorf("%d panels, %d strips", len(p.Panels), len(p.Strips))
 			}

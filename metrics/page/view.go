@@ -17,7 +17,8 @@ type view struct {
 	Facts                   []fact
 	Restore                 *restoreView
 	Plots                   []plot
-	Crosses                 bool // the plots show damaged copies
+	Crosses                 bool   // the plots show damaged copies
+	Gaps                    string // of the journal; "": none
 	Problems                []problemView
 	Rows                    []rowView
 	More, Nothing, NoErrors string
@@ -42,6 +43,7 @@ const (
 type restoreView struct {
 	Command, Name, Ago, From string
 	Newest                   bool
+	Journal                  bool // the command goes on with it
 	Doubts                   string
 	Notes                    []string
 }

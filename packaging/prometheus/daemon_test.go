@@ -26,7 +26,7 @@ func TestDaemon(t *testing.T) {
 	must(t, os.WriteFile(access, []byte(bucket.AccessKey), 0o600))
 	must(t, os.WriteFile(secret, []byte(bucket.SecretKey), 0o600))
 	address := daemon(t,
-		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
+		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--journal", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
 		"--s3-endpoint="+bucket.URL(), "--s3-access-key-file="+access, "--s3-secret-key-file="+secret)
 	s := watch(t, address)
 	checkDashboard(t, s, []string{address}, notInDaemon)

@@ -25,7 +25,7 @@ type node struct {
 // newNode answers until the test ends. What it was told before is its past.
 func newNode(t *testing.T, free int64, tell func(tr *status.Tracker)) node {
 	t.Helper()
-	tr := status.New(status.Options{Mirror: true, Drill: true})
+	tr := status.New(status.Options{Mirror: true, Drill: true, JournalSegment: 30 * time.Second})
 	tell(tr)
 	m := metrics.New(metrics.Options{
 		Version: "1.2.3", State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return free, nil }, MinFree: func() int64 { return gib },
@@ -56,6 +56,15 @@ func everywhere(tr *status.Tracker, copies ...status.Copy) {
 	}
 }
 
+// journaled says that the journal has all changes until then on the disk, and until another time in S3.
+func journaled(tr *status.Tracker, revision int64, until, inS3 time.Time) {
+	tr.SetJournal(func(j *status.Journal) {
+		j.Running, j.Since, j.Revision, j.At, j.Confirmed = true, until, revision, until, until
+		j.Local = status.Segments{Bytes: gib, Revision: revision, At: until}
+		j.Bucket = status.Segments{Bytes: gib, Revision: revision - 1, At: inS3}
+	})
+}
+
 // wellNode is a daemon that was restarted a moment ago: the past is known, and nothing was done since.
 func wellNode(t *testing.T) node {
 	t.Helper()
@@ -65,6 +74,7 @@ func wellNode(t *testing.T) node {
 		everywhere(tr, old)
 		tr.Schedule(status.Snapshot, time.Now().Add(time.Hour), time.Hour)
 		tr.Schedule(status.Drill, time.Now().Add(24*time.Hour), 7*24*time.Hour)
+		journaled(tr, 1400, time.Now(), time.Now().Add(-31*time.Second))
 	})
 }
 
@@ -86,6 +96,7 @@ func (n node) works(trouble bool) {
 	n.Uploaded(x, 6*time.Second)
 	n.Mirrored(now, 1)
 	n.End(status.Verify, now, status.Outcome{Name: x.Name, Took: 8 * time.Second})
+	journaled(n.Tracker, 1600, now, now.Add(-31*time.Second))
 	n.End(status.Drill, now, status.Outcome{Name: x.Name, Took: 35 * time.Second, Keys: x.Keys, Resources: map[string]int64{"/registry/pods": 9}})
 }
 
@@ -112,15 +123,18 @@ func illNode(t *testing.T) node {
 		tr.End(status.Drill, time.Now(), status.Outcome{Name: old.Name, Reason: status.Contents, Message: "three keys less"})
 		tr.SetPending(time.Now(), []snapshot.Name{old.Name, waiting.Name})
 		tr.SetMember(time.Now(), 2*gib, false, []string{"NOSPACE"})
+		journaled(tr, 1400, time.Now(), time.Now().Add(-2*time.Hour))
+		tr.SetJournal(func(j *status.Journal) { j.Running, j.Reason = false, status.LowSpace })
 	})
 	n.old, n.waiting = old, waiting
 	return n
 }
 
-// shrinks gives the node a snapshot that is much smaller and older, by its revision, than the one it has told of, and prunes one that
-// is not uploaded yet.
+// shrinks gives the node a snapshot that is much smaller and older, by its revision, than the one it has told of, prunes one that
+// is not uploaded yet, and breaks its journal again and again.
 func (n node) shrinks() {
 	n.Pruned(status.Local, time.Now(), []snapshot.Name{n.waiting.Name}, nil)
+	n.SetJournal(func(j *status.Journal) { j.Gaps = 9 })
 	n.SetInventory(status.Local, []status.Copy{taken(n.began, gib, 900), n.old}, nil)
 }
 

@@ -37,7 +37,7 @@ func (p *Plan) merge(ctx context.Context, base content) (content, error) {
 		return base, err
 	}
 	p.Database.Size = size
-	db, err := duplicate(out)
+	db, err := snapshot.Duplicate(out)
 	if err != nil {
 		return base, err
 	}
@@ -49,8 +49,8 @@ func (p *Plan) merge(ctx context.Context, base content) (content, error) {
 }
 
 func duplicates(a, b *os.File) (x, y *os.File, err error) {
-	if x, err = duplicate(a); err == nil {
-		if y, err = duplicate(b); err != nil {
+	if x, err = snapshot.Duplicate(a); err == nil {
+		if y, err = snapshot.Duplicate(b); err != nil {
 			_ = x.Close()
 		}
 	}

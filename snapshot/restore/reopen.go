@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // throughFD returns a path to an open file, which need not have a name.
@@ -17,15 +15,6 @@ func throughFD(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd(
 func reopens(f *os.File) bool {
 	again, err := os.Open(throughFD(f))
 	return err == nil && again.Close() == nil
-}
-
-// duplicate returns a second descriptor of an open file, which the caller closes.
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate %s: %w", f.Name(), err)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // source returns a path under which etcd's library can open the decompressed database. If the file can't be opened again, that is a

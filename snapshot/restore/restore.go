@@ -132,7 +132,7 @@ func (p *Plan) unpack(ctx context.Context, in Input, copies int64) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := duplicate(p.scratch)
+	db, err := snapshot.Duplicate(p.scratch)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,138 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const logLine = `^[ ≤]\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  %d  %s  %s$`
+
+// wantLog demands these lines: revision, change and the rest.
+func wantLog(t *testing.T, text string, wanted ...string) {
+	t.Helper()
+	got := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(got) != len(wanted) {
+		t.Fatalf("%d lines, want %d:\n%s", len(got), len(wanted), text)
+	}
+	for i, want := range wanted {
+		if !regexp.MustCompile(want).MatchString(got[i]) {
+			t.Errorf("line %d is %q, not %s", i, got[i], want)
+		}
+	}
+}
+
+func change(revision int64, kind, rest string) string {
+	return fmt.Sprintf(logLine, revision, fmt.Sprintf("%-6s", kind), regexp.QuoteMeta(rest))
+}
+
+func TestLogShowsWhoChangedWhatWhen(t *testing.T) {
+	b := newJournalBed(t)
+	start := b.put(t, "first", "1") // a journal that begins later was not connected then
+	b.put(t, "second", "2")
+	stop := b.recordFrom(t, start)
+	b.written(t, start+1)
+	managed := `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop","managedFields":[` +
+		`{"manager":"kubectl","time":"2026-11-29T14:03:07Z"},{"manager":"argocd","time":"2026-11-29T13:00:00Z"},{"manager":"kubelet"}]}}`
+	deployed := b.put(t, "/registry/deployments/shop/web", managed)
+	removed := b.remove(t, "/registry/deployments/shop/web")
+	odd := b.put(t, "a\xffb", "x")
+	b.written(t, odd)
+
+	all := b.want(t, "log")
+	wantLog(t, all, change(start, "put", "first"), change(start+1, "put", "second"), change(deployed, "put", "/registry/deployments/shop/web  by kubectl"),
+		change(removed, "delete", "/registry/deployments/shop/web"), change(odd, "put", `"a\xffb"`))
+	for i, line := range strings.Split(all, "\n") {
+		if late := strings.HasPrefix(line, "≤"); late != (i < 2) {
+			t.Errorf("late is %v in %s", late, line)
+		}
+	}
+	stop()
+	if again := b.want(t, "log"); again != all {
+		t.Errorf("of the complete segment:\n%s\nbefore:\n%s", again, all)
+	}
+	wantLog(t, b.want(t, "log", "--prefix", "/registry/"), change(deployed, "put", "/registry/deployments/shop/web  by kubectl"),
+		change(removed, "delete", "/registry/deployments/shop/web"))
+	wantLog(t, b.want(t, "log", "--prefix", `"a\xff"`), change(odd, "put", `"a\xffb"`))
+
+	var last map[string]any
+	lines := strings.Split(strings.TrimSpace(b.want(t, "log", "--output", "json", "--prefix", "/")), "\n")
+	must(t, json.Unmarshal([]byte(lines[0]), &last))
+	if len(lines) != 2 || last["manager"] != "kubectl" || last["change"] != "put" || last["revision"] != float64(deployed) || last["version"] != 1.0 || last["late"] != nil {
+		t.Errorf("JSON: %q", lines)
+	}
+	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(last["time"])); err != nil {
+		t.Error(err)
+	}
+	b.refused(t, exitUsage, []string{"--since: \"noon\" is not a moment"}, "log", "--since", "noon")
+	b.refused(t, exitUsage, []string{"--until 2h ago is before --since 1h ago"}, "log", "--since", "1h ago", "--until", "2h ago")
+	if text := b.want(t, "log", "--until", "1h ago"); text != "" {
+		t.Errorf("an hour ago: %s", text)
+	}
+}
+
+func TestLogReportsGapsAndDamage(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	one := b.put(t, "one", "1")
+	b.written(t, one)
+	stop()
+	lost := b.put(t, "lost", "")
+	b.put(t, "seen", "")
+	stop = b.record(t)
+	two := b.put(t, "two", "2")
+	b.written(t, two)
+	stop()
+	status, stdout, stderr := run(t.Context(), "log", "--dir", b.dir)
+	if status != 0 || stderr != fmt.Sprintf("gap: the journal has no revisions from %d to %d\n", lost, lost) {
+		t.Errorf("status %d, %q", status, stderr)
+	}
+	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	wantLog(t, strings.Join(lines[len(lines)-3:], "\n"), change(one, "put", "one"), change(two-1, "put", "seen"), change(two, "put", "two"))
+
+	damaged := b.complete(t)[0]
+	b.flip(t, damaged)
+	status, stdout, stderr = run(t.Context(), "log", "--dir", b.dir)
+	if status != exitDamaged {
+		t.Errorf("status %d", status)
+	}
+	wantText(t, stderr, "warning: the changes in "+damaged+" are missing here: ", "damaged")
+	wantLog(t, stdout, change(two-1, "put", "seen"), change(two, "put", "two"))
+}
+
+// Only the segments in which changes of the time may be are read.
+func TestLogSkipsSegmentsOfOtherTimes(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	last := b.put(t, "k", "1")
+	b.written(t, last)
+	stop()
+	name := b.complete(t)[0]
+	data, err := os.ReadFile(filepath.Join(b.dir, name))
+	must(t, err)
+	for _, old := range []string{"journal_n1_20250101T000000Z_1000-2000.jnl.zst", "journal_n1_20250101T000100Z_2001-2500.jnl.zst", "journal_n1_20250101T000200Z_2501-3000.jnl.zst"} {
+		must(t, os.WriteFile(filepath.Join(b.dir, old), data[:len(data)-1], 0o600))
+	}
+	for i, c := range []struct {
+		args    []string
+		damaged int
+	}{{nil, 3}, {[]string{"--since", "2025-01-01T00:01:30Z"}, 2}, {[]string{"--since", "2025-01-01T00:02:30Z"}, 1}, {[]string{"--until", "2025-01-01T00:00:30Z"}, 1}} {
+		_, _, stderr := run(t.Context(), append([]string{"log", "--dir", b.dir}, c.args...)...)
+		if got := strings.Count(stderr, "warning: "); got != c.damaged {
+			t.Errorf("case %d: %d segments were read: %s", i, got, stderr)
+		}
+	}
+}
+
+func TestLogWithoutJournalSaysHowToHaveOne(t *testing.T) {
+	dir := t.TempDir()
+	status, stdout, stderr := run(t.Context(), "log", "--dir", dir)
+	if status != 0 || stdout != "" || !strings.Contains(stderr, "no journal in "+dir+": the daemon writes one with --journal") {
+		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+}

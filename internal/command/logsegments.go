@@ -1,0 +1,96 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// show prints the changes of all segments, each once. What is missing is reported, and what is damaged is the error at the end.
+func (l *logging) show(ctx context.Context, from []source.Listing) error {
+	j := source.JournalOf(from, l.scratch())
+	if len(j.Names) == 0 {
+		l.note("there is no journal in %s: the daemon writes one with --journal", wheres(from))
+		return nil
+	}
+	var proof journal.Proof
+	var damaged error
+	for _, n := range between(j.Names, l.since, l.until) {
+		l.batch = nil
+		s, closer, err := j.Open(ctx, n)
+		if err == nil {
+			err = errors.Join(l.segment(ctx, s, &proof), closer.Close(), l.flush())
+		}
+		switch {
+		case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just pruned
+		case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
+			l.note("warning: the changes in %s are missing here: %s", n, line(err))
+			damaged = cmp.Or(damaged, err)
+		case err != nil:
+			return err
+		}
+	}
+	return damaged
+}
+
+// segment proves one segment, and then prints what no segment before it had.
+func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof) error {
+	start := *proof
+	if proof.Cluster != 0 && proof.Cluster == s.ClusterID && s.First > proof.Revision+1 {
+		l.note("gap: the journal has no revisions from %d to %d", proof.Revision+1, s.First-1)
+	}
+	if proof.Cluster != s.ClusterID || s.First > proof.Revision+1 {
+		start = journal.Proof{Revision: s.First - 1}
+	}
+	checked := start
+	err := checked.Add(ctx, s, nil)
+	if errors.Is(err, journal.ErrHistory) {
+		start = journal.Proof{Revision: s.First - 1}
+		checked = start
+		err = checked.Add(ctx, s, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if start.Cluster == 0 && proof.Cluster != 0 && (proof.Cluster != s.ClusterID || s.First <= proof.Revision) {
+		l.note("the cluster was restored: what follows is of cluster %s from revision %d on", s.ClusterID, s.First)
+	}
+	*proof = start
+	return proof.Add(ctx, s, l.add)
+}
+
+// between are the segments that may have changes between two moments, in the order in which they were begun. One ends before the next one of its
+// node begins.
+func between(names []snapshot.SegmentName, since, until time.Time) (chosen []snapshot.SegmentName) {
+	all := slices.SortedStableFunc(slices.Values(names), func(a, b snapshot.SegmentName) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.First, b.First))
+	})
+	next := map[string]time.Time{}
+	for _, n := range slices.Backward(all) {
+		end, has := next[n.Node]
+		next[n.Node] = n.Time
+		if has && end.Add(time.Second).Before(since) || !until.IsZero() && n.Time.After(until) { // names have whole seconds
+			continue
+		}
+		chosen = append(chosen, n)
+	}
+	slices.Reverse(chosen)
+	return chosen
+}
+
+func wheres(from []source.Listing) string {
+	text := ""
+	for i, l := range from {
+		if i > 0 {
+			text += " and "
+		}
+		text += l.Where
+	}
+	return text
+}

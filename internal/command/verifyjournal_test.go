@@ -1,0 +1,84 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestVerifyProvesTheJournalAfterASnapshot(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	b.put(t, "k", "0")
+	b.save(t, "first")
+	without := b.want(t, "verify", "first")
+	first := b.put(t, "k", "1")
+	last := first
+	for i := range 20 {
+		last = b.put(t, fmt.Sprint("k", i), strings.Repeat("x", 100))
+	}
+	b.written(t, last)
+	end := fmt.Sprintf(" from revision %d to revision %d, received ", first-1, last)
+	wantText(t, b.want(t, "verify", "first"), "is intact\n", "journal: 1 segment with 21 events: every change"+end, " is there and intact\n")
+	stop()
+	wantText(t, b.want(t, "verify"), strings.TrimSuffix(without, "\n"), "journal: 1 segment with 21 events: every change"+end)
+	wantText(t, b.want(t, "verify", "--output", "json"), `"journal": {`, `"segments": 1`, `"events": 21`, fmt.Sprintf(`"last_revision": %d`, last))
+	if text := b.want(t, "verify", filepath.Join(b.dir, b.file(t, "first_"))); strings.Contains(text, "journal") {
+		t.Errorf("of a file that may be from anywhere: %s", text)
+	}
+
+	// A gap is a fact and no failure.
+	b.put(t, "k", "lost")
+	b.put(t, "k", "lost")
+	seen := b.put(t, "k", "seen")
+	stop = b.record(t)
+	b.written(t, b.put(t, "k", "seen"))
+	stop()
+	wantText(t, b.want(t, "verify", "first"), end, fmt.Sprintf("journal: gap after revision %d: it goes on at revision %d, ", last, seen))
+
+	// Damage is.
+	segment := b.complete(t)[0]
+	b.flip(t, segment)
+	status, stdout, stderr := run(t.Context(), "verify", "first", "--dir", b.dir)
+	if status != exitDamaged || !strings.HasPrefix(stdout, strings.TrimSuffix(without, "\n")) {
+		t.Errorf("status %d, %q", status, stdout)
+	}
+	wantText(t, stderr, "verify the journal after ", segment, "damaged", "the snapshot itself is intact")
+	if strings.Count(stderr, "\n") != 1 {
+		t.Errorf("not one line: %s", stderr)
+	}
+}
+
+func TestVerifyOfOneSegment(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	last := b.put(t, "k", "0")
+	b.written(t, last)
+	part := b.segments(t)[0].String()
+	wantText(t, b.want(t, "verify", part), part+" is being written, or its writer died", fmt.Sprintf("to %d, ", last))
+	torn := filepath.Join(t.TempDir(), part)
+	data, err := os.ReadFile(filepath.Join(b.dir, part))
+	must(t, err)
+	must(t, os.WriteFile(torn, append(data, "torn"...), 0o600))
+	wantText(t, b.want(t, "verify", torn), "intact up to its last checkpoint", fmt.Sprintf("to %d, ", last))
+	stop()
+	name := b.complete(t)[0]
+	wantText(t, b.want(t, "verify", name), name+" is intact\n", fmt.Sprintf("to %d, ", last))
+	wantText(t, b.want(t, "verify", filepath.Join(b.dir, name), "--output", "json"), `"complete": true`, fmt.Sprintf(`"last_revision": %d`, last))
+	b.refused(t, exitFailed, []string{"there is no such segment"}, "verify", "journal_n1_20250101T000000Z_1-2.jnl.zst")
+	b.flip(t, name)
+	b.refused(t, exitDamaged, []string{"verify " + name, "damaged"}, "verify", name)
+}
+
+// file is the one file of the directory whose name begins like that.
+func (b *journalBed) file(t *testing.T, prefix string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(b.dir, prefix+"*"))
+	must(t, err)
+	if len(found) != 1 {
+		t.Fatalf("%d files begin with %s", len(found), prefix)
+	}
+	return filepath.Base(found[0])
+}

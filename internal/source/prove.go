@@ -1,0 +1,83 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// Proven is what reading a journal from a revision on has found besides the proof itself.
+type Proven struct {
+	Bytes   int64   // of the segments that were proven
+	Damaged []error // segments that can't be read, each with its name
+	// Next is the first segment of the same cluster after a gap; zero: there is none.
+	Next snapshot.SegmentName
+}
+
+// Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are left out: another node's
+// may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
+func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journal.Record) error) (found Proven, err error) {
+	left := slices.Clone(j.Names)
+	for {
+		chain := journal.Follow(completeOf(left), p.Revision)
+		if len(chain) == 0 { // one that is being written does not say its last revision
+			chain = slices.DeleteFunc(slices.Clone(left), func(n snapshot.SegmentName) bool { return n.Complete() || n.First > p.Revision+1 })
+		}
+		if len(chain) == 0 {
+			found.Next = j.next(ctx, left, *p)
+			return found, nil
+		}
+		for _, n := range chain {
+			left = slices.DeleteFunc(left, func(other snapshot.SegmentName) bool { return other == n })
+			before := p.Revision
+			switch err := j.prove(ctx, p, n, visit); {
+			case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just completed or pruned
+			case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
+				found.Damaged = append(found.Damaged, err)
+			case errors.Is(err, journal.ErrHistory), errors.Is(err, journal.ErrGap):
+			case err != nil:
+				return found, err
+			}
+			if p.Revision == before {
+				break // the rest may not continue what there is
+			}
+			found.Bytes += j.Size(n)
+		}
+	}
+}
+
+func completeOf(names []snapshot.SegmentName) []snapshot.SegmentName {
+	return slices.DeleteFunc(slices.Clone(names), func(n snapshot.SegmentName) bool { return !n.Complete() })
+}
+
+func (j *Journal) prove(ctx context.Context, p *journal.Proof, n snapshot.SegmentName, visit func(journal.Record) error) error {
+	s, closer, err := j.Open(ctx, n)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.Add(ctx, s, visit), closer.Close())
+}
+
+// next finds the first segment after a gap. Those that can't be read are of no known cluster.
+func (j *Journal) next(ctx context.Context, left []snapshot.SegmentName, p journal.Proof) snapshot.SegmentName {
+	if p.Cluster == 0 {
+		return snapshot.SegmentName{}
+	}
+	for _, n := range left {
+		if n.First <= p.Revision+1 {
+			continue
+		}
+		s, closer, err := j.Open(ctx, n)
+		if err != nil {
+			continue
+		}
+		_ = closer.Close() // it was only read
+		if s.ClusterID == p.Cluster {
+			return n
+		}
+	}
+	return snapshot.SegmentName{}
+}
