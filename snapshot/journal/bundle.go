@@ -15,11 +15,10 @@ type Section struct {
 // Bundle copies segments one behind the other, for a process that gets one file.
 func Bundle(w io.Writer, chain []*Segment) (all []Section, err error) {
 	for _, s := range chain {
-		n := s.dataSize + int64(len(s.behind))
-		if _, err := io.Copy(w, io.NewSectionReader(s.r, 0, n)); err != nil {
+		if _, err := io.Copy(w, io.NewSectionReader(s.r, 0, s.size)); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", s.label(), err)
 		}
-		all = append(all, Section{n, s.Complete})
+		all = append(all, Section{s.size, s.Complete})
 	}
 	return all, nil
 }
