@@ -32,6 +32,8 @@ type Journal struct {
 	Bucket Segments `json:"bucket,omitzero"`
 	Gaps   int      `json:"-"` // that were begun since the start
 	Proven Proof    `json:"proven,omitzero"`
+	// Pending is how many complete segments wait for their upload.
+	Pending int `json:"-"`
 }
 
 // Segments are those of this node in one place.
