@@ -60,8 +60,8 @@ func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Ar
 	return b.putSealed(ctx, b.objectOf(n), a, a.Size, replace, progress)
 }
 
-// Sealed is a file that says what its bytes must be: *snapshot.Archive and *snapshot.SealedSegment are such files.
-type Sealed interface {
+// sealed is a file that says what its bytes must be: *snapshot.Archive and *snapshot.SealedSegment are such files.
+type sealed interface {
 	io.ReaderAt
 	// CRC32C returns the checksum of the whole file, without reading it; false: the file does not say it.
 	CRC32C() (sum uint32, known bool)
@@ -69,7 +69,7 @@ type Sealed interface {
 	VerifyChecksum(ctx context.Context) error
 }
 
-func (b *Bucket) putSealed(ctx context.Context, o object, s Sealed, size int64, replace bool, progress func(done, total int64)) error {
+func (b *Bucket) putSealed(ctx context.Context, o object, s sealed, size int64, replace bool, progress func(done, total int64)) error {
 	u := b.upload(o, s, size)
 	u.replace, u.check = replace, s.VerifyChecksum
 	if sum, known := s.CRC32C(); known {

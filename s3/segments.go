@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -82,14 +83,28 @@ func (b *Bucket) objectOfSegment(n snapshot.SegmentName) object {
 	return object{name: n.String(), key: b.prefix + segmentFolder + n.String()}
 }
 
-// PutSegment is [Bucket.PutArchive] for a segment of the journal of size bytes, without replace.
-func (b *Bucket) PutSegment(ctx context.Context, n snapshot.SegmentName, s Sealed, size int64, progress func(done, total int64)) error {
-	return b.putSealed(ctx, b.objectOfSegment(n), s, size, false, progress)
+// PutSegment is [Bucket.PutArchive] for a segment of the journal.
+func (b *Bucket) PutSegment(ctx context.Context, s *snapshot.SealedSegment, replace bool) error {
+	return b.putSealed(ctx, b.objectOfSegment(s.Name), s, s.Size, replace, nil)
 }
 
 // GetSegment is [Bucket.Get] for a segment of the journal.
 func (b *Bucket) GetSegment(ctx context.Context, n snapshot.SegmentName) (io.ReadCloser, int64, error) {
 	return b.get(ctx, b.objectOfSegment(n))
+}
+
+// Sealed reads the manifest of a segment of the journal, with one request. A missing one wraps snapshot.ErrNotFound, a damaged one
+// snapshot.ErrDamaged.
+func (b *Bucket) Sealed(ctx context.Context, n snapshot.SegmentName) (*snapshot.SealedSegment, error) {
+	tail, size, err := b.tailOf(ctx, b.objectOfSegment(n))
+	if err != nil {
+		return nil, err
+	}
+	s, err := snapshot.OpenSealedSegment(snapshot.TailReader(tail, size), size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
+	}
+	return s, nil
 }
 
 // RemoveSegment is [Bucket.Remove] for a segment of the journal.

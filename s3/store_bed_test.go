@@ -3,6 +3,7 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -38,7 +39,10 @@ func (s bucketStore) PutSegment(ctx context.Context, n snapshot.SegmentName, dat
 	if err != nil {
 		return err
 	}
-	return s.Bucket.PutSegment(ctx, n, segment, size, nil)
+	if segment.Name != n {
+		return fmt.Errorf("%s is %s", n, segment.Name)
+	}
+	return s.Bucket.PutSegment(ctx, segment, false)
 }
 
 func (s bucketStore) Segments(ctx context.Context, nodes []string) ([]snapshot.SegmentEntry, error) {

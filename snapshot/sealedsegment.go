@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -59,6 +60,22 @@ func OpenSealedSegment(r io.ReaderAt, size int64) (*SealedSegment, error) {
 		Name: n, Cluster: m.ClusterID, From: m.From, To: m.To, Size: size,
 		r: r, dataSize: dataSize, sha256: m.ArchiveSHA256, crc32c: m.ArchiveCRC32C, behind: tail[int64(len(tail))-(size-dataSize):],
 	}, nil
+}
+
+// OpenSegmentFile is OpenSealedSegment for a file that has the segment's name. The caller closes the file.
+func OpenSegmentFile(f *os.File, n SegmentName) (*SealedSegment, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSealedSegment(f, info.Size())
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", n, err)
+	case s.Name != n:
+		return nil, fmt.Errorf("%s: %w: its manifest names %s", n, ErrDamaged, s.Name)
+	}
+	return s, nil
 }
 
 // ReadAt reads from the file, compressed.

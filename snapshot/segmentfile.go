@@ -44,6 +44,16 @@ func (d *Dir) OpenSegment(n SegmentName) (*os.File, error) {
 	return f, err
 }
 
+// Sealed reads the manifest of a complete segment. A missing one wraps ErrNotFound. Its data can't be read through what is returned.
+func (d *Dir) Sealed(_ context.Context, n SegmentName) (*SealedSegment, error) {
+	f, err := d.OpenSegment(n)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return OpenSegmentFile(f, n)
+}
+
 // TakeSegment opens the file of a segment whose writer died, and locks it. If the writer is running, the error wraps ErrInUse.
 func (d *Dir) TakeSegment(n SegmentName) (*os.File, error) {
 	f, err := openAbandoned(filepath.Join(d.path, n.String()))

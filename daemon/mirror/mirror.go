@@ -62,6 +62,8 @@ type Options struct {
 	// OnlySent limits Policy to what this node's daemon has uploaded, as far as Status knows: names do not say the node, and other clusters
 	// may use the same folder.
 	OnlySent bool
+	// Journal are the segments between the snapshots; without Bucket, they are not looked at.
+	Journal Journal
 	// Locked reports whether an error of Remove is due to Object Lock, which is no failure.
 	Locked func(error) bool
 	// Progress, if set, is called during each upload.
@@ -80,6 +82,8 @@ type Result struct {
 	Swept    int // unfinished uploads of earlier runs that were aborted
 	// Taken are names of this node's snapshots under which the bucket had something else. They are uploaded over it, if not yet by this pass.
 	Taken []snapshot.Name
+	// Segments of the journal that were removed.
+	Segments []snapshot.SegmentEntry
 }
 
 // Pass uploads, newest first, the snapshots that the policy keeps and the bucket lacks. It then removes those that the policy does
@@ -97,7 +101,8 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	}
 	v.record(remote)
 	m := newManifests(src, v, now, local.Snapshots, remote)
-	p, unread := makePlan(ctx, local.Snapshots, remote, o, now, m)
+	journal, unlisted := o.Journal.look(ctx, local)
+	p, unread := makePlan(ctx, local.Snapshots, remote, journal, o, now, m)
 	p.upload = slices.DeleteFunc(p.upload, func(e snapshot.Entry) bool { return staysHere(src, e) })
 	o.Status.SetPending(now, names(p.upload))
 	done.Listed, done.Pending = true, len(p.upload)
@@ -107,10 +112,10 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 		}
 	}
 	badFiles, err := p.bring(ctx, m, o, &done)
-	if err != nil {
-		return done, errors.Join(unread, badFiles, err)
+	if err != nil || unlisted != nil { // without the journal, it is not known what it needs
+		return done, errors.Join(unlisted, unread, badFiles, err)
 	}
-	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done))
+	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done), p.removeSegments(ctx, o, &done))
 	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
 	done.Swept, sweepErr = bucket.Sweep(ctx, v.prefixes, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)

@@ -22,6 +22,7 @@ type plan struct {
 	upload    []snapshot.Entry       // newest first
 	decisions []prune.Decision       // on this node's rolling snapshots in either place, newest first
 	orphans   []prune.Decision       // of other nodes, to be removed
+	unneeded  prune.Unneeded         // segments of the journal
 	there     map[snapshot.Name]bool // in the bucket, of this cluster's lineage as far as is known
 	replace   map[snapshot.Name]bool // in the bucket with other contents, to be uploaded again
 	newest    snapshot.Name          // of this node in either place; zero: there is none
@@ -29,9 +30,10 @@ type plan struct {
 
 // makePlan applies the policy to the union of both places. Its error names the snapshots whose manifests could not be read; the plan
 // removes none of them.
-func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, now time.Time, m *manifests) (*plan, error) {
+func makePlan(ctx context.Context, local, remote []snapshot.Entry, journal prune.Journal, o Options, now time.Time, m *manifests) (*plan, error) {
 	local = slices.DeleteFunc(slices.Clone(local), func(e snapshot.Entry) bool { return e.Name.Raw() }) // its zip is uploaded
 	s := m.scope(o)
+	s.Journal = journal
 	p := &plan{there: map[snapshot.Name]bool{}, replace: map[snapshot.Name]bool{}}
 	m.readAll(ctx, ofNode(remote, o.Node))
 	var all []snapshot.Entry
@@ -48,7 +50,7 @@ func makePlan(ctx context.Context, local, remote []snapshot.Entry, o Options, no
 	}
 	slices.SortFunc(all, snapshot.NewestFirst)
 	var err error
-	p.decisions, err = prune.Plan(ctx, all, s, now, m.details)
+	p.decisions, p.unneeded, err = prune.Plan(ctx, all, s, now, m.details)
 	if err == nil && m.failed != nil { // nothing was to be removed, but which clusters are there is not known
 		err = fmt.Errorf("read the manifests in the bucket: %w", m.failed)
 	}
@@ -172,4 +174,14 @@ func (p *plan) remove(ctx context.Context, bucket Bucket, o Options, done *Resul
 		return fmt.Errorf("prune bucket: %w", first)
 	}
 	return nil
+}
+
+// removeSegments removes the segments that the journal does not need: none while the newest snapshot is not in the bucket.
+func (p *plan) removeSegments(ctx context.Context, o Options, done *Result) error {
+	if !p.there[p.newest] {
+		return nil
+	}
+	r, err := o.Journal.prune(ctx, p.unneeded, o.Locked, false)
+	done.Segments, done.Locked = r.Removed, done.Locked+r.Locked
+	return err
 }

@@ -21,7 +21,7 @@ func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucke
 		return nil, err
 	}
 	m := newManifests(src, v, now, local, remote)
-	p, unread := makePlan(ctx, local, remote, o, now, m)
+	p, unread := makePlan(ctx, local, remote, prune.Journal{}, o, now, m)
 	decisions := p.inBucket(remote, m)
 	if dryRun {
 		return decisions, unread

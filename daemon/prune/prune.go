@@ -26,6 +26,8 @@ type Scope struct {
 	Policy retention.Policy
 	// OrphanAfter is the age of the newest snapshot of another node at which the older ones are removed; 0: never.
 	OrphanAfter time.Duration
+	// Journal may need snapshots that the policy does not keep.
+	Journal Journal
 }
 
 // Decision says whether one snapshot is kept, and why.
@@ -37,24 +39,28 @@ type Decision struct {
 	Reasons []string // never empty
 }
 
-// Plan decides on the node's rolling snapshots among the entries, newest first. It removes nothing. Its error names the snapshots whose
-// manifests could not be read; the decisions are valid all the same, and keep these.
-func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time, details Details) ([]Decision, error) {
+// Plan decides on the node's rolling snapshots among the entries, newest first, and returns the segments of the journal that nothing needs. It
+// removes nothing. Its error names the snapshots whose manifests could not be read; the decisions are valid all the same, and keep these.
+func Plan(ctx context.Context, entries []snapshot.Entry, s Scope, now time.Time, details Details) ([]Decision, Unneeded, error) {
 	mine := slices.DeleteFunc(slices.Clone(entries), func(e snapshot.Entry) bool { return !e.Name.Rolling(s.Node) })
 	slices.SortFunc(mine, snapshot.NewestFirst)
 	all := retention.Plan(itemsOf(mine), s.Policy, now)
-	if !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
+	if len(s.own()) == 0 && !slices.ContainsFunc(all, func(d retention.Decision) bool { return !d.Keep }) {
 		// Without those that another cluster took, the policy would not remove more.
-		return merge(mine, all, nil), nil
+		return merge(mine, all, nil), Unneeded{}, nil
 	}
 	if !s.Lineage.Known() {
-		return keepAll(mine, "the cluster of this node is not known yet"), nil
+		return keepAll(mine, "the cluster of this node is not known yet"), Unneeded{}, nil
 	}
 	facts, err := read(ctx, mine, details)
 	items, kept := facts.sort(mine, s)
 	plan := retention.Plan(items, s.Policy, now)
+	unneeded := Unneeded{Segments: keepForJournal(plan, s, now), lineage: s.Lineage.Settled(facts.origins(mine))}
 	retention.Guard(plan, s.Policy, now)
-	return merge(mine, plan, kept), err
+	if err != nil { // what could not be read may need them
+		unneeded.Segments = nil
+	}
+	return merge(mine, plan, kept), unneeded, err
 }
 
 // sort makes items of the snapshots that belong to the lineage. kept says why each of the others is kept.

@@ -35,7 +35,8 @@ func Local(ctx context.Context, store Store, s Scope, now time.Time, details Det
 	if err != nil {
 		return nil, err
 	}
-	decisions, err := Plan(ctx, l.Snapshots, s, now, details)
+	s.Journal.Segments = l.Segments
+	decisions, _, err := Plan(ctx, l.Snapshots, s, now, details)
 	orphans, orphanErr := Orphans(ctx, l.Snapshots, s, now, details)
 	err = errors.Join(err, orphanErr)
 	decisions = append(decisions, orphans...)

@@ -31,6 +31,8 @@ type Journal struct {
 	Local  Segments `json:"local,omitzero"`
 	Bucket Segments `json:"bucket,omitzero"`
 	Gaps   int      `json:"-"` // that were begun since the start
+	// Pending is how many complete segments wait for their upload.
+	Pending int `json:"-"`
 }
 
 // Segments are those of this node in one place.

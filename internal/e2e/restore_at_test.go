@@ -26,7 +26,7 @@ func change(t testing.TB, dir string, client *clientv3.Client, do func() error) 
 	t.Helper()
 	must(t, do())
 	s := stateOf(t, client)
-	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Newest(t, dir) >= s.revision })
+	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Revision(t, dir) >= s.revision })
 	return recorded{s, time.Now()}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
+
+// journalGC lets the garbage of large values take half as much memory as what is in use, and not as much, for little time of the processor.
+const journalGC = 50
 
 // Process is what the daemon gets from its process.
 type Process struct {
@@ -98,6 +102,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	addOptional(&o, settings, dir)
 	if cfg.Journal.On {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(journalGC)
+		}
 		r := newRecorder(settings.config, etcd, dir, p.Version, log)
 		defer r.close()
 		t.forced, o.Journal = r.owed.Load, r
