@@ -32,7 +32,7 @@ type JournalEvents interface {
 	Reached(revision int64, at time.Time, head int64)
 	// Sealed: a segment is complete.
 	Sealed()
-	// NeedBase: the journal can't be used until there is a new snapshot.
+	// NeedBase: the journal needs a new snapshot; "": the newest one will do.
 	NeedBase(reason string)
 }
 
@@ -106,7 +106,6 @@ func (j *journal) Reached(revision int64, at time.Time, head int64) {
 			s.At = at
 		}
 	})
-	j.first()
 }
 
 // Sealed implements JournalEvents.
@@ -114,9 +113,11 @@ func (j *journal) Sealed() { notifyOne(j.segments) }
 
 // NeedBase implements JournalEvents.
 func (j *journal) NeedBase(reason string) {
-	select {
-	case j.base <- reason:
-	default: // one is wanted already
+	if reason != "" {
+		select {
+		case j.base <- reason:
+		default: // one is wanted already
+		}
 	}
 	j.first()
 }

@@ -60,7 +60,7 @@ func (b *Bucket) PutArchive(ctx context.Context, n snapshot.Name, a *snapshot.Ar
 	return b.putSealed(ctx, b.objectOf(n), a, a.Size, replace, progress)
 }
 
-// Sealed is a file that says what its bytes must be: *snapshot.Archive and *journal.Segment are such files.
+// Sealed is a file that says what its bytes must be: *snapshot.Archive and *snapshot.SealedSegment are such files.
 type Sealed interface {
 	io.ReaderAt
 	// CRC32C returns the checksum of the whole file, without reading it; false: the file does not say it.

@@ -11,7 +11,6 @@ import (
 
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
-	"etcd-rolling-backup/snapshot/journal"
 )
 
 // bucketStore is a bucket as all stores are tested, with a client that goes past it.
@@ -35,7 +34,7 @@ func (s bucketStore) List(ctx context.Context) ([]snapshot.Entry, error) { retur
 
 func (s bucketStore) PutSegment(ctx context.Context, n snapshot.SegmentName, data []byte) error {
 	size := int64(len(data))
-	segment, err := journal.Open(bytes.NewReader(data), size)
+	segment, err := snapshot.OpenSealedSegment(bytes.NewReader(data), size)
 	if err != nil {
 		return err
 	}

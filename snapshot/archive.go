@@ -65,12 +65,12 @@ func (a *Archive) ReadAt(p []byte, offset int64) (int, error) { return a.r.ReadA
 // CRC32C returns the checksum of the whole file, computed from the manifest without reading the file. known is false for early
 // archives, which do not have it.
 func (a *Archive) CRC32C() (sum uint32, known bool) {
-	return CRC32COf(a.Manifest.ArchiveCRC32C, a.tail)
+	return crc32cOf(a.Manifest.ArchiveCRC32C, a.tail)
 }
 
-// CRC32COf returns the CRC-32C of a file from that of its compressed data, 8 hex digits, and from everything behind the data. known is false
+// crc32cOf returns the CRC-32C of a file from that of its compressed data, 8 hex digits, and from everything behind the data. known is false
 // if data does not have that form.
-func CRC32COf(data string, behind []byte) (sum uint32, known bool) {
+func crc32cOf(data string, behind []byte) (sum uint32, known bool) {
 	b, err := hex.DecodeString(data)
 	if err != nil || len(b) != crc32.Size {
 		return 0, false
@@ -156,15 +156,20 @@ func (a *Archive) verifyChecksum(ctx context.Context, progress func(done, total 
 	if !a.HasManifest() {
 		return a.verify(ctx, a, progress)
 	}
+	return verifyData(ctx, io.NewSectionReader(a.r, 0, a.dataSize), a.dataSize, a.Manifest.ArchiveSHA256, progress)
+}
+
+// verifyData compares size bytes of compressed data with their SHA-256.
+func verifyData(ctx context.Context, data io.Reader, size int64, want string, progress func(done, total int64)) error {
 	sum := sha256.New()
-	_, err := copyWithin(ctx, sum, io.NewSectionReader(a.r, 0, a.dataSize), copyPiece, a.dataSize, progress)
+	_, err := copyWithin(ctx, sum, data, copyPiece, size, progress)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
 		return fmt.Errorf("read archive: %w", err)
 	}
-	return checksum{Hash: sum, name: "SHA-256", want: a.Manifest.ArchiveSHA256}.compare()
+	return checksum{Hash: sum, name: "SHA-256", want: want}.compare()
 }
 
 // checksum is a hash of an archive's compressed bytes, and what the manifest says that it must be.

@@ -89,7 +89,7 @@ func (p *Part) Write(b []byte) (int, error) {
 		_ = unix.SyncFileRange(int(p.file.Fd()), p.started, p.written-p.started, unix.SYNC_FILE_RANGE_WRITE)
 		p.started = p.written
 	}
-	return n, err
+	return n, p.dir.explainSpace(err)
 }
 
 // steadyPiece is how much of an archive the kernel may keep before it begins to write it to the disk, bytes.

@@ -216,6 +216,7 @@ func TestDocsFields(t *testing.T) {
 		"fields: config show": shownSettings{}, "fields: setting": config.Setting{}, "fields: delete": deleted{}, "fields: mirror": mirrored{}, "fields: download": downloaded{},
 		"fields: restore": restoreReport{}, "fields: fleet": fleet.Report{}, "fields: fleet node": fleet.Row{},
 		"fields: ls": contents{}, "fields: key": keyRow{}, "fields: history": revisions{}, "fields: diff": differences{},
+		"fields: moments": journalRow{}, "fields: verify journal": provenJournal{}, "fields: verify segment": verifiedSegment{}, "fields: log": loggedChange{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(value).Fields() {

@@ -100,8 +100,8 @@ const allNodes = "all-nodes"
 // ShownNodeFlags are --node and --all-nodes of such a command.
 func ShownNodeFlags() []cli.Flag {
 	return []cli.Flag{
-		Text("store", "node", "", "show the snapshots of the node `NAME` (default: all in the directory, and in the bucket those of this host, or all if it has none)"),
-		Bool("store", allNodes, "show the snapshots of all nodes, also in the bucket"),
+		Text("store", "node", "", "show those of the node `NAME` (default: all in the directory, and in the bucket those of this host, or all if it has none)"),
+		Bool("store", allNodes, "show those of all nodes, also in the bucket"),
 	}
 }
 

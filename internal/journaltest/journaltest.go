@@ -4,6 +4,7 @@ package journaltest
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"testing"
 
 	"etcd-rolling-backup/snapshot"
@@ -15,6 +16,9 @@ func Newest(t testing.TB, dir string) (newest int64) {
 	t.Helper()
 	store := snapshot.NewDir(dir)
 	l, err := store.List()
+	if errors.Is(err, fs.ErrNotExist) { // not made yet
+		return 0
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,14 +35,25 @@ type journalBed struct {
 	dir     *snapshot.Dir
 
 	status *status.Tracker // of the last daemon
-	log    *logtest.Hook   // of all
+	taker  *taker
+	log    *logtest.Hook // of all
 	logger *logrus.Logger
 	stop   func()
 }
 
 func newJournalBed(t *testing.T, o etcdtest.Options) *journalBed {
 	t.Helper()
-	b := &journalBed{t: t, cluster: etcdtest.Run(t, o), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store"))}
+	return newJournalBedOf(t, etcdtest.Run(t, o))
+}
+
+func newJournalBedOf(t *testing.T, c *etcdtest.Cluster) *journalBed {
+	t.Helper()
+	return newJournalBedOn(t, c, filepath.Join(t.TempDir(), "store"))
+}
+
+func newJournalBedOn(t *testing.T, c *etcdtest.Cluster, dir string) *journalBed {
+	t.Helper()
+	b := &journalBed{t: t, cluster: c, dir: snapshot.NewDir(dir)}
 	must(t, b.dir.Prepare())
 	b.logger, b.log = logtest.NewNullLogger()
 	debug, err := logrus.ParseLevel("debug")
@@ -75,7 +86,7 @@ func (b *journalBed) start() {
 	tk := newTaker(now, etcd, Process{Version: "test"}, b.dir, tracker, name)
 	r := newRecorder(now, etcd, b.dir, "test", b.logger)
 	r.pauses = recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
-	tk.forced = r.owed.Load
+	tk.forced, b.taker = r.owed.Load, tk
 	d := daemon.New(daemon.Options{
 		Node: "n1", Schedule: b.cfg.Schedule, Policy: b.cfg.Policy, Taker: tk, Store: b.dir, Log: b.logger, Status: tracker, Journal: r, Reason: reason,
 		SaveStatus: func() error { return tracker.Save(b.dir, "n1") },
@@ -226,6 +237,14 @@ func puts(t *testing.T, client *clientv3.Client, n int) {
 	}
 }
 
+// takes demands that a snapshot succeeds now.
+func (b *journalBed) takes() {
+	b.t.Helper()
+	if _, err := b.taker.Take(b.t.Context(), b.logger, func() {}); err != nil {
+		b.t.Errorf("the snapshot fails: %v", err)
+	}
+}
+
 // lines counts those of the log that begin so.
 func (b *journalBed) lines(message string) (n int) {
 	for _, e := range b.log.AllEntries() {
@@ -234,4 +253,46 @@ func (b *journalBed) lines(message string) (n int) {
 		}
 	}
 	return n
+}
+
+// oldestAndNewest runs a test with both.
+func oldestAndNewest(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, version := range []string{etcdtest.Versions()[0], etcdtest.Default} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+func (b *journalBed) interrupted(reason status.Reason) {
+	b.t.Helper()
+	b.until("the journal is interrupted: "+string(reason), func(j status.Journal) bool { return !j.Running && j.Reason == reason && j.Message != "" })
+}
+
+// wantOneRange demands a journal without a gap from the only snapshot on.
+func (b *journalBed) wantOneRange(client *clientv3.Client) {
+	b.t.Helper()
+	head := b.reaches(client)
+	b.stop()
+	if bases, ranges := b.bases(), b.ranges(); len(bases) != 1 || len(ranges) != 1 {
+		b.t.Fatalf("snapshots at %v, ranges %v, want one of each", bases, ranges)
+	}
+	b.wantAll(client, b.bases()[0], head)
+}
+
+// wantNewRange demands a second range that continues a second snapshot, after a gap.
+func (b *journalBed) wantNewRange(client *clientv3.Client) {
+	b.t.Helper()
+	b.waitForBases(2)
+	puts(b.t, client, 10)
+	head := b.reaches(client)
+	gaps := b.status.State().Journal.Gaps
+	b.stop()
+	bases, ranges := b.bases(), b.ranges()
+	if len(bases) != 2 || len(ranges) != 2 || ranges[1].First > bases[1]+1 || gaps != 1 || b.lines("journal begins again, after a gap") != 1 {
+		b.t.Fatalf("snapshots at %v, ranges %v, %d gaps", bases, ranges, gaps)
+	}
+	b.wantAll(client, bases[1], head)
 }

@@ -39,16 +39,15 @@ func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.M
 	defer cancel()
 	why := r.needsBase(ctx, m, want, r.newestBase(cfg.Store.Node, l))
 	r.owed.Store(why != "")
-	if why != "" {
-		events.NeedBase(why)
-	}
+	events.NeedBase(why)
 }
 
 // needsBase returns why a new snapshot is needed; "": the newest one will do.
 func (r *recorder) needsBase(ctx context.Context, m *member.Member, want position, base snapshot.Manifest) string {
 	auth, _ := m.ReadAuth(ctx) // without the right to, or without an answer, it is not compared; here for the renewed login in any case
 	switch {
-	case base.ClusterID != want.cluster || base.Revision < want.base || base.CreatedAt.Before(want.after):
+	case base.ClusterID != want.cluster || base.Revision < want.base || base.CreatedAt.Before(want.after),
+		base.Revision > want.head && base.CreatedAt.Before(want.opened): // of another history
 		return fmt.Sprintf("it has no snapshot since revision %d", want.base)
 	case auth != "" && base.Auth != "" && auth != base.Auth:
 		return "users or roles have changed"

@@ -23,6 +23,8 @@ type position struct {
 	time    time.Time // when it was received
 	base    int64     // the revision that a snapshot must have at least, for the journal to continue it
 	after   time.Time // such a snapshot is not older; zero: the range was begun by an earlier process
+	head    int64     // of the cluster when the watch was opened
+	opened  time.Time // that moment, whole seconds
 	lost    string    // why the journal cannot continue; "": it can
 	gap     int64     // the last revision, when etcd last did not show the next one
 }
@@ -40,7 +42,11 @@ func (p *position) sealed(m journal.Manifest) {
 
 // begin begins a range with a revision, which the watch includes.
 func (r *recorder) begin(cluster snapshot.ID, from int64) {
-	r.at = position{cluster: cluster, from: from, base: from, after: time.Now().Truncate(time.Second)}
+	next := position{cluster: cluster, from: from, base: from}
+	if r.at.next() > 0 { // the newest snapshot may be of another history of the same cluster
+		next.after = time.Now().Truncate(time.Second)
+	}
+	r.at = next
 }
 
 // plan says where the watch begins.

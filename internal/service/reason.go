@@ -61,6 +61,10 @@ func journalReason(err error) status.Reason {
 		return status.InUse
 	case onDisk(err):
 		return status.Disk
+	case errors.Is(err, member.ErrNoLeader):
+		return status.Timeout
+	case errors.Is(err, member.ErrReadRights):
+		return status.Credentials
 	}
 	return etcdReason(err)
 }

@@ -67,8 +67,8 @@ func (r *recorder) Record(ctx context.Context, events daemon.JournalEvents) erro
 		return err
 	}
 	err = r.record(ctx, cfg, m, events)
-	if ctx.Err() == nil && !errors.Is(err, snapshot.ErrLowSpace) {
-		r.turn++
+	if why := journalReason(err); ctx.Err() == nil && why != status.LowSpace && why != status.Disk {
+		r.turn++ // another member may do better
 	}
 	return errors.Join(err, m.Close())
 }
@@ -108,11 +108,10 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 		r.begin(m.Source().ClusterID, start.Revision)
 	}
 	events.Opened(start)
+	r.at.head, r.at.opened = w.Head, time.Now().Truncate(time.Second)
 	at := r.at // which Sealed moves
-	r.checkBase(ctx, cfg, m, at, events)
 	s := &recorded{events: events, last: at.next(), at: at.time}
 	s.set(at.next(), w.Head)
-	s.report()
 	src := m.Source()
 	o := journal.Options{
 		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
@@ -207,16 +206,15 @@ func (s *recorded) report() {
 	}
 }
 
-// every calls do again and again.
+// every calls do now, and again and again.
 func every(ctx context.Context, pause time.Duration, do func()) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for {
+	for do(); ; do() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			do()
 		}
 	}
 }

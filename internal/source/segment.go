@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -30,6 +31,9 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 	return s, f, nil
 }
 
+// segmentLimit is how long the bucket may take to list the segments if the directory may have them: there may be tens of thousands.
+const segmentLimit = time.Minute
+
 // fewNodes is up to how many nodes' segments are listed. More nodes in one folder are of several clusters.
 const fewNodes = 64
 
@@ -43,7 +47,7 @@ func (r Request) addSegments(ctx context.Context, all []Listing, node string) er
 		}
 		limited, cancel := ctx, context.CancelFunc(func() {})
 		if len(all) > 1 {
-			limited, cancel = context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer within %s", askLimit))
+			limited, cancel = context.WithTimeoutCause(ctx, segmentLimit, fmt.Errorf("no answer within %s", segmentLimit))
 		}
 		nodes := r.Nodes
 		if nodes == nil && l.manyNodes() {

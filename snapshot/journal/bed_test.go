@@ -44,8 +44,14 @@ type bed struct {
 func newBed(t testing.TB, o etcdtest.Options) *bed {
 	t.Helper()
 	c := etcdtest.Run(t, o)
+	return newBedOf(t, c, c.Members[0])
+}
+
+// newBedOf records from this member.
+func newBedOf(t testing.TB, c *etcdtest.Cluster, of *etcdtest.Member) *bed {
+	t.Helper()
 	b := &bed{t: t, cluster: c, client: etcdtest.Dial(t, c), store: snapshot.NewDir(t.TempDir()), sealed: make(chan struct{})}
-	m, err := member.Connect(t.Context(), member.Config{Endpoints: []string{c.Members[0].Endpoint}, Timeout: 20 * time.Second})
+	m, err := member.Connect(t.Context(), member.Config{Endpoints: []string{of.Endpoint}, Timeout: 20 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { must(t, m.Close()) })
 	b.member = m
@@ -68,14 +74,25 @@ func (b *bed) onSealed(m journal.Manifest) {
 // record starts a new journal with the revision, which the watch includes; 0: with the newest one.
 func (b *bed) record(from int64) {
 	b.t.Helper()
-	ctx, cancel := context.WithCancel(b.t.Context())
 	if from == 0 {
 		from = b.head()
 	}
+	b.run(from, 0, "")
+}
+
+// recordAfter continues a journal.
+func (b *bed) recordAfter(last int64, digest string) {
+	b.t.Helper()
+	b.run(last, last, digest)
+}
+
+func (b *bed) run(from, last int64, digest string) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
 	w, err := b.member.Watch(ctx, from)
 	must(b.t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- journal.NewRecorder(b.store, b.options, 0, "").Run(ctx, w, b.member, w.Head) }()
+	go func() { ended <- journal.NewRecorder(b.store, b.options, last, digest).Run(ctx, w, b.member, w.Head) }()
 	b.stop = sync.OnceValue(func() error {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -156,19 +173,33 @@ func (b *bed) names() (names []snapshot.SegmentName) {
 	return names
 }
 
-func open(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chain []*journal.Segment) {
+// open opens segments until the end of the test.
+func open(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) []*journal.Segment {
 	t.Helper()
+	chain, end := opened(t, dir, names)
+	t.Cleanup(end)
+	return chain
+}
+
+// opened opens segments until end is called.
+func opened(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chain []*journal.Segment, end func()) {
+	t.Helper()
+	var files []*os.File
 	for _, n := range names {
 		f, err := dir.OpenSegment(n)
 		must(t, err)
-		t.Cleanup(func() { must(t, f.Close()) })
+		files = append(files, f)
 		info, err := f.Stat()
 		must(t, err)
 		s, err := journal.Open(f, info.Size())
 		must(t, err)
 		chain = append(chain, s)
 	}
-	return chain
+	return chain, func() {
+		for _, f := range files {
+			must(t, f.Close())
+		}
+	}
 }
 
 // merge makes a database of a base and segments.

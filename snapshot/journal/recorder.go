@@ -106,8 +106,8 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 		<-helper
 		err = errors.Join(err, r.finish(context.WithoutCancel(ctx)))
 	}()
-	tick := time.NewTicker(r.o.Sync)
-	defer tick.Stop()
+	next := time.NewTimer(r.o.Sync)
+	defer next.Stop()
 	r.due = nil
 	for {
 		select {
@@ -125,8 +125,10 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 			r.seen(err)
 		case note := <-answers:
 			err = r.note(note)
-		case <-tick.C:
+		case <-next.C:
+			begun := time.Now()
 			err = r.sync(ctx)
+			next.Reset(max(r.o.Sync-time.Since(begun), r.o.Sync/4)) // what comes meanwhile waits for the end of the next one
 		}
 		switch {
 		case err != nil && ctx.Err() != nil: // the cause, not what the connection made of it

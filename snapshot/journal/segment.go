@@ -25,7 +25,6 @@ type Segment struct {
 
 	r        io.ReaderAt
 	dataSize int64
-	behind   []byte // the data, of a complete one
 }
 
 // Open reads the manifest of a complete segment of size bytes. Its data is checked when Each has read it. Errors wrap
@@ -36,10 +35,7 @@ func Open(r io.ReaderAt, size int64) (*Segment, error) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	m, dataSize, err := DecodeTail(tail, size)
-	if err != nil {
-		return nil, err
-	}
-	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize, behind: tail[int64(len(tail))-(size-dataSize):]}, nil
+	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize}, err
 }
 
 // DecodeTail reads the manifest from the last bytes of a complete segment of size bytes, min(size, snapshot.TailSize) bytes. dataSize is the

@@ -1,0 +1,285 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/etcdtest"
+)
+
+// A stopped process keeps its connections. It is noticed by the keepalive alone.
+func TestJournalNoticesAHungMemberAndContinues(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+		client, m := etcdtest.Dial(t, b.cluster), b.cluster.Members[0]
+		b.start()
+		b.waitForBases(1)
+		puts(t, client, 10)
+		b.reaches(client)
+		must(t, m.Pause())
+		began := time.Now()
+		b.interrupted(status.Unreachable)
+		if took := time.Since(began); took > 40*time.Second { // 13 s, and a busy machine
+			t.Errorf("noticed after %s", took)
+		}
+		must(t, m.Resume())
+		puts(t, client, 10)
+		b.wantOneRange(client)
+	})
+}
+
+func TestJournalContinuesAfterTheMemberWasKilled(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+		client, m := etcdtest.Dial(t, b.cluster), b.cluster.Members[0]
+		b.start()
+		b.waitForBases(1)
+		for range 3 {
+			puts(t, client, 10)
+			must(t, m.Kill())
+			b.interrupted(status.Unreachable)
+			must(t, m.Restart(t.Context()))
+		}
+		puts(t, client, 10)
+		b.wantOneRange(client)
+	})
+}
+
+func TestJournalWaitsForAQuorum(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
+		client, members := etcdtest.Dial(t, b.cluster), b.cluster.Members
+		b.cfg.Etcd.Endpoints = []string{members[0].Endpoint}
+		b.start()
+		b.waitForBases(1)
+		puts(t, client, 10)
+		etcdtest.Settle(t, b.cluster)
+		must(t, members[1].Kill())
+		must(t, members[2].Kill())
+		b.interrupted(status.Timeout) // etcd answers that it has no leader
+		must(t, b.cluster.Restart(t.Context()))
+		puts(t, client, 10)
+		b.wantOneRange(client)
+	})
+}
+
+// Each endpoint in turn is killed or hangs.
+func TestJournalFailsOverToTheNextEndpoint(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
+		b.cfg.Etcd.Timeout = 2 * time.Second
+		b.start()
+		b.waitForBases(1)
+		for i, m := range b.cluster.Members {
+			other, err := b.cluster.Members[(i+1)%3].Client(t.Context())
+			must(t, err)
+			stop, cont := m.Kill, func() error { return m.Restart(t.Context()) }
+			if i == 1 {
+				stop, cont = m.Pause, m.Resume
+			}
+			must(t, stop())
+			putsSoon(t, other, 20)
+			b.reaches(other)
+			must(t, cont())
+			must(t, other.Close())
+		}
+		etcdtest.Settle(t, b.cluster)
+		b.wantOneRange(etcdtest.Dial(t, b.cluster))
+		if b.lines("journal continues") == 0 {
+			t.Error("it never failed over")
+		}
+	})
+}
+
+// putsSoon writes keys as soon as the cluster has a leader again.
+func putsSoon(t *testing.T, client *clientv3.Client, n int) {
+	t.Helper()
+	for limit := time.Now().Add(patience); n > 0; {
+		_, err := client.Put(t.Context(), fmt.Sprint("soon-", n%7), fmt.Sprint(n))
+		switch {
+		case err == nil:
+			n--
+		case time.Now().After(limit):
+			t.Fatal(err)
+		}
+	}
+}
+
+// Both the member that is watched and the one that the journal fails over to get a snapshot of the leader's data instead of the log.
+func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
+	b := newJournalBed(t, etcdtest.Options{
+		Members: 3, UnsafeNoFsync: true, Flags: []string{"--snapshot-count=20", "--snapshot-catchup-entries=5"},
+	})
+	client, members := etcdtest.Dial(t, b.cluster), b.cluster.Members
+	b.cfg.Etcd.Endpoints = []string{members[0].Endpoint, members[1].Endpoint}
+	b.start()
+	b.waitForBases(1)
+	etcdtest.Settle(t, b.cluster)
+	must(t, members[0].Pause())
+	other, err := members[1].Client(t.Context())
+	must(t, err)
+	for i := 0; !logged(t, "lost TCP streaming connection", members[1:]...); i++ { // what is on the way to it is lost
+		_, err := other.Put(t.Context(), fmt.Sprintf("large-%d", i%5), strings.Repeat("v", 200<<10))
+		must(t, err)
+	}
+	putsSoon(t, other, 50)
+	must(t, members[0].Resume())
+	b.reaches(other)
+	must(t, other.Close())
+	must(t, members[1].Kill())
+	putsSoon(t, client, 1000)
+	b.reaches(client)
+	must(t, members[1].Restart(t.Context()))
+	must(t, members[0].Kill())
+	other, err = members[1].Client(t.Context())
+	must(t, err)
+	defer other.Close()
+	putsSoon(t, other, 50)
+	b.wantOneRange(other)
+	for _, m := range members[:2] {
+		if !logged(t, "applied snapshot", m) {
+			t.Errorf("%s got no snapshot: the test shows nothing", m.Name)
+		}
+	}
+}
+
+// logged reports whether a text is in the log of one of the members.
+func logged(t *testing.T, text string, members ...*etcdtest.Member) bool {
+	t.Helper()
+	return slices.ContainsFunc(members, func(m *etcdtest.Member) bool {
+		log, err := os.ReadFile(m.LogPath)
+		must(t, err)
+		return strings.Contains(string(log), text)
+	})
+}
+
+// A member that lags behind the journal is waited for. It is neither a restored cluster nor a gap.
+func TestJournalWaitsForAMemberThatLagsBehindIt(t *testing.T) {
+	l := etcdtest.RunLag(t, etcdtest.Default)
+	b := newJournalBedOf(t, l.Cluster)
+	b.cfg.Etcd.Timeout = time.Second
+	client, err := l.Leader.Client(t.Context())
+	must(t, err)
+	defer client.Close()
+	b.cfg.Etcd.Endpoints = []string{l.Leader.Endpoint}
+	b.start()
+	b.waitForBases(1)
+	l.Hold(t)
+	puts(t, client, 20)
+	b.reaches(client)
+	b.stop()
+	b.cfg.Etcd.Endpoints = []string{l.Follower.Endpoint}
+	b.start()
+	b.until("it waits", func(j status.Journal) bool { return !j.Running && j.Message != "" })
+	l.Release()
+	puts(t, client, 10)
+	b.wantOneRange(client)
+}
+
+// A member that was removed and added again has another ID and empty data. The journal of the node continues with it.
+func TestJournalContinuesWithAReplacedMember(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
+		m, other := b.cluster.Members[0], etcdtest.Dial(t, b.cluster)
+		b.cfg.Etcd.Endpoints = []string{m.Endpoint}
+		b.start()
+		b.waitForBases(1)
+		puts(t, other, 20)
+		b.reaches(other)
+		rest, err := b.cluster.Members[1].Client(t.Context())
+		must(t, err)
+		defer rest.Close()
+		list, err := rest.MemberList(t.Context())
+		must(t, err)
+		must(t, m.Kill())
+		for _, x := range list.Members {
+			if x.Name == m.Name {
+				eventually(t, func() bool { _, err := rest.MemberRemove(t.Context(), x.ID); return err == nil })
+			}
+		}
+		eventually(t, func() bool { _, err := rest.MemberAdd(t.Context(), []string{m.PeerURL}); return err == nil })
+		must(t, os.RemoveAll(m.DataDir))
+		m.Args = append(m.Args, "--initial-cluster-state=existing")
+		must(t, m.Restart(t.Context()))
+		puts(t, rest, 20)
+		b.waitForBases(2) // with the new list of members
+		head := b.reaches(rest)
+		b.stop()
+		if len(b.ranges()) != 1 {
+			t.Errorf("ranges %v", b.ranges())
+		}
+		b.wantAll(rest, b.bases()[0], head)
+	})
+}
+
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(patience); !done(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("not in time")
+		}
+	}
+}
+
+// The role decides who takes the scheduled snapshots. Each member's journal needs one of its own to begin with.
+func TestJournalOfAMemberWithoutSnapshotsGetsOne(t *testing.T) {
+	b := newJournalBed(t, etcdtest.Options{UnsafeNoFsync: true, Members: 3})
+	client := etcdtest.Dial(t, b.cluster)
+	for _, m := range b.cluster.Members {
+		s, err := client.Status(t.Context(), m.ClientURL)
+		must(t, err)
+		if s.Leader != s.Header.MemberId {
+			b.cfg.Etcd.Endpoints = []string{m.Endpoint}
+		}
+	}
+	b.cfg.Role = daemon.RoleLeader
+	b.start()
+	b.waitForBases(1)
+	puts(t, client, 20)
+	b.wantOneRange(client)
+}
+
+// The second daemon with the same directory and node neither records nor completes what the first one writes, and reports why. It takes over.
+func TestSecondDaemonRecordsOnlyAfterTheFirst(t *testing.T) {
+	b := newJournalBed(t, etcdtest.Options{UnsafeNoFsync: true})
+	client := etcdtest.Dial(t, b.cluster)
+	b.cfg.Journal.Segment = time.Hour
+	b.start()
+	b.waitForBases(1)
+	puts(t, client, 10)
+	b.reaches(client)
+	first, part := b.stop, partials(t, b)
+	if len(part) != 1 {
+		t.Fatalf("incomplete segments %q", part)
+	}
+	b.start()
+	b.interrupted(status.InUse)
+	if m := b.status.State().Journal.Message; !strings.Contains(m, "stop one of the two daemons") {
+		t.Error(m)
+	}
+	if now := partials(t, b); !slices.Equal(now, part) {
+		t.Errorf("incomplete segments %q, want %q", now, part)
+	}
+	second := b.stop
+	b.stop = first
+	b.stop()
+	b.stop = second
+	puts(t, client, 10)
+	b.wantOneRange(client)
+}
+
+func partials(t *testing.T, b *journalBed) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(b.dir.Path(), "*.part"))
+	must(t, err)
+	return names
+}
