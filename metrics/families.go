@@ -19,7 +19,8 @@ const (
 	neverIsZero          = " 0: never, or not known. Absent if this kind is switched off."
 	absentWithoutAny     = " Absent if there is none."
 	absentUntilKnown     = " Absent until known."
-	absentWithoutJournal = " Absent without --journal, and for place s3 without S3."
+	absentWithoutJournal = " Absent without --journal."
+	absentInPlace        = " Absent without --journal, for place s3 also without S3, and until known."
 	absentWithoutSeen    = " Absent until etcd has answered once."
 )
 
@@ -89,13 +90,13 @@ func families() []family {
 		{"disk_free_bytes", typeGauge, "Free bytes in the file system of the snapshots. Absent if they can't be read.", nil},
 		{"min_free_bytes", typeGauge, "Bytes that snapshots leave free in that file system (--min-free). Absent if its free bytes can't be read.", nil},
 		{"journal_running", typeGauge, "Whether the journal records every change: 1 or 0." + absentWithoutJournal, nil},
-		{"journal_revision", typeGauge, "Newest revision that can be restored from the place, with its journal or from a snapshot." + absentWithoutJournal, []label{place}},
-		{"journal_revision_timestamp_seconds", typeGauge, "When that revision was received; while nobody writes to etcd, it does not move." + absentWithoutJournal, []label{place}},
+		{"journal_revision", typeGauge, "Newest revision that can be restored from the place, with its journal or from a snapshot." + absentInPlace, []label{place}},
+		{"journal_revision_timestamp_seconds", typeGauge, "When that revision was received; while nobody writes to etcd, it does not move." + absentInPlace, []label{place}},
 		{"journal_recovery_point_timestamp_seconds", typeGauge, "Until when the place has every change: a restore from it loses what came later. While nobody writes to etcd, it moves as long as etcd says that " +
-			"nothing is missing." + absentWithoutJournal, []label{place}},
+			"nothing is missing." + absentInPlace, []label{place}},
 		{"journal_behind_revisions", typeGauge, "Revisions that etcd has and the journal on the disk has not." + absentWithoutJournal, nil},
 		{"journal_gaps_total", typeCounter, "Gaps in the journal since the start, of which no moment can be restored." + absentWithoutJournal, nil},
-		{"journal_bytes", typeGauge, "Size in bytes of this node's journal kept." + absentWithoutJournal, []label{place}},
+		{"journal_bytes", typeGauge, "Size in bytes of this node's journal kept." + absentInPlace, []label{place}},
 		{"journal_segment_seconds", typeGauge, "How long a segment of the journal is written at most before it is uploaded (--journal-segment)." + absentWithoutJournal, nil},
 		{"config_last_reload_successful", typeGauge, "Whether the last reload of the settings succeeded: 1 or 0; 1 if there was none since the start.", nil},
 		{"recent_starts", typeGauge, "Starts of the daemon within the last hour, this one included.", nil},

@@ -69,6 +69,7 @@ func run(ctx context.Context, program string) (err error) {
 	defer func() { err = errors.Join(err, d.s3.close()) }()
 	say("S3 answers at %s with an empty bucket %s", d.s3.proxy.URL(), bucket)
 
+	d.client = client
 	churning, stopChurn := context.WithCancel(ctx)
 	churned := make(chan error, 1)
 	go func() { churned <- etcdtest.Churn(churning, client, 2, 20*time.Millisecond) }()
@@ -78,6 +79,9 @@ func run(ctx context.Context, program string) (err error) {
 		return err
 	}
 	if err := d.prove(ctx); err != nil {
+		return err
+	}
+	if err := d.undo(ctx, cluster); err != nil {
 		return err
 	}
 	step("Clean up")

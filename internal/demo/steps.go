@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	etcdutl "go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
 
@@ -25,12 +26,15 @@ type demo struct {
 	dir               string // of the snapshots
 	unpacked          string
 	s3                *remote
+	client            *clientv3.Client
+	mistakes          int64     // the revision of the deletion that is undone
+	moment            time.Time // before it
 }
 
 // roll runs the daemon through an outage of the bucket, then stops it as systemd would.
 func (d *demo) roll(ctx context.Context) error {
 	args := append([]string{
-		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--listen", "127.0.0.1:0", "--drill-schedule", "off", "--schedule", schedule,
+		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--listen", "127.0.0.1:0", "--drill-schedule", "off", "--journal", "--schedule", schedule,
 		"--keep-last", fmt.Sprint(keep), "--s3-keep-last", fmt.Sprint(keepInS3),
 	}, d.s3.flags()...)
 	step(fmt.Sprintf("Run the daemon: a snapshot %s while keys change, the newest %d are kept on the disk and %d in the bucket", schedule, keep, keepInS3))
@@ -42,6 +46,9 @@ func (d *demo) roll(ctx context.Context) error {
 		return err
 	}
 	watchErr := d.outage(ctx)
+	if watchErr == nil {
+		watchErr = d.mistake(ctx)
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		watchErr = errors.Join(watchErr, err)
 	}

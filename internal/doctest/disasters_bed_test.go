@@ -91,7 +91,7 @@ func (m *machine) awaitJournal(t *testing.T) int64 {
 	r, err := m.dial(t).Get(ctx, "/registry/")
 	if err == nil {
 		err = proctest.Poll(ctx, 20*time.Millisecond, func() (bool, error) {
-			return journaltest.Newest(t, m.has("/var/lib/etcd-rolling-backup")) >= r.Header.Revision, nil
+			return journaltest.Revision(t, m.has("/var/lib/etcd-rolling-backup")) >= r.Header.Revision, nil
 		})
 	}
 	if err != nil {

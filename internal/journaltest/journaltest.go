@@ -11,27 +11,31 @@ import (
 	"etcd-rolling-backup/snapshot/journal"
 )
 
-// Newest is the newest revision in the journal, also in the segment that is being written; 0: it has none.
-func Newest(t testing.TB, dir string) (newest int64) {
+// Revision is Newest for a test.
+func Revision(t testing.TB, dir string) int64 {
 	t.Helper()
-	store := snapshot.NewDir(dir)
-	l, err := store.List()
-	if errors.Is(err, fs.ErrNotExist) { // not made yet
-		return 0
-	}
+	newest, err := Newest(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newest
+}
+
+// Newest is the newest revision in the journal, also in the segment that is being written; 0: it has none.
+func Newest(ctx context.Context, dir string) (newest int64, err error) {
+	store := snapshot.NewDir(dir)
+	l, err := store.List()
+	if errors.Is(err, fs.ErrNotExist) { // not made yet
+		return 0, nil
+	}
 	for _, e := range l.Segments {
 		last := e.Name.Last
-		if !e.Name.Complete() {
-			if last, err = newestOf(t.Context(), store, e.Name); err != nil {
-				t.Fatal(err)
-			}
+		if !e.Name.Complete() && err == nil {
+			last, err = newestOf(ctx, store, e.Name)
 		}
 		newest = max(newest, last)
 	}
-	return newest
+	return newest, err
 }
 
 func newestOf(ctx context.Context, store *snapshot.Dir, n snapshot.SegmentName) (int64, error) {

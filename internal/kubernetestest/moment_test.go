@@ -84,6 +84,6 @@ func (b *bed) journaled(t *testing.T) time.Time {
 	client := etcdtest.Dial(t, b.etcd)
 	r, err := client.Get(t.Context(), "/registry/")
 	must(t, err)
-	eventually(t, "the journal has it", func() bool { return journaltest.Newest(t, b.store) >= r.Header.Revision })
+	eventually(t, "the journal has it", func() bool { return journaltest.Revision(t, b.store) >= r.Header.Revision })
 	return time.Now()
 }

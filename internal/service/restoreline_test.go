@@ -27,7 +27,7 @@ func read(t *testing.T, flags ...string) config.Config {
 func readOn(t *testing.T, root string, flags ...string) (r config.Reading) {
 	t.Helper()
 	var origins *config.Origins
-	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.VersionFlags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
+	c := &cli.Command{Name: "daemon", Flags: slices.Concat(config.DirFlags(), config.S3Flags(), config.VersionFlags(), config.JournalFlags(), config.LogFlags()), Action: func(c *cli.Context) (err error) {
 		r.Config, err = config.Read(c)
 		r.Sources = origins.Sources(c)
 		return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 	"etcd-rolling-backup/s3"
 	"etcd-rolling-backup/snapshot"
 )
+
+// journalGC lets the garbage of large values take half as much memory as what is in use, and not as much, for little time of the processor.
+const journalGC = 50
 
 // Process is what the daemon gets from its process.
 type Process struct {
@@ -99,6 +103,9 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	addOptional(&o, settings, dir)
 	if cfg.Journal.On {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(journalGC)
+		}
 		r := newRecorder(settings.config, etcd, dir, p.Version, log)
 		defer r.close()
 		t.forced, o.Journal = r.owed.Load, r
@@ -205,6 +212,13 @@ func MirrorOptions(cfg config.Config) mirror.Options {
 func savedStatus(cfg config.Config) *status.Tracker {
 	t, _ := status.Open(snapshot.NewDir(cfg.Store.Dir), cfg.Store.Node, status.Options{Mirror: true}) // what can't be read is not known
 	return t
+}
+
+// JournalConfirmed returns the newest revision in the journal of a node's daemon, and when etcd last said that it has no newer one.
+func JournalConfirmed(cfg config.Config, node string) (revision int64, at time.Time) {
+	cfg.Store.Node = node
+	j := savedStatus(cfg).State().Journal
+	return j.Revision, j.Confirmed
 }
 
 // SavedKeys returns the number of live keys that a drill of the daemon of this directory has counted in a snapshot, for those whose manifest

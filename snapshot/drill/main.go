@@ -25,6 +25,8 @@ const (
 	// it open: as long as it is open, nobody removes the directory as a leftover.
 	archiveFD = 3
 	lockFD    = 4
+	journalFD = 5 // if there is one
+	baseFD    = 6 // if the journal is compared
 	// lockedDir is a path to the scratch directory that stays valid whatever others do to its name.
 	lockedDir = "/proc/self/fd/4"
 
@@ -68,7 +70,14 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) (err error) {
 		cancel(errOrphaned)
 	}()
 
-	result, err := runWithin(ctx, options{archive: os.NewFile(archiveFD, "archive"), dir: lockedDir, place: dir, minFree: o.MinFree, progress: out.step})
+	run := options{archive: os.NewFile(archiveFD, "archive"), dir: lockedDir, place: dir, minFree: o.MinFree, progress: out.step, order: o}
+	if len(o.Sections) > 0 {
+		run.journal = os.NewFile(journalFD, "journal")
+	}
+	if o.Prove {
+		run.base = os.NewFile(baseFD, "base")
+	}
+	result, err := runWithin(ctx, run)
 	if errors.Is(context.Cause(ctx), errOrphaned) {
 		return errOrphaned
 	}
@@ -128,6 +137,9 @@ type options struct {
 	place    string     // its path for messages
 	minFree  int64      // bytes that must stay free on dir's disk
 	progress func(Step) // may be nil; must not block
+	order    order
+	journal  *os.File // nil: none
+	base     *os.File // of a proof
 }
 
 // The files of a drill in options.dir.
@@ -136,29 +148,40 @@ const (
 	dataDir      = "data"
 )
 
+// stage is one of a drill.
+type stage struct {
+	name  Stage
+	do    func(context.Context) error
+	took  *time.Duration
+	fault error // wrapped around the error when etcd's code gives up
+}
+
 // run does a complete drill in this process, which should do nothing else (Main): when ctx ends, or etcd's code gives up, run
 // returns immediately and leaves goroutines of etcd running. Errors are those of Start.
 func run(ctx context.Context, o options) (Result, error) {
 	d := &drill{options: o, log: newServerLog()}
-	for _, s := range []struct {
-		stage Stage
-		do    func(context.Context) error
-		took  *time.Duration
-		fault error // wrapped around the error when etcd's code gives up
-	}{
+	stages := []stage{
 		{StageUnpack, d.unpack, &d.result.Took.Unpack, snapshot.ErrDamaged},
+		{StageMerge, d.merge, &d.result.Took.Merge, snapshot.ErrDamaged},
 		{StageRestore, d.restore, &d.result.Took.Restore, ErrStart},
 		{StageHash, d.hash, &d.result.Took.Hash, ErrStart},
 		{StageBoot, d.boot, &d.result.Took.Boot, ErrStart},
 		{StageCompare, d.compare, &d.result.Took.Compare, ErrStart},
 		{StageStop, d.stop, &d.result.Took.Stop, ErrStart},
-	} {
+	}
+	if o.base != nil {
+		stages = []stage{{StageProve, d.prove, &d.result.Took.Merge, snapshot.ErrDamaged}}
+	}
+	for _, s := range stages {
+		if s.name == StageMerge && d.journal == nil {
+			continue
+		}
 		if d.progress != nil {
-			d.progress(Step{Stage: s.stage})
+			d.progress(Step{Stage: s.name})
 		}
 		start := time.Now()
-		if err := d.log.guard(ctx, s.fault, d.limit(s.stage), func() error { return s.do(ctx) }); err != nil {
-			return Result{}, fmt.Errorf("drill: %s: %w", s.stage, err)
+		if err := d.log.guard(ctx, s.fault, d.limit(s.name), func() error { return s.do(ctx) }); err != nil {
+			return Result{}, fmt.Errorf("drill: %s: %w", s.name, err)
 		}
 		*s.took = time.Since(start)
 	}
@@ -178,11 +201,11 @@ type drill struct {
 // limit is how long a stage may take: much longer than at the lowest priority on a slow disk. The first one shows its progress, and a
 // parent ends it.
 func (d *drill) limit(s Stage) time.Duration {
-	if s == StageUnpack {
+	if s == StageUnpack || s == StageProve {
 		return math.MaxInt64
 	}
 	const least, slowest = 10 * time.Minute, 1 << 20 // bytes a second
-	return least + time.Duration(d.report.RawSize/slowest)*time.Second
+	return least + time.Duration((d.report.RawSize+d.order.journalSize())/slowest)*time.Second
 }
 
 func (d *drill) database() string { return filepath.Join(d.dir, databaseFile) }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
 )
 
 // Parent and child exchange JSON lines: one order on the child's stdin, which then stays open as long as the parent lives;
@@ -29,6 +30,10 @@ import (
 // order contains what the child cannot find out itself.
 type order struct {
 	MinFree int64 `json:"min_free"`
+	// Sections are those of the journal; without any there is none.
+	Sections []journal.Section `json:"sections,omitempty"`
+	Revision int64             `json:"revision,omitempty"` // up to which the journal is applied
+	Prove    bool              `json:"prove,omitempty"`    // see Journal.Base
 }
 
 // message is one line from the child.
@@ -53,6 +58,10 @@ func kinds() []kind {
 		{"start", ErrStart},
 		{"damaged", snapshot.ErrDamaged},
 		{"format", snapshot.ErrFormat},
+		{"different", journal.ErrDifferent},
+		{"history", journal.ErrHistory},
+		{"gap", journal.ErrGap},
+		{"revision", journal.ErrRevision},
 		{"memory", ErrMemory},
 		{"skipped", ErrSkipped},
 		{"full", unix.ENOSPC},
@@ -173,11 +182,13 @@ type Stage string
 // The stages of a drill, in their order.
 const (
 	StageUnpack  Stage = "unpack"  // decompress and verify the archive, as snapshot.Verify does
+	StageMerge   Stage = "merge"   // apply the journal, if there is one
 	StageRestore Stage = "restore" // restore a data directory, as etcdutl snapshot restore does
 	StageHash    Stage = "hash"    // hash the content of the snapshot itself
 	StageBoot    Stage = "boot"    // start an etcd on the data directory
 	StageCompare Stage = "compare" // compare the content of that etcd with the snapshot's, and write a key
 	StageStop    Stage = "stop"
+	StageProve   Stage = "prove" // all of it, where a journal is compared with the next snapshot
 )
 
 // Step reports the progress of a drill.
@@ -207,11 +218,14 @@ type Result struct {
 	Resources map[string]int64 `json:"resources,omitzero"`
 	// Cluster is the one that the snapshot was taken from; 0: not known.
 	Cluster snapshot.ID `json:"cluster_id,omitempty"`
+	// Journal is what continued the snapshot; the fields above are those of the result then.
+	Journal *Continued `json:"journal,omitempty"`
 }
 
 // Took is the duration of each stage, in nanoseconds in JSON.
 type Took struct {
 	Unpack  time.Duration `json:"unpack"`
+	Merge   time.Duration `json:"merge,omitempty"`
 	Restore time.Duration `json:"restore"`
 	Hash    time.Duration `json:"hash"`
 	Boot    time.Duration `json:"boot"`
@@ -221,7 +235,7 @@ type Took struct {
 
 // All is the sum of the stages.
 func (t Took) All() time.Duration {
-	return t.Unpack + t.Restore + t.Hash + t.Boot + t.Compare + t.Stop
+	return t.Unpack + t.Merge + t.Restore + t.Hash + t.Boot + t.Compare + t.Stop
 }
 
 // What a drill can find in an intact archive. Such a snapshot is as useless as a damaged one, so both are a snapshot.ErrDamaged.

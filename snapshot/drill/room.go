@@ -47,6 +47,21 @@ func needs(rawSize int64) room {
 	return room{disk: 2*rawSize + walSpace, memory: baseMemory + rawSize/4}
 }
 
+// needs returns the room for the drill, with its journal.
+func (c Child) needs() room {
+	j := c.Journal
+	switch {
+	case j == nil:
+		return needs(c.RawSize)
+	case j.Base == nil:
+		return needs(min(c.RawSize, maxRawSize) + min(j.Size, maxRawSize))
+	}
+	merged := min(j.BaseSize, maxRawSize) + min(j.Size, maxRawSize)
+	n := needs(max(min(c.RawSize, maxRawSize), merged))
+	n.disk = min(c.RawSize, maxRawSize) + min(j.BaseSize, maxRawSize) + merged
+	return n
+}
+
 // needsMemory returns the memory for a database whose number of keys is known.
 func needsMemory(rawSize, keys int64) int64 {
 	return max(needs(rawSize).memory, baseMemory+rawSize/8+keys*keyMemory)

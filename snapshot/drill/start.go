@@ -31,6 +31,7 @@ type Child struct {
 	Scratch  *snapshot.Dir // where the scratch directory is created and removed
 	MinFree  int64         // bytes that must stay free on Scratch's disk
 	Progress func(Step)    // may be nil; must not block
+	Journal  *Journal      // nil: the snapshot alone
 }
 
 // Start does one drill in a child process and returns when the process has exited and the scratch directory is removed; if it can't be
@@ -59,7 +60,7 @@ func Start(ctx context.Context, c Child) (r Result, err error) {
 		}
 		c.RawSize = max(in.Size, 0)
 	}
-	need := needs(c.RawSize)
+	need := c.needs()
 	if err := enough(c.Scratch, c.MinFree, need); err != nil {
 		return r, errors.Join(err, left)
 	}
@@ -85,6 +86,14 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	cmd.Dir = s.path
 	cmd.Env = environment(need)
 	cmd.ExtraFiles = []*os.File{c.File, s.lock} // archiveFD, lockFD
+	o := order{MinFree: c.MinFree}
+	if j := c.Journal; j != nil {
+		o.Sections, o.Revision, o.Prove = j.Sections, j.Revision, j.Base != nil
+		cmd.ExtraFiles = append(cmd.ExtraFiles, j.File) // journalFD
+		if j.Base != nil {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, j.Base) // baseFD
+		}
+	}
 	messages, complaints := &messageReader{progress: c.Progress}, &lastWords{}
 	cmd.Stdout, cmd.Stderr = messages, complaints
 	stdin, err := cmd.StdinPipe()
@@ -96,7 +105,7 @@ func (c Child) run(ctx context.Context, s *scratch, need room) (Result, error) {
 	if err := startLow(cmd); err != nil {
 		return Result{}, fmt.Errorf("start the drill's process: %w", err)
 	}
-	orderErr := json.NewEncoder(stdin).Encode(order{MinFree: c.MinFree})
+	orderErr := json.NewEncoder(stdin).Encode(o)
 	waitErr := cmd.Wait()
 	switch {
 	case messages.result != nil && waitErr == nil:

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 	for _, version := range []string{etcdtest.Versions()[0], etcdtest.Default} {
 		t.Run(version, func(t *testing.T) {
 			a := newBed(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
+			a.options.Seal = 30 * time.Millisecond
 			b := a.at(a.cluster.Members[1], "node-b")
 			base, from := a.base()
 			start := a.head()
@@ -50,7 +52,7 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 			must(t, a.stop())
 			must(t, b.stop())
 			var ofA, ofB []snapshot.SegmentName
-			for _, n := range a.names() {
+			for _, n := range slices.SortedFunc(slices.Values(a.names()), snapshot.CompareSegments) {
 				if n.Node == "node-a" {
 					ofA = append(ofA, n)
 				} else {
@@ -63,18 +65,10 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 			want := hashKV(t, a.client, a.cluster.Members[2].ClientURL, head)
 			r := newTarget(t, version)
 			for what, names := range map[string][]snapshot.SegmentName{
-				"all":          a.names(),
-				"one of a":     append([]snapshot.SegmentName{ofA[1]}, ofB...),
-				"all but of b": append(ofB[:1:1], ofA...),
-				"begun by a, ended by b": func() []snapshot.SegmentName {
-					names := ofA[:len(ofA)/2:len(ofA)/2]
-					for _, n := range ofB {
-						if n.Last > names[len(names)-1].Last {
-							names = append(names, n)
-						}
-					}
-					return names
-				}(),
+				"all":                    a.names(),
+				"one of a":               append([]snapshot.SegmentName{ofA[1]}, ofB...),
+				"all but of b":           append(ofB[:1:1], ofA...),
+				"begun by a, ended by b": changed(ofA, ofB),
 			} {
 				path, m, err := merge(t, base, open(t, a.store, journal.Follow(names, from)), 0)
 				must(t, err)
@@ -87,6 +81,18 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changed are the first half of a, and what of b goes beyond it.
+func changed(a, b []snapshot.SegmentName) []snapshot.SegmentName {
+	names := slices.Clone(a[:len(a)/2])
+	end := names[len(names)-1].Last
+	for _, n := range b {
+		if n.Last > end {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // A member that is replaced by a new one takes the journal on: the cluster is the same.
@@ -210,10 +216,16 @@ func TestJournalOfAUserWhoMayReadAllKeys(t *testing.T) {
 			})
 			must(t, err)
 			t.Cleanup(func() { must(t, m.Close()) })
-			b.member = m
 			l := newLoad(b)
 			l.run(50)
+			root, err := member.Connect(t.Context(), member.Config{
+				Endpoints: []string{b.cluster.Members[0].Endpoint}, Timeout: 20 * time.Second, User: "root", Password: "open sesame",
+			})
+			must(t, err)
+			t.Cleanup(func() { must(t, root.Close()) })
+			b.member = m
 			b.record(b.head())
+			b.member = root
 			base, from := b.base()
 			l.run(150)
 			b.waitFor(b.head())

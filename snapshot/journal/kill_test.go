@@ -18,7 +18,9 @@ func (b *bed) write(perSecond int) (stop func()) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	ended := make(chan error, 4)
 	for i := range cap(ended) {
-		go func() { ended <- etcdtest.Churn(ctx, b.client, uint64(i), time.Second*time.Duration(cap(ended))/time.Duration(perSecond)) }() //nolint:gosec // small
+		go func() {
+			ended <- etcdtest.Churn(ctx, b.client, uint64(i), time.Second*time.Duration(cap(ended))/time.Duration(perSecond))
+		}()
 	}
 	stop = sync.OnceFunc(func() {
 		cancel()

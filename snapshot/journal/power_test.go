@@ -62,7 +62,7 @@ func (d *disk) fail() {
 	d.t.Helper()
 	f, err := os.Open(d.path)
 	must(d.t, err)
-	must(d.t, unix.IoctlSetPointerInt(int(f.Fd()), shutdownRequest, withoutLog)) //nolint:gosec // a descriptor
+	must(d.t, unix.IoctlSetPointerInt(int(f.Fd()), shutdownRequest, withoutLog))
 	must(d.t, f.Close())
 }
 
@@ -166,4 +166,3 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 		})
 	}
 }
-

@@ -55,6 +55,8 @@ type Recorder struct {
 	// Of the segment that is being written; out nil: there is none.
 	part   *snapshot.Part
 	out    *Writer
+	done   *Writer // of the segment before; nil: there was none
+	buf    []byte  // of an event
 	begun  time.Time
 	synced bool
 	size   int              // bytes since the last checkpoint
@@ -183,8 +185,11 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 		var err error
 		if e.GetType() == mvccpb.Event_DELETE {
 			rec.Kind, rec.Data = KindDelete, kv.GetKey()
-		} else if rec.Data, err = proto.Marshal(kv); err != nil {
-			return fmt.Errorf("encode event: %w", err)
+		} else {
+			r.buf, err = proto.MarshalOptions{}.MarshalAppend(r.buf[:0], kv)
+			if rec.Data = r.buf; err != nil {
+				return fmt.Errorf("encode event: %w", err)
+			}
 		}
 		if err := r.event(ctx, rec); err != nil {
 			return err

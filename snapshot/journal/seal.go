@@ -27,7 +27,12 @@ func (r *Recorder) begin(ctx context.Context, first int64, now time.Time) error 
 		return err
 	}
 	r.begun, r.leases = now, map[int64]bool{}
-	if r.out, err = NewWriter(r.part, h); err != nil {
+	if r.done == nil {
+		r.out, err = NewWriter(r.part, h)
+	} else {
+		r.out, err = r.done.next(r.part, h)
+	}
+	if err != nil {
 		return err
 	}
 	for _, note := range r.notes {
@@ -56,7 +61,7 @@ func (r *Recorder) seal(ctx context.Context) (err error) {
 		return nil
 	}
 	out, part := r.out, r.part
-	r.out, r.part = nil, nil
+	r.out, r.part, r.done = nil, nil, out
 	var m Manifest
 	switch {
 	case out.Empty():

@@ -23,8 +23,8 @@ type Segment struct {
 	Manifest
 	Complete bool // it has a manifest and a final name
 
-	r        io.ReaderAt
-	dataSize int64
+	r              io.ReaderAt
+	dataSize, size int64 // bytes: of the compressed data, and of the file
 }
 
 // Open reads the manifest of a complete segment of size bytes. Its data is checked when Each has read it. Errors wrap
@@ -35,7 +35,7 @@ func Open(r io.ReaderAt, size int64) (*Segment, error) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	m, dataSize, err := DecodeTail(tail, size)
-	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize}, err
+	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize, size: size}, err
 }
 
 // DecodeTail reads the manifest from the last bytes of a complete segment of size bytes, min(size, snapshot.TailSize) bytes. dataSize is the
@@ -61,14 +61,14 @@ func DecodeTail(tail []byte, size int64) (m Manifest, dataSize int64, err error)
 // OpenPart reads a segment that is being written, or whose writer died, up to its last checkpoint. If it has none, the error wraps
 // ErrEmpty.
 func OpenPart(ctx context.Context, r io.ReaderAt, size int64) (*Segment, error) {
-	s := &Segment{r: r, dataSize: size}
+	s := &Segment{r: r, dataSize: size, size: size}
 	disk := &snapshot.Disk{ReaderAt: r}
 	raw, err := decompress(io.NewSectionReader(disk, 0, size))
 	if err != nil {
 		return nil, err
 	}
-	defer raw.Close()
 	err = s.scan(ctx, raw)
+	_ = raw.Close() // it has read ahead until now
 	switch {
 	case disk.Err() != nil:
 		return nil, fmt.Errorf("read journal: %w", disk.Err())
@@ -127,7 +127,7 @@ func (s *Segment) scan(ctx context.Context, raw io.Reader) error {
 }
 
 func decompress(r io.Reader) (io.ReadCloser, error) {
-	dec, err := zstd.NewReader(bufio.NewReaderSize(r, 256<<10), zstd.IgnoreChecksum(true), zstd.WithDecoderConcurrency(1),
+	dec, err := zstd.NewReader(bufio.NewReaderSize(r, 256<<10), zstd.IgnoreChecksum(true), zstd.WithDecoderConcurrency(2),
 		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowSize))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd decoder: %w", err)
@@ -147,7 +147,6 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
 	limited := io.LimitReader(raw, s.RawSize)
 	if !s.Complete {
 		limited = io.TeeReader(limited, sum)
@@ -156,6 +155,7 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 	if err == nil && s.Complete {
 		err = s.drain(raw, packed)
 	}
+	_ = raw.Close() // it has read ahead until now
 	if disk.Err() != nil {
 		return fmt.Errorf("read journal: %w", disk.Err())
 	}

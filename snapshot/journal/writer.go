@@ -46,15 +46,21 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // NewWriter begins a segment with its header.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
-	out := &counter{Writer: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	// This level takes a sixth less than the default, for 12 microseconds more an event.
-	enc, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(windowSize),
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(windowSize),
 		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd encoder: %w", err)
 	}
+	return (&Writer{enc: enc}).next(w, h)
+}
+
+// next begins another segment, after this one is done, with the same memory: new memory for each would be most of what a recorder needs.
+func (s *Writer) next(w io.Writer, h Header) (*Writer, error) {
+	out := &counter{Writer: w, sum: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	s.enc.Reset(out)
 	h.Format = Format
-	s := &Writer{out: out, enc: enc, raw: sha256.New(), m: Manifest{Header: h}}
+	s = &Writer{out: out, enc: s.enc, buf: s.buf, raw: sha256.New(), m: Manifest{Header: h}}
 	text, err := json.Marshal(h)
 	if err == nil {
 		err = s.write(Record{Kind: KindHeader, Data: text})
