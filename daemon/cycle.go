@@ -50,6 +50,10 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	d.attempt = 0
 	if err != nil {
 		d.Status.End(status.Snapshot, now, status.Outcome{Skipped: true, Reason: status.Role})
+		if d.Journal != nil {
+			d.pruneSegments(ctx, log)
+			notifyOne(d.mirrorDue) // likewise in the bucket
+		}
 		d.schedule(next, next)
 		d.save()
 		log.WithField("next", stamp(next)).Info(err.Error())
@@ -143,6 +147,7 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 		}
 		return x.Broken
 	})
+	d.pruneSegments(ctx, log)
 	d.list()
 	d.save()
 	return decisions, err
@@ -150,7 +155,7 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 
 // scope says whose snapshots on the disk are pruned.
 func (d *Daemon) scope() prune.Scope {
-	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter}
+	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter, Journal: prune.Journal{Keep: d.JournalKeep}}
 }
 
 // warnOfEtcd logs etcd's own problems, once until they change.

@@ -109,7 +109,7 @@ func (j *journal) Reached(revision int64, at time.Time, head int64) {
 }
 
 // Sealed implements JournalEvents.
-func (j *journal) Sealed() { notifyOne(j.segments) }
+func (j *journal) Sealed() { notifyOne(j.segmentsDue) }
 
 // NeedBase implements JournalEvents.
 func (j *journal) NeedBase(reason string) {
