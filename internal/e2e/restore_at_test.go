@@ -21,16 +21,18 @@ import (
 // recorded is a moment that can be restored.
 type recorded struct {
 	state
-	at time.Time // after it was in the journal, and before the next change
+	before time.Time // before it was written
+	at     time.Time // after it was in the journal, and before the next change
 }
 
 // change does something, and returns the state when the journal has it.
 func change(t testing.TB, dir string, client *clientv3.Client, do func() error) recorded {
 	t.Helper()
+	before := time.Now()
 	must(t, do())
 	s := stateOf(t, client)
 	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Revision(t, dir) >= s.revision })
-	return recorded{s, time.Now()}
+	return recorded{s, before, time.Now()}
 }
 
 // journalFlags are those of a daemon with a journal that takes one snapshot only.
@@ -90,6 +92,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 				at(strconv.FormatInt(m.revision, 10), m.state, fmt.Sprintf("continued by the journal in %s to revision %d, received ", dir, m.revision))
 				at(m.at.Format(time.RFC3339Nano), m.state, "left out: ")
 			}
+			at(all[0].before.Format(time.RFC3339Nano), base, "its own revision") // nothing had changed since the snapshot
 			at("base", base)
 			at("latest", last.state, "the journal ends there")
 			data := target(t)

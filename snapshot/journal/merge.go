@@ -22,7 +22,7 @@ type Merged struct {
 	Leases    int   // that were added
 }
 
-// Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it syncs and closes.
+// Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it closes and does not sync.
 // base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
 // It holds no value for longer than a transaction; of each key it keeps a digest and a revision, 50 to 100 bytes. Errors wrap ErrGap,

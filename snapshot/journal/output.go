@@ -89,11 +89,5 @@ func (o *output) commit() error {
 	return nil
 }
 
-// close writes the database to the disk.
-func (o *output) close() error {
-	err := o.commit()
-	if err == nil {
-		err = o.db.Sync()
-	}
-	return errors.Join(err, o.db.Close())
-}
+// close ends the database. It does not wait for the disk: this file is read once, to make etcd's own of it.
+func (o *output) close() error { return errors.Join(o.commit(), o.db.Close()) }

@@ -67,8 +67,8 @@ func OpenPart(ctx context.Context, r io.ReaderAt, size int64) (*Segment, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer raw.Close()
 	err = s.scan(ctx, raw)
+	_ = raw.Close() // it has read ahead until now
 	switch {
 	case disk.Err() != nil:
 		return nil, fmt.Errorf("read journal: %w", disk.Err())
@@ -127,7 +127,7 @@ func (s *Segment) scan(ctx context.Context, raw io.Reader) error {
 }
 
 func decompress(r io.Reader) (io.ReadCloser, error) {
-	dec, err := zstd.NewReader(bufio.NewReaderSize(r, 256<<10), zstd.IgnoreChecksum(true), zstd.WithDecoderConcurrency(1),
+	dec, err := zstd.NewReader(bufio.NewReaderSize(r, 256<<10), zstd.IgnoreChecksum(true), zstd.WithDecoderConcurrency(2),
 		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowSize))
 	if err != nil {
 		return nil, fmt.Errorf("open zstd decoder: %w", err)
@@ -147,7 +147,6 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
 	limited := io.LimitReader(raw, s.RawSize)
 	if !s.Complete {
 		limited = io.TeeReader(limited, sum)
@@ -156,6 +155,7 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 	if err == nil && s.Complete {
 		err = s.drain(raw, packed)
 	}
+	_ = raw.Close() // it has read ahead until now
 	if disk.Err() != nil {
 		return fmt.Errorf("read journal: %w", disk.Err())
 	}
