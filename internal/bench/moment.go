@@ -110,7 +110,7 @@ func (b *bench) momentStores(ctx context.Context, work string) (base, full strin
 
 func (b *bench) restored(way, store string) turn {
 	return func(ctx context.Context, dir string) (map[string]usage, error) {
-		u, err := measured(ctx, b.program, "restore", "--dir", store, "--node", node, "--data-dir", filepath.Join(dir, "data"), "--members", "single")
+		u, err := measured(ctx, b.program, "restore", "--dir", store, "--data-dir", filepath.Join(dir, "data"), "--members", "single")
 		return only(way, u, err)
 	}
 }
@@ -162,7 +162,7 @@ func replay(ctx context.Context, program, store, dir string) (err error) {
 	if err := errors.Join(m.Kill(), os.RemoveAll(m.DataDir)); err != nil {
 		return err
 	}
-	if _, err := measured(ctx, program, "restore", "--dir", store, "--node", node, "--at", "base", "--data-dir", m.DataDir, "--name", m.Name,
+	if _, err := measured(ctx, program, "restore", "--dir", store, "--at", "base", "--data-dir", m.DataDir, "--name", m.Name,
 		"--initial-cluster", m.Name+"="+m.PeerURL, "--initial-advertise-peer-urls", m.PeerURL); err != nil {
 		return err
 	}
