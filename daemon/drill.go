@@ -43,6 +43,7 @@ type DrillReport struct {
 	Resources map[string]int64
 	Cluster   snapshot.ID // that the snapshot was taken from; 0: not known
 	Warnings  []string    // what failed after it, which does not change its result
+	Journal   DrilledJournal
 }
 
 // drills is the state of the drill loop.
@@ -138,6 +139,7 @@ func (d *Daemon) drillEnded(r DrillReport, began, now time.Time, err error) {
 		o.Keys, o.Resources, o.Cluster = snapshot.Counted(r.Keys), r.Resources, r.Cluster
 		log.WithFields(logrus.Fields{"revision": r.Revision, "keys": r.Keys}).Info("restore drill passed")
 	}
+	d.journalDrilled(r.Journal, now, log)
 	for _, w := range r.Warnings {
 		log.WithField("warning", w).Warn("cleaning up after the restore drill failed; the next one tries again")
 	}

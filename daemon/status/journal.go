@@ -31,6 +31,7 @@ type Journal struct {
 	Local  Segments `json:"local,omitzero"`
 	Bucket Segments `json:"bucket,omitzero"`
 	Gaps   int      `json:"-"` // that were begun since the start
+	Proven Proof    `json:"proven,omitzero"`
 	// Pending is how many complete segments wait for their upload.
 	Pending int `json:"-"`
 }
@@ -77,6 +78,9 @@ func (s *State) loadJournal(saved Journal, now time.Time) {
 		}
 	}
 	s.Journal.Local, s.Journal.Bucket = saved.Local, saved.Bucket
+	if !saved.Proven.At.After(now) {
+		s.Journal.Proven = saved.Proven
+	}
 }
 
 // Records reports whether the journal misses nothing: a watch is open, and etcd said within two minutes that nothing newer is missing.

@@ -18,6 +18,7 @@ const (
 const (
 	journalSection       = "docs/ALERTS.md, EtcdBackupJournalStopped"
 	journalMirrorSection = "docs/ALERTS.md, EtcdBackupJournalMirrorBehind"
+	journalWrongSection  = "docs/ALERTS.md, EtcdBackupDrillFailed"
 )
 
 // journalProblems reports that less can be restored than the journal promises. Snapshots go on in each case.
@@ -27,6 +28,7 @@ func (s State) journalProblems(l *problemList, now time.Time) {
 	}
 	s.journalStopped(l, now)
 	s.journalGap(l, now)
+	s.journalProof(l)
 	if s.Enabled[Mirror] {
 		s.journalMirror(l, now)
 	}

@@ -51,6 +51,7 @@ const (
 	CodeJournalRetried      Code = "journal-retried" // passing
 	CodeJournalMirrorBehind Code = "journal-mirror-behind"
 	CodeJournalGap          Code = "journal-gap" // passing
+	CodeJournalWrong        Code = "journal-wrong"
 
 	// CodeOtherDaemon means that another daemon of the same node works in the directory.
 	CodeOtherDaemon Code = "other-daemon"

@@ -86,6 +86,10 @@ func learn(ask *source.Request, p *source.Opened, err error) bool {
 	if p.Journal == nil {
 		return false
 	}
+	if errors.Is(err, journal.ErrRevision) && ask.At.Newest() { // the snapshot has all that the journal has, and more
+		ask.At = &config.At{Text: ask.At.Text, Base: true}
+		return true
+	}
 	if errors.Is(err, journal.ErrRevision) && ask.Reference == snapshot.Latest { // the snapshot has changes behind its own revision
 		ask.SkipBases = append(ask.SkipBases, p.Snapshot)
 		return true

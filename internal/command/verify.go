@@ -61,7 +61,12 @@ func verify(ctx context.Context, c *call) error {
 		return err
 	}
 	defer p.File.Close()
-	r, proven, damage, err := verifyAll(ctx, c, p)
+	j, closeJournal, err := c.journalOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
+	r, proven, damage, err := verifyWithJournal(ctx, c, p, j)
 	if err != nil {
 		var more []string
 		if c.Bool("restore") {
@@ -74,34 +79,16 @@ func verify(ctx context.Context, c *call) error {
 		Hash: fmt.Sprintf("%x", r.Hash), Manifest: r.Manifest, member: r.Member, Journal: proven,
 	}
 	if c.Bool("restore") {
-		d, err := drillOpened(ctx, c, p, r.RawSize)
+		d, journalErr, err := drillOpened(ctx, c, p, r.RawSize, j, proven)
 		if err != nil {
 			return err
 		}
-		v.Drill = &d
+		v.Drill, damage = &d, errors.Join(damage, journalErr)
 	}
 	if m := v.Manifest; !c.asJSON && m != nil && m.Name != filepath.Base(v.File) {
 		c.note("the file is a renamed copy of %s", m.Name)
 	}
 	return errors.Join(c.show(v, v.print), damage)
-}
-
-// verifyAll verifies a snapshot, and of one in the store what the journal continues it with. damage is that of the journal.
-func verifyAll(ctx context.Context, c *call, p *source.Opened) (r input.Report, proven *provenJournal, damage, err error) {
-	db, err := p.Scratch.Scratch()
-	if err != nil {
-		return r, nil, nil, err
-	}
-	if p.From == config.Anywhere { // a file that may be from anywhere
-		r, err = verifyInto(ctx, c, p, db)
-		return r, nil, nil, err
-	}
-	j, closeAll, err := c.journalIn(ctx, p.From, p.Snapshot.Node)
-	if err != nil {
-		return r, nil, nil, errors.Join(err, db.Close())
-	}
-	defer closeAll()
-	return verifyWithJournal(ctx, c, p, db, j)
 }
 
 // verifyInto gives the verdict of all commands on a file, and writes its database to db, which it closes.
@@ -140,8 +127,12 @@ func (v verified) print(out *printer) {
 		v.Journal.print(out)
 	}
 	if d := v.Drill; d != nil {
-		out.line("  restored as a test: etcd %s has all %d keys at revision %d, HashKV %d as in the snapshot, took %s",
-			d.EtcdVersion, d.Keys, d.Revision, d.HashKV, d.Took.All().Round(time.Millisecond))
+		with, as := "", "in the snapshot"
+		if d.Journal != nil {
+			with, as = " with the journal", "in the snapshot with the journal"
+		}
+		out.line("  restored as a test%s: etcd %s has all %d keys at revision %d, HashKV %d as %s, took %s",
+			with, d.EtcdVersion, d.Keys, d.Revision, d.HashKV, as, d.Took.All().Round(time.Millisecond))
 		for _, w := range d.Warnings {
 			out.line("  warning: %s", w)
 		}
@@ -158,17 +149,29 @@ func openStored(ctx context.Context, c *call, anyCluster bool) (*source.Opened, 
 	return c.open(ctx, source.Request{From: from, MinFree: c.cfg.Store.MinFree, AnyCluster: anyCluster})
 }
 
-// drillOpened is the drill of verify --restore, with a bar while it unpacks.
-func drillOpened(ctx context.Context, c *call, p *source.Opened, rawSize int64) (drill.Result, error) {
+// drillOpened is the drill of verify --restore, with a bar while it unpacks. journalErr is about the journal, if the snapshot alone can be restored.
+func drillOpened(
+	ctx context.Context, c *call, p *source.Opened, rawSize int64, j *source.Journal, proven *provenJournal,
+) (r drill.Result, journalErr, err error) {
 	bar := newProgress(c.stderr, "restoring")
 	defer bar.done()
-	r, err := service.StartDrill(ctx, p.File, rawSize, p.Scratch, c.cfg.Store.MinFree, func(s drill.Step) {
+	continued, err := proven.bundle(ctx, j, p.Scratch)
+	if err != nil {
+		return r, nil, err
+	}
+	if continued != nil {
+		defer continued.File.Close() // a temporary file
+	}
+	r, journalErr, err = service.StartContinuedDrill(ctx, p.File, rawSize, p.Scratch, c.cfg.Store.MinFree, func(s drill.Step) {
 		if s.Stage == drill.StageUnpack && s.Total > 0 {
 			bar.update(s.Done, s.Total)
 		}
-	})
+	}, continued)
 	if err != nil {
-		return r, fmt.Errorf("restore %s as a test: %w", p.Name, err)
+		err = fmt.Errorf("restore %s as a test: %w", p.Name, err)
 	}
-	return r, nil
+	if journalErr != nil {
+		journalErr = fmt.Errorf("restore %s with the journal as a test: %w: the snapshot alone can be restored", p.Name, journalErr)
+	}
+	return r, journalErr, err
 }

@@ -15,6 +15,7 @@ import (
 	"etcd-rolling-backup/internal/regular"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/drill"
 	"etcd-rolling-backup/snapshot/input"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -31,6 +32,32 @@ type provenJournal struct {
 	Gap     int64     `json:"revision_after_gap,omitempty"`
 	GapTo   time.Time `json:"time_after_gap,omitzero"`
 	Damaged []string  `json:"damaged,omitempty"`
+
+	chain []snapshot.SegmentName
+}
+
+// journalOf lists the journal where the snapshot is; nil: it is a file that may be from anywhere.
+func (c *call) journalOf(ctx context.Context, p *source.Opened) (j *source.Journal, closeIt func(), err error) {
+	if p.From == config.Anywhere {
+		return nil, func() {}, nil
+	}
+	return c.journalIn(ctx, p.From, p.Snapshot.Node)
+}
+
+// bundle copies the segments that were proven into a temporary file; nil: there are none.
+func (p *provenJournal) bundle(ctx context.Context, j *source.Journal, scratch *snapshot.Dir) (*drill.Journal, error) {
+	if p == nil || len(p.chain) == 0 {
+		return nil, nil
+	}
+	f, err := scratch.Scratch()
+	if err != nil {
+		return nil, err
+	}
+	sections, size, err := j.Bundle(ctx, f, p.chain)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the journal: %w", err), f.Close())
+	}
+	return &drill.Journal{File: f, Sections: sections, Revision: p.Last, Size: size}, nil
 }
 
 // journalIn lists the journal in the directory or in the bucket, as far as it is of that node; "": of all. close closes the place.
@@ -53,13 +80,17 @@ func (c *call) journalIn(ctx context.Context, place config.Place, node string) (
 }
 
 // verifyWithJournal is verifyInto, and proves what continues the snapshot. damage is that of the journal.
-func verifyWithJournal(ctx context.Context, c *call, p *source.Opened, db *os.File, j *source.Journal) (r input.Report, proven *provenJournal, damage, err error) {
+func verifyWithJournal(ctx context.Context, c *call, p *source.Opened, j *source.Journal) (r input.Report, proven *provenJournal, damage, err error) {
+	db, err := p.Scratch.Scratch()
+	if err != nil {
+		return r, nil, nil, err
+	}
 	again, err := snapshot.Duplicate(db)
 	if err != nil {
 		return r, nil, nil, errors.Join(err, db.Close())
 	}
 	defer again.Close() // a second time does no harm
-	if r, err = verifyInto(ctx, c, p, db); err != nil || r.Manifest == nil || len(j.Names) == 0 {
+	if r, err = verifyInto(ctx, c, p, db); err != nil || r.Manifest == nil || j == nil || len(j.Names) == 0 {
 		return r, nil, nil, err
 	}
 	proof := journal.Proof{Cluster: r.Manifest.ClusterID}
@@ -72,6 +103,7 @@ func verifyWithJournal(ctx context.Context, c *call, p *source.Opened, db *os.Fi
 		return r, nil, nil, fmt.Errorf("verify the journal after %s: %w", p.Name, err)
 	}
 	out.Segments, out.Events, out.Bytes, out.Last, out.To = proof.Segments, proof.Events, found.Bytes, proof.Revision, proof.To
+	out.chain = found.Chain
 	out.Gap, out.GapTo = found.Next.First, found.Next.Time
 	for _, err := range found.Damaged {
 		out.Damaged = append(out.Damaged, err.Error())

@@ -200,7 +200,7 @@ func DrillFlags() []cli.Flag {
 func JournalFlags() []cli.Flag {
 	const g = "journal"
 	return []cli.Flag{
-		Bool(g, "journal", "record every change between two snapshots, so that restore --at can go back to any moment"),
+		Bool(g, "journal", "record every change between two snapshots on each node, whatever --only-on says, so that restore --at can go back to any moment"),
 		Text(g, "journal-sync", "1s", "write the journal safely to the disk every `DURATION`: at most so much is lost with the machine's power"),
 		Text(g, "journal-segment", "30s", "complete and mirror a segment of the journal every `DURATION`, or at 8 MiB"),
 		Text(g, "journal-keep", "7d", "keep the journal, and the snapshots that it needs, so that any moment of the last `DURATION` can be restored"),

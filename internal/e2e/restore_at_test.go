@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,21 +15,24 @@ import (
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/journaltest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // recorded is a moment that can be restored.
 type recorded struct {
 	state
-	at time.Time // after it was in the journal, and before the next change
+	before time.Time // before it was written
+	at     time.Time // after it was in the journal, and before the next change
 }
 
 // change does something, and returns the state when the journal has it.
 func change(t testing.TB, dir string, client *clientv3.Client, do func() error) recorded {
 	t.Helper()
+	before := time.Now()
 	must(t, do())
 	s := stateOf(t, client)
 	eventually(t, fmt.Sprintf("the journal has revision %d", s.revision), func() bool { return journaltest.Revision(t, dir) >= s.revision })
-	return recorded{s, time.Now()}
+	return recorded{s, before, time.Now()}
 }
 
 // journalFlags are those of a daemon with a journal that takes one snapshot only.
@@ -87,6 +92,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 				at(strconv.FormatInt(m.revision, 10), m.state, fmt.Sprintf("continued by the journal in %s to revision %d, received ", dir, m.revision))
 				at(m.at.Format(time.RFC3339Nano), m.state, "left out: ")
 			}
+			at(all[0].before.Format(time.RFC3339Nano), base, "its own revision") // nothing had changed since the snapshot
 			at("base", base)
 			at("latest", last.state, "the journal ends there")
 			data := target(t)
@@ -170,4 +176,44 @@ func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
 	}
 	// The snapshot of the moment is not the newest one: a later restore does not take it for that.
 	run(t, 0, []string{"to revision " + strconv.FormatInt(all[len(all)-1].revision, 10)}, "restore", "--dir="+dir, "--name=node1", "--data-dir="+target(t), "--dry-run")
+}
+
+// A damaged segment ends what can be restored, with a warning, and is never a reason to restore nothing, or something else.
+func TestRestoreGoesUpToADamagedSegment(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	var all []recorded
+	for i := range 3 { // each in a segment of its own
+		all = append(all, change(t, dir, client, func() error {
+			_, err := client.Put(t.Context(), "/registry/changing", strconv.Itoa(i))
+			return err
+		}))
+		eventually(t, "the segment is complete", func() bool {
+			return slices.ContainsFunc(segments(t, dir), func(n snapshot.SegmentName) bool { return n.Last == all[i].revision })
+		})
+	}
+	p.stop(t, syscall.SIGTERM, 0)
+	for _, n := range segments(t, dir) {
+		if n.First <= all[1].revision && n.Last >= all[1].revision {
+			flip(t, filepath.Join(dir, n.String()))
+		}
+	}
+	out := run(t, 0, []string{"warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[0].revision)}, "restore", "--dir="+dir, "--data-dir="+target(t))
+	if n := strings.Count(out.stdout.String(), "restored "); n != 1 {
+		t.Errorf("it printed\n%s", out.stdout.String())
+	}
+	run(t, 1, []string{"this moment cannot be restored", fmt.Sprintf("--at %d restores the last revision before it", all[0].revision)},
+		"restore", "--dir="+dir, "--data-dir="+target(t), "--at="+strconv.FormatInt(all[2].revision, 10))
+}
+
+// flip changes one bit in the middle of a file.
+func flip(t testing.TB, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	must(t, err)
+	data[len(data)/4] ^= 1
+	must(t, os.WriteFile(path, data, 0o600))
 }

@@ -24,10 +24,12 @@ const DrillChild = "drill-child"
 // drillLimit stops a drill that makes no progress. At the lowest priority next to a busy etcd a large database may take hours.
 const drillLimit = 6 * time.Hour
 
-// StartDrill does one drill on an open snapshot of any form, whose database has rawSize bytes; 0: as an archive says. /proc/self/exe is this very program, even if its file has been replaced by a newer one.
-func StartDrill(ctx context.Context, file *os.File, rawSize int64, scratch *snapshot.Dir, minFree int64, progress func(drill.Step)) (drill.Result, error) {
+// startDrill does one drill on an open snapshot of any form, whose database has rawSize bytes; 0: as an archive says. /proc/self/exe is this very program, even if its file has been replaced by a newer one.
+func startDrill(
+	ctx context.Context, file *os.File, rawSize int64, scratch *snapshot.Dir, minFree int64, progress func(drill.Step), j *drill.Journal,
+) (drill.Result, error) {
 	return drill.Start(ctx, drill.Child{
-		Command: []string{"/proc/self/exe", DrillChild}, File: file, RawSize: rawSize, Scratch: scratch, MinFree: minFree, Progress: progress,
+		Command: []string{"/proc/self/exe", DrillChild}, File: file, RawSize: rawSize, Scratch: scratch, MinFree: minFree, Progress: progress, Journal: j,
 	})
 }
 
@@ -44,18 +46,43 @@ func drillSettings(d config.Drill) daemon.DrillSettings {
 func doDrill(ctx context.Context, cfg config.Config, from config.Place, dir *snapshot.Dir, known *status.Tracker) (report daemon.DrillReport, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, drillLimit, fmt.Errorf("aborted after %s", drillLimit))
 	defer cancel()
-	o, err := source.Open(ctx, drillRequest(cfg, from, known, &report))
+	o, journalErr, err := openContinued(ctx, drillRequest(cfg, from, known, &report))
 	if err != nil {
 		if from == config.S3 && !errors.Is(err, snapshot.ErrNotFound) {
 			err = skippedDrill{err} // what fails on the way says nothing about the snapshot
 		}
 		return report, err
 	}
-	defer o.File.Close()
-	r, err := StartDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil)
+	defer func() { _ = errors.Join(o.File.Close(), o.Journal.Close()) }() // they were only read
+	j, bundleErr := bundle(o.Journal, dir)
+	if j != nil {
+		defer j.File.Close() // a temporary file
+	}
+	r, drilledErr, err := StartContinuedDrill(ctx, o.File, 0, dir, cfg.Store.MinFree, nil, j)
 	report.Revision, report.Keys, report.Resources, report.Cluster, report.Verify = r.Revision, r.Keys, r.Resources, r.Cluster, r.Took.Unpack
 	report.Warnings = r.Warnings
+	if c := r.Journal; c != nil { // the report is on the snapshot
+		report.Revision, report.Keys, report.Resources = c.Base, c.Keys, c.Resources
+	}
+	if err == nil {
+		o.Scratch = dir
+		report.Journal = journalReport(ctx, cfg, from, o, known, r, errors.Join(journalErr, bundleErr, drilledErr))
+	}
 	return report, withRemedy(markSkipped(err))
+}
+
+// openContinued opens the snapshot with the journal that continues it, or alone if that can't be read.
+func openContinued(ctx context.Context, ask source.Request) (o *source.Opened, journalErr, err error) {
+	ask.At = &config.At{}
+	o, journalErr = source.Open(ctx, ask)
+	if journalErr == nil || errors.Is(journalErr, snapshot.ErrNotFound) || ctx.Err() != nil {
+		return o, nil, journalErr
+	}
+	ask.At = nil
+	if o, err = source.Open(ctx, ask); err != nil {
+		journalErr = nil // it is not the journal's
+	}
+	return o, journalErr, err
 }
 
 // drillRequest is for this node's newest snapshot, whose name it writes into the report. What other nodes have in the bucket costs nothing.

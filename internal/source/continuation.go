@@ -127,9 +127,15 @@ func (p *pieces) open(ctx context.Context, x *piece) (err error) {
 			x.opened, err = journal.Open(r, x.Size)
 		}
 	}
-	if err != nil {
-		err = fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
+	return x.failed(err)
+}
+
+// failed adds where it is to an error, and notes that the segment can't be used if it is damaged.
+func (x *piece) failed(err error) error {
+	if err == nil {
+		return nil
 	}
+	err = fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
 	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
 		x.bad = err
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -49,6 +50,22 @@ func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Se
 		return nil, nil, fmt.Errorf("%w: %s: there is no such segment of the journal", snapshot.ErrNotFound, n)
 	}
 	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
+}
+
+// Bundle copies segments one behind the other, see [journal.Bundle]. size is that of their records, bytes.
+func (j *Journal) Bundle(ctx context.Context, w io.Writer, chain []snapshot.SegmentName) (all []journal.Section, size int64, err error) {
+	for _, n := range chain {
+		s, closer, err := j.Open(ctx, n)
+		if err != nil {
+			return nil, 0, err
+		}
+		section, err := journal.Bundle(w, []*journal.Segment{s})
+		if err = errors.Join(err, closer.Close()); err != nil {
+			return nil, 0, err
+		}
+		all, size = append(all, section...), size+s.RawSize
+	}
+	return all, size, nil
 }
 
 // Where says for people where a segment is read from.

@@ -125,8 +125,9 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 		return c, nil
 	}
 	var err error
-	c.At, err = journal.Received(ctx, chain[len(chain)-1].opened, c.Revision)
-	return c, err
+	newest := chain[len(chain)-1]
+	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
+	return c, newest.failed(err)
 }
 
 // atTime returns the last revision at the time that is asked for.
@@ -149,16 +150,22 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 		looked[x.Name.Node]++
 		r, _, _, next, err := journal.At(ctx, x.opened, t)
 		if err != nil {
-			return 0, err
+			return 0, x.failed(err)
 		}
 		if r > revision {
 			revision, last, after = r, x, next
 		}
 	}
+	if !after.IsZero() || m.follows(revision) {
+		return revision, nil
+	}
+	if quiet := m.quiet(ctx, cluster, revision); quiet > 0 {
+		return quiet, nil
+	}
 	switch {
 	case last == nil:
 		return 0, m.unreachable(ctx, cluster, "the journal has nothing so old")
-	case !after.IsZero() || slices.ContainsFunc(m.pieces.all, func(x *piece) bool { return x.Name.First <= revision+1 && x.Name.Last > revision }):
+	case m.Confirmed != nil && m.confirmed(last.Name.Node, revision):
 		return revision, nil
 	}
 	ends := last.opened.To
@@ -167,6 +174,38 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 		what = fmt.Sprintf("it is in a gap of the journal, after revision %d, received %s", revision, ends.UTC().Format(momentForm))
 	}
 	return 0, m.unreachable(ctx, cluster, what, fmt.Sprintf("--at %d restores that revision", revision))
+}
+
+// follows reports that a segment continues a revision.
+func (m *moment) follows(revision int64) bool {
+	return revision > 0 && slices.ContainsFunc(m.pieces.all, func(x *piece) bool { return x.Name.First <= revision+1 && x.Name.Last > revision })
+}
+
+// quiet returns the revision of a snapshot that was taken before the time and after the revision, if the next change came after the time; 0: there
+// is no such snapshot.
+func (m *moment) quiet(ctx context.Context, cluster snapshot.ID, revision int64) int64 {
+	for _, b := range m.bases(base{}, false) {
+		if b.Name.Time.After(m.At.Time) {
+			continue
+		}
+		manifest, err := b.at.Manifest(ctx, b.Name)
+		if err != nil || manifest.ClusterID != cluster {
+			continue
+		}
+		if manifest.Revision > revision && slices.ContainsFunc(m.pieces.all, func(x *piece) bool {
+			return x.Name.First == manifest.Revision+1 && !x.Name.Time.Before(m.At.Time.Truncate(time.Second))
+		}) {
+			return manifest.Revision
+		}
+		return 0
+	}
+	return 0
+}
+
+// confirmed reports that the daemon knew at the time that nothing followed the revision.
+func (m *moment) confirmed(node string, revision int64) bool {
+	newest, at := m.Confirmed(node)
+	return newest == revision && !m.At.Time.After(at)
 }
 
 // before chooses the newest snapshot from which the journal reaches the revision; fixed: no other than the chosen one.

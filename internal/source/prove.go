@@ -11,8 +11,9 @@ import (
 
 // Proven is what reading a journal from a revision on has found besides the proof itself.
 type Proven struct {
-	Bytes   int64   // of the segments that were proven
-	Damaged []error // segments that can't be read, each with its name
+	Chain   []snapshot.SegmentName // that was proven, in order
+	Bytes   int64                  // of its files
+	Damaged []error                // segments that can't be read, each with its name
 	// Next is the first segment of the same cluster after a gap; zero: there is none.
 	Next snapshot.SegmentName
 }
@@ -44,7 +45,7 @@ func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journa
 			if p.Revision == before {
 				break // the rest may not continue what there is
 			}
-			found.Bytes += j.Size(n)
+			found.Chain, found.Bytes = append(found.Chain, n), found.Bytes+j.Size(n)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func ofEtcdOnly(c status.Code) bool {
 
 // ofJournalOnly reports whether snapshots are taken, and can be trusted, in spite of the problem.
 func ofJournalOnly(c status.Code) bool {
-	return slices.Contains([]status.Code{status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind}, c)
+	return slices.Contains([]status.Code{status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind, status.CodeJournalWrong}, c)
 }
 
 func passingHeadline(c status.Code) string {

@@ -28,6 +28,9 @@ type Continued struct {
 	Base     int64 `json:"base"`     // the revision of the snapshot before it
 	Revision int64 `json:"revision"` // up to which it was applied
 	Events   int64 `json:"events"`
+	// Keys and Resources are those of the snapshot before it.
+	Keys      int64            `json:"keys"`
+	Resources map[string]int64 `json:"resources,omitzero"`
 }
 
 // The files that only a journal needs, in options.dir.
@@ -48,6 +51,7 @@ func (d *drill) merge(ctx context.Context) error {
 	if err := os.Rename(d.path(mergedFile), d.database()); err != nil {
 		return err
 	}
+	d.result.Journal = &Continued{Base: m.Base, Revision: m.Revision, Events: m.Events, Keys: int64(d.report.Keys), Resources: d.report.Resources}
 	f, err := os.Open(d.database())
 	if err != nil {
 		return err
@@ -58,7 +62,6 @@ func (d *drill) merge(ctx context.Context) error {
 		d.report.Database, err = snapshot.Inspect(ctx, f)
 	}
 	_ = f.Close() // it was only read
-	d.result.Journal = &Continued{Base: m.Base, Revision: m.Revision, Events: m.Events}
 	return err
 }
 
