@@ -55,20 +55,21 @@ func TestMain(m *testing.M) {
 // to the next timer as soon as all goroutines wait. It is the daemon's Taker: the run with the index n is whatever run[n] says, and
 // good beyond the end of run.
 type bed struct {
-	t      *testing.T
-	opts   daemon.Options
-	store  *memStore
-	notes  *memNotes
-	status *status.Tracker // of the last daemon; it knows what notes has from the one before
-	log    *logtest.Hook
-	origin time.Time
-	begun  []time.Duration // since origin, one for each run
-	run    []outcome
-	always outcome // of every run that run does not name
-	fits   int     // how many snapshots the disk holds; 0: any number
-	busy   bool
-	lost   bool // the status of the process before can't be read
-	plans  []plan
+	t       *testing.T
+	opts    daemon.Options
+	store   *memStore
+	notes   *memNotes
+	status  *status.Tracker // of the last daemon; it knows what notes has from the one before
+	log     *logtest.Hook
+	origin  time.Time
+	begun   []time.Duration // since origin, one for each run
+	run     []outcome
+	always  outcome // of every run that run does not name
+	fits    int     // how many snapshots the disk holds; 0: any number
+	busy    bool
+	segment time.Duration // how long a segment of the journal is; 0: there is no journal
+	lost    bool          // the status of the process before can't be read
+	plans   []plan
 
 	hangUp func() // asks for a reload, which gives these settings
 	spec   string
@@ -124,6 +125,7 @@ func (b *bed) open() *daemon.Daemon {
 	b.t.Helper()
 	o := b.opts
 	so := status.Options{Mirror: o.Mirror != nil, Drill: o.Drill != nil && !o.Drill.Schedule.IsZero()}
+	so.JournalSegment = b.segment
 	if o.Drill != nil {
 		so.DrillFrom = o.Drill.From
 	}

@@ -24,10 +24,7 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	if d.attempt == 0 {
 		d.run = began
 	}
-	select {
-	case <-d.base: // its watch was opened before this snapshot
-	default:
-	}
+	d.baseTaken() // the watch was opened before this snapshot
 	log := d.Log.WithField("run", runID())
 	d.Status.Begin(status.Snapshot, began)
 	d.save()
@@ -89,6 +86,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	default:
 	}
 	d.owed = false
+	d.baseTaken() // the journal asks again if this snapshot will not do
 	m := t.Manifest
 	d.Status.SetCluster(snapshot.Lineage{Cluster: m.ClusterID, Predecessors: m.Predecessors})
 	d.Status.Saved(d.clock(), described(t.Entry, m), t.Stream, t.Sync)

@@ -18,6 +18,8 @@ type drills struct {
 	end   func(n int) error
 	warn  []string
 	bed   *bed
+
+	journal func(n int) daemon.DrilledJournal // nil: there is none
 }
 
 func newDrills(b *bed, spec string) *drills {
@@ -51,7 +53,11 @@ func (d *drills) do(ctx context.Context, from status.Place) (daemon.DrillReport,
 		return daemon.DrillReport{}, ctx.Err()
 	case <-time.After(d.takes):
 	}
-	return daemon.DrillReport{Name: l.Snapshots[0].Name, Verify: time.Millisecond, Revision: 42, Keys: 7, Warnings: d.warn}, d.end(n)
+	r := daemon.DrillReport{Name: l.Snapshots[0].Name, Verify: time.Millisecond, Revision: 42, Keys: 7, Warnings: d.warn}
+	if d.journal != nil {
+		r.Journal = d.journal(n)
+	}
+	return r, d.end(n)
 }
 
 func (d *drills) want(begun ...time.Duration) {

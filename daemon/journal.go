@@ -122,6 +122,14 @@ func (j *journal) NeedBase(reason string) {
 	j.first()
 }
 
+// baseTaken forgets that the journal needs a snapshot.
+func (d *Daemon) baseTaken() {
+	select {
+	case <-d.base:
+	default:
+	}
+}
+
 // journalStopped records why, and logs it once until it changes.
 func (d *Daemon) journalStopped(err error) {
 	reason, message := d.Journal.Reason(err), err.Error()

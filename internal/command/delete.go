@@ -34,7 +34,7 @@ func remove(ctx context.Context, c *call) error {
 	if _, _, err := config.ReadRemovalPlaces(c.Context, c.cfg.S3); err != nil {
 		return err
 	}
-	from, failures, err := listPlaces(ctx, c)
+	from, failures, err := listPlaces(ctx, c, false)
 	if err != nil {
 		return err
 	}

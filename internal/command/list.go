@@ -251,9 +251,9 @@ func (l *listing) choices(out *printer) {
 	}
 }
 
-// listPlaces lists those that --from names, the local one first. Each is the caller's to close. If one of two fails, the other one and
+// listPlaces lists those that --from names, the local one first, and the journal too if it is wanted. Each is the caller's to close. If one of two fails, the other one and
 // that failure are returned; if nothing could be listed, the error is.
-func listPlaces(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceError, error) {
+func listPlaces(ctx context.Context, c *call, journal bool) ([]source.Listing, []*source.PlaceError, error) {
 	local, inBucket, err := config.ReadPlaces(c.Context, c.cfg.S3 != nil)
 	if err != nil {
 		return nil, nil, err
@@ -265,7 +265,7 @@ func listPlaces(ctx context.Context, c *call) ([]source.Listing, []*source.Place
 	if !inBucket {
 		bucket = nil
 	}
-	all, failed := source.List(ctx, dir, bucket)
+	all, failed := source.Places{Dir: dir, Bucket: bucket, Journal: journal}.List(ctx)
 	if len(all) > 0 {
 		return all, failed, nil
 	}

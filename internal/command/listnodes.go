@@ -31,7 +31,7 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		return nil, nil, err
 	}
 	if c.Bool("all-nodes") {
-		return listPlaces(ctx, c)
+		return listPlaces(ctx, c, true)
 	}
 	var all []source.Listing
 	var failed []*source.PlaceError
@@ -80,7 +80,7 @@ func (c *call) onlyOf(l source.Listing, node string) source.Listing {
 // listBucketNodes lists what the bucket has of some nodes. If there is nothing of this node, it finds out which nodes there are. has says
 // that this node has snapshots elsewhere, or that nothing else is asked for.
 func (c *call) listBucketNodes(ctx context.Context, names []string, asked, has bool) ([]source.Listing, []*source.PlaceError) {
-	all, failed := source.ListNodes(ctx, "", c.cfg.S3, names)
+	all, failed := source.Places{Bucket: c.cfg.S3, Nodes: names, Journal: true}.List(ctx)
 	if len(all) == 0 || !all[0].Others {
 		return all, failed
 	}
@@ -92,7 +92,7 @@ func (c *call) listBucketNodes(ctx context.Context, names []string, asked, has b
 		c.note("%s also has snapshots of other nodes: --all-nodes shows them", found.Where)
 		return all, nil
 	}
-	whole, failed := source.List(ctx, "", c.cfg.S3)
+	whole, failed := source.Places{Bucket: c.cfg.S3, Journal: true}.List(ctx)
 	if len(failed) > 0 {
 		found.Close()
 		return nil, failed

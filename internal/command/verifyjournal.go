@@ -72,7 +72,7 @@ func (c *call) journalIn(ctx context.Context, place config.Place, node string) (
 	if node != "" {
 		nodes = []string{node}
 	}
-	all, failed := source.ListNodes(ctx, dir, bucket, nodes)
+	all, failed := source.Places{Dir: dir, Bucket: bucket, Nodes: nodes, Journal: true}.List(ctx)
 	if len(failed) > 0 {
 		return nil, nil, failed[0]
 	}
