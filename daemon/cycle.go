@@ -24,10 +24,7 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	if d.attempt == 0 {
 		d.run = began
 	}
-	select {
-	case <-d.base: // its watch was opened before this snapshot
-	default:
-	}
+	d.baseTaken() // the watch was opened before this snapshot
 	log := d.Log.WithField("run", runID())
 	d.Status.Begin(status.Snapshot, began)
 	d.save()
@@ -50,6 +47,10 @@ func (d *Daemon) cycle(ctx context.Context) time.Time {
 	d.attempt = 0
 	if err != nil {
 		d.Status.End(status.Snapshot, now, status.Outcome{Skipped: true, Reason: status.Role})
+		if d.Journal != nil {
+			d.pruneSegments(ctx, log)
+			notifyOne(d.mirrorDue) // likewise in the bucket
+		}
 		d.schedule(next, next)
 		d.save()
 		log.WithField("next", stamp(next)).Info(err.Error())
@@ -85,6 +86,7 @@ func (d *Daemon) finish(ctx context.Context, log logrus.FieldLogger, t snapshot.
 	default:
 	}
 	d.owed = false
+	d.baseTaken() // the journal asks again if this snapshot will not do
 	m := t.Manifest
 	d.Status.SetCluster(snapshot.Lineage{Cluster: m.ClusterID, Predecessors: m.Predecessors})
 	d.Status.Saved(d.clock(), described(t.Entry, m), t.Stream, t.Sync)
@@ -143,6 +145,7 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 		}
 		return x.Broken
 	})
+	d.pruneSegments(ctx, log)
 	d.list()
 	d.save()
 	return decisions, err
@@ -150,7 +153,7 @@ func (d *Daemon) applyPolicy(ctx context.Context, log logrus.FieldLogger) ([]pru
 
 // scope says whose snapshots on the disk are pruned.
 func (d *Daemon) scope() prune.Scope {
-	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter}
+	return prune.Scope{Node: d.Node, Lineage: d.Status.Lineage(), Policy: d.Policy, OrphanAfter: d.OrphanAfter, Journal: prune.Journal{Keep: d.JournalKeep}}
 }
 
 // warnOfEtcd logs etcd's own problems, once until they change.

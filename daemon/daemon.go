@@ -51,6 +51,11 @@ type Options struct {
 	Store       Store
 	// Mirror does one mirror pass; nil: no mirror. It returns soon after its context ends.
 	Mirror func(context.Context) (mirror.Result, error)
+	// Segments are those of the journal on the disk; nil: they are not looked at. MirrorSegments uploads what the bucket lacks of them; nil: nothing
+	// does. JournalKeep is how far back any moment must stay restorable.
+	Segments       SegmentStore
+	MirrorSegments func(context.Context) (mirror.Uploaded, error)
+	JournalKeep    time.Duration
 	// Journal records what changes between two snapshots; nil: nothing does.
 	Journal Journal
 	// Drill restores the newest snapshot as a test on a schedule; nil: no drills.
@@ -78,15 +83,17 @@ type Options struct {
 // Daemon runs cycles on a schedule.
 type Daemon struct {
 	Options
-	clock    func() time.Time
-	run      time.Time // start of the current or last run; a retry does not change it
-	attempt  int       // failures in a row of that run
-	warned   string    // etcd's own problems that were logged last
-	owed     bool      // a snapshot must replace a bad one
-	replaced time.Time // when the last one was replaced
-	drills   drills
-	unsaved  atomic.Bool // the last attempt to save the status failed
-	listing  sync.Mutex  // held until the status has the listing, so that an older listing never replaces a newer one
+	clock func() time.Time
+
+	segmentError string    // of the last upload of segments; "": it succeeded
+	run          time.Time // start of the current or last run; a retry does not change it
+	attempt      int       // failures in a row of that run
+	warned       string    // etcd's own problems that were logged last
+	owed         bool      // a snapshot must replace a bad one
+	replaced     time.Time // when the last one was replaced
+	drills       drills
+	unsaved      atomic.Bool // the last attempt to save the status failed
+	listing      sync.Mutex  // held until the status has the listing, so that an older listing never replaces a newer one
 
 	pending     atomic.Pointer[Settings] // new ones, until the loop takes them over
 	reloaded    chan struct{}            // there are new ones
@@ -98,7 +105,7 @@ type Daemon struct {
 	taken       chan struct{} // a snapshot was taken, for the drill that waits for the first one
 	base        chan string   // why the journal needs a new snapshot
 	recording   chan struct{} // closed when the first watch of the journal is open, or has failed
-	segments    chan struct{} // a segment of the journal is complete
+	segmentsDue chan struct{} // a segment of the journal is complete, or a mirror pass has ended
 	mirrored    chan struct{} // closed when the first mirror pass has ended
 	beats       chan bool     // whether the last cycle succeeded; holds one value until it is sent
 }
@@ -123,7 +130,7 @@ func New(o Options) *Daemon {
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Daemon{
 		Options: o, clock: wallClock, mirrorDue: signal(), replace: signal(), taken: signal(), damageFound: signal(), reloaded: signal(), newDrill: signal(),
-		base: make(chan string, 1), segments: signal(), recording: make(chan struct{}),
+		base: make(chan string, 1), segmentsDue: signal(), recording: make(chan struct{}),
 		mirrored: make(chan struct{}), beats: make(chan bool, 1),
 	}
 }
@@ -188,6 +195,7 @@ func (d *Daemon) startBackground(ctx context.Context, background *sync.WaitGroup
 		{true, d.damageLoop},
 		{true, d.healthLoop},
 		{d.Mirror != nil, d.mirrorLoop},
+		{d.Mirror != nil && d.MirrorSegments != nil, d.segmentLoop},
 		{d.Journal != nil, d.journalLoop},
 		{d.Drill != nil && (d.drilling() || d.Reload != nil), d.drillLoop},
 		{d.Heartbeat != nil, d.beatLoop},

@@ -66,6 +66,7 @@ func (d *Daemon) setInventory(l snapshot.Listing) {
 	d.Status.SetBroken(broken)
 	d.Status.SetInventory(status.Local, copies, nil)
 	d.Status.SetNodes(status.Local, others, time.Time{})
+	d.setSegments(l)
 	for n, err := range damaged {
 		d.Status.SetDamaged(status.Local, d.clock(), n, err)
 		notifyOne(d.damageFound)

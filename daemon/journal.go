@@ -109,7 +109,7 @@ func (j *journal) Reached(revision int64, at time.Time, head int64) {
 }
 
 // Sealed implements JournalEvents.
-func (j *journal) Sealed() { notifyOne(j.segments) }
+func (j *journal) Sealed() { notifyOne(j.segmentsDue) }
 
 // NeedBase implements JournalEvents.
 func (j *journal) NeedBase(reason string) {
@@ -120,6 +120,14 @@ func (j *journal) NeedBase(reason string) {
 		}
 	}
 	j.first()
+}
+
+// baseTaken forgets that the journal needs a snapshot.
+func (d *Daemon) baseTaken() {
+	select {
+	case <-d.base:
+	default:
+	}
 }
 
 // journalStopped records why, and logs it once until it changes.

@@ -34,6 +34,7 @@ func (d *Daemon) mirrorLoop(ctx context.Context) {
 			notifyOne(d.damageFound) // if there was any
 		}
 		d.save()
+		notifyOne(d.segmentsDue)
 		first.Do(func() { close(d.mirrored) })
 		pause := time.Duration(math.MaxInt64)
 		if failures++; err == nil {
@@ -54,7 +55,7 @@ func (d *Daemon) logMirror(done mirror.Result, took, pause time.Duration, err er
 	if done.Listed {
 		log = log.WithField("waiting", done.Pending)
 	}
-	for name, n := range map[string]int{"locked": done.Locked, "swept": done.Swept} {
+	for name, n := range map[string]int{"locked": done.Locked, "swept": done.Swept, "pruned_segments": len(done.Segments)} {
 		if n > 0 {
 			log = log.WithField(name, n)
 		}
@@ -71,7 +72,7 @@ func (d *Daemon) logMirror(done mirror.Result, took, pause time.Duration, err er
 			message = "mirroring failed: a snapshot on the disk can't be read"
 		}
 		log.WithError(err).WithFields(logrus.Fields{"reason": string(d.Reason(status.Mirror, err)), "retry_in_seconds": seconds(pause)}).Error(message)
-	case len(done.Uploaded)+len(done.Removed)+done.Locked+done.Swept > 0:
+	case len(done.Uploaded)+len(done.Removed)+len(done.Segments)+done.Locked+done.Swept > 0:
 		log.Info("mirrored")
 	default:
 		log.Debug("mirror is in sync")

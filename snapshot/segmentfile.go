@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,20 @@ func (d *Dir) Sealed(_ context.Context, n SegmentName) (*SealedSegment, error) {
 	}
 	defer f.Close()
 	return OpenSegmentFile(f, n)
+}
+
+// SegmentEnd is when the last revision of a complete segment was received; zero: it can't be read.
+func (d *Dir) SegmentEnd(n SegmentName) time.Time {
+	f, err := d.OpenSegment(n)
+	if err != nil {
+		return time.Time{}
+	}
+	defer f.Close()
+	s, err := OpenSegmentFile(f, n)
+	if err != nil {
+		return time.Time{}
+	}
+	return s.To
 }
 
 // TakeSegment opens the file of a segment whose writer died, and locks it. If the writer is running, the error wraps ErrInUse.

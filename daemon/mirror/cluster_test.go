@@ -76,7 +76,8 @@ func TestObjectOfAnotherClusterWithTheSameNameIsNeitherReplacedNorRemoved(t *tes
 	if err != nil {
 		t.Fatal(err)
 	}
-	decisions, err := mirror.Prune(t.Context(), dir, l.Snapshots, b, options(1), today, false)
+	pruned, err := mirror.Prune(t.Context(), dir, l, b, options(1), today, false)
+	decisions := pruned.Decisions
 	if err != nil || len(decisions) != 4 {
 		t.Error(decisions, err)
 	}

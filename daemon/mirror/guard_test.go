@@ -141,7 +141,8 @@ func TestManualPruneKeepsWhatCameBeforeALoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		decisions, err := mirror.Prune(t.Context(), dir, l.Snapshots, b, options(1), today, dryRun)
+		done, err := mirror.Prune(t.Context(), dir, l, b, options(1), today, dryRun)
+		decisions := done.Decisions
 		if err != nil || len(decisions) != 6 {
 			t.Fatal(decisions, err)
 		}

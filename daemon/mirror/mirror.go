@@ -115,7 +115,7 @@ func Pass(ctx context.Context, src Source, bucket Bucket, o Options, now time.Ti
 	if err != nil || unlisted != nil { // without the journal, it is not known what it needs
 		return done, errors.Join(unlisted, unread, badFiles, err)
 	}
-	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done), p.removeSegments(ctx, o, &done))
+	err = errors.Join(unread, badFiles, p.remove(ctx, bucket, o, &done), p.removeSegments(ctx, o, false, &done))
 	o.Status.Pruned(status.S3, now, slices.DeleteFunc(slices.Clone(done.Removed), func(n snapshot.Name) bool { return !n.OfNode(o.Node) }), nil)
 	var sweepErr error
 	done.Swept, sweepErr = bucket.Sweep(ctx, v.prefixes, func(n snapshot.Name) bool { return n.OfNode(o.Node) }, staleUpload)

@@ -177,11 +177,11 @@ func (p *plan) remove(ctx context.Context, bucket Bucket, o Options, done *Resul
 }
 
 // removeSegments removes the segments that the journal does not need: none while the newest snapshot is not in the bucket.
-func (p *plan) removeSegments(ctx context.Context, o Options, done *Result) error {
-	if !p.there[p.newest] {
+func (p *plan) removeSegments(ctx context.Context, o Options, dryRun bool, done *Result) error {
+	if !p.there[p.newest] && p.newest != (snapshot.Name{}) {
 		return nil
 	}
-	r, err := o.Journal.prune(ctx, p.unneeded, o.Locked, false)
+	r, err := o.Journal.prune(ctx, p.unneeded, o.Locked, dryRun)
 	done.Segments, done.Locked = r.Removed, done.Locked+r.Locked
 	return err
 }

@@ -10,37 +10,52 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Prune removes from the bucket what [Pass] would remove, but uploads nothing; with dryRun it only decides. local is the content of
-// the directory src, or what would remain of it. The decisions are on the snapshots in the bucket: this node's rolling ones, newest
-// first, and then the orphans of other nodes. They are valid with an error too.
-func Prune(ctx context.Context, src Source, local []snapshot.Entry, bucket Bucket, o Options, now time.Time, dryRun bool) ([]prune.Decision, error) {
+// Pruned is the result of Prune.
+type Pruned struct {
+	// Decisions are on the snapshots in the bucket: this node's rolling ones, newest first, and then the orphans of other nodes.
+	Decisions []prune.Decision
+	Segments  []snapshot.SegmentEntry // of the journal, removed
+}
+
+// Prune removes from the bucket what [Pass] would remove, but uploads nothing; with dryRun it only decides. l is the content of
+// the directory src, or what would remain of it. The result is valid with an error too.
+func Prune(ctx context.Context, src Source, l snapshot.Listing, bucket Bucket, o Options, now time.Time, dryRun bool) (done Pruned, err error) {
+	local := l.Snapshots
 	o.LookForOrphans = true
 	v := viewOf(local, bucket, o, now)
 	remote, err := v.fetch(ctx)
 	if err != nil {
-		return nil, err
+		return done, err
+	}
+	journal, err := o.Journal.look(ctx, l)
+	if err != nil {
+		return done, err
 	}
 	m := newManifests(src, v, now, local, remote)
-	p, unread := makePlan(ctx, local, remote, prune.Journal{}, o, now, m)
-	decisions := p.inBucket(remote, m)
+	p, unread := makePlan(ctx, local, remote, journal, o, now, m)
+	done.Decisions = p.inBucket(remote, m)
+	var result Result
 	if dryRun {
-		return decisions, unread
+		err = p.removeSegments(ctx, o, true, &result)
+		done.Segments = result.Segments
+		return done, errors.Join(unread, err)
 	}
-	var done Result
-	err = p.remove(ctx, bucket, o, &done)
+	err = p.remove(ctx, bucket, o, &result)
 	stays := "it could not be removed: held by Object Lock, or see the error"
 	switch {
 	case err == nil:
 		stays = "but Object Lock holds it"
-	case done.Locked == 0:
+	case result.Locked == 0:
 		stays = "it could not be removed"
 	}
-	for i := range decisions {
-		if d := &decisions[i]; !d.Keep && !slices.Contains(done.Removed, d.Name) {
+	for i := range done.Decisions {
+		if d := &done.Decisions[i]; !d.Keep && !slices.Contains(result.Removed, d.Name) {
 			d.Keep, d.Reasons = true, append(d.Reasons, stays)
 		}
 	}
-	return decisions, errors.Join(unread, err)
+	err = errors.Join(unread, err, p.removeSegments(ctx, o, false, &result))
+	done.Segments = result.Segments
+	return done, err
 }
 
 // inBucket returns the decisions on the snapshots in the bucket.

@@ -37,7 +37,8 @@ func TestManualPruneWaitsForTheNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		decisions, err := mirror.Prune(t.Context(), dir, local.Snapshots, b, o, today, dryRun)
+		done, err := mirror.Prune(t.Context(), dir, local, b, o, today, dryRun)
+		decisions := done.Decisions
 		if err != nil || len(decisions) != 3 {
 			t.Fatal(decisions, err)
 		}
@@ -61,7 +62,8 @@ func TestManualPruneReportsWhatStays(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			b := newBucket().fill(t, names...)
 			tc.spoil(b)
-			decisions, err := mirror.Prune(t.Context(), directory(t), nil, b, options(1), today, false)
+			done, err := mirror.Prune(t.Context(), directory(t), snapshot.Listing{}, b, options(1), today, false)
+			decisions := done.Decisions
 			if !errors.Is(err, tc.err) || tc.err == nil && err != nil {
 				t.Errorf("error %v, want %v", err, tc.err)
 			}

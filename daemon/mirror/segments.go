@@ -20,6 +20,8 @@ type SegmentSource interface {
 	List() (snapshot.Listing, error)
 	// OpenSegment opens one; the error for a missing one wraps snapshot.ErrNotFound.
 	OpenSegment(n snapshot.SegmentName) (*os.File, error)
+	// SegmentEnd is when the last revision of one was received; zero: not known.
+	SegmentEnd(n snapshot.SegmentName) time.Time
 }
 
 // SegmentBucket is where they are uploaded to; *s3.Bucket is one.
@@ -175,12 +177,16 @@ func (j Journal) UploadSegments(ctx context.Context, now time.Time) (done Upload
 	if err != nil {
 		return done, err
 	}
+	files := ofSegments(l.Segments, j.Node)
+	if len(files) == 0 && !j.On {
+		return done, nil
+	}
 	if !j.Known.known(now) {
 		if _, err := j.list(ctx); err != nil {
 			return done, err
 		}
 	}
-	missing := j.Known.missing(ofSegments(l.Segments, j.Node))
+	missing := j.Known.missing(files)
 	done.Pending = len(missing)
 	defer func() { j.record(done.Pending) }()
 	var bad error
@@ -240,22 +246,8 @@ func (j Journal) list(ctx context.Context) ([]snapshot.SegmentEntry, error) {
 
 // record records what the bucket has.
 func (j Journal) record(pending int) {
-	j.Status.SetSegments(status.S3, j.Known.all(), j.last)
+	j.Status.SetSegments(status.S3, j.Known.all(), j.Source.SegmentEnd)
 	j.Status.SetPendingSegments(pending)
-}
-
-// last is when the last revision of a segment was received, as far as the file on the disk says it.
-func (j Journal) last(n snapshot.SegmentName) time.Time {
-	f, err := j.Source.OpenSegment(n)
-	if err != nil {
-		return time.Time{}
-	}
-	defer f.Close()
-	s, err := snapshot.OpenSegmentFile(f, n)
-	if err != nil {
-		return time.Time{}
-	}
-	return s.To
 }
 
 // revisions are those of the snapshots that a segment may continue, the newest first, as far as they are known.

@@ -119,6 +119,9 @@ func (b *bench) take(ctx context.Context, t turn) (ways map[string]usage, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if b.s3.AccessKey == "" { // without a MinIO
+		return t(ctx, dir)
+	}
 	if err := b.s3.MakeBucket(ctx, bucket, s3test.BucketOptions{}); err != nil {
 		return nil, err
 	}

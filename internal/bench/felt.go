@@ -67,7 +67,7 @@ func (b *bench) load(ctx context.Context) (err error) {
 	all := map[string][]felt{}
 	for round := range b.rounds + 1 { // round 0 warms up, and brings the latencies of a database that has just been filled to rest
 		for _, way := range ways {
-			f, err := b.phase(ctx, way.do)
+			f, err := b.phase(ctx, "plain", way.do)
 			if err != nil {
 				return fmt.Errorf("%s: %w", way.name, err)
 			}
@@ -94,9 +94,9 @@ func (b *bench) likeRKE(ctx context.Context, dir string) error {
 	return err
 }
 
-// phase puts keys for phaseTime, during which do is repeated in empty directories. The last time is not cut off.
-func (b *bench) phase(ctx context.Context, do func(ctx context.Context, dir string) error) (f felt, err error) {
-	cmd := exec.CommandContext(ctx, b.self, "load", b.endpoint)
+// phase puts keys of a kind for phaseTime, during which do is repeated in empty directories. The last time is not cut off.
+func (b *bench) phase(ctx context.Context, kind string, do func(ctx context.Context, dir string) error) (f felt, err error) {
+	cmd := exec.CommandContext(ctx, b.self, "load", b.endpoint, kind)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	end, err := cmd.StdinPipe()

@@ -11,6 +11,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"etcd-rolling-backup/internal/etcdtest"
 )
 
 const (
@@ -19,11 +21,22 @@ const (
 	loadKeys  = 1000
 	// loadStreams is how many puts wait for etcd at the same time at most; more would measure a queue in this process.
 	loadStreams = 200
+	updateRate  = 300 // puts per second that change objects like those of Kubernetes
 )
+
+// puts are the kinds of loads.
+func puts(kind string) (perSecond int, next func(i int) (key, value string)) {
+	if kind == "updates" {
+		updates := etcdtest.NewUpdates(1)
+		return updateRate, func(int) (string, string) { return updates.Next() }
+	}
+	value := string(make([]byte, loadBytes))
+	return loadRate, func(i int) (string, string) { return "/bench/load/" + strconv.Itoa(i%loadKeys), value }
+}
 
 // load puts keys at a fixed rate until stdin ends, and prints how long each put took, from the moment when it was due: a client that waits
 // for etcd before its next put would not see how long etcd kept others waiting.
-func load(ctx context.Context, endpoint string, in io.Reader, out io.Writer) error {
+func load(ctx context.Context, endpoint, kind string, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -34,30 +47,31 @@ func load(ctx context.Context, endpoint string, in io.Reader, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	took, revision, err := putAll(ctx, client)
+	took, revision, err := putAll(ctx, client, kind)
 	if err == nil && revision > 0 { // else each phase would have a larger database than the one before
 		_, err = client.Compact(context.WithoutCancel(ctx), revision)
 	}
 	return errors.Join(err, client.Close(), json.NewEncoder(out).Encode(took))
 }
 
-func putAll(ctx context.Context, client *clientv3.Client) (took []time.Duration, revision int64, err error) {
+func putAll(ctx context.Context, client *clientv3.Client, kind string) (took []time.Duration, revision int64, err error) {
 	var mu sync.Mutex
-	var puts sync.WaitGroup
-	value := make([]byte, loadBytes)
+	var running sync.WaitGroup
+	rate, next := puts(kind)
 	slots := make(chan struct{}, loadStreams)
 	start := time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
-		due := start.Add(time.Duration(i) * time.Second / loadRate)
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(rate))
 		select {
 		case <-ctx.Done():
 			continue
 		case <-time.After(time.Until(due)):
 		}
 		slots <- struct{}{}
-		puts.Go(func() {
+		key, value := next(i)
+		running.Go(func() {
 			defer func() { <-slots }()
-			r, failed := client.Put(context.WithoutCancel(ctx), "/bench/load/"+strconv.Itoa(i%loadKeys), string(value))
+			r, failed := client.Put(context.WithoutCancel(ctx), key, value)
 			mu.Lock()
 			defer mu.Unlock()
 			if failed != nil {
@@ -67,7 +81,7 @@ func putAll(ctx context.Context, client *clientv3.Client) (took []time.Duration,
 			took, revision = append(took, time.Since(due)), max(revision, r.Header.Revision)
 		})
 	}
-	puts.Wait()
+	running.Wait()
 	return took, revision, err
 }
 

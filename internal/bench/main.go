@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "where databases and archives lie meanwhile (default: a temporary directory)")
 	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive and of the loaded etcd")
 	rounds := flags.Int("rounds", 5, "how often each way is measured; the tables show medians")
-	part := flags.String("only", "", "load: only what etcd's clients feel; rest: all else; default: everything")
+	part := flags.String("only", "", "load: only what etcd's clients feel; journal: only the journal; rest: all but load; default: everything")
 	version := flags.String("etcd", etcdtest.Default, "etcd version")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -67,6 +67,9 @@ func run(ctx context.Context, args []string) error {
 	if *part == "load" {
 		b.bytes = all[0]
 		return b.load(ctx)
+	}
+	if *part == "journal" {
+		return b.journals(ctx)
 	}
 	return runAll(ctx, b, all, *part != "rest")
 }
@@ -91,7 +94,7 @@ func runAll(ctx context.Context, b bench, sizes []int64, load bool) error {
 	if err != nil {
 		return err
 	}
-	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx)) })
+	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx), b.journals(ctx)) })
 }
 
 // withMinIO calls do while a MinIO runs.

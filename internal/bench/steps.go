@@ -28,7 +28,11 @@ func steps() map[string]step {
 		"fill":    {2, func(ctx context.Context, args []string) error { return fill(ctx, args[0], args[1]) }},
 		"floor":   {1, func(ctx context.Context, args []string) error { return floor(ctx, args[0]) }},
 		"deflate": {2, func(_ context.Context, args []string) error { return deflate(args[0], args[1]) }},
-		"load":    {1, func(ctx context.Context, args []string) error { return load(ctx, args[0], os.Stdin, os.Stdout) }},
+		"load": {2, func(ctx context.Context, args []string) error {
+			return load(ctx, args[0], args[1], os.Stdin, os.Stdout)
+		}},
+		"replay":  {3, func(ctx context.Context, args []string) error { return replay(ctx, args[0], args[1], args[2]) }},
+		"change":  {2, func(ctx context.Context, args []string) error { return change(ctx, args[0], args[1]) }},
 		"archive": {2, func(ctx context.Context, args []string) error { return archive(ctx, args[0], args[1]) }},
 		"list":    {1, func(ctx context.Context, args []string) error { return list(ctx, args[0]) }},
 		"middle":  {1, func(ctx context.Context, args []string) error { return middleKey(ctx, args[0], os.Stdout) }},

@@ -23,7 +23,7 @@ func pruneCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "prune", Usage: "apply the retention policy to this node's rolling snapshots now",
 		Flags: slices.Concat([]cli.Flag{
-			config.Bool("retention", "dry-run", "only show what would be removed, and why"), config.OutputFlag(), config.ClusterFlag(), config.OrphanFlag(),
+			config.Bool("retention", "dry-run", "only show what would be removed, and why"), config.OutputFlag(), config.ClusterFlag(), config.OrphanFlag(), config.JournalKeepFlag(),
 			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: all if --s3-bucket is given, else local)"),
 		}, config.PolicyFlags(), config.S3PolicyFlags(), config.S3Flags(), config.DirFlags(), config.NodeFlags()),
 		Action: e.action(0, pruneSnapshots),
@@ -57,6 +57,7 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 		return err
 	}
 	dir, out := snapshot.NewDir(cfg.Store.Dir), []pruned{}
+	journal := prunedSegments{keep: cfg.Journal}
 	add := func(place config.Place, decisions []prune.Decision, err error) error {
 		for _, d := range decisions {
 			out = append(out, pruned{Name: fileName(d), Place: place, Keep: d.Keep, Reasons: d.Reasons})
@@ -65,19 +66,21 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 	}
 	var failed error
 	if local {
-		s := prune.Scope{Node: cfg.Store.Node, Lineage: lineage, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter}
+		s := prune.Scope{Node: cfg.Store.Node, Lineage: lineage, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter, Journal: prune.Journal{Keep: cfg.Journal.Keep}}
 		decisions, err := prune.Local(ctx, dir, s, time.Now(), service.ManualDetails(cfg, dir), dryRun)
-		failed = add(config.Local, decisions, err)
+		if failed = add(config.Local, decisions, err); failed == nil {
+			journal.local, failed = prune.LocalSegments(ctx, dir, dir, s, time.Now(), service.ManualDetails(cfg, dir), dryRun)
+		}
 	}
 	if inBucket && failed == nil {
-		decisions, err := pruneBucket(ctx, dir, cfg, lineage, out, dryRun)
-		failed = add(config.S3, decisions, err)
+		done, err := pruneBucket(ctx, dir, cfg, lineage, out, dryRun)
+		failed, journal.bucket = add(config.S3, done.Decisions, err), done.Segments
 	}
 	if failed != nil && len(out) == 0 {
 		return failed
 	}
 	// What was removed before something failed is shown all the same.
-	return errors.Join(c.show(out, func(p *printer) {
+	return errors.Join(c.show(append(slices.Clone(out), journal.list()...), func(p *printer) {
 		removed, word, lines := 0, "removed", [][]string{}
 		if dryRun {
 			word = "would remove"
@@ -95,26 +98,28 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 		}
 		policy := policyText(local, inBucket, cfg.Policy, cfg.Mirror.Policy)
 		p.line("%s %d of %d rolling snapshots of node %s; policy: %s", word, removed, len(out), cfg.Store.Node, policy)
+		journal.show(p, word)
 	}), failed)
 }
 
 // pruneBucket prunes the bucket, or only says how. What was decided for the directory already counts: a dry run has removed nothing.
-func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, lineage snapshot.Lineage, local []pruned, dryRun bool) ([]prune.Decision, error) {
+func pruneBucket(ctx context.Context, dir *snapshot.Dir, cfg config.Config, lineage snapshot.Lineage, local []pruned, dryRun bool) (done mirror.Pruned, err error) {
 	b, err := source.OpenBucket(cfg.S3)
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	defer b.Close()
 	l, err := dir.List()
 	if err != nil && !errors.Is(err, snapshot.ErrUnusableDir) { // another machine has none
-		return nil, err
+		return done, err
 	}
 	l.Snapshots = slices.DeleteFunc(l.Snapshots, func(e snapshot.Entry) bool {
 		return slices.ContainsFunc(local, func(d pruned) bool { return !d.Keep && d.Name == e.Name.String() })
 	})
 	o := service.ManualMirrorOptions(cfg) // the daemon may have counted keys that the manifests do not have
 	o.Lineage = func() snapshot.Lineage { return lineage }
-	return mirror.Prune(ctx, dir, l.Snapshots, b, o, time.Now(), dryRun)
+	o.Journal.Source, o.Journal.Bucket = dir, b
+	return mirror.Prune(ctx, dir, l, b, o, time.Now(), dryRun)
 }
 
 // fileName is what list --all shows.

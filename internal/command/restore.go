@@ -63,8 +63,10 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	}
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
 	room := func(size int64) error { return restore.Room(scratch, size) }
-	ask := source.Request{Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At,
-		Confirmed: func(node string) (int64, time.Time) { return service.JournalConfirmed(c.cfg, node) }}
+	ask := source.Request{
+		Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At,
+		Confirmed: func(node string) (int64, time.Time) { return service.JournalConfirmed(c.cfg, node) },
+	}
 	for {
 		again, err := r.once(ctx, &ask, now)
 		if !again {

@@ -203,9 +203,14 @@ func JournalFlags() []cli.Flag {
 		Bool(g, "journal", "record every change between two snapshots on each node, whatever --only-on says, so that restore --at can go back to any moment"),
 		Text(g, "journal-sync", "1s", "write the journal safely to the disk every `DURATION`: at most so much is lost with the machine's power"),
 		Text(g, "journal-segment", "30s", "complete and mirror a segment of the journal every `DURATION`, or at 8 MiB"),
-		Text(g, "journal-keep", "7d", "keep the journal, and the snapshots that it needs, so that any moment of the last `DURATION` can be restored"),
+		JournalKeepFlag(),
 		count(g, "journal-max-behind", 15000, "catch up with at most `N` revisions after an interruption, otherwise begin a new journal with a new snapshot"),
 	}
+}
+
+// JournalKeepFlag is --journal-keep.
+func JournalKeepFlag() cli.Flag {
+	return Text("journal", "journal-keep", "7d", "keep the journal, and the snapshots that it needs, so that any moment of the last `DURATION` can be restored")
 }
 
 // ServerFlags are those of the daemon's server.

@@ -306,11 +306,21 @@ func ReadCluster(c *cli.Context) (id snapshot.ID, err error) {
 
 // journal reads what the journal's flags say; they are checked also if there is none.
 func (r *reader) journal() (j Journal) {
-	if !r.has("journal") {
+	if r.has("journal-keep") {
+		j.Keep = r.positive("journal-keep")
+	}
+	if !r.has("journal") { // of a command that only removes
+		if !r.IsSet("journal-keep") {
+			j.Keep = keepJournal
+		}
 		return j
 	}
-	return Journal{
-		On: r.Bool("journal"), Sync: r.positive("journal-sync"), Segment: r.positive("journal-segment"), Keep: r.positive("journal-keep"),
-		MaxBehind: int64(r.Int("journal-max-behind")),
-	}
+	j.On, j.Sync, j.Segment, j.MaxBehind = r.Bool("journal"), r.positive("journal-sync"), r.positive("journal-segment"), int64(r.Int("journal-max-behind"))
+	return j
 }
+
+// keepJournal is how far back the journal is kept by a command that was not given --journal-keep: whatever the daemon keeps, it stays.
+const keepJournal = 100 * 365 * 24 * time.Hour
+
+// KeepsAll reports that the journal stays as it is.
+func (j Journal) KeepsAll() bool { return j.Keep == keepJournal }

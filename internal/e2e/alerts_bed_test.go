@@ -20,7 +20,9 @@ import (
 
 const (
 	// proofDisk has room for --min-free's default and, beside it, for the drills.
-	proofDisk = 1<<30 + 400<<20
+	proofDisk = proofMinFree + 400<<20
+	// proofMinFree is --min-free's default.
+	proofMinFree = 1 << 30
 	// proofFiller takes so much of it that less is left than --min-free.
 	proofFiller = 512 << 20
 	// proofSchedule has three failures in a row come within seconds.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/proctest"
 )
 
@@ -21,6 +23,7 @@ type breakage struct {
 	name     string
 	alerts   map[string]string // all that are to be raised, and how far they get at once
 	need     time.Duration     // that passes before all of them are
+	headline string            // of the page; "": Needs attention
 	tells    []string          // words of /readyz and of the page; none: nobody answers
 	log      string            // of the line about it
 	repaired string            // of the line after the repair
@@ -37,9 +40,9 @@ const (
 // no others, /readyz, the page and the log say what it is, and after the repair the backups are healthy again.
 func TestEachBreakageRaisesItsAlerts(t *testing.T) {
 	t.Parallel()
-	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s")
+	b := newProofBed(t, "--keep-last=1000", proofSchedule, "--drill-schedule=@every 3s", "--journal", "--journal-segment=1s")
 	b.well(t)
-	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.daemonStops(), b.archiveIsCutOff(), b.objectIsAltered()} {
+	for _, x := range []breakage{b.etcdStops(), b.s3IsCut(), b.diskFills(), b.diskFillsForTheJournal(), b.daemonStops(), b.archiveIsCutOff(), b.objectIsAltered()} {
 		if !t.Run(x.name, func(t *testing.T) { b.prove(t, x) }) {
 			return // what comes next begins with all being well
 		}
@@ -59,7 +62,7 @@ func (b *proofBed) prove(t *testing.T, x breakage) {
 			t.Error("/readyz answers")
 		}
 	} else {
-		b.looks(t, http.StatusServiceUnavailable, "Needs attention", x.tells...)
+		b.looks(t, http.StatusServiceUnavailable, cmp.Or(x.headline, "Needs attention"), x.tells...)
 	}
 	seen = b.logged(t)
 	x.repair(t)
@@ -78,7 +81,7 @@ func (b *proofBed) etcdStops() breakage {
 	member := b.etcd.Members[0]
 	return breakage{
 		name:     "etcd stopped",
-		alerts:   map[string]string{"EtcdBackupFailing": pending, "EtcdBackupNotReady": pending},
+		alerts:   map[string]string{"EtcdBackupFailing": pending, "EtcdBackupJournalStopped": pending, "EtcdBackupNotReady": pending},
 		tells:    []string{"snapshots failed in a row", member.Endpoint, "is etcd running"},
 		log:      "snapshot failed",
 		repaired: "snapshot saved",
@@ -115,6 +118,37 @@ func (b *proofBed) diskFills() breakage {
 			must(t, err)
 			defer f.Close()
 			must(t, unix.Fallocate(int(f.Fd()), 0, 0, proofFiller))
+		},
+		repair: func(t *testing.T) { must(t, os.Remove(filler)) },
+	}
+}
+
+// There is room for snapshots, and not for a segment: the journal stops first, and says so.
+func (b *proofBed) diskFillsForTheJournal() breakage {
+	filler := filepath.Join(b.disk, "filler")
+	return breakage{
+		name:     "disk too full for the journal",
+		alerts:   map[string]string{"EtcdBackupJournalStopped": pending, "EtcdBackupNotReady": pending},
+		headline: "Snapshots work, the journal needs attention",
+		tells:    []string{"the disk is too full for the journal", "snapshots go on as long as they fit", "free space too low for a journal"},
+		log:      "journal interrupted",
+		repaired: "journal continues",
+		do: func(t *testing.T) {
+			b.says(t, b.logged(t), "restore drill passed")
+			f, err := os.Create(filler)
+			must(t, err)
+			defer f.Close()
+			var disk unix.Statfs_t
+			must(t, unix.Statfs(b.disk, &disk))
+			must(t, unix.Fallocate(int(f.Fd()), 0, 0, int64(disk.Bavail)*disk.Bsize-proofMinFree-6<<20))
+			seen, client := b.logged(t), etcdtest.Dial(t, b.etcd)
+			eventually(t, "the journal stopped", func() bool {
+				_, err := client.Put(t.Context(), "/registry/a", "value")
+				must(t, err)
+				text, err := os.ReadFile(b.daemon.LogPath)
+				must(t, err)
+				return strings.Contains(string(text[seen:]), "journal interrupted")
+			})
 		},
 		repair: func(t *testing.T) { must(t, os.Remove(filler)) },
 	}

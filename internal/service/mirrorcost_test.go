@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/mirror"
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/s3test"
@@ -25,12 +26,13 @@ type costBed struct {
 	bucket *s3.Config
 	dir    *snapshot.Dir
 	status *status.Tracker
+	known  *mirror.Segments
 }
 
 func newCostBed(t *testing.T) *costBed {
 	t.Helper()
 	server := s3test.Run(t, s3test.Options{})
-	b := &costBed{faults: s3test.RunHTTPFaults(t, server.Target), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store")), status: status.New(status.Options{Mirror: true})}
+	b := &costBed{faults: s3test.RunHTTPFaults(t, server.Target), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store")), status: status.New(status.Options{Mirror: true}), known: &mirror.Segments{}}
 	must(t, b.dir.Prepare())
 	keys := t.TempDir()
 	b.bucket = &s3.Config{
@@ -53,6 +55,7 @@ func (b *costBed) pass(t *testing.T, orphanAfter time.Duration) (map[string]int,
 	t.Helper()
 	before := len(b.faults.Requests())
 	o := MirrorOptions(config.Config{Store: config.Store{Node: "n1"}, Mirror: config.Mirror{Policy: retention.Policy{Last: 3}, OrphanAfter: orphanAfter}})
+	o.Journal.Known = b.known
 	o.Status, o.Lineage = b.status, func() snapshot.Lineage { return snapshot.Lineage{Cluster: 1} }
 	done, err := MirrorOnce(t.Context(), b.bucket, b.dir, o)
 	must(t, err)

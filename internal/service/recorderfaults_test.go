@@ -26,11 +26,7 @@ func TestJournalNoticesAHungMemberAndContinues(t *testing.T) {
 		puts(t, client, 10)
 		b.reaches(client)
 		must(t, m.Pause())
-		began := time.Now()
 		b.interrupted(status.Unreachable)
-		if took := time.Since(began); took > 40*time.Second { // 13 s, and a busy machine
-			t.Errorf("noticed after %s", took)
-		}
 		must(t, m.Resume())
 		puts(t, client, 10)
 		b.wantOneRange(client)

@@ -96,6 +96,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		Taker: t, Store: dir, Notifier: notifier, Log: log,
 		Status: tracker, SaveStatus: func() error { return tracker.Save(dir, cfg.Store.Node) },
 		Reason: reason, Problems: m.problems, Serve: m.serve,
+		Segments: dir, JournalKeep: cfg.Journal.Keep,
 	}
 	if p.Reread != nil {
 		o.Hangups, o.Reload = p.Hangups, settings.reload
@@ -136,13 +137,22 @@ func prepare(s config.Store, log logrus.FieldLogger) (*snapshot.Dir, error) {
 func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
 	cfg := settings.config()
 	if cfg.S3 != nil {
-		noticing := Noticing(cfg.S3, o.Log)
-		o.Mirror = func(ctx context.Context) (mirror.Result, error) {
+		noticing, known := Noticing(cfg.S3, o.Log), &mirror.Segments{}
+		passes := func() (*s3.Config, mirror.Options) {
 			now, bucket := settings.config(), *noticing
 			passes := MirrorOptions(now)
 			passes.Status, passes.Lineage = o.Status, o.Status.Lineage
+			passes.Journal.Status, passes.Journal.Known = o.Status, known
 			bucket.UploadRate = now.S3.UploadRate
-			return MirrorOnce(ctx, &bucket, dir, passes)
+			return &bucket, passes
+		}
+		o.Mirror = func(ctx context.Context) (mirror.Result, error) {
+			bucket, passes := passes()
+			return MirrorOnce(ctx, bucket, dir, passes)
+		}
+		o.MirrorSegments = func(ctx context.Context) (mirror.Uploaded, error) {
+			bucket, passes := passes()
+			return MirrorSegments(ctx, bucket, dir, passes.Journal)
 		}
 	}
 	o.Drill = &daemon.Drill{DrillSettings: drillSettings(cfg.Drill), Do: func(ctx context.Context, from status.Place) (daemon.DrillReport, error) {
@@ -187,8 +197,13 @@ func checkWatchdog(e config.Etcd, watchdog time.Duration) error {
 
 // MirrorOptions say what the bucket is to hold.
 func MirrorOptions(cfg config.Config) mirror.Options {
+	journal := mirror.Journal{Node: cfg.Store.Node, On: cfg.Journal.On, Keep: cfg.Journal.Keep, Known: &mirror.Segments{}}
+	if cfg.S3 != nil && cfg.S3.AppendOnly {
+		journal.Keep = 0 // the bucket's lifecycle decides
+	}
 	return mirror.Options{
-		Node: cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter, OnlySent: cfg.Mirror.OnlySent,
+		Journal: journal,
+		Node:    cfg.Store.Node, Policy: cfg.Mirror.Policy, OrphanAfter: cfg.Mirror.OrphanAfter, OnlySent: cfg.Mirror.OnlySent,
 		Locked: func(err error) bool { return errors.Is(err, s3.ErrLocked) },
 	}
 }
@@ -236,6 +251,7 @@ func ManualDetails(cfg config.Config, dir *snapshot.Dir) prune.Details {
 func ManualMirrorOptions(cfg config.Config) mirror.Options {
 	o := MirrorOptions(cfg)
 	o.Status, o.LookForOrphans = savedStatus(cfg), true
+	o.Journal.Status = o.Status
 	return o
 }
 
@@ -256,7 +272,19 @@ func MirrorOnce(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, o mir
 		return mirror.Result{}, err
 	}
 	defer b.Close()
+	o.Journal.Source, o.Journal.Bucket = dir, b
 	return mirror.Pass(ctx, dir, b, o, time.Now())
+}
+
+// MirrorSegments uploads the segments of the journal that the bucket lacks.
+func MirrorSegments(ctx context.Context, bucket *s3.Config, dir *snapshot.Dir, j mirror.Journal) (mirror.Uploaded, error) {
+	b, err := source.OpenBucket(bucket)
+	if err != nil {
+		return mirror.Uploaded{}, err
+	}
+	defer b.Close()
+	j.Source, j.Bucket = dir, b
+	return j.UploadSegments(ctx, time.Now())
 }
 
 // Save takes one snapshot with a label, after it has removed what dead writers left.

@@ -61,7 +61,21 @@ func Archive(t testing.TB, n snapshot.Name, size int) []byte {
 	return nil
 }
 
+// ArchiveAt makes a small archive of a snapshot of a revision of a cluster.
+func ArchiveAt(t testing.TB, n snapshot.Name, cluster snapshot.ID, revision int64) []byte {
+	t.Helper()
+	raw := make([]byte, 512)
+	copy(raw, n.String())
+	sum := sha256.Sum256(raw)
+	return packOf(t, n, append(raw, sum[:]...), "test", snapshot.Source{ClusterID: cluster, Revision: revision})
+}
+
 func pack(t testing.TB, n snapshot.Name, raw []byte, version string) []byte {
+	t.Helper()
+	return packOf(t, n, raw, version, snapshot.Source{ClusterID: 1, MemberID: 2, Revision: 3, EtcdVersion: "3.6.4", Healthy: true})
+}
+
+func packOf(t testing.TB, n snapshot.Name, raw []byte, version string, src snapshot.Source) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := snapshot.NewWriter(&out)
@@ -73,7 +87,7 @@ func pack(t testing.TB, n snapshot.Name, raw []byte, version string) []byte {
 	}
 	if _, err := w.Finish(snapshot.Manifest{
 		Name: n.String(), CreatedAt: n.Time, Node: n.Node, ToolVersion: version,
-		Source: snapshot.Source{ClusterID: 1, MemberID: 2, Revision: 3, EtcdVersion: "3.6.4", Healthy: true},
+		Source: src,
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,11 @@ type Merged struct {
 // Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it closes and does not sync.
 // base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
-// It holds no value for longer than a transaction; of each key it keeps a digest and a revision, 50 to 100 bytes. Errors wrap ErrGap,
+// Of each key it keeps a digest and a revision, 50 to 100 bytes, and of values a transaction and maxValues. Errors wrap ErrGap,
 // ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
 func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64, out *os.File) (m Merged, err error) {
 	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) error {
-		w, err := newOutput(out)
+		w, err := newOutput(out, tx.Size())
 		if err != nil {
 			return err
 		}
@@ -68,12 +68,12 @@ func (g *merge) run(ctx context.Context, revision int64) error {
 	if err != nil {
 		return err
 	}
-	if g.keep != nil {
-		if err := g.each(ctx, begin, g.index); err != nil {
-			return err
-		}
+	if g.keep == nil {
+		err = g.each(ctx, begin, g.write)
+	} else {
+		err = g.compact(ctx, begin)
 	}
-	if err := g.each(ctx, begin, g.write); err != nil {
+	if err != nil {
 		return err
 	}
 	return g.others()
@@ -149,9 +149,16 @@ func lastOf(b *bbolt.Bucket) (int64, string, error) {
 	return newest.Main, d.String(), nil
 }
 
-// each calls visit for each entry of the snapshot, and then for each event of the journal, up to the revision. It reads all of the segments, so
-// that their digests are compared.
+// each calls visit for each entry of the snapshot, and then for each event of the journal.
 func (g *merge) each(ctx context.Context, j join, visit func(entry) error) error {
+	if err := g.eachOld(ctx, visit); err != nil {
+		return err
+	}
+	return g.eachNew(ctx, j, visit)
+}
+
+// eachOld calls visit for each entry of the snapshot.
+func (g *merge) eachOld(ctx context.Context, visit func(entry) error) error {
 	c := g.tx.Bucket([]byte(keys)).Cursor()
 	n := 0
 	for k, v := c.First(); k != nil; k, v = c.Next() {
@@ -166,6 +173,11 @@ func (g *merge) each(ctx context.Context, j join, visit func(entry) error) error
 			return err
 		}
 	}
+	return nil
+}
+
+// eachNew calls visit for each event of the journal up to the revision. It reads all of the segments, so that their digests are compared.
+func (g *merge) eachNew(ctx context.Context, j join, visit func(entry) error) error {
 	main, sub := g.Base, int64(0)
 	g.Events = 0
 	return follow(ctx, g.chain, g.Base, j.last, func(r Record) error {

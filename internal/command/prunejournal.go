@@ -1,0 +1,52 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/retention"
+	"etcd-rolling-backup/snapshot"
+)
+
+// prunedSegments are the segments of the journal that were removed, or would be.
+type prunedSegments struct {
+	keep          config.Journal
+	local, bucket []snapshot.SegmentEntry
+}
+
+func (j prunedSegments) reason() string {
+	return fmt.Sprintf("older than %s (--journal-keep)", strings.TrimPrefix(retention.Policy{Within: j.keep.Keep}.String(), "within "))
+}
+
+// list is for JSON: there are thousands that stay, so only the removed ones are in it.
+func (j prunedSegments) list() (out []pruned) {
+	for place, all := range map[config.Place][]snapshot.SegmentEntry{config.Local: j.local, config.S3: j.bucket} {
+		for _, e := range all {
+			out = append(out, pruned{Name: e.Name.String(), Place: place, Reasons: []string{j.reason()}})
+		}
+	}
+	return out
+}
+
+func (j prunedSegments) show(p *printer, word string) {
+	for _, x := range []struct {
+		place config.Place
+		all   []snapshot.SegmentEntry
+	}{{config.Local, j.local}, {config.S3, j.bucket}} {
+		if len(x.all) == 0 {
+			continue
+		}
+		size := int64(0)
+		for _, e := range x.all {
+			size += e.Size
+		}
+		p.line("%s %s of the journal (%s) in %s, %s", word, english.Plural(len(x.all), "segment", ""), humanize.IBytes(uint64(max(size, 0))), x.place, j.reason())
+	}
+	if j.keep.KeepsAll() {
+		p.line("the journal and the snapshots that it needs stay: --journal-keep is not given")
+	}
+}
