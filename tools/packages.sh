@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages whose programs the tests run: zstd unpacks archives as a stranger would, openssl makes the
 # certificates of docs/MINIO.md, systemd checks the unit, chromium looks at the status page, strace kills at a system call, and
-# XFS shares the blocks of copies. bindfs is a file system that renames what is removed while it is open.
+# XFS shares the blocks of copies; it and ext4 lose their power. python3 runs the reader of docs/FORMAT.md. bindfs is a file system that renames what is removed while it is open.
 set -eu
 need=
 command -v zstd >/dev/null || need="$need zstd"
@@ -10,6 +10,8 @@ command -v systemd-analyze >/dev/null || need="$need systemd"
 command -v chromium >/dev/null || need="$need chromium"
 command -v strace >/dev/null || need="$need strace"
 command -v mkfs.xfs >/dev/null || need="$need xfsprogs"
+command -v mkfs.ext4 >/dev/null || need="$need e2fsprogs"
+command -v python3 >/dev/null || need="$need python3-minimal"
 command -v bindfs >/dev/null || need="$need bindfs"
 command -v fusermount3 >/dev/null || need="$need fuse3"
 [ -n "$need" ] || exit 0

@@ -8,7 +8,7 @@ import (
 
 // maxValues is how many bytes of values a merge holds, so that it reads the journal only once. Clusters change the same objects again and again: an hour
 // of a busy one needs a few megabytes.
-const maxValues = 48 << 20
+const maxValues = 32 << 20
 
 // latest has the last event of each key up to the compaction.
 type latest struct {

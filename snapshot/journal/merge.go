@@ -29,7 +29,7 @@ type Merged struct {
 // ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
 func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64, out *os.File) (m Merged, err error) {
 	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) error {
-		w, err := newOutput(out)
+		w, err := newOutput(out, tx.Size())
 		if err != nil {
 			return err
 		}

@@ -18,14 +18,16 @@ type output struct {
 }
 
 const (
-	txBytes   = 16 << 20
-	txEntries = 20_000
+	txBytes   = 4 << 20
+	txEntries = 5_000
 )
 
-func newOutput(f *os.File) (*output, error) {
+// newOutput begins a database of about this size.
+func newOutput(f *os.File, size int64) (*output, error) {
 	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
 		NoSync: true, NoFreelistSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType,
-		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
+		InitialMmapSize: int(size), // growing copies all that a transaction holds
+		OpenFile:        func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the database: %w", err)
