@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
-	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/input"
@@ -65,7 +64,6 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	room := func(size int64) error { return restore.Room(scratch, size) }
 	ask := source.Request{
 		Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At,
-		Confirmed: func(node string) (int64, time.Time) { return service.JournalConfirmed(c.cfg, node) },
 	}
 	for {
 		again, err := r.once(ctx, &ask, now)

@@ -214,13 +214,6 @@ func savedStatus(cfg config.Config) *status.Tracker {
 	return t
 }
 
-// JournalConfirmed returns the newest revision in the journal of a node's daemon, and when etcd last said that it has no newer one.
-func JournalConfirmed(cfg config.Config, node string) (revision int64, at time.Time) {
-	cfg.Store.Node = node
-	j := savedStatus(cfg).State().Journal
-	return j.Revision, j.Confirmed
-}
-
 // SavedKeys returns the number of live keys that a drill of the daemon of this directory has counted in a snapshot, for those whose manifest
 // does not have it.
 func SavedKeys(cfg config.Config) func(e snapshot.Entry) snapshot.Count {

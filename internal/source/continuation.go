@@ -178,6 +178,17 @@ func (x *piece) failed(err error) error {
 	return err
 }
 
+// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
+func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
+	for _, x := range all {
+		if x.opened.ClusterID != cluster {
+			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.Name, x.at.Where, x.opened.ClusterID, cluster)
+			err = x.bad
+		}
+	}
+	return err
+}
+
 // dropBad removes those that can't be used, and returns why.
 func (p *pieces) dropBad() (why []error) {
 	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {

@@ -39,15 +39,17 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b b
 		return b, nil, err
 	}
 	defer func() {
-		if c == nil {
-			err = errors.Join(err, m.pieces.close())
+		if c == nil || err != nil {
+			c, err = nil, errors.Join(err, m.pieces.close())
 		}
 	}()
 	for {
 		b, c, err = m.choose(ctx, chosen)
 		bad := m.pieces.dropBad()
 		for _, why := range bad {
-			r.notice("warning: %v: trying without it", why)
+			if !errors.Is(why, journal.ErrHistory) { // another cluster's has no fault
+				r.notice("warning: %v: trying without it", why)
+			}
 		}
 		if err == nil || len(bad) == 0 || ctx.Err() != nil {
 			return b, c, err
@@ -106,9 +108,12 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	}
 	wanted := chain
 	if len(whole) > 0 { // the end is for the report
-		wanted = append(slices.Clone(chain), whole[len(whole)-1])
+		wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
 	}
-	if err := m.pieces.openAll(ctx, slices.Compact(wanted)); err != nil {
+	if err := m.pieces.openAll(ctx, wanted); err != nil {
+		return nil, err
+	}
+	if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
 		return nil, err
 	}
 	c.chain = chain
@@ -134,11 +139,11 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int64, err error) {
 	t := m.At.Time
 	var last *piece
-	var after time.Time // of the next checkpoint in the same segment; zero: none
-	looked := map[string]int{}
+	var after time.Time         // of the next checkpoint in the same segment; zero: none
+	looked := map[string]bool{} // nodes: what they recorded before is older, or of another history with the same revisions
 	begun := slices.SortedStableFunc(slices.Values(m.pieces.all), func(a, b *piece) int { return b.Name.Time.Compare(a.Name.Time) })
-	for _, x := range begun { // those that begin before the time, the newest first: some of each node are enough
-		if x.Name.Time.After(t) || looked[x.Name.Node] == 2 {
+	for _, x := range begun { // those that begin before the time, the newest first
+		if x.Name.Time.After(t) || looked[x.Name.Node] {
 			continue
 		}
 		if err := m.pieces.open(ctx, x); err != nil {
@@ -147,26 +152,27 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 		if x.opened.ClusterID != cluster {
 			continue
 		}
-		looked[x.Name.Node]++
 		r, _, _, next, err := journal.At(ctx, x.opened, t)
 		if err != nil {
 			return 0, x.failed(err)
 		}
+		looked[x.Name.Node] = r > 0 // the first change may have come in the second of the name, and after the time
 		if r > revision {
 			revision, last, after = r, x, next
 		}
 	}
-	if !after.IsZero() || m.follows(revision) {
-		return revision, nil
-	}
-	if quiet := m.quiet(ctx, cluster, revision); quiet > 0 {
-		return quiet, nil
-	}
+	follows, err := m.follows(ctx, cluster, func(n snapshot.SegmentName) bool { return revision > 0 && n.First <= revision+1 && n.Last > revision })
 	switch {
-	case last == nil:
-		return 0, m.unreachable(ctx, cluster, "the journal has nothing so old")
-	case m.Confirmed != nil && m.confirmed(last.Name.Node, revision):
+	case err != nil:
+		return 0, err
+	case follows || !after.IsZero():
 		return revision, nil
+	}
+	if quiet, err := m.quiet(ctx, cluster, revision); quiet > 0 || err != nil {
+		return quiet, err
+	}
+	if last == nil {
+		return 0, m.unreachable(ctx, cluster, "the journal has nothing so old")
 	}
 	ends := last.opened.To
 	what := fmt.Sprintf("the journal ends at revision %d, received %s", revision, ends.UTC().Format(momentForm))
@@ -176,14 +182,25 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 	return 0, m.unreachable(ctx, cluster, what, fmt.Sprintf("--at %d restores that revision", revision))
 }
 
-// follows reports that a segment continues a revision.
-func (m *moment) follows(revision int64) bool {
-	return revision > 0 && slices.ContainsFunc(m.pieces.all, func(x *piece) bool { return x.Name.First <= revision+1 && x.Name.Last > revision })
+// follows reports that there is such a segment of the cluster. The names do not say of which cluster they are.
+func (m *moment) follows(ctx context.Context, cluster snapshot.ID, such func(snapshot.SegmentName) bool) (bool, error) {
+	for _, x := range m.pieces.all {
+		if !such(x.Name) {
+			continue
+		}
+		if err := m.pieces.open(ctx, x); err != nil {
+			return false, err
+		}
+		if x.opened.ClusterID == cluster {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // quiet returns the revision of a snapshot that was taken before the time and after the revision, if the next change came after the time; 0: there
 // is no such snapshot.
-func (m *moment) quiet(ctx context.Context, cluster snapshot.ID, revision int64) int64 {
+func (m *moment) quiet(ctx context.Context, cluster snapshot.ID, revision int64) (int64, error) {
 	for _, b := range m.bases(base{}, false) {
 		if b.Name.Time.After(m.At.Time) {
 			continue
@@ -192,20 +209,18 @@ func (m *moment) quiet(ctx context.Context, cluster snapshot.ID, revision int64)
 		if err != nil || manifest.ClusterID != cluster {
 			continue
 		}
-		if manifest.Revision > revision && slices.ContainsFunc(m.pieces.all, func(x *piece) bool {
-			return x.Name.First == manifest.Revision+1 && !x.Name.Time.Before(m.At.Time.Truncate(time.Second))
-		}) {
-			return manifest.Revision
+		if manifest.Revision <= revision {
+			return 0, nil
 		}
-		return 0
+		follows, err := m.follows(ctx, cluster, func(n snapshot.SegmentName) bool {
+			return n.First == manifest.Revision+1 && !n.Time.Before(m.At.Time.Truncate(time.Second))
+		})
+		if err != nil || !follows {
+			return 0, err
+		}
+		return manifest.Revision, nil
 	}
-	return 0
-}
-
-// confirmed reports that the daemon knew at the time that nothing followed the revision.
-func (m *moment) confirmed(node string, revision int64) bool {
-	newest, at := m.Confirmed(node)
-	return newest == revision && !m.At.Time.After(at)
+	return 0, nil
 }
 
 // before chooses the newest snapshot from which the journal reaches the revision; fixed: no other than the chosen one.
@@ -300,7 +315,7 @@ func (m *moment) around(ctx context.Context, cluster snapshot.ID) (older, newer 
 	return older, newer
 }
 
-// state is the time of a state, for people.
+// String says for people which state it is.
 func (c *Continuation) String() string {
 	if c.At.IsZero() {
 		return fmt.Sprintf("revision %d", c.Revision)

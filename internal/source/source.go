@@ -51,8 +51,6 @@ type Request struct {
 	UseIntactCopy bool
 	// At is the state that is asked for; nil: that of the snapshot, without the journal.
 	At *config.At
-	// Confirmed says until when the daemon of a node, if it uses Dir, has known that the journal has everything, up to a revision; nil: not known.
-	Confirmed func(node string) (revision int64, at time.Time)
 	// SkipBases and SkipSegments are what turned out not to lead to that state.
 	SkipBases    []snapshot.Name
 	SkipSegments []SkippedSegment
