@@ -228,7 +228,12 @@ func (m *moment) before(ctx context.Context, chosen base, revision int64, fixed 
 	cluster := chosen.manifest.ClusterID
 	var best base
 	var reached int64
-	for _, b := range m.bases(chosen, fixed) {
+	bases := m.bases(chosen, fixed)
+	// Those from after the time come last: they may be of another history with the same revisions.
+	if i := slices.IndexFunc(bases, func(b base) bool { return !b.Name.Time.After(m.At.Time) }); i > 0 && !m.At.Time.IsZero() {
+		bases = slices.Concat(bases[i:], bases[:i])
+	}
+	for _, b := range bases {
 		if b.manifest.ClusterID == 0 {
 			var err error
 			if b.manifest, err = b.at.Manifest(ctx, b.Name); err != nil {

@@ -121,3 +121,19 @@ func TestMomentIsOfTheHistoryThatWasRecordedLast(t *testing.T) {
 		t.Errorf("revision %d", o.Journal.Revision)
 	}
 }
+
+// A snapshot from after the moment may have a lower revision than the moment, of the history after a restore that kept the cluster's ID.
+func TestMomentBeforeARestoreBeginsWithASnapshotFromBeforeIt(t *testing.T) {
+	b := newMomentBed(t)
+	before := storetest.Name(t, snapshot.RollingSet, "n1", -2)
+	b.write(before.String(), storetest.ArchiveAt(t, before, newCluster, 780))
+	b.segment("n1", newCluster, -time.Hour, 781, 900)
+	b.segment("n1", newCluster, time.Minute, 806, 910)
+	o, _, err := b.open(-time.Hour + 40*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Snapshot != before || o.Journal.Revision != 821 {
+		t.Errorf("revision %d from %s", o.Journal.Revision, o.Snapshot)
+	}
+}
