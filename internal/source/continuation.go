@@ -111,7 +111,9 @@ func (p *pieces) openUnfinished(ctx context.Context, x *piece) (used bool, err e
 	case errors.Is(err, journal.ErrEmpty):
 		return false, nil
 	case errors.Is(err, snapshot.ErrNotFound): // it was completed, or removed, since the directory was listed
-		return x.completed()
+		e, found, err := x.at.completed(x.Name)
+		x.SegmentEntry, x.listed = e, e.Name
+		return found, err
 	case err != nil:
 		return x.bad != nil, skipBad(x, err)
 	}
@@ -124,18 +126,6 @@ func skipBad(x *piece, err error) error {
 		return nil
 	}
 	return err
-}
-
-// completed looks for the segment under its final name.
-func (x *piece) completed() (found bool, err error) {
-	l, err := x.at.local.List()
-	for _, e := range l.Segments {
-		if n := e.Name; n.Complete() && n.Node == x.Name.Node && n.First == x.Name.First && n.Time.Equal(x.Name.Time) {
-			x.SegmentEntry, x.listed = e, n
-			return true, nil
-		}
-	}
-	return false, err
 }
 
 func (p *pieces) close() (err error) {
@@ -275,21 +265,8 @@ func (p *pieces) openAll(ctx context.Context, of []*piece) error {
 }
 
 // chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.
-func (p *pieces) chain(from int64) (chain []*piece) {
-	var longest *piece
-	at, rest := from, p.all
-	for {
-		for len(rest) > 0 && rest[0].Name.First <= at+1 {
-			if longest == nil || rest[0].Name.Last > longest.Name.Last {
-				longest = rest[0]
-			}
-			rest = rest[1:]
-		}
-		if longest == nil || longest.Name.Last <= at {
-			return chain
-		}
-		chain, at = append(chain, longest), longest.Name.Last
-	}
+func (p *pieces) chain(from int64) []*piece {
+	return journal.FollowIn(p.all, func(x *piece) snapshot.SegmentName { return x.Name }, from)
 }
 
 func reach(chain []*piece, from int64) int64 {

@@ -13,6 +13,7 @@ import (
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
 )
 
 // The clusters before and after a restore, and the snapshot with which the journal of the second one begins.
@@ -135,5 +136,33 @@ func TestMomentBeforeARestoreBeginsWithASnapshotFromBeforeIt(t *testing.T) {
 	}
 	if o.Snapshot != before || o.Journal.Revision != 821 {
 		t.Errorf("revision %d from %s", o.Journal.Revision, o.Snapshot)
+	}
+}
+
+// A segment that was being written when the directory was listed has its final name a moment later. What is in it still counts.
+func TestSegmentThatIsCompletedAfterTheListingIsRead(t *testing.T) {
+	b := newMomentBed(t)
+	n, data := storetest.Segment(t, storetest.SegmentOf{Node: "n1", Cluster: newCluster, Begun: b.base.Time, First: 806, Last: 810})
+	part := n
+	part.Last = 0
+	b.write(part.String(), data)
+	all, failed := Places{Dir: b.dir}.List(t.Context())
+	if len(failed) > 0 {
+		t.Fatal(failed[0])
+	}
+	defer all[0].Close()
+	if err := os.Rename(filepath.Join(b.dir, part.String()), filepath.Join(b.dir, n.String())); err != nil {
+		t.Fatal(err)
+	}
+	j := JournalOf(all, snapshot.NewDir(t.TempDir()))
+	proof := journal.Proof{Revision: baseRevision}
+	if found, err := j.Prove(t.Context(), &proof, nil); err != nil || proof.Revision != 810 || len(found.Chain) != 1 {
+		t.Errorf("proven up to revision %d, %v, %v", proof.Revision, found.Chain, err)
+	}
+	if err := os.Remove(filepath.Join(b.dir, n.String())); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := j.Open(t.Context(), part); !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("a removed one: %v", err)
 	}
 }

@@ -18,12 +18,12 @@ type Proven struct {
 	Next snapshot.SegmentName
 }
 
-// Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are left out: another node's
+// Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are skipped: another node's
 // may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
 func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journal.Record) error) (found Proven, err error) {
 	left := slices.Clone(j.Names)
 	for {
-		chain := journal.Follow(completeOf(left), p.Revision)
+		chain := journal.FollowIn(left, func(n snapshot.SegmentName) snapshot.SegmentName { return n }, p.Revision)
 		if len(chain) == 0 { // one that is being written does not say its last revision
 			chain = slices.DeleteFunc(slices.Clone(left), func(n snapshot.SegmentName) bool { return n.Complete() || n.First > p.Revision+1 })
 		}
@@ -31,8 +31,9 @@ func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journa
 			found.Next = j.next(ctx, left, *p)
 			return found, nil
 		}
+		tried := map[snapshot.SegmentName]bool{}
 		for _, n := range chain {
-			left = slices.DeleteFunc(left, func(other snapshot.SegmentName) bool { return other == n })
+			tried[n] = true
 			before := p.Revision
 			switch err := j.prove(ctx, p, n, visit); {
 			case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just completed or pruned
@@ -47,11 +48,8 @@ func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journa
 			}
 			found.Chain, found.Bytes = append(found.Chain, n), found.Bytes+j.Size(n)
 		}
+		left = slices.DeleteFunc(left, func(n snapshot.SegmentName) bool { return tried[n] })
 	}
-}
-
-func completeOf(names []snapshot.SegmentName) []snapshot.SegmentName {
-	return slices.DeleteFunc(slices.Clone(names), func(n snapshot.SegmentName) bool { return !n.Complete() })
 }
 
 func (j *Journal) prove(ctx context.Context, p *journal.Proof, n snapshot.SegmentName, visit func(journal.Record) error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -13,9 +14,17 @@ import (
 )
 
 // Segment opens a segment of the listing. One in the bucket is fetched into a file without a name in scratch. Close closes it. One that is
-// being written counts up to its last checkpoint; without any, the error wraps journal.ErrEmpty.
+// being written counts up to its last checkpoint; without any, the error wraps journal.ErrEmpty. It may have been completed since it was listed.
 func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *snapshot.Dir) (s *journal.Segment, closer io.Closer, err error) {
 	f, err := l.segmentFile(ctx, e, scratch)
+	if errors.Is(err, snapshot.ErrNotFound) && !e.Name.Complete() {
+		if now, found, lookErr := l.completed(e.Name); found || lookErr != nil {
+			e, err = now, lookErr
+		}
+		if err == nil {
+			f, err = l.segmentFile(ctx, e, scratch)
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -29,6 +38,18 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 		return nil, nil, errors.Join(fmt.Errorf("%s: %w", e.Name, err), f.Close())
 	}
 	return s, f, nil
+}
+
+// completed looks for a segment that was being written when the directory was listed under its final name.
+func (l Listing) completed(n snapshot.SegmentName) (e snapshot.SegmentEntry, found bool, err error) {
+	now, err := l.local.List()
+	i := slices.IndexFunc(now.Segments, func(e snapshot.SegmentEntry) bool {
+		return e.Name.Complete() && e.Name.Node == n.Node && e.Name.First == n.First && e.Name.Time.Equal(n.Time)
+	})
+	if i < 0 || err != nil {
+		return e, false, err
+	}
+	return now.Segments[i], true, nil
 }
 
 // segmentLimit is how long the bucket may take to list the segments if the directory may have them: there may be tens of thousands.

@@ -27,20 +27,25 @@ func Ranges(names []snapshot.SegmentName) []Range {
 }
 
 // Follow chooses the segments that continue from a revision, which a snapshot has, up to the next gap. Repeated and contained ones are skipped.
-// Each begins at the revision after the one before it, or overlaps it. The first one may also begin earlier.
+// Each begins at the revision after the one before it, or overlaps it. The first one may also begin earlier. Those that are being written have no last
+// revision, and are skipped too.
 func Follow(names []snapshot.SegmentName, from int64) (chain []snapshot.SegmentName) {
-	all := sorted(names)
-	for at := from; ; {
-		var next snapshot.SegmentName
-		for _, n := range all {
-			if n.First <= at+1 && n.Last > max(at, next.Last) {
-				next = n
+	return FollowIn(sorted(names), func(n snapshot.SegmentName) snapshot.SegmentName { return n }, from)
+}
+
+// FollowIn is Follow for whatever has the name of a segment, in the order of snapshot.CompareSegments.
+func FollowIn[T any](all []T, name func(T) snapshot.SegmentName, from int64) (chain []T) {
+	at, longest := from, -1
+	for i := 0; ; {
+		for ; i < len(all) && name(all[i]).First <= at+1; i++ {
+			if longest < 0 || name(all[i]).Last > name(all[longest]).Last {
+				longest = i
 			}
 		}
-		if next.Last == 0 {
+		if longest < 0 || name(all[longest]).Last <= at {
 			return chain
 		}
-		chain, at = append(chain, next), next.Last
+		chain, at = append(chain, all[longest]), name(all[longest]).Last
 	}
 }
 
