@@ -40,7 +40,7 @@ type Journal struct {
 type Segments struct {
 	Bytes    int64     `json:"bytes,omitempty"`
 	Ranges   []Range   `json:"ranges,omitempty"`   // in order; between two is a gap
-	Revision int64     `json:"revision,omitempty"` // the newest one in the place
+	Revision int64     `json:"revision,omitempty"` // the newest one in the place: after a restore there may be higher ones
 	At       time.Time `json:"at,omitzero"`        // when it was received
 }
 
@@ -109,7 +109,7 @@ func (j Journal) segments(p Place) Segments {
 func (s State) Journaled(p Place) (revision int64, at time.Time) {
 	revision, at = s.newestIntact(p)
 	j := s.Journal.segments(p)
-	if !s.hasBase(p, j) {
+	if !s.hasBase(p, j) || s.Journal.before(j) {
 		return revision, at
 	}
 	if j.Revision >= revision {
@@ -119,6 +119,11 @@ func (s State) Journaled(p Place) (revision int64, at time.Time) {
 		revision, at = s.Journal.Revision, latest(at, s.Journal.At)
 	}
 	return revision, at
+}
+
+// before reports that segments are of the time before a restore: the journal had received less after that, and still has.
+func (j Journal) before(of Segments) bool {
+	return j.Revision > 0 && of.Revision > j.Revision && !of.At.After(j.known())
 }
 
 // newestIntact returns the revision and time of the newest snapshot in a place that is not known to be damaged.

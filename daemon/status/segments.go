@@ -1,6 +1,8 @@
 package status
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
@@ -33,12 +35,20 @@ func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) tim
 			s.Ranges[i].Last, ends[i] = n.Last, n
 		}
 	}
-	for i, n := range ends {
-		to := last(n)
-		if to.IsZero() {
-			to = n.Time
+	received := func(n snapshot.SegmentName) time.Time {
+		if at := last(n); !at.IsZero() {
+			return at
 		}
-		s.Ranges[i].To, s.Revision, s.At = to, n.Last, to
+		return n.Time
+	}
+	for i, n := range ends {
+		s.Ranges[i].To = received(n)
+	}
+	if len(all) > 0 { // after a restore, the newest revision is not the highest one
+		newest := slices.MaxFunc(all, func(a, b snapshot.SegmentEntry) int {
+			return cmp.Or(a.Name.Time.Compare(b.Name.Time), cmp.Compare(a.Name.Last, b.Name.Last))
+		}).Name
+		s.Revision, s.At = newest.Last, received(newest)
 	}
 	return s
 }

@@ -1,0 +1,38 @@
+package status_test
+
+import (
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/statustest"
+	"etcd-rolling-backup/snapshot"
+)
+
+// After a restore to an earlier revision, S3 has higher revisions than the journal, of before. They are no copy of what is recorded now.
+func TestSegmentsFromBeforeARestoreDoNotCountAsMirrored(t *testing.T) {
+	now := noon
+	tr := statustest.Healthy(&now)
+	base := statustest.History(noon)[0]
+	segment := func(begun time.Time, first, last int64) snapshot.SegmentEntry {
+		n, err := snapshot.NewSegmentName("node-a", begun, first, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snapshot.SegmentEntry{Name: n, Size: 1}
+	}
+	ends := func(n snapshot.SegmentName) time.Time { return n.Time.Add(30 * time.Second) }
+	old := segment(noon.Add(-2*time.Hour), base.Revision-100, base.Revision+5000)
+	tr.SetSegments(status.S3, []snapshot.SegmentEntry{old}, ends)
+	recorded := now.Add(-10 * time.Second)
+	tr.SetJournal(func(j *status.Journal) {
+		j.On, j.Running, j.Revision, j.At, j.Confirmed = true, true, base.Revision+20, recorded, now
+	})
+	if r, _ := tr.State().Journaled(status.S3); r > base.Revision || !tr.State().Journal.Mirrored.IsZero() {
+		t.Errorf("S3 has revision %d, and all until %s", r, tr.State().Journal.Mirrored)
+	}
+	tr.SetSegments(status.S3, []snapshot.SegmentEntry{old, segment(now.Add(-time.Minute), base.Revision+1, base.Revision+20)}, ends)
+	if r, _ := tr.State().Journaled(status.S3); r != base.Revision+20 || !tr.State().Journal.Mirrored.Equal(now) {
+		t.Errorf("with the segment of now: S3 has revision %d, and all until %s", r, tr.State().Journal.Mirrored)
+	}
+}
