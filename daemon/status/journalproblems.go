@@ -34,7 +34,7 @@ func (s State) journalProblems(l *problemList, now time.Time) {
 	}
 }
 
-// journalStopped reports that the journal stands still. A disk that is too full is reported at once: snapshots are next.
+// journalStopped reports that the journal stands still. A disk that is too full is reported immediately: snapshots are next.
 func (s State) journalStopped(l *problemList, now time.Time) {
 	j, since := s.Journal, s.standsSince(now)
 	var p *Problem

@@ -75,7 +75,7 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 		out.line("  continued by the journal in %s to revision %d%s", english.OxfordWordSeries(c.Places, "and"), c.Revision, when)
 	}
 	if lost := c.End - c.Revision; lost > 0 {
-		out.line("  left out: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), c.EndAt.UTC().Format(time.DateTime+" UTC"))
+		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), c.EndAt.UTC().Format(time.DateTime+" UTC"))
 		return
 	}
 	out.line("  the journal ends there: what was written later is lost")

@@ -90,7 +90,7 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 					continue
 				}
 				at(strconv.FormatInt(m.revision, 10), m.state, fmt.Sprintf("continued by the journal in %s to revision %d, received ", dir, m.revision))
-				at(m.at.Format(time.RFC3339Nano), m.state, "left out: ")
+				at(m.at.Format(time.RFC3339Nano), m.state, "not restored: ")
 			}
 			at(all[0].before.Format(time.RFC3339Nano), base, "its own revision") // nothing had changed since the snapshot
 			at("base", base)

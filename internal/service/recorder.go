@@ -123,13 +123,13 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 			events.Sealed()
 		},
 	}
-	var beside sync.WaitGroup
-	beside.Go(func() { every(ctx, time.Second, s.report) })
-	beside.Go(func() { every(ctx, r.pauses.progress, func() { _ = w.RequestProgress() }) }) // the watch itself ends with the same error
-	beside.Go(func() { every(ctx, r.pauses.base, func() { r.checkBase(ctx, cfg, m, at, events) }) })
+	var alongside sync.WaitGroup
+	alongside.Go(func() { every(ctx, time.Second, s.report) })
+	alongside.Go(func() { every(ctx, r.pauses.progress, func() { _ = w.RequestProgress() }) }) // the watch itself ends with the same error
+	alongside.Go(func() { every(ctx, r.pauses.base, func() { r.checkBase(ctx, cfg, m, at, events) }) })
 	err = journal.NewRecorder(r.dir, o, at.last, at.digest).Run(ctx, w, m, w.Head)
 	cancel(err)
-	beside.Wait()
+	alongside.Wait()
 	s.report()
 	return r.ended(err)
 }

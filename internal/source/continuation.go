@@ -122,7 +122,7 @@ func (p *pieces) openUnfinished(ctx context.Context, x *piece) (used bool, err e
 }
 
 func skipBad(x *piece, err error) error {
-	if x.bad != nil { // it is reported, and left out
+	if x.bad != nil { // it is reported, and skipped
 		return nil
 	}
 	return err

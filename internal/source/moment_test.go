@@ -52,13 +52,17 @@ func (b *momentBed) segment(node string, cluster snapshot.ID, after time.Duratio
 
 // open opens the state at a time after the snapshot; 0: the newest one.
 func (b *momentBed) open(after time.Duration) (o *Opened, notices string, err error) {
+	return b.openFrom(snapshot.Latest, after)
+}
+
+func (b *momentBed) openFrom(reference string, after time.Duration) (o *Opened, notices string, err error) {
 	var out bytes.Buffer
 	at := &config.At{}
 	if after != 0 {
 		at.Time, at.Text = b.base.Time.Add(after), after.String()
 	}
 	o, err = Open(b.Context(), Request{
-		Reference: snapshot.Latest, Dir: b.dir, At: at, Notice: func(text string) { fmt.Fprintln(&out, text) },
+		Reference: reference, Dir: b.dir, At: at, Notice: func(text string) { fmt.Fprintln(&out, text) },
 	})
 	if err == nil {
 		b.Cleanup(func() { _ = errors.Join(o.File.Close(), o.Journal.Close()) }) // they were only read
@@ -164,5 +168,28 @@ func TestSegmentThatIsCompletedAfterTheListingIsRead(t *testing.T) {
 	}
 	if _, _, err := j.Open(t.Context(), part); !errors.Is(err, snapshot.ErrNotFound) {
 		t.Errorf("a removed one: %v", err)
+	}
+}
+
+// Without a name a moment is one of the newest cluster; a snapshot's name leads to the one before the restore.
+func TestMomentOfTheClusterBeforeARestoreNeedsASnapshotOfIt(t *testing.T) {
+	b := newMomentBed(t)
+	before := storetest.Name(t, snapshot.RollingSet, "n1", -2)
+	b.write(before.String(), storetest.ArchiveAt(t, before, oldCluster, 780))
+	if err := snapshot.NewDir(b.dir).RecordRestore(snapshot.Restored{ClusterID: newCluster, Predecessors: []snapshot.ID{oldCluster}}); err != nil {
+		t.Fatal(err)
+	}
+	b.segment("n1", oldCluster, -time.Hour, 781, 900)
+	b.segment("n1", newCluster, time.Minute, 806, 910)
+	moment := -time.Hour + 40*time.Second
+	if _, _, err := b.open(moment); !errors.Is(err, ErrMoment) {
+		t.Errorf("without a name: %v", err)
+	}
+	o, _, err := b.openFrom(before.String(), moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Snapshot != before || o.Journal.Revision != 821 {
+		t.Errorf("revision %d from %s", o.Journal.Revision, o.Snapshot)
 	}
 }
