@@ -209,10 +209,8 @@ func openSegmentFile(ctx context.Context, path string, n snapshot.SegmentName) (
 		return nil, v, nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && n.Complete() {
-		s, err = journal.Open(f, info.Size())
-	} else if err == nil {
-		s, err = journal.OpenPart(ctx, f, info.Size())
+	if err == nil {
+		s, err = journal.OpenFile(ctx, f, n.Complete())
 	}
 	if err != nil {
 		return nil, v, nil, errors.Join(err, f.Close())

@@ -47,11 +47,7 @@ func newestOf(ctx context.Context, store *snapshot.Dir, n snapshot.SegmentName) 
 		return 0, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	s, err := journal.OpenPart(ctx, f, info.Size())
+	s, err := journal.OpenFile(ctx, f, false)
 	if errors.Is(err, journal.ErrEmpty) {
 		return 0, nil
 	}

@@ -112,18 +112,18 @@ func (r *recorder) resume(ctx context.Context, node string, l snapshot.Listing) 
 		}
 	}
 	if r.at.next() == 0 {
-		r.find(names, r.newestBase(node, l).Revision)
+		r.find(ctx, names, r.newestBase(node, l).Revision)
 	}
 	return nil
 }
 
 // find looks for the newest segment that can be read, and for the beginning of its range, as far back as the newest snapshot.
-func (r *recorder) find(names []snapshot.SegmentName, base int64) {
+func (r *recorder) find(ctx context.Context, names []snapshot.SegmentName, base int64) {
 	slices.SortFunc(names, func(a, b snapshot.SegmentName) int {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Last, a.Last))
 	})
 	for _, n := range names {
-		m, err := r.manifest(n)
+		m, err := r.manifest(ctx, n)
 		if err != nil {
 			r.log.WithError(err).WithField("segment", n.String()).Warn("a segment of the journal can't be read")
 			continue
@@ -135,7 +135,7 @@ func (r *recorder) find(names []snapshot.SegmentName, base int64) {
 			if i < 0 || base == 0 || base >= r.at.base {
 				return
 			}
-			before, err := r.manifest(names[i])
+			before, err := r.manifest(ctx, names[i])
 			if err != nil || before.ClusterID != first.ClusterID || before.LastDigest != first.Before {
 				return
 			}
@@ -145,17 +145,13 @@ func (r *recorder) find(names []snapshot.SegmentName, base int64) {
 }
 
 // manifest reads that of a complete segment.
-func (r *recorder) manifest(n snapshot.SegmentName) (journal.Manifest, error) {
+func (r *recorder) manifest(ctx context.Context, n snapshot.SegmentName) (journal.Manifest, error) {
 	f, err := r.dir.OpenSegment(n)
 	if err != nil {
 		return journal.Manifest{}, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return journal.Manifest{}, err
-	}
-	s, err := journal.Open(f, info.Size())
+	s, err := journal.OpenFile(ctx, f, true)
 	if err != nil {
 		return journal.Manifest{}, err
 	}

@@ -214,11 +214,7 @@ func (p *pieces) openPart(ctx context.Context, x *piece) (*journal.Segment, erro
 	p.mu.Lock()
 	p.parts = append(p.parts, f)
 	p.mu.Unlock()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return journal.OpenPart(ctx, f, info.Size())
+	return journal.OpenFile(ctx, f, false)
 }
 
 // fetched copies a segment of the bucket to the disk.

@@ -28,13 +28,7 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && e.Name.Complete() {
-		s, err = journal.Open(f, info.Size())
-	} else if err == nil {
-		s, err = journal.OpenPart(ctx, f, info.Size())
-	}
-	if err != nil {
+	if s, err = journal.OpenFile(ctx, f, e.Name.Complete()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("%s: %w", e.Name, err), f.Close())
 	}
 	return s, f, nil

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -78,6 +79,18 @@ func OpenPart(ctx context.Context, r io.ReaderAt, size int64) (*Segment, error) 
 		return nil, ErrEmpty
 	}
 	return s, nil
+}
+
+// OpenFile opens the file of a segment, complete or not. Errors are those of Open and OpenPart. The caller closes the file.
+func OpenFile(ctx context.Context, f *os.File, complete bool) (*Segment, error) {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case complete:
+		return Open(f, info.Size())
+	}
+	return OpenPart(ctx, f, info.Size())
 }
 
 // ErrEmpty marks a segment without a checkpoint.
