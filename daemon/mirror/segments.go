@@ -42,8 +42,9 @@ type Segments struct {
 	mu       sync.Mutex
 	listed   time.Time // zero: nothing is known
 	there    map[snapshot.SegmentName]segment
-	unneeded map[snapshot.SegmentName]bool  // according to the last pass; they are not uploaded
-	bad      map[snapshot.SegmentName]error // not tried again until the next listing: the file, or what has its name in the bucket, is bad
+	unneeded map[snapshot.SegmentName]bool      // according to the last pass; they are not uploaded
+	foreign  map[snapshot.SegmentName]time.Time // those in the bucket that are of other clusters, and when that was read
+	bad      map[snapshot.SegmentName]error     // not tried again until the next listing: the file, or what has its name in the bucket, is bad
 }
 
 type segment struct {
@@ -94,17 +95,37 @@ func (s *Segments) add(e snapshot.SegmentEntry) {
 	s.there[e.Name] = segment{e, time.Now()}
 }
 
-// removed records what a pass does not need, and what of that it has removed.
-func (s *Segments) removed(unneeded, gone []snapshot.SegmentEntry) {
+// isForeign reports that a segment in the bucket is of another cluster, as it was read not long ago: after a restore it may be one of the node's.
+func (s *Segments) isForeign(n snapshot.SegmentName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, read := s.foreign[n]
+	return read && time.Since(at).Abs() < segmentInterval
+}
+
+// removed records what a pass does not need, what of that it has removed, and what is of other clusters.
+func (s *Segments) removed(unneeded []snapshot.SegmentEntry, done prune.SegmentsRemoved) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unneeded = map[snapshot.SegmentName]bool{}
 	for _, e := range unneeded {
 		s.unneeded[e.Name] = true
 	}
-	for _, e := range gone {
+	for _, e := range done.Removed {
 		delete(s.there, e.Name)
 	}
+	now, foreign := time.Now(), map[snapshot.SegmentName]time.Time{}
+	for n, at := range s.foreign {
+		if _, has := s.there[n]; has && now.Sub(at).Abs() < segmentInterval {
+			foreign[n] = at
+		}
+	}
+	for _, n := range done.Foreign {
+		if _, known := foreign[n]; !known {
+			foreign[n] = now
+		}
+	}
+	s.foreign = foreign
 }
 
 // all returns what the bucket has.
@@ -307,9 +328,10 @@ func (j Journal) prune(ctx context.Context, u prune.Unneeded, locked func(error)
 		there[e.Name] = true
 	}
 	u.Segments = slices.DeleteFunc(slices.Clone(all), func(e snapshot.SegmentEntry) bool { return !there[e.Name] })
+	u.Foreign = j.Known.isForeign
 	done, err := u.Remove(ctx, j.Bucket, locked, dryRun)
 	if !dryRun {
-		j.Known.removed(all, done.Removed)
+		j.Known.removed(all, done)
 	}
 	return done, err
 }

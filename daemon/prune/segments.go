@@ -76,6 +76,8 @@ func LocalSegments(ctx context.Context, store Store, place Segments, s Scope, no
 // Unneeded are segments that no moment within the journal's horizon needs.
 type Unneeded struct {
 	Segments []snapshot.SegmentEntry // by their names
+	// Foreign says which are known to be of other clusters, so that their manifests need not be read again; nil: none.
+	Foreign func(n snapshot.SegmentName) bool
 
 	lineage snapshot.Lineage
 }
@@ -95,6 +97,10 @@ func (u Unneeded) Remove(ctx context.Context, place Segments, locked func(error)
 	for _, e := range u.Segments {
 		if r.over(ctx) {
 			break
+		}
+		if u.Foreign != nil && u.Foreign(e.Name) {
+			r.done.Foreign = append(r.done.Foreign, e.Name)
+			continue
 		}
 		sealed, err := place.Sealed(ctx, e.Name)
 		switch {

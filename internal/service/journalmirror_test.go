@@ -294,6 +294,14 @@ func TestSegmentsOfAnotherClusterStay(t *testing.T) {
 	if len(left) == 16 {
 		t.Error("nothing of the own cluster was removed")
 	}
+	before := len(a.faults.Requests())
+	_, _, err = a.mirror(t, 1)
+	must(t, err)
+	for _, r := range a.faults.Requests()[before:] {
+		if r.Method == http.MethodGet && strings.Contains(r.Path, "/journal/") {
+			t.Errorf("the next pass has read %s again", r.Path)
+		}
+	}
 }
 
 // While the cluster of the node is not known, nothing is removed.
