@@ -22,21 +22,28 @@ func (j prunedSegments) reason() string {
 	return fmt.Sprintf("older than %s (--journal-keep)", strings.TrimPrefix(retention.Policy{Within: j.keep.Keep}.String(), "within "))
 }
 
+// placed are segments in one place.
+type placed struct {
+	place config.Place
+	all   []snapshot.SegmentEntry
+}
+
+func (j prunedSegments) places() []placed {
+	return []placed{{config.Local, j.local}, {config.S3, j.bucket}}
+}
+
 // list is for JSON: there are thousands that stay, so only the removed ones are in it.
 func (j prunedSegments) list() (out []pruned) {
-	for place, all := range map[config.Place][]snapshot.SegmentEntry{config.Local: j.local, config.S3: j.bucket} {
-		for _, e := range all {
-			out = append(out, pruned{Name: e.Name.String(), Place: place, Reasons: []string{j.reason()}})
+	for _, x := range j.places() {
+		for _, e := range x.all {
+			out = append(out, pruned{Name: e.Name.String(), Place: x.place, Reasons: []string{j.reason()}})
 		}
 	}
 	return out
 }
 
 func (j prunedSegments) show(p *printer, word string) {
-	for _, x := range []struct {
-		place config.Place
-		all   []snapshot.SegmentEntry
-	}{{config.Local, j.local}, {config.S3, j.bucket}} {
+	for _, x := range j.places() {
 		if len(x.all) == 0 {
 			continue
 		}
