@@ -16,8 +16,8 @@ type Segment struct {
 	First, Last int64
 }
 
-// reasonJournal is why a snapshot is kept that the journal continues.
-const reasonJournal = "journal"
+// ReasonJournal is why a snapshot is kept that the journal continues.
+const ReasonJournal = "journal"
 
 // Journal keeps the snapshots from which the journal reaches every moment of the last keep: the newest one before that time, and each later
 // one that the journal does not reach from the one before it, because of a gap or a restore. It returns the IDs of the segments that are not
@@ -64,7 +64,7 @@ func keepBases(plan []Decision, row []Segment, horizon, now time.Time) (oldest *
 		if !journaled(*b, row) || oldest != nil && reached(*bases[i-1], *b, row) {
 			continue
 		}
-		b.keep(reasonJournal)
+		b.keep(ReasonJournal)
 		if oldest == nil {
 			oldest = b
 		}
