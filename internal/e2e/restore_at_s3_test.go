@@ -21,7 +21,12 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	b := m.bucket(t)
 	c := small(t, etcdtest.Options{})
 	client, dir := etcdtest.Dial(t, c), newStore(t)
-	p := start(t, append(journalFlags(dir, c), b.flags(server.Target)...)...)
+	p := start(t, append(journalFlags(dir, c), append(b.flags(server.Target), "--log-level=debug")...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s\n%q %q", p.stderr.String(), files(t, dir), b.keys())
+		}
+	})
 	p.says(t, "snapshot saved")
 	base := filepath.Base(only(t, dir))
 	all := changes(t, dir, client)
@@ -29,7 +34,7 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 		names := segments(t, dir)
 		have := b.keys()
 		return len(names) > 0 && names[len(names)-1].Last >= all[len(all)-1].revision && slices.Contains(have, base) &&
-			!slices.ContainsFunc(files(t, dir), func(f string) bool { return strings.HasPrefix(f, "journal_") && !slices.Contains(have, f) })
+			!slices.ContainsFunc(files(t, dir), func(f string) bool { return strings.HasPrefix(f, "journal_") && !slices.Contains(have, "journal/"+f) })
 	})
 	p.stop(t, syscall.SIGTERM, 0)
 	want := all[4]

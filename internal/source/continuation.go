@@ -77,6 +77,7 @@ type pieces struct {
 	mu    sync.Mutex
 	fetch *os.File // what came from the bucket, one behind the other
 	used  int64
+	parts []*os.File // segments that are being written: their names change when they are complete
 }
 
 // piecesOf are those of the listings, without those that are to be skipped. The caller closes them.
@@ -88,15 +89,11 @@ func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip fu
 			if skip(l, e.Name) {
 				continue
 			}
-			if !e.Name.Complete() {
-				switch err := p.open(ctx, x); {
-				case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it was completed meanwhile
-					continue
-				case err != nil && x.bad == nil:
-					return nil, err
-				case err == nil:
-					x.Name.Last = x.opened.Last
-				}
+			switch used, err := p.openUnfinished(ctx, x); {
+			case err != nil:
+				return nil, errors.Join(err, p.close())
+			case !used:
+				continue
 			}
 			p.all = append(p.all, x)
 		}
@@ -105,11 +102,50 @@ func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip fu
 	return p, nil
 }
 
-func (p *pieces) close() error {
-	if p.fetch == nil {
+// openUnfinished opens a segment that is being written, so that its end is known; false: nothing of it counts.
+func (p *pieces) openUnfinished(ctx context.Context, x *piece) (used bool, err error) {
+	if x.Name.Complete() {
+		return true, nil
+	}
+	switch err := p.open(ctx, x); {
+	case errors.Is(err, journal.ErrEmpty):
+		return false, nil
+	case errors.Is(err, snapshot.ErrNotFound): // it was completed, or removed, since the directory was listed
+		return x.completed()
+	case err != nil:
+		return x.bad != nil, skipBad(x, err)
+	}
+	x.Name.Last = x.opened.Last
+	return true, nil
+}
+
+func skipBad(x *piece, err error) error {
+	if x.bad != nil { // it is reported, and left out
 		return nil
 	}
-	return p.fetch.Close()
+	return err
+}
+
+// completed looks for the segment under its final name.
+func (x *piece) completed() (found bool, err error) {
+	l, err := x.at.local.List()
+	for _, e := range l.Segments {
+		if n := e.Name; n.Complete() && n.Node == x.Name.Node && n.First == x.Name.First && n.Time.Equal(x.Name.Time) {
+			x.SegmentEntry, x.listed = e, n
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+func (p *pieces) close() (err error) {
+	if p.fetch != nil {
+		err = p.fetch.Close()
+	}
+	for _, f := range p.parts {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // open reads the manifest of a segment, of one in the bucket after it was fetched.
@@ -120,7 +156,7 @@ func (p *pieces) open(ctx context.Context, x *piece) (err error) {
 	case x.at.local != nil && x.Name.Complete():
 		x.opened, err = journal.Open(reopened{x.at.local, x.Name}, x.Size)
 	case x.at.local != nil:
-		x.opened, err = openPart(ctx, x.at.local, x.Name)
+		x.opened, err = p.openPart(ctx, x)
 	default:
 		var r io.ReaderAt
 		if r, err = p.fetched(ctx, x); err == nil {
@@ -169,20 +205,19 @@ func (r reopened) ReadAt(b []byte, offset int64) (int, error) {
 }
 
 // openPart opens a segment that is being written: its name may change at any moment, and its end.
-func openPart(ctx context.Context, dir *snapshot.Dir, n snapshot.SegmentName) (*journal.Segment, error) {
-	f, err := dir.OpenSegment(n)
+func (p *pieces) openPart(ctx context.Context, x *piece) (*journal.Segment, error) {
+	f, err := x.at.local.OpenSegment(x.Name)
 	if err != nil {
 		return nil, err
 	}
+	p.mu.Lock()
+	p.parts = append(p.parts, f)
+	p.mu.Unlock()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, err
 	}
-	s, err := journal.OpenPart(ctx, f, info.Size())
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return s, nil // the file is closed with the process: there is one for each writer
+	return journal.OpenPart(ctx, f, info.Size())
 }
 
 // fetched copies a segment of the bucket to the disk.

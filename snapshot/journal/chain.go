@@ -50,6 +50,19 @@ func sorted(names []snapshot.SegmentName) []snapshot.SegmentName {
 	})
 }
 
+// blame names the segment in an error that is about it. A flipped bit can make another history of it: then it is damaged.
+func (s *Segment) blame(ctx context.Context, err error) error {
+	if errors.Is(err, ErrHistory) {
+		if damage := s.Each(ctx, func(Record) error { return nil }); errors.Is(damage, snapshot.ErrDamaged) {
+			err = damage
+		}
+	}
+	if errors.Is(err, snapshot.ErrDamaged) {
+		return &SegmentError{s.SegmentName(), err}
+	}
+	return err
+}
+
 // follow calls visit for the records of the segments, and for each event after the revision once. last is the digest of the revision in
 // what comes before; "" if it is not known. Errors wrap ErrGap or are a SegmentError.
 func follow(ctx context.Context, chain []*Segment, revision int64, last string, visit func(Record) error) error {
@@ -89,11 +102,8 @@ func follow(ctx context.Context, chain []*Segment, revision int64, last string, 
 			}
 			return visit(r)
 		})
-		if _, named := errors.AsType[*SegmentError](err); !named && errors.Is(err, snapshot.ErrDamaged) {
-			return &SegmentError{s.SegmentName(), err}
-		}
 		if err != nil {
-			return err
+			return s.blame(ctx, err)
 		}
 		revision, last = s.Last, s.LastDigest
 	}
