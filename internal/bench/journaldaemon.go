@@ -25,7 +25,7 @@ type journaling struct {
 	log *os.File
 }
 
-// startJournal starts a daemon with all defaults, and returns when it records. The client puts keys until then: without changes there is no segment.
+// startJournal starts a daemon with all defaults, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
 func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string) (*journaling, error) {
 	log, err := os.Create(filepath.Join(b.work, "daemon.log"))
 	if err != nil {
@@ -40,6 +40,14 @@ func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir s
 	r, err := client.Put(ctx, "/bench/tick", "")
 	if err == nil {
 		err = j.await(ctx, func() error { _, err := client.Put(ctx, "/bench/tick", ""); return err }, r.Header.Revision)
+	}
+	for limit := time.Now().Add(journalLimit); err == nil; err = wait(ctx, 100*time.Millisecond) {
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.db.zst")); len(files) > 0 { // the pattern is valid
+			break
+		}
+		if time.Now().After(limit) {
+			err = errors.New("no snapshot")
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the daemon: %w", err), j.end(os.Kill))
