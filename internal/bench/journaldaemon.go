@@ -41,18 +41,28 @@ func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir s
 	if err == nil {
 		err = j.await(ctx, func() error { _, err := client.Put(ctx, "/bench/tick", ""); return err }, r.Header.Revision)
 	}
-	for limit := time.Now().Add(journalLimit); err == nil; err = wait(ctx, 100*time.Millisecond) {
-		if files, _ := filepath.Glob(filepath.Join(dir, "*.db.zst")); len(files) > 0 { // the pattern is valid
-			break
-		}
-		if time.Now().After(limit) {
-			err = errors.New("no snapshot")
-		}
+	if err == nil {
+		err = awaitSnapshot(ctx, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the daemon: %w", err), j.end(os.Kill))
 	}
 	return j, nil
+}
+
+func awaitSnapshot(ctx context.Context, dir string) error {
+	for limit := time.Now().Add(journalLimit); ; {
+		files, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
+		if err != nil || len(files) > 0 {
+			return err
+		}
+		if time.Now().After(limit) {
+			return errors.New("it takes no snapshot")
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // await waits until the journal has a revision; meanwhile is called now and then.
