@@ -22,8 +22,10 @@ func TestFailureOfTheJournalIsNoneOfTheSnapshot(t *testing.T) {
 		want  status.Proof
 	}{
 		"another content": {
-			daemon.DrilledJournal{Revision: 90, Proof: &daemon.JournalProof{Err: wrong}}, "the journal does not lead to the next snapshot: what is restored with it may be wrong",
-			`the databases differ: the key "/a"; of revision 7`, status.Proof{Restored: 90},
+			daemon.DrilledJournal{Revision: 90, Proof: &daemon.JournalProof{Err: wrong}},
+			"the journal does not lead to the next snapshot: what is restored with it may be wrong",
+			`the databases differ: the key "/a"; of revision 7`,
+			status.Proof{Restored: 90},
 		},
 		"can't be restored": {
 			daemon.DrilledJournal{Err: errors.New("drill: merge: damaged")}, "restore drill of the journal failed: only the snapshot can be restored", "drill: merge: damaged", status.Proof{},

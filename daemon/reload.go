@@ -15,6 +15,7 @@ type Settings struct {
 	Schedule    Schedule
 	Policy      retention.Policy
 	OrphanAfter time.Duration
+	JournalKeep time.Duration
 	Drill       DrillSettings
 }
 
@@ -51,7 +52,7 @@ func (d *Daemon) takeOver(due time.Time) time.Time {
 		return due
 	}
 	before := d.Schedule
-	d.Schedule, d.Policy, d.OrphanAfter = s.Schedule, s.Policy, s.OrphanAfter
+	d.Schedule, d.Policy, d.OrphanAfter, d.JournalKeep = s.Schedule, s.Policy, s.OrphanAfter, s.JournalKeep
 	if s.Schedule.Equal(before) {
 		return due
 	}

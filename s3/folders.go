@@ -53,7 +53,7 @@ func (b *Bucket) folders(ctx context.Context, prefix string) (found []string, er
 		}
 		rest, ok := strings.CutPrefix(o.Key, prefix)
 		switch folder, isFolder := strings.CutSuffix(rest, "/"); {
-		case !ok || rest == "":
+		case !ok || rest == "", rest == segmentFolder:
 		case isFolder:
 			found = append(found, prefix+folder)
 		case !own && isSnapshot(rest):

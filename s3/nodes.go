@@ -97,26 +97,46 @@ type Found struct {
 	Foreign bool // it is not the name of a snapshot, and Entry is empty
 }
 
-// Walk visits all keys in the folder and in those below it, in the order of the keys, and keeps no more of them than a page. Before each
-// try, it calls restart.
+// Walk visits all keys in the folder and in those below it, in the order of the keys, and keeps no more of them than a page. It skips the
+// segments of journals. Before each try, it calls restart.
 func (b *Bucket) Walk(ctx context.Context, restart func(), visit func(Found)) error {
 	return b.do(ctx, listing(), func(ctx context.Context) error {
 		return b.eitherVersion(minio.ListObjectsOptions{Prefix: b.prefix, Recursive: true}, restart, func(o minio.ListObjectsOptions) error {
-			return b.pages(ctx, o, func(i minio.ObjectInfo) bool {
-				folder, base := "", i.Key
-				if at := strings.LastIndexByte(i.Key, '/'); at >= 0 {
-					folder, base = i.Key[:at], i.Key[at+1:]
-				}
-				n, err := snapshot.ParseName(base)
-				found := Found{Folder: folder, Foreign: err != nil}
-				if err == nil {
-					found.Entry = snapshot.Entry{Name: n, Size: i.Size, Modified: i.LastModified}
-				}
-				visit(found)
-				return true
-			})
+			return b.withoutSegments(ctx, o, visit)
 		})
 	})
+}
+
+func (b *Bucket) withoutSegments(ctx context.Context, o minio.ListObjectsOptions, visit func(Found)) error {
+	for more := true; more; {
+		more = false
+		segments := 0 // in a row
+		err := b.pages(ctx, o, func(i minio.ObjectInfo) bool {
+			folder, base := "", i.Key
+			if at := strings.LastIndexByte(i.Key, '/'); at >= 0 {
+				folder, base = i.Key[:at], i.Key[at+1:]
+			}
+			if _, err := snapshot.ParseSegmentName(base); err == nil && strings.HasSuffix("/"+folder+"/", "/"+segmentFolder) {
+				if segments++; segments < page {
+					return true
+				}
+				o.StartAfter, more = folder+string(rune('/'+1)), true // the first text after all keys in the folder
+				return false
+			}
+			segments = 0
+			n, err := snapshot.ParseName(base)
+			found := Found{Folder: folder, Foreign: err != nil}
+			if err == nil {
+				found.Entry = snapshot.Entry{Name: n, Size: i.Size, Modified: i.LastModified}
+			}
+			visit(found)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // In is the same bucket with another folder, as Walk names it.

@@ -143,6 +143,7 @@ type call struct {
 	before       []string       // the words before the snapshot in a command line of this kind, for a command that is proposed
 	found        *source.Opened // the snapshot that was looked into last; its file is closed
 	foundCluster snapshot.ID    // that it was taken from; 0: not known
+	at           *config.At     // the moment to look at; nil: that of the snapshot
 }
 
 // action reads the settings and runs the command.

@@ -28,7 +28,7 @@ func diffCommand(e env) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			config.Bool("objects", "all", "also show Events, Leases, and changes of status or managedFields alone"),
 			config.Bool("general", "exit-code", "exit with status 1 if there are differences"),
-			config.EncryptionFlag(), config.FormatFlag("table or json"),
+			config.LookAtFlag(), config.EncryptionFlag(), config.FormatFlag("table or json"),
 		}, config.SourceFlags(), config.EtcdFlags()),
 		Action: e.action(3, diff),
 	}
@@ -91,11 +91,15 @@ func diff(ctx context.Context, c *call) (err error) {
 	if prefix != "" {
 		rest = append(rest, prefix)
 	}
+	if err := c.readAt(); err != nil {
+		return err
+	}
 	a, err := c.state(ctx, before, key, nil, append([]string{after}, rest...))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
+	c.at = nil // it is the moment of A
 	b, err := c.state(ctx, after, key, []string{before}, rest)
 	if err != nil {
 		return err

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
@@ -12,6 +14,9 @@ import (
 // look opens the database of the snapshot that --snapshot names.
 func (c *call) look(ctx context.Context) (*browse.DB, error) {
 	c.before = append(c.Args().Slice(), "--snapshot")
+	if err := c.readAt(); err != nil {
+		return nil, err
+	}
 	return c.lookInto(ctx, c.String("snapshot"))
 }
 
@@ -23,19 +28,42 @@ func (c *call) lookInto(ctx context.Context, ref string, more ...string) (*brows
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.open(ctx, source.Request{
-		From: from, Peer: c.String("peer"), MinFree: c.cfg.Store.MinFree, UseIntactCopy: true, AnyCluster: true,
-	})
-	if err != nil {
-		return nil, err
+	ask := source.Request{
+		Reference: ref, From: from, Peer: c.String("peer"), MinFree: c.cfg.Store.MinFree, UseIntactCopy: true, AnyCluster: true, At: c.at,
 	}
-	defer p.File.Close()
-	c.found = p
-	d, err := c.unpack(ctx, p)
-	if err != nil {
-		return nil, c.orInstead(ctx, fmt.Errorf("look into %s: %w", p.Name, err), p.Snapshot, p.From, from, more...)
+	for {
+		p, err := c.open(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		c.found = p
+		d, err := c.unpack(ctx, p)
+		_ = errors.Join(p.File.Close(), p.Journal.Close()) // they were only read
+		switch {
+		case err == nil:
+			return d, nil
+		case learn(&ask, p, err):
+			c.note("%s; trying another way", line(err))
+		default:
+			return nil, c.orInstead(ctx, fmt.Errorf("look into %s: %w", p.Name, err), p.Snapshot, p.From, from, more...)
+		}
 	}
-	return d, nil
+}
+
+// readAt reads --at.
+func (c *call) readAt() error {
+	text := c.String("at")
+	if text == "" {
+		return nil
+	}
+	if c.String("revision") != "" {
+		return config.Usagef("--at and --revision both say which state is meant: remove one of them")
+	}
+	at, err := config.ParseAt(text, time.Now())
+	if !at.Base {
+		c.at = &at
+	}
+	return err
 }
 
 func (c *call) unpack(ctx context.Context, p *source.Opened) (*browse.DB, error) {
@@ -49,11 +77,18 @@ func (c *call) unpack(ctx context.Context, p *source.Opened) (*browse.DB, error)
 	}
 	bar := newProgress(c.stderr, "unpacking")
 	defer bar.done()
-	d, proof, err := browse.Open(ctx, browse.Source{Input: in, Scratch: p.Scratch, MinFree: c.cfg.Store.MinFree, Progress: bar.update})
+	from := browse.Source{Input: in, Scratch: p.Scratch, MinFree: c.cfg.Store.MinFree, Progress: bar.update}
+	if j := p.Journal; j != nil {
+		from.Continue = j.Merge
+	}
+	d, proof, err := browse.Open(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	bar.done()
+	if from.Continue != nil {
+		c.note("%s, continued by the journal to %s", p.Name, p.Journal)
+	}
 	switch {
 	case proof.Damage != nil:
 		c.note("warning: %s: %s", p.Name, line(proof.Damage))

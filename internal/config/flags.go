@@ -250,8 +250,13 @@ func OutputFlag() cli.Flag { return Text("general", "output", "table", "`FORMAT`
 func LookFlags() []cli.Flag {
 	return slices.Concat([]cli.Flag{
 		Text("snapshot", "snapshot", "latest", "`SNAPSHOT` to look into: latest, a name, a label, or a file's path"),
-		RevisionFlag(),
+		RevisionFlag(), LookAtFlag(),
 	}, SourceFlags())
+}
+
+// LookAtFlag is --at of commands that look into a snapshot.
+func LookAtFlag() cli.Flag {
+	return Text("snapshot", "at", "", "the state at `MOMENT`, from a snapshot and the journal: a revision, a time such as 14:03:06 or \"10m ago\", or latest")
 }
 
 // RevisionFlag is --revision.

@@ -95,7 +95,7 @@ func Merge(before, after []Setting) []Setting {
 // Reloadable reports a key that a running daemon reads again.
 func Reloadable(key string) bool {
 	return slices.Contains([]string{
-		"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level", "journal-max-behind",
+		"schedule", "jitter", "only-on", "min-free", "drill-schedule", "drill-from", "orphan-after", "s3-orphan-after", "s3-upload-rate", "stream-rate", "log-level", "journal-keep", "journal-max-behind",
 	}, key) ||
 		slices.ContainsFunc(slices.Concat(PolicyFlags(), S3PolicyFlags()), func(f cli.Flag) bool { return f.Names()[0] == key })
 }
@@ -104,7 +104,7 @@ func Reloadable(key string) bool {
 func (c Config) Reload(next Config) Config {
 	c.Schedule, c.Role, c.Drill, c.Log.Level = next.Schedule, next.Role, next.Drill, next.Log.Level
 	c.Policy, c.Mirror, c.Store.OrphanAfter, c.Store.MinFree = next.Policy, next.Mirror, next.Store.OrphanAfter, next.Store.MinFree
-	c.Etcd.StreamRate, c.Journal.MaxBehind = next.Etcd.StreamRate, next.Journal.MaxBehind
+	c.Etcd.StreamRate, c.Journal.Keep, c.Journal.MaxBehind = next.Etcd.StreamRate, next.Journal.Keep, next.Journal.MaxBehind
 	if c.S3 != nil && next.S3 != nil {
 		bucket := *c.S3
 		bucket.UploadRate = next.S3.UploadRate

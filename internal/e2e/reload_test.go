@@ -235,3 +235,13 @@ func TestReloadIsLoggedAtTheLevelsBeforeAndAfter(t *testing.T) {
 	reload(settings+"info\n", `level=info msg="settings reloaded" changed=log-level`)
 	p.stop(t, syscall.SIGTERM, 0)
 }
+
+// How far back the journal goes, and how far behind it may be, are read again; how it is written is not.
+func TestReloadChangesHowMuchOfTheJournalIsKept(t *testing.T) {
+	parallel(t)
+	fixed := "schedule: '@yearly'\njournal: true\n"
+	c := configure(t, fixed+"journal-segment: 1s\n")
+	line := c.reload(t, fixed+"journal-segment: 2s\njournal-keep: 1s\njournal-max-behind: 99\n")
+	wantIn(t, line, `changed="journal-keep, journal-max-behind"`, "needs_restart=journal-segment", "level=warning")
+	c.stop(t, syscall.SIGTERM, 0)
+}

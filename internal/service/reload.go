@@ -56,7 +56,9 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 	r.failed.Store(nil)
 	r.read = config.Merge(r.read, fresh.Settings)
 	warnExposed(r.log, fresh.Config, fresh.Sources)
-	return daemon.Settings{Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter, Drill: drillSettings(cfg.Drill)}, nil
+	return daemon.Settings{
+		Schedule: cfg.Schedule, Policy: cfg.Policy, OrphanAfter: cfg.Store.OrphanAfter, JournalKeep: cfg.Journal.Keep, Drill: drillSettings(cfg.Drill),
+	}, nil
 }
 
 // refuse logs and records why the old settings stay.

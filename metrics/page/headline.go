@@ -66,7 +66,12 @@ func ofEtcdOnly(c status.Code) bool {
 
 // ofJournalOnly reports whether snapshots are taken, and can be trusted, in spite of the problem.
 func ofJournalOnly(c status.Code) bool {
-	return slices.Contains([]status.Code{status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind, status.CodeJournalWrong}, c)
+	return slices.Contains(journalCodes(), c)
+}
+
+// journalCodes returns the problems of the journal alone.
+func journalCodes() []status.Code {
+	return []status.Code{status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind, status.CodeJournalWrong}
 }
 
 func passingHeadline(c status.Code) string {

@@ -19,7 +19,7 @@ func (p *painter) journalFact() []fact {
 	}
 	f := fact{Label: "A restore now would lose", Value: notKnown}
 	passes := p.Ready() && !p.Journal.Records(p.now)
-	f.Tone = p.tone(passes, status.CodeJournalStopped, status.CodeJournalNoSpace, status.CodeJournalMirrorBehind)
+	f.Tone = p.tone(passes, journalCodes()...)
 	if at := p.RecoveryPoint(status.Local); !at.IsZero() && p.Ready() {
 		f.Value = "at most " + atMost(p.now.Sub(at))
 		f.More = append(f.More, "with this disk")
@@ -33,6 +33,9 @@ func (p *painter) journalFact() []fact {
 			since += ", except in " + status.Count(n, "gap", "gaps")
 		}
 		f.More = append(f.More, since)
+	}
+	if x := p.Journal.Proven; x.Message == "" && x.Restored > 0 {
+		f.More = append(f.More, "restored by a drill "+status.Relative(x.At, p.now))
 	}
 	return []fact{f}
 }

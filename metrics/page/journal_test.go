@@ -40,6 +40,16 @@ func journalBreaks(n int) *status.Tracker {
 	return tr
 }
 
+// journalProven had a drill, which found that or nothing wrong.
+func journalProven(wrong string) *status.Tracker {
+	now := noon
+	tr := statustest.Journaled(&now)
+	tr.SetJournal(func(j *status.Journal) {
+		j.Prove(status.Proof{At: noon.Add(-3 * time.Hour), Restored: 48_000_000, Message: wrong})
+	})
+	return tr
+}
+
 // journalBegins has recorded nothing yet, because nobody has written.
 func journalBegins() *status.Tracker {
 	now := noon
@@ -79,6 +89,11 @@ func TestRecoveryPointIsOneFigure(t *testing.T) {
 		},
 		"the disk is too full": {
 			journalStops(noon.Add(-time.Minute), status.LowSpace, "m"), "ill", "Snapshots work, the journal needs attention", "at most 1 min;", "",
+		},
+		"wrong": {journalProven("revision 7 is missing"), "ill", "Snapshots work, the journal needs attention", "at most 1 s; with this disk; 31 s from S3; any moment", ""},
+		"proven": {
+			journalProven(""), "well", "Healthy",
+			"at most 1 s; with this disk; 31 s from S3; any moment since 2026-11-17 00:00:00 UTC, except in 1 gap; restored by a drill 3 h ago", "",
 		},
 		"begins": {journalBegins(), "well", "Healthy", "at most 4 s; with this disk; 4 s from S3", "at most 4 s with this disk, 4 s from S3."},
 		"breaks": {

@@ -33,6 +33,11 @@ func TestDaemon(t *testing.T) {
 	for _, a := range alerts(t) {
 		s.tells(t, selectors(a.Expr)...)
 	}
+	// The recovery points of a daemon that is well are of now.
+	s.tells(t, `etcd_rolling_backup_journal_running == 1`)
+	for _, place := range []string{"local", "s3"} {
+		s.tells(t, `time() - etcd_rolling_backup_journal_recovery_point_timestamp_seconds{place="`+place+`"} < 30`)
+	}
 	s.become(t, "inactive")
 }
 

@@ -44,6 +44,8 @@ type Source struct {
 	Scratch  *snapshot.Dir // whose disk gets the unpacked database
 	MinFree  int64         // bytes that stay free there
 	Progress func(done, total int64)
+	// Continue makes the database of a later moment out of the snapshot's, which was checked, and closes both files; nil: it is read as it is.
+	Continue func(ctx context.Context, base, out *os.File) error
 }
 
 // Proof is what vouches for the content.
@@ -63,6 +65,11 @@ func Open(ctx context.Context, s Source) (*DB, Proof, error) {
 	if err != nil {
 		return nil, Proof{}, errors.Join(err, f.Close())
 	}
+	if s.Continue != nil {
+		if f, err = s.continued(ctx, f); err != nil {
+			return nil, Proof{}, err
+		}
+	}
 	d, err := OpenFile(ctx, f)
 	if err != nil {
 		return nil, Proof{}, err
@@ -72,6 +79,29 @@ func Open(ctx context.Context, s Source) (*DB, Proof, error) {
 		return nil, Proof{}, errors.Join(err, d.Close())
 	}
 	return d, Proof{Digest: u.Verified, Damage: u.Damage}, nil
+}
+
+// continued returns the database of the later moment in a temporary file. It closes base.
+func (s Source) continued(ctx context.Context, base *os.File) (*os.File, error) {
+	again, err := snapshot.Duplicate(base)
+	if err == nil {
+		err = snapshot.ViewDatabase(again, func(tx *bbolt.Tx) error { return snapshot.CheckDatabase(ctx, base, tx) })
+	}
+	if err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
+	f, err := s.Scratch.Scratch()
+	if err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
+	out, err := snapshot.Duplicate(f)
+	if err != nil {
+		return nil, errors.Join(err, base.Close(), f.Close())
+	}
+	if err := s.Continue(ctx, base, out); err != nil {
+		return nil, errors.Join(fmt.Errorf("apply the journal: %w", err), f.Close())
+	}
+	return f, nil
 }
 
 // OpenFile is Open for an unpacked database, whose digest is the caller's to compare. It takes over f, even after an error.

@@ -1,0 +1,61 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"etcd-rolling-backup/internal/etcdtest"
+)
+
+// A moment is restored from the bucket alone, on a fresh machine, and from a mixture of what disk and bucket still have.
+func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
+	m := newMirrorBed(t, server)
+	b := m.bucket(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, append(journalFlags(dir, c), append(b.flags(server.Target), "--log-level=debug")...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s\n%q %q", p.stderr.String(), files(t, dir), b.keys())
+		}
+	})
+	p.says(t, "snapshot saved")
+	base := filepath.Base(only(t, dir))
+	all := changes(t, dir, client)
+	eventually(t, "the bucket has the snapshot and all segments", func() bool {
+		names := segments(t, dir)
+		have := b.keys()
+		return len(names) > 0 && names[len(names)-1].Last >= all[len(all)-1].revision && slices.Contains(have, base) &&
+			!slices.ContainsFunc(files(t, dir), func(f string) bool { return strings.HasPrefix(f, "journal_") && !slices.Contains(have, "journal/"+f) })
+	})
+	p.stop(t, syscall.SIGTERM, 0)
+	want := all[4]
+	revision := strconv.FormatInt(want.revision, 10)
+	at := func(store string, moment string, want state, says ...string) {
+		t.Helper()
+		data := target(t)
+		run(t, 0, says, words("restore", b.flags(server.Target), []string{"--dir=" + store, "--data-dir=" + data, "--at=" + moment})...)
+		wantState(t, etcdtest.Default, "node1", data, want).kill()
+	}
+	at(filepath.Join(t.TempDir(), "none"), revision, want.state, "from s3://", "continued by the journal in s3://", "to revision "+revision)
+	at(filepath.Join(t.TempDir(), "none"), "latest", all[len(all)-1].state, "from s3://")
+	// The disk has lost the snapshot, and then all segments but one, which is damaged.
+	must(t, os.Rename(filepath.Join(dir, base), filepath.Join(t.TempDir(), base)))
+	at(dir, revision, want.state, "from s3://", "continued by the journal in "+dir)
+	for i, n := range segments(t, dir) {
+		if i == 0 {
+			flip(t, filepath.Join(dir, n.String()))
+			continue
+		}
+		must(t, os.Remove(filepath.Join(dir, n.String())))
+	}
+	at(dir, "latest", all[len(all)-1].state, "warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[len(all)-1].revision))
+}
