@@ -83,12 +83,14 @@ func reached(from, to Decision, row []Segment) bool {
 		return false
 	}
 	at := from.Revision
-	for _, s := range row {
+	for i, s := range row {
 		later := s.Begun.After(from.Time)
 		switch {
 		case at >= to.Revision:
 			return true
-		case s.Last == 0 || s.Last <= at && !later: // what is being written may end anywhere
+		case s.Last == 0 && i == len(row)-1 && s.First == at+1: // the snapshot was taken while it was being written
+			return true
+		case s.Last == 0 || s.Last <= at && !later: // what else is being written may end anywhere
 		case s.First > at+1, s.First <= at && (at > from.Revision || later):
 			return false // a gap, or revisions that there were before
 		default:
