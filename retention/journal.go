@@ -16,8 +16,8 @@ type Segment struct {
 	First, Last int64
 }
 
-// reasonJournal is why a snapshot is kept that the journal continues.
-const reasonJournal = "journal"
+// ReasonJournal is why a snapshot is kept that the journal continues.
+const ReasonJournal = "journal"
 
 // Journal keeps the snapshots from which the journal reaches every moment of the last keep: the newest one before that time, and each later
 // one that the journal does not reach from the one before it, because of a gap or a restore. It returns the IDs of the segments that are not
@@ -64,7 +64,7 @@ func keepBases(plan []Decision, row []Segment, horizon, now time.Time) (oldest *
 		if !journaled(*b, row) || oldest != nil && reached(*bases[i-1], *b, row) {
 			continue
 		}
-		b.keep(reasonJournal)
+		b.keep(ReasonJournal)
 		if oldest == nil {
 			oldest = b
 		}
@@ -83,12 +83,14 @@ func reached(from, to Decision, row []Segment) bool {
 		return false
 	}
 	at := from.Revision
-	for _, s := range row {
+	for i, s := range row {
 		later := s.Begun.After(from.Time)
 		switch {
 		case at >= to.Revision:
 			return true
-		case s.Last == 0 || s.Last <= at && !later: // what is being written may end anywhere
+		case s.Last == 0 && i == len(row)-1 && s.First == at+1: // the snapshot was taken while it was being written
+			return true
+		case s.Last == 0 || s.Last <= at && !later: // what else is being written may end anywhere
 		case s.First > at+1, s.First <= at && (at > from.Revision || later):
 			return false // a gap, or revisions that there were before
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ func (b *Bucket) ListSegments(ctx context.Context, nodes []string) ([]snapshot.S
 	}
 	for _, node := range nodes {
 		prefixes = append(prefixes, snapshot.SegmentPrefix(node))
+	}
+	if b.cfg.Versions {
+		return b.segmentVersions(ctx, prefixes)
 	}
 	var all []snapshot.SegmentEntry
 	for _, prefix := range prefixes {
@@ -90,13 +94,13 @@ func (b *Bucket) PutSegment(ctx context.Context, s *snapshot.SealedSegment, repl
 
 // GetSegment is [Bucket.Get] for a segment of the journal.
 func (b *Bucket) GetSegment(ctx context.Context, n snapshot.SegmentName) (io.ReadCloser, int64, error) {
-	return b.get(ctx, b.objectOfSegment(n))
+	return b.get(ctx, b.readableSegment(n))
 }
 
 // Sealed reads the manifest of a segment of the journal, with one request. A missing one wraps snapshot.ErrNotFound, a damaged one
 // snapshot.ErrDamaged.
 func (b *Bucket) Sealed(ctx context.Context, n snapshot.SegmentName) (*snapshot.SealedSegment, error) {
-	tail, size, err := b.tailOf(ctx, b.objectOfSegment(n))
+	tail, size, err := b.tailOf(ctx, b.readableSegment(n))
 	if err != nil {
 		return nil, err
 	}
@@ -110,4 +114,44 @@ func (b *Bucket) Sealed(ctx context.Context, n snapshot.SegmentName) (*snapshot.
 // RemoveSegment is [Bucket.Remove] for a segment of the journal.
 func (b *Bucket) RemoveSegment(ctx context.Context, n snapshot.SegmentName) error {
 	return b.remove(ctx, b.objectOfSegment(n))
+}
+
+// segmentVersions lists each segment with its oldest version that is not empty: nobody can know the name of a segment before it is stored, and
+// the program stores each once, so what came later is not its work. Whether it is intact, the reader finds out.
+func (b *Bucket) segmentVersions(ctx context.Context, prefixes []string) ([]snapshot.SegmentEntry, error) {
+	all, ids := map[snapshot.SegmentName]snapshot.SegmentEntry{}, map[snapshot.SegmentName]string{}
+	o := op{doing: "list versions", action: "s3:ListBucketVersions", long: true}
+	for _, prefix := range prefixes {
+		seen := 0
+		err := b.do(ctx, o, func(ctx context.Context) error {
+			seen = 0
+			options := minio.ListObjectsOptions{Prefix: b.prefix + segmentFolder + prefix, WithVersions: true}
+			return b.pages(ctx, options, func(o minio.ObjectInfo) bool { // of a key, the newest first
+				if n, ok := b.segmentOf(o.Key); ok && !o.IsDeleteMarker && o.Size > 0 {
+					all[n], ids[n] = snapshot.SegmentEntry{Name: n, Size: o.Size, Modified: o.LastModified}, o.VersionID
+					seen++
+				}
+				return seen <= b.maxEntries
+			})
+		})
+		if err == nil && seen > b.maxEntries {
+			err = b.explain(ctx, o, notS3("it lists more than %d versions of segments of the journal", b.maxEntries))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	b.versions.mu.Lock()
+	defer b.versions.mu.Unlock()
+	b.versions.segments = ids
+	return segmentsInOrder(slices.Collect(maps.Values(all))), nil
+}
+
+// readableSegment is the object that GetSegment and Sealed read.
+func (b *Bucket) readableSegment(n snapshot.SegmentName) object {
+	o := b.objectOfSegment(n)
+	b.versions.mu.Lock()
+	defer b.versions.mu.Unlock()
+	o.version = b.versions.segments[n]
+	return o
 }

@@ -167,3 +167,29 @@ func prefixed(r *http.Request) bool {
 	p := r.URL.Query().Get("prefix")
 	return p != "" && p != "backups/"
 }
+
+// A stolen key deletes one segment and overwrites another. Their first versions are found.
+func TestDeletedAndOverwrittenSegmentsAreFound(t *testing.T) {
+	t.Parallel()
+	c := config(t, server.Target, s3test.Bucket(t, server.Target, s3test.BucketOptions{Versioning: true}))
+	b := open(t, c)
+	kept, keptData := segment(t, "node-a", 0, 10)
+	deleted, deletedData := segment(t, "node-a", 1, 11)
+	overwritten, overwrittenData := segment(t, "node-a", 2, 12)
+	for _, s := range []*snapshot.SealedSegment{kept, deleted, overwritten} {
+		must(t, b.PutSegment(t.Context(), s, false))
+	}
+	must(t, b.RemoveSegment(t.Context(), deleted.Name))
+	_, err := s3test.Dial(t, server.Target).PutObject(t.Context(), c.Bucket, "backups/journal/"+overwritten.Name.String(), bytes.NewReader([]byte("x")), 1, minio.PutObjectOptions{})
+	must(t, err)
+	c.Versions = true
+	b = open(t, c)
+	all, err := b.ListSegments(t.Context(), []string{"node-a"})
+	must(t, err)
+	if len(all) != 3 {
+		t.Fatalf("listed are %v", all)
+	}
+	wantSegment(t, b, kept.Name, keptData)
+	wantSegment(t, b, deleted.Name, deletedData)
+	wantSegment(t, b, overwritten.Name, overwrittenData)
+}

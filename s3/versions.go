@@ -53,6 +53,8 @@ type Candidate struct {
 type versions struct {
 	mu     sync.Mutex
 	chosen map[snapshot.Name]Version
+	// segments has the version of each segment that the last ListSegments chose.
+	segments map[snapshot.SegmentName]string
 }
 
 // Version returns which version the last List chose; false: Config.Versions is off, or List has not seen the snapshot.

@@ -25,7 +25,7 @@ type journaling struct {
 	log *os.File
 }
 
-// startJournal starts a daemon with all defaults, and returns when it records. The client puts keys until then: without changes there is no segment.
+// startJournal starts a daemon with all defaults, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
 func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string) (*journaling, error) {
 	log, err := os.Create(filepath.Join(b.work, "daemon.log"))
 	if err != nil {
@@ -41,10 +41,28 @@ func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir s
 	if err == nil {
 		err = j.await(ctx, func() error { _, err := client.Put(ctx, "/bench/tick", ""); return err }, r.Header.Revision)
 	}
+	if err == nil {
+		err = awaitSnapshot(ctx, dir)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the daemon: %w", err), j.end(os.Kill))
 	}
 	return j, nil
+}
+
+func awaitSnapshot(ctx context.Context, dir string) error {
+	for limit := time.Now().Add(journalLimit); ; {
+		files, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
+		if err != nil || len(files) > 0 {
+			return err
+		}
+		if time.Now().After(limit) {
+			return errors.New("it takes no snapshot")
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // await waits until the journal has a revision; meanwhile is called now and then.

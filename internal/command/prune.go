@@ -98,7 +98,7 @@ func pruneSnapshots(ctx context.Context, c *call) error {
 		}
 		policy := policyText(local, inBucket, cfg.Policy, cfg.Mirror.Policy)
 		p.line("%s %d of %d rolling snapshots of node %s; policy: %s", word, removed, len(out), cfg.Store.Node, policy)
-		journal.show(p, word)
+		journal.show(p, word, slices.ContainsFunc(out, func(d pruned) bool { return slices.Contains(d.Reasons, retention.ReasonJournal) }))
 	}), failed)
 }
 

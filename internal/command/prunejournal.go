@@ -42,7 +42,8 @@ func (j prunedSegments) list() (out []pruned) {
 	return out
 }
 
-func (j prunedSegments) show(p *printer, word string) {
+// show names what was removed; needed: some snapshots are kept for the journal.
+func (j prunedSegments) show(p *printer, word string, needed bool) {
 	for _, x := range j.places() {
 		if len(x.all) == 0 {
 			continue
@@ -53,7 +54,7 @@ func (j prunedSegments) show(p *printer, word string) {
 		}
 		p.line("%s %s of the journal (%s) in %s, %s", word, english.Plural(len(x.all), "segment", ""), humanize.IBytes(uint64(max(size, 0))), x.place, j.reason())
 	}
-	if j.keep.KeepsAll() {
+	if needed && j.keep.KeepsAll() {
 		p.line("the journal and the snapshots that it needs stay: --journal-keep is not given")
 	}
 }

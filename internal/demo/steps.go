@@ -34,7 +34,7 @@ type demo struct {
 // roll runs the daemon through an outage of the bucket, then stops it as systemd would.
 func (d *demo) roll(ctx context.Context) error {
 	args := append([]string{
-		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--listen", "127.0.0.1:0", "--drill-schedule", "off", "--journal", "--schedule", schedule,
+		"daemon", "--endpoints", d.endpoint, "--dir", d.dir, "--node", "demo", "--listen", "127.0.0.1:0", "--drill-schedule", "off", "--journal", "--journal-keep", "1s", "--schedule", schedule,
 		"--keep-last", fmt.Sprint(keep), "--s3-keep-last", fmt.Sprint(keepInS3),
 	}, d.s3.flags()...)
 	step(fmt.Sprintf("Run the daemon: a snapshot %s while keys change, the newest %d are kept on the disk and %d in the bucket", schedule, keep, keepInS3))

@@ -140,6 +140,44 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	}
 }
 
+// What etcd compacted while the daemon was away is a gap: moments in it are refused, and those before and after it are restored.
+func TestRestoreAtAMomentInAGapIsRefused(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	before := changes(t, dir, client)
+	p.stop(t, syscall.SIGTERM, 0)
+	last := before[len(before)-1]
+	for i := range 3 {
+		_, err := client.Put(t.Context(), "/registry/unseen", strconv.Itoa(i))
+		must(t, err)
+	}
+	gone := stateOf(t, client)
+	moment := time.Now()
+	_, err := client.Compact(t.Context(), gone.revision)
+	must(t, err)
+	p = start(t, journalFlags(dir, c)...)
+	p.says(t, "journal begins again, after a gap")
+	p.says(t, "snapshot saved")
+	after := changes(t, dir, client)
+	p.stop(t, syscall.SIGTERM, 0)
+	refused := func(at string, says ...string) {
+		t.Helper()
+		run(t, 1, append(says, "this moment cannot be restored: --at "+at, "the snapshot "), "restore", "--dir="+dir, "--data-dir="+target(t), "--at="+at).wantOneErrorLine(t)
+	}
+	refused(moment.Format(time.RFC3339Nano), "it is in a gap of the journal, after revision "+strconv.FormatInt(last.revision, 10),
+		fmt.Sprintf("--at %d restores that revision", last.revision))
+	refused(strconv.FormatInt(gone.revision-1, 10), fmt.Sprintf("--at %d restores the last revision before it", last.revision))
+	for _, m := range []recorded{last, after[0], after[len(after)-1]} {
+		data := target(t)
+		run(t, 0, nil, "restore", "--dir="+dir, "--data-dir="+data, "--at="+strconv.FormatInt(m.revision, 10))
+		wantState(t, etcdtest.Default, "node1", data, m.state).kill()
+	}
+	run(t, 0, []string{"gap"}, "list", "--dir="+dir)
+}
+
 // All members of a cluster are restored to the same moment from one node's disk, with the commands that the first restore prints.
 func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
 	parallel(t)

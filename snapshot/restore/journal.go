@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"go.etcd.io/bbolt"
+
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -41,7 +43,8 @@ func (p *Plan) merge(ctx context.Context, base content) (content, error) {
 	if err != nil {
 		return base, err
 	}
-	found, err := lookInto(ctx, db, snapshot.VerifyPages)
+	// Its pages are not verified here: it was written from what was verified, and what etcd's library makes of it is verified.
+	found, err := lookInto(ctx, db, func(context.Context, *os.File, *bbolt.Tx) error { return nil })
 	if err == nil && found.begins(0) != p.o.Journal.Revision {
 		err = fmt.Errorf("apply the journal: the database ends at revision %d, not at %d", found.begins(0), p.o.Journal.Revision)
 	}
