@@ -77,7 +77,11 @@ func Take(ctx context.Context, src Streamer, dir *Dir, o TakeOptions) (Taken, er
 	if o.Slow != nil {
 		part.writeSteadily()
 	}
-	m := Manifest{Name: name.String(), CreatedAt: start.UTC().Truncate(time.Second), Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
+	created := start.UTC().Truncate(time.Second)
+	if name.File == "" { // a name of ours says the same, also where it is not that of now
+		created = name.Time
+	}
+	m := Manifest{Name: name.String(), CreatedAt: created, Node: o.Node, Source: src.Source(), ToolVersion: o.ToolVersion, LocalOnly: o.LocalOnly}
 	m, err = writeArchive(ctx, src, guard, name, m, o)
 	if err != nil {
 		return Taken{}, errors.Join(err, part.Abort())

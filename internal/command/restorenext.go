@@ -55,6 +55,12 @@ func (r *restoring) nextSteps(p *restore.Plan) nextSteps {
 		n.from = slices.Concat([]string{"--peer", r.o.Peer}, n.certs)
 		return n
 	}
+	if c := r.from.Journal; c != nil && len(c.Segments) > 0 && r.moment == "" { // it could not be saved, or --dry-run
+		n.share = "copy this snapshot and the journal, the files journal_*, to a directory of each other node:" +
+			commandIndent + printable.Command(absolutePath(r.from.Name)) + commandIndent + printable.Command(absolutePath(r.cfg.Store.Dir))
+		n.from = []string{"./" + filepath.Base(r.from.Name), "--dir", ".", "--at", strconv.FormatInt(c.Revision, 10)}
+		return n
+	}
 	host, port, secure := peerAddress(p.Cluster.URLs())
 	if r.in.Manifest == nil || r.in.Damage != nil || !secure { // serve accepts only archives, and needs etcd's certificates
 		n.share = "copy this file to each other node; all must be restored from the same file:" +

@@ -20,7 +20,7 @@ func TestScrapeHasEveryDocumentedFamily(t *testing.T) {
 	bed := newMirrorBed(t, plainServer.get(t))
 	b, proxy := bed.bucket(t), s3test.RunHTTPFaults(t, bed.server.Target)
 	dir := newStore(t)
-	w := watch(t, dir, flags(bed.etcd, bed.etcd.Endpoints()[0]), b.flags(proxy.Target), []string{"--schedule=@every 1h"})
+	w := watch(t, dir, flags(bed.etcd, bed.etcd.Endpoints()[0]), b.flags(proxy.Target), []string{"--schedule=@every 1h", "--journal"})
 	w.has(t, "uploads_total", 1)
 	w.has(t, `runs_total{kind="mirror",reason="none",result="success"}`, 2) // at the start, and after the snapshot
 	w.ready(t, http.StatusOK, "ok\n")

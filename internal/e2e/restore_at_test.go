@@ -191,12 +191,14 @@ func TestPrintedCommandsRestoreAllMembersToTheMoment(t *testing.T) {
 		must(t, m.Kill())
 	}
 	want, home := all[4], t.TempDir()
+	eventually(t, "the moment is long ago", func() bool { return time.Since(want.at) > 2*time.Second })
 	data := func(name string) string { return filepath.Join(home, name) }
-	out := run(t, 0, nil, "restore", "--dir="+dir, "--name=node1", "--data-dir="+data("node1"), "--kubernetes", "--at="+want.at.Format(time.RFC3339Nano)).stdout.String()
+	p = run(t, 0, nil, "restore", "--dir="+dir, "--name=node1", "--data-dir="+data("node1"), "--kubernetes", "--at="+want.at.Format(time.RFC3339Nano))
+	out := p.stdout.String()
 	saved := fmt.Sprintf("at-%d_", want.revision)
 	commands := printed(out, "etcd-rolling-backup restore")
 	if len(commands) != 2 || strings.Count(out, "./"+saved) != 2 {
-		t.Fatalf("it printed\n%s", out)
+		t.Fatalf("it printed\n%s\n%s", p.stderr.String(), out)
 	}
 	for i, command := range commands {
 		paste(t, dir, strings.ReplaceAll(command, data("node1"), data(c.Members[i+1].Name)))
