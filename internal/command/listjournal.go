@@ -67,7 +67,7 @@ func (l *listing) printJournal(out *printer) {
 		}
 		switch {
 		case r.Base == nil:
-			out.line("  no snapshot begins revisions %d to %d (%s to %s): they can't be restored", r.First, r.Last, moment(r.From), moment(r.To))
+			out.line("  revisions %d to %d%s can't be restored: no snapshot is from before them", r.First, r.Last, span(r))
 		case before != nil:
 			out.line("  gap: from %s (revision %d) to %s (revision %d)", moment(before.To), before.Last, moment(r.From), r.First)
 		}
@@ -95,6 +95,14 @@ func mirroredTo(r source.Range) string {
 		return ""
 	}
 	return fmt.Sprintf(" (s3 to %s, revision %d)", moment(r.Mirrored.To), r.Mirrored.Last)
+}
+
+// span says from when to when, as far as that is known.
+func span(r source.Range) string {
+	if r.From.IsZero() || r.To.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" (%s to %s)", moment(r.From), moment(r.To))
 }
 
 // moment is a time as people read it.

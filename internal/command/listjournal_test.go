@@ -67,7 +67,7 @@ func TestListSaysThatNoSnapshotBeginsTheJournal(t *testing.T) {
 	last := b.put(t, "k", "1")
 	b.written(t, last)
 	stop()
-	wantText(t, b.want(t, "list"), "journal of n1:", "no snapshot begins revisions ", fmt.Sprintf(" to %d (", last), "can't be restored")
+	wantText(t, b.want(t, "list"), "journal of n1:", "  revisions ", fmt.Sprintf(" to %d (", last), "can't be restored: no snapshot is from before them")
 	if _, ok := listed(t, b)["journal"]; ok {
 		t.Error("a range is shown that can't be restored")
 	}

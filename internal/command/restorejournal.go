@@ -26,6 +26,7 @@ type journalReport struct {
 	Received *time.Time `json:"received,omitempty"` // when that revision was; absent: it is the snapshot's own
 	End      int64      `json:"end_revision"`       // of the journal that continues the snapshot without a gap
 	EndsAt   *time.Time `json:"end_received,omitempty"`
+	Beyond   int64      `json:"beyond_revision,omitempty"` // the newest one behind a gap after the end
 	Segments int        `json:"segments"`
 	Places   []string   `json:"places,omitempty"`
 }
@@ -36,7 +37,7 @@ func (r *restoring) journalReport() *journalReport {
 		return nil
 	}
 	return &journalReport{
-		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Segments: len(c.Segments), Places: c.Places,
+		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Beyond: c.Beyond, Segments: len(c.Segments), Places: c.Places,
 	}
 }
 
@@ -69,16 +70,27 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 	if !c.At.IsZero() {
 		when = fmt.Sprintf(", received %s (%s)", c.At.UTC().Format(time.DateTime+" UTC"), humanize.RelTime(c.At, now, "ago", "from now"))
 	}
+	if t := r.o.At.Time; !t.IsZero() {
+		out.line("  asked for: %s", t.UTC().Format(time.DateTime+" UTC"))
+	}
 	if len(c.Segments) == 0 {
 		out.line("  its own revision %d is the state that is asked for", c.Revision)
 	} else {
 		out.line("  continued by the journal in %s to revision %d%s", english.OxfordWordSeries(c.Places, "and"), c.Revision, when)
 	}
-	if lost := c.End - c.Revision; lost > 0 {
-		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), c.EndAt.UTC().Format(time.DateTime+" UTC"))
-		return
+	lost, ends := max(c.End, c.Beyond)-c.Revision, c.EndAt.UTC().Format(time.DateTime+" UTC")
+	switch {
+	case c.Beyond > 0 && !r.o.At.Newest():
+		out.line("  not restored: %s after it; behind revision %d of %s, the journal has a gap", english.Plural(int(lost), "revision", "revisions"), c.End, ends)
+	case lost > 0 && c.Beyond == 0:
+		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), ends)
+	case c.Beyond == 0 && len(c.Segments) > 0:
+		out.line("  the journal ends there: what was written later is lost")
 	}
-	out.line("  the journal ends there: what was written later is lost")
+	if c.Beyond > 0 && r.o.At.Newest() {
+		r.warn("the journal has a gap behind revision %d: %s after it, up to revision %d, are recorded and can't be restored; is the missing segment in another place? "+
+			"list shows the gaps", c.End, english.Plural(int(lost), "revision", "revisions"), c.Beyond)
+	}
 }
 
 // learn notes what turned out not to lead to the state that is asked for; false: nothing else can be tried.

@@ -316,6 +316,14 @@ func (r *reader) journal() (j Journal) {
 		return j
 	}
 	j.On, j.Sync, j.Segment, j.MaxBehind = r.Bool("journal"), r.positive("journal-sync"), r.positive("journal-segment"), int64(r.Int("journal-max-behind"))
+	switch {
+	case j.MaxBehind < 1:
+		r.fail(Usagef("--journal-max-behind: %d is not a number of revisions above 0: the default is 15000", j.MaxBehind))
+	case j.Segment < 100*time.Millisecond || j.Segment > 24*time.Hour:
+		r.fail(Usagef("--journal-segment: %s is not between 100ms and 24h", j.Segment))
+	case j.Sync > j.Segment:
+		r.fail(Usagef("--journal-sync: %s is longer than --journal-segment, %s", j.Sync, j.Segment))
+	}
 	return j
 }
 

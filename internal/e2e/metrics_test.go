@@ -91,7 +91,7 @@ func (w *watched) wantPage(t *testing.T, dir string) {
 		t.Errorf("the page:\n%s", page)
 	}
 	line := w.restoreCommand(t)
-	if want := ourRestore + listed(t, dir)[0].Name.String() + " --replace --name node1 --from local --config /dev/null --dir " + dir; line != want {
+	if want := ourRestore + listed(t, dir)[0].Name.String() + " --replace --name node1 --from local --at latest --config /dev/null --dir " + dir; line != want {
 		t.Errorf("the command is %s, want %s", line, want)
 	}
 	pasted(t, line+" --dry-run --data-dir "+target(t)).demand(t, 0)

@@ -10,7 +10,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/minio/minio-go/v7"
+
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // A moment is restored from the bucket alone, on a fresh machine, and from a mixture of what disk and bucket still have.
@@ -29,7 +32,18 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	})
 	p.says(t, "snapshot saved")
 	base := filepath.Base(only(t, dir))
-	all := changes(t, dir, client)
+	var all []recorded
+	for i := range 6 {
+		all = append(all, change(t, dir, client, func() error {
+			_, err := client.Put(t.Context(), "/registry/changing", strconv.Itoa(i))
+			return err
+		}))
+		if i%2 == 1 { // the next one is in another segment
+			eventually(t, "the segment is complete", func() bool {
+				return slices.ContainsFunc(segments(t, dir), func(n snapshot.SegmentName) bool { return n.Last == all[i].revision })
+			})
+		}
+	}
 	eventually(t, "the bucket has the snapshot and all segments", func() bool {
 		names := segments(t, dir)
 		have := b.keys()
@@ -47,6 +61,24 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	}
 	at(filepath.Join(t.TempDir(), "none"), revision, want.state, "from s3://", "continued by the journal in s3://", "to revision "+revision)
 	at(filepath.Join(t.TempDir(), "none"), "latest", all[len(all)-1].state, "from s3://")
+	// One damaged object in the bucket: what comes before it is restored, each time the same, and the others are intact.
+	names := segments(t, dir)
+	if len(names) > 2 {
+		other := m.bucket(t)
+		for _, key := range b.keys() {
+			src := minio.CopySrcOptions{Bucket: b.name, Object: key}
+			_, err := b.client.CopyObject(t.Context(), minio.CopyDestOptions{Bucket: other.name, Object: key}, src)
+			must(t, err)
+		}
+		other.put("journal/"+names[1].String(), "damaged")
+		for range 3 {
+			p := run(t, 0, []string{fmt.Sprintf("to revision %d", names[0].Last), "the journal has a gap behind revision "}, words("restore", other.flags(server.Target),
+				[]string{"--dir=" + filepath.Join(t.TempDir(), "none"), "--data-dir=" + target(t)})...)
+			if n := strings.Count(p.stderr.String(), "trying without it"); n != 1 {
+				t.Errorf("%d segments are not used:\n%s", n, p.stderr.String())
+			}
+		}
+	}
 	// The disk has lost the snapshot, and then all segments but one, which is damaged.
 	must(t, os.Rename(filepath.Join(dir, base), filepath.Join(t.TempDir(), base)))
 	at(dir, revision, want.state, "from s3://", "continued by the journal in "+dir)

@@ -122,7 +122,7 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	}
 	refused(strconv.FormatInt(last.revision+1, 10), fmt.Sprintf("the journal has no revision %d: --at %d restores the last revision before it, with %s", last.revision+1, last.revision, base))
 	refused("1", "no snapshot has revision 1 or an earlier one: the snapshot "+base+" is of revision ")
-	refused(before.Format(time.RFC3339Nano), "the journal has nothing so old", "the snapshot "+base+" is of revision ")
+	refused(before.Format(time.RFC3339Nano), "the journal has no change before it", "the snapshot "+base+" is of revision ")
 	eventually(t, "a second after the end of the journal", func() bool { return time.Since(last.at) > time.Second })
 	refused(time.Now().Format(time.RFC3339Nano), fmt.Sprintf("the journal ends at revision %d, received ", last.revision), fmt.Sprintf("--at %d restores that revision", last.revision))
 	for text, why := range map[string]string{
@@ -241,7 +241,9 @@ func TestRestoreGoesUpToADamagedSegment(t *testing.T) {
 			flip(t, filepath.Join(dir, n.String()))
 		}
 	}
-	out := run(t, 0, []string{"warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[0].revision)}, "restore", "--dir="+dir, "--data-dir="+target(t))
+	run(t, 0, []string{"is restored as it is; the journal continues it: --at latest"}, "restore", filepath.Base(only(t, dir)), "--dir="+dir, "--data-dir="+target(t))
+	out := run(t, 0, []string{"warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[0].revision),
+		fmt.Sprintf("the journal has a gap behind revision %d: 2 revisions after it, up to revision %d, are recorded and can't be restored", all[0].revision, all[2].revision)}, "restore", "--dir="+dir, "--data-dir="+target(t))
 	if n := strings.Count(out.stdout.String(), "restored "); n != 1 {
 		t.Errorf("it printed\n%s", out.stdout.String())
 	}

@@ -25,6 +25,7 @@ type Continuation struct {
 	At       time.Time          // when that revision was received; zero: it is the snapshot's own
 	End      int64              // the newest revision that continues the snapshot without a gap
 	EndAt    time.Time
+	Beyond   int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
 	Size     int64 // of the records, bytes
 
 	close func() error
@@ -73,6 +74,8 @@ type piece struct {
 type pieces struct {
 	all     []*piece
 	scratch *snapshot.Dir
+
+	dropped []*piece // those that can't be used
 
 	mu    sync.Mutex
 	fetch *os.File // what came from the bucket, one behind the other
@@ -183,7 +186,7 @@ func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
 func (p *pieces) dropBad() (why []error) {
 	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {
 		if x.bad != nil {
-			why = append(why, x.bad)
+			why, p.dropped = append(why, x.bad), append(p.dropped, x)
 		}
 		return x.bad != nil
 	})
@@ -250,14 +253,19 @@ func (p *pieces) room(size int64) (at int64, err error) {
 	return at, nil
 }
 
-// openAll opens several, those in a bucket side by side.
+// openAll opens several, those in a bucket side by side. A damaged one is no reason to give up the others.
 func (p *pieces) openAll(ctx context.Context, of []*piece) error {
-	g, ctx := errgroup.WithContext(ctx)
+	errs := make([]error, len(of))
+	var g errgroup.Group
 	g.SetLimit(manifestReads)
-	for _, x := range of {
-		g.Go(func() error { return p.open(ctx, x) })
+	for i, x := range of {
+		g.Go(func() error {
+			errs[i] = p.open(ctx, x)
+			return nil
+		})
 	}
-	return g.Wait()
+	_ = g.Wait() // its goroutines return no error
+	return cmp.Or(errs...)
 }
 
 // chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,13 +127,35 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if len(whole) > 0 {
 		c.EndAt = whole[len(whole)-1].opened.To
 	}
-	if len(chain) == 0 {
-		return c, nil
-	}
 	var err error
+	if c.Beyond, err = m.beyond(ctx, b.manifest.ClusterID, end); err != nil || len(chain) == 0 {
+		return c, err
+	}
 	newest := chain[len(chain)-1]
 	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
 	return c, newest.failed(err)
+}
+
+// beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
+func (m *moment) beyond(ctx context.Context, cluster snapshot.ID, end int64) (newest int64, err error) {
+	for _, x := range m.pieces.dropped {
+		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end {
+			newest = max(newest, x.Name.Last)
+		}
+	}
+	later := slices.DeleteFunc(slices.Clone(m.pieces.all), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
+	slices.SortFunc(later, func(a, b *piece) int { return cmp.Compare(b.Name.Last, a.Name.Last) })
+	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
+		switch err := m.pieces.open(ctx, x); {
+		case x.bad != nil:
+		case err != nil:
+			return 0, err
+		case x.opened.ClusterID != cluster:
+			continue
+		}
+		return x.Name.Last, nil
+	}
+	return newest, nil
 }
 
 // atTime returns the last revision at the time that is asked for.
@@ -172,7 +195,7 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 		return quiet, err
 	}
 	if last == nil {
-		return 0, m.unreachable(ctx, cluster, "the journal has nothing so old")
+		return 0, m.unreachable(ctx, cluster, "the journal has no change before it")
 	}
 	ends := last.opened.To
 	what := fmt.Sprintf("the journal ends at revision %d, received %s", revision, ends.UTC().Format(momentForm))
@@ -289,7 +312,11 @@ func (m *moment) unreachable(ctx context.Context, cluster snapshot.ID, why strin
 			}
 		}
 	}
-	text := fmt.Sprintf("--at %s: %s", m.At.Text, why)
+	asked := m.At.Text
+	if !m.At.Time.IsZero() {
+		asked += " (" + m.At.Time.UTC().Format(momentForm) + ")"
+	}
+	text := fmt.Sprintf("--at %s: %s", asked, why)
 	for i, s := range instead {
 		sep := "; "
 		if i == 0 {
@@ -304,6 +331,9 @@ func (m *moment) unreachable(ctx context.Context, cluster snapshot.ID, why strin
 func (m *moment) around(ctx context.Context, cluster snapshot.ID) (older, newer string) {
 	for _, b := range m.bases(base{}, false) {
 		manifest, err := b.at.Manifest(ctx, b.Name)
+		if err == nil && manifest.ClusterID != cluster && !m.At.Time.IsZero() && !manifest.CreatedAt.After(m.At.Time) {
+			return fmt.Sprintf("the cluster was restored since: for a moment before that, name its snapshot %s of %s", b.Name, manifest.CreatedAt.UTC().Format(momentForm)), newer
+		}
 		if err != nil || manifest.ClusterID != cluster {
 			continue
 		}

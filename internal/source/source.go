@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		return nil, err
 	}
 	var journal *Continuation
+	r.noticeJournal(ctx, entry, at)
 	if r.wantsJournal() {
 		if err := r.addSegments(ctx, all, entry.Name.Node); err != nil {
 			return nil, err
@@ -124,6 +126,20 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 // wantsJournal: a snapshot that was chosen by name or path is restored as it is, unless a moment is asked for.
 func (r Request) wantsJournal() bool {
 	return r.At != nil && !r.At.Base && (r.At.Text != "" || r.Reference == snapshot.Latest)
+}
+
+// noticeJournal says that a snapshot that was named is restored as it is, though a journal on the disk continues it.
+func (r Request) noticeJournal(ctx context.Context, e snapshot.Entry, at Listing) {
+	if r.At == nil || r.At.Text != "" || r.wantsJournal() || at.local == nil {
+		return
+	}
+	m, err := at.Manifest(ctx, e.Name)
+	if err != nil {
+		return // what is wrong comes to light when it is opened
+	}
+	if slices.ContainsFunc(at.Segments, func(s snapshot.SegmentEntry) bool { return s.Name.First <= m.Revision+1 && s.Name.Last > m.Revision }) {
+		r.notice("%s is restored as it is; the journal continues it: --at latest, a revision or a time restores that too", e.Name)
+	}
 }
 
 // openPath opens a file, and what continues it from the directory and the bucket.
