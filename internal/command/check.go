@@ -244,6 +244,7 @@ func (c *call) checkEtcd(ctx context.Context, cfg member.Config) ([]finding, sna
 	} else {
 		out = append(out, okay("stream", "snapshot stream opened"))
 	}
+	out = append(out, checkJournal(ctx, m, c.cfg.Journal)...)
 	if !s.Healthy {
 		out = append(out, warn("leader", "the member knows no leader: snapshots work, but the cluster does not"))
 	}

@@ -29,6 +29,9 @@ func StartContinuedDrill(
 			return r, nil, err
 		}
 		journalErr = markSkipped(err)
+		if errors.Is(err, journal.ErrHistory) { // the cluster was restored under its ID: nothing is wrong with what was recorded before
+			journalErr = fmt.Errorf("%w: %w", daemon.ErrSkipped, err)
+		}
 	}
 	r, err = startDrill(ctx, file, rawSize, scratch, minFree, progress, nil)
 	if err != nil {
