@@ -87,7 +87,7 @@ func TestSnapshotIsMirroredWhileASegmentIsUploaded(t *testing.T) {
 		begun := 0
 		b.opts.Journal = sealing{}
 		b.opts.MirrorSegments = func(ctx context.Context) (mirror.Uploaded, error) {
-			if begun++; len(p.begun) == 0 {
+			if begun++; p.count.Load() == 0 {
 				t.Error("before the first pass")
 			}
 			<-ctx.Done()

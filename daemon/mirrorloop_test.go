@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ var errBucketDown = errors.New("bucket is down")
 // passes is a mirror whose pass number n takes and gives what a test sets.
 type passes struct {
 	begun  []time.Duration // since the bed's origin
+	count  atomic.Int32    // of them, for other goroutines
 	takes  time.Duration
 	broken func(n int) bool
 	bed    *bed
@@ -27,6 +29,7 @@ type passes struct {
 func (p *passes) pass(ctx context.Context) (mirror.Result, error) {
 	n := len(p.begun)
 	p.begun = append(p.begun, time.Since(p.bed.origin))
+	p.count.Add(1)
 	select {
 	case <-ctx.Done():
 		return mirror.Result{}, ctx.Err()

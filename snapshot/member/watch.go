@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -39,7 +40,7 @@ func (m *Member) Watch(ctx context.Context, from int64) (*Watch, error) {
 	}
 	all := []byte{0} // as key and end of the range: every key
 	create := &pb.WatchCreateRequest{Key: all, RangeEnd: all, StartRevision: from, Fragment: true, ProgressNotify: true}
-	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
+	if err := sent(stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}})); err != nil {
 		return nil, ended(err)
 	}
 	w := &Watch{stream: stream}
@@ -72,6 +73,14 @@ func (w *Watch) Recv() (*pb.WatchResponse, error) {
 	return r, nil
 }
 
+// sent is the error of a request on a stream. If the server has ended the stream, only receiving says why.
+func sent(err error) error {
+	if err == io.EOF { //nolint:errorlint // as gRPC returns it
+		return nil
+	}
+	return err
+}
+
 // ended is explain for a watch.
 func ended(err error) error {
 	switch cause := rpctypes.Error(err); {
@@ -85,7 +94,7 @@ func ended(err error) error {
 
 // RequestProgress asks for a response without events, whose header has the revision of the member. It may overtake events that are on the way.
 func (w *Watch) RequestProgress() error {
-	err := w.stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}})
+	err := sent(w.stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}}))
 	if err != nil {
 		return ended(err)
 	}
@@ -118,7 +127,7 @@ func (m *Member) Compacted(ctx context.Context, known int64) (int64, error) {
 		return 0, explain(err)
 	}
 	create := &pb.WatchCreateRequest{Key: all, StartRevision: at}
-	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
+	if err := sent(stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}})); err != nil {
 		return 0, explain(err)
 	}
 	for {
