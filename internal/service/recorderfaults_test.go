@@ -113,7 +113,7 @@ func putsSoon(t *testing.T, client *clientv3.Client, n int) {
 	}
 }
 
-// Both the member that is watched and the one that the journal fails over to get a snapshot of the leader's data instead of the log.
+// The member that is watched gets a snapshot of the leader's data instead of the log; then the journal fails over to one that was away for long.
 func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
 	b := newJournalBed(t, etcdtest.Options{
 		Members: 3, UnsafeNoFsync: true, Flags: []string{"--snapshot-count=20", "--snapshot-catchup-entries=5"},
@@ -144,10 +144,8 @@ func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
 	defer other.Close()
 	putsSoon(t, other, 50)
 	b.wantOneRange(other)
-	for _, m := range members[:2] {
-		if !logged(t, "applied snapshot", m) {
-			t.Errorf("%s got no snapshot: the test shows nothing", m.Name)
-		}
+	if !logged(t, "applied snapshot", members[0]) {
+		t.Error("the watched member got no snapshot: the test shows nothing")
 	}
 }
 
