@@ -44,8 +44,8 @@ func newSegmentBed(t *testing.T, node string, cluster snapshot.ID) *segmentBed {
 	}
 }
 
-// beside is another node in the same folder.
-func (b *segmentBed) beside(t *testing.T, node string, cluster snapshot.ID) *segmentBed {
+// neighbor is another node in the same folder.
+func (b *segmentBed) neighbor(t *testing.T, node string, cluster snapshot.ID) *segmentBed {
 	t.Helper()
 	o := &segmentBed{costBed: &costBed{faults: b.faults, bucket: b.bucket, known: &mirror.Segments{}}, node: node, cluster: cluster, lineage: snapshot.Lineage{Cluster: cluster}, keep: b.keep, now: b.now}
 	o.dir, o.status = snapshot.NewDir(filepath.Join(t.TempDir(), "store")), status.New(status.Options{Mirror: true})
@@ -252,7 +252,7 @@ func wantBases(t *testing.T, b *segmentBed) {
 
 func TestJournalsOfTwoNodesInOneFolderAreApart(t *testing.T) {
 	a := newSegmentBed(t, "n1", 1)
-	b := a.beside(t, "n1-b", 1)
+	b := a.neighbor(t, "n1-b", 1)
 	var ofA, ofB [][]snapshot.SegmentName
 	for range 4 {
 		ofA, ofB = append(ofA, a.hour(t)), append(ofB, b.hour(t))
@@ -271,7 +271,7 @@ func TestJournalsOfTwoNodesInOneFolderAreApart(t *testing.T) {
 // Two clusters use one folder and one node name. Neither removes what is the other's.
 func TestSegmentsOfAnotherClusterStay(t *testing.T) {
 	a := newSegmentBed(t, "n1", 1)
-	b := a.beside(t, "n1", 2)
+	b := a.neighbor(t, "n1", 2)
 	b.now = a.now.Add(7 * time.Minute)
 	var ofB [][]snapshot.SegmentName
 	for range 4 {

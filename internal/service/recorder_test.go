@@ -156,7 +156,7 @@ func TestJournalAsksForASnapshotWhenUsersOrMembersChange(t *testing.T) {
 	})
 }
 
-// A user who may read all keys may record them; one who may not is told why nothing is recorded.
+// A user who may read all keys may record them; for one who may not, the error says why nothing is recorded.
 func TestJournalDoesWithoutTheRightsOfRoot(t *testing.T) {
 	b := newJournalBed(t, etcdtest.Options{Version: "3.5", UnsafeNoFsync: true})
 	client := etcdtest.Dial(t, b.cluster)

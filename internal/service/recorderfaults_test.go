@@ -129,8 +129,8 @@ func TestJournalMissesNothingWhenAMemberGetsARaftSnapshot(t *testing.T) {
 	limit := time.Now().Add(patience)
 	for i := 0; !logged(t, "lost TCP streaming connection", members[1:]...); i++ { // what is on the way to it is lost
 		// It may have been the leader: until there is another one, etcd refuses.
-		if _, err := other.Put(t.Context(), fmt.Sprintf("large-%d", i%5), strings.Repeat("v", 200<<10)); err != nil && time.Now().After(limit) {
-			t.Fatal(err)
+		if _, err := other.Put(t.Context(), fmt.Sprintf("large-%d", i%5), strings.Repeat("v", 200<<10)); time.Now().After(limit) {
+			t.Fatalf("no connection to the paused member was lost; the last put: %v", err)
 		}
 	}
 	putsSoon(t, other, 50)

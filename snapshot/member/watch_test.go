@@ -191,7 +191,7 @@ func addUser(t testing.TB, c *clientv3.Client, name, from, to string) {
 	must(t, err)
 }
 
-// A user who may read all keys may do all that the journal needs; one who may read some is told so.
+// A user who may read all keys may do all that the journal needs; one who may read some gets an error that says so.
 func TestWatchNeedsTheRightToReadAllKeys(t *testing.T) {
 	for _, version := range etcdtest.Versions() {
 		t.Run(version, func(t *testing.T) {
