@@ -112,7 +112,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 		t.Errorf("%s of a dead save outlives the start of the next", left)
 	}
 
-	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@hourly"})...)
+	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1h"})...)
 	d.says(t, "snapshot saved")
 	run(t, 0, nil, words("save", store(dir), reach)...)
 	if !slices.Contains(files(t, dir), own) {

@@ -149,7 +149,7 @@ func takenOn(t *testing.T, c *etcdtest.Cluster, role string) int {
 	daemons := map[string]*process{}
 	for _, m := range c.Members {
 		dir := newStore(t)
-		daemons[dir] = start(t, words("daemon", store(dir), flags(c, m.Endpoint), []string{"--only-on=" + role, "--schedule=@hourly"})...)
+		daemons[dir] = start(t, words("daemon", store(dir), flags(c, m.Endpoint), []string{"--only-on=" + role, "--schedule=@every 1h"})...)
 	}
 	took := 0
 	for dir, p := range daemons {

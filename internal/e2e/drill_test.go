@@ -52,13 +52,13 @@ func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
-	p := start(t, append(args, "--drill-schedule=@weekly")...)
+	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
+	p := start(t, append(args, "--drill-schedule=@every 7d")...)
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantOnlySnapshots(t, dir, 1)
 
-	p = start(t, append(args, "--drill-schedule=@weekly")...)
+	p = start(t, append(args, "--drill-schedule=@every 7d")...)
 	p.says(t, "started")
 	p.stop(t, syscall.SIGTERM, 0)
 	if strings.Contains(p.stderr.String(), "restore drill") {
@@ -89,7 +89,7 @@ func TestDrillFromS3FindsAnAlteredObject(t *testing.T) {
 	b := bed.bucket(t)
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(bed.server.Target),
-		[]string{"--schedule=@hourly", "--drill-from=s3", "--drill-schedule=@every 1s"})
+		[]string{"--schedule=@every 1h", "--drill-from=s3", "--drill-schedule=@every 1s"})
 	p := start(t, args...)
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
@@ -111,7 +111,7 @@ func TestDrillIsSkippedWhileS3IsDown(t *testing.T) {
 	proxy := s3test.RunProxy(t, bed.server.Target)
 	must(t, proxy.Down())
 	w := watch(t, dir, flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(proxy.Target), impatient,
-		[]string{"--schedule=@hourly", "--drill-from=s3", "--drill-schedule=@every 1s"})
+		[]string{"--schedule=@every 1h", "--drill-from=s3", "--drill-schedule=@every 1s"})
 	w.says(t, "restore drill skipped")
 	eventually(t, "the drill was counted as skipped", func() bool {
 		n, _ := w.value(t, `runs_total{kind="drill",reason="host",result="skipped"}`)
@@ -152,7 +152,7 @@ func TestKilledDrillLeavesNothing(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
-	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly", "--drill-schedule=@every 1s"})
+	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h", "--drill-schedule=@every 1s"})
 	for range 5 {
 		p := start(t, args...)
 		eventually(t, "a drill runs", func() bool { return len(drillsIn(t, dir)) > 0 })

@@ -39,7 +39,7 @@ func pasted(t *testing.T, line string, variables ...string) *process {
 // watchIn starts a daemon in a directory, in which its relative paths begin.
 func watchIn(t *testing.T, dir string, variables []string, more ...[]string) *watched {
 	t.Helper()
-	cmd := exec.Command(program(t, "daemon"), words("daemon", append([][]string{store("store")}, more...)...)...)
+	cmd := exec.Command(program(t, "daemon"), words("daemon", append([][]string{store("store"), {"--schedule=@every 1h"}}, more...)...)...)
 	cmd.Dir, cmd.Env = dir, variables
 	w := &watched{process: launch(t, cmd)}
 	w.base = "http://" + w.address(t)

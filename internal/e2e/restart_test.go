@@ -96,7 +96,7 @@ func backdate(t *testing.T, dir string, to time.Time) status.State {
 func TestDamageIsKnownAfterARestart(t *testing.T) {
 	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
-	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@hourly"}}
+	args := [][]string{flags(c, c.Members[0].Endpoint), {"--schedule=@every 1h"}}
 	w := watch(t, dir, append(args, []string{"--drill-schedule=@every 1s"})...)
 	w.says(t, "restore drill passed")
 	archive := only(t, dir)
@@ -149,7 +149,7 @@ func TestTruncatedArchiveIsReportedWhenListed(t *testing.T) {
 func TestMissingDirectoryIsUnhealthy(t *testing.T) {
 	parallel(t)
 	c, dir := small(t, etcdtest.Options{}), newStore(t)
-	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@hourly"})
+	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
 	w.says(t, "snapshot saved")
 	w.ready(t, http.StatusOK, "")
 	must(t, os.Rename(dir, dir+".gone"))

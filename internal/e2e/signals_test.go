@@ -59,7 +59,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Run("daemon between two runs", func(t *testing.T) {
 				dir := newStore(t)
-				p := start(t, words("daemon", store(dir), flags(c, server.Endpoint), []string{"--schedule=@hourly"})...)
+				p := start(t, words("daemon", store(dir), flags(c, server.Endpoint), []string{"--schedule=@every 1h"})...)
 				p.says(t, "snapshot saved")
 				p.stop(t, s, 0)
 				wantWhole(t, dir, 1)

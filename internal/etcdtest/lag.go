@@ -21,12 +21,12 @@ type Lag struct {
 	waits func()        // called by each write that waits
 }
 
-// RunLag starts one for a test.
-func RunLag(t testing.TB, version string) *Lag {
+// RunLag starts one for a test, with more flags of etcd.
+func RunLag(t testing.TB, version string, flags ...string) *Lag {
 	t.Helper()
 	l := &Lag{}
 	dir := fusetest.Mount(t, fusetest.Options{Fail: l.stop})
-	l.Cluster = Run(t, Options{Version: version, Members: 3, Dir: dir, UnsafeNoFsync: true})
+	l.Cluster = Run(t, Options{Version: version, Members: 3, Dir: dir, UnsafeNoFsync: true, Flags: flags})
 	t.Cleanup(l.Release) // a process that waits for its disk can't be killed
 	client := Dial(t, l.Cluster)
 	for _, m := range l.Members {
