@@ -16,6 +16,8 @@ import (
 const (
 	// statusPrefix begins the name of the file in which a daemon keeps its state across restarts.
 	statusPrefix = ".status_"
+	// quietPrefix begins the name of the file that says until when nothing has changed after the end of a node's journal.
+	quietPrefix = ".quiet_"
 	// notePrefix begins the names of the files that earlier versions used instead.
 	notePrefix = ".last-"
 	// maxNote is much larger than any note, in bytes.
@@ -28,6 +30,9 @@ const (
 // directory.
 func StatusFile(node string) string { return statusPrefix + node + ".json" }
 
+// QuietNote returns the name of the file that says until when nothing has changed after the end of a node's journal.
+func QuietNote(node string) string { return quietPrefix + node + ".json" }
+
 // RunNote returns the name of the note that earlier versions wrote about a node's last scheduled run.
 func RunNote(node string) string { return notePrefix + "run_" + node + ".json" }
 
@@ -39,7 +44,7 @@ func DamageNote(node string) string { return notePrefix + "damage_" + node + ".j
 
 // isNote reports whether a file is a note, a note that is being written, or what daemons lock.
 func isNote(name string) bool {
-	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, presencePrefix) || strings.HasPrefix(name, notePrefix) || strings.TrimSuffix(name, partSuffix) == restoredNote
+	return strings.HasPrefix(name, statusPrefix) || strings.HasPrefix(name, quietPrefix) || strings.HasPrefix(name, presencePrefix) || strings.HasPrefix(name, notePrefix) || strings.TrimSuffix(name, partSuffix) == restoredNote
 }
 
 // ReadNote reads into v what KeepNote last wrote under that name. If there is nothing, v does not change.

@@ -26,9 +26,11 @@ type journalReport struct {
 	Received *time.Time `json:"received,omitempty"` // when that revision was; absent: it is the snapshot's own
 	End      int64      `json:"end_revision"`       // of the journal that continues the snapshot without a gap
 	EndsAt   *time.Time `json:"end_received,omitempty"`
-	Beyond   int64      `json:"beyond_revision,omitempty"` // the newest one behind a gap after the end
-	Segments int        `json:"segments"`
-	Places   []string   `json:"places,omitempty"`
+	// Unchanged is until when nothing had changed after the end, if that is the state.
+	Unchanged *time.Time `json:"unchanged_until,omitempty"`
+	Beyond    int64      `json:"beyond_revision,omitempty"` // the newest one behind a gap after the end
+	Segments  int        `json:"segments"`
+	Places    []string   `json:"places,omitempty"`
 }
 
 func (r *restoring) journalReport() *journalReport {
@@ -37,7 +39,7 @@ func (r *restoring) journalReport() *journalReport {
 		return nil
 	}
 	return &journalReport{
-		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Beyond: c.Beyond, Segments: len(c.Segments), Places: c.Places,
+		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Unchanged: known(c.Unchanged), Beyond: c.Beyond, Segments: len(c.Segments), Places: c.Places,
 	}
 }
 
@@ -84,13 +86,21 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 		out.line("  not restored: %s after it; behind revision %d of %s, the journal has a gap", english.Plural(int(lost), "revision", "revisions"), c.End, ends)
 	case lost > 0 && c.Beyond == 0:
 		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), ends)
+	case c.Beyond == 0 && !c.Unchanged.IsZero():
+		out.line("  nothing changed after it until %s, where the journal ends: what was written later is lost", c.Unchanged.UTC().Format(time.DateTime+" UTC"))
 	case c.Beyond == 0 && len(c.Segments) > 0:
 		out.line("  the journal ends there: what was written later is lost")
 	}
-	if c.Beyond > 0 && r.o.At.Newest() {
-		r.warn("the journal has a gap behind revision %d: %s after it, up to revision %d, are recorded and can't be restored; is the missing segment in another place? "+
-			"list shows the gaps", c.End, english.Plural(int(lost), "revision", "revisions"), c.Beyond)
+}
+
+// warnOfGap says that more is recorded than can be restored.
+func (r *restoring) warnOfGap() {
+	c := r.from.Journal
+	if c == nil || c.Beyond == 0 || !r.o.At.Newest() {
+		return
 	}
+	r.warn("the journal has a gap behind revision %d: %s after it, up to revision %d, are recorded and can't be restored; is the missing segment in another place? "+
+		"list shows the gaps", c.End, english.Plural(int(c.Beyond-c.Revision), "revision", "revisions"), c.Beyond)
 }
 
 // learn notes what turned out not to lead to the state that is asked for; false: nothing else can be tried.

@@ -70,14 +70,26 @@ func ordered(members []snapshot.Member) (out []string) {
 
 // room returns an error if the disk has room for less than the next snapshot and so many bytes of the journal: snapshots come first.
 func (r *recorder) room(segments int64) error {
-	free, err := r.dir.Free()
+	return journalRoom(r.dir, r.config().Store.MinFree, r.newest.Load(), segments)
+}
+
+// JournalRoom returns an error if a journal would not begin, because the disk has no room for it and the next snapshot.
+func JournalRoom(dir *snapshot.Dir, store config.Store) error {
+	l, err := dir.List()
 	if err != nil {
 		return err
 	}
-	next := r.newest.Load()
-	if need := r.config().Store.MinFree + next + segments; free < need {
-		return fmt.Errorf("%w for a journal: %s free in %s, and %s stay free for the next snapshot and --min-free: free some space, or keep fewer snapshots",
-			snapshot.ErrLowSpace, humanize.IBytes(uint64(max(free, 0))), r.dir.Path(), humanize.IBytes(uint64(max(need-segments, 0))))
+	newest, _ := l.Newest(store.Node, time.Now())
+	return journalRoom(dir, store.MinFree, newest.Size, beginSize)
+}
+
+func journalRoom(dir *snapshot.Dir, reserve, next, segments int64) error {
+	free, err := dir.Free()
+	if err != nil || free >= reserve+next+segments {
+		return err
 	}
-	return nil
+	need := reserve + next + beginSize // to go on
+	bytes := func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+	return fmt.Errorf("%w for a journal: %s free in %s, and it needs %s (%s for --min-free, %s for the next snapshot, %s for itself): free another %s, or keep fewer snapshots",
+		snapshot.ErrLowSpace, bytes(free), dir.Path(), bytes(need), bytes(reserve), bytes(next), bytes(beginSize), bytes(need-free))
 }

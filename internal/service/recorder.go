@@ -21,6 +21,9 @@ import (
 // segmentSize is at which size a segment is completed, bytes.
 const segmentSize = 8 << 20
 
+// beginSize is the room that a journal needs to begin, bytes: more than it needs to go on, so that it does not stop again immediately.
+const beginSize = 2 * segmentSize
+
 // recorder records the journal of this node. Each recording connects with the certificates and the password of that time, and continues behind
 // the newest complete segment, or begins a new range.
 type recorder struct {
@@ -85,7 +88,7 @@ func (r *recorder) prepare(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	r.newestBase(cfg.Store.Node, l)
-	if err := r.room(2 * segmentSize); err != nil { // more than it needs to go on, so that it does not stop again immediately
+	if err := r.room(beginSize); err != nil {
 		return err
 	}
 	return r.resume(ctx, cfg.Store.Node, l)
@@ -112,11 +115,11 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	at := r.at // which Sealed moves
 	s := &recorded{events: events, last: at.next(), at: at.time}
 	s.set(at.next(), w.Head)
-	src := m.Source()
+	src, quiet := m.Source(), newQuietNote(r.dir, cfg.Store.Node, r.log)
 	o := journal.Options{
 		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
 		Sync:   cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
-		From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set,
+		From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
 		Sealed: func(m journal.Manifest) {
 			r.at.sealed(m)
 			r.log.WithFields(logrus.Fields{"segment": m.Name, "events": m.Events}).Debug("segment of the journal complete")
@@ -126,6 +129,7 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	var alongside sync.WaitGroup
 	alongside.Go(func() { every(ctx, time.Second, s.report) })
 	alongside.Go(func() { every(ctx, r.pauses.progress, func() { _ = w.RequestProgress() }) }) // the watch itself ends with the same error
+	alongside.Go(func() { quiet.run(ctx) })
 	alongside.Go(func() { every(ctx, r.pauses.base, func() { r.checkBase(ctx, cfg, m, at, events) }) })
 	err = journal.NewRecorder(r.dir, o, at.last, at.digest).Run(ctx, w, m, w.Head)
 	cancel(err)

@@ -25,8 +25,10 @@ type Continuation struct {
 	At       time.Time          // when that revision was received; zero: it is the snapshot's own
 	End      int64              // the newest revision that continues the snapshot without a gap
 	EndAt    time.Time
-	Beyond   int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
-	Size     int64 // of the records, bytes
+	// Unchanged is until when nothing had changed after the end, if that is the state: it is the state of each moment until then. Zero: not known.
+	Unchanged time.Time
+	Beyond    int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
+	Size      int64 // of the records, bytes
 
 	close func() error
 	chain []*piece
@@ -164,7 +166,7 @@ func (x *piece) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s in %s: %w", x.Name, x.at.Where, err)
+	err = fmt.Errorf("%s in %s: %w", x.listed, x.at.Where, journal.Unnamed(err))
 	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
 		x.bad = err
 	}
@@ -175,7 +177,7 @@ func (x *piece) failed(err error) error {
 func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
 	for _, x := range all {
 		if x.opened.ClusterID != cluster {
-			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.Name, x.at.Where, x.opened.ClusterID, cluster)
+			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.listed, x.at.Where, x.opened.ClusterID, cluster)
 			err = x.bad
 		}
 	}

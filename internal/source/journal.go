@@ -43,11 +43,11 @@ func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
 	return j
 }
 
-// Open opens one of the segments. Errors are those of Listing.Segment.
+// Open opens one of the segments. Errors are those of Listing.Segment, and begin with its name.
 func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
 	at, ok := j.at[n]
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: %s: there is no such segment of the journal", snapshot.ErrNotFound, n)
+		return nil, nil, journal.Named(n, fmt.Errorf("there is no such segment in %s: list shows what there is", wheres(j.places)))
 	}
 	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
 }

@@ -127,6 +127,9 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if len(whole) > 0 {
 		c.EndAt = whole[len(whole)-1].opened.To
 	}
+	if len(whole) > 0 && c.Revision == end {
+		c.Unchanged = m.unchanged(ctx, whole[len(whole)-1])
+	}
 	var err error
 	if c.Beyond, err = m.beyond(ctx, b.manifest.ClusterID, end); err != nil || len(chain) == 0 {
 		return c, err
@@ -197,10 +200,16 @@ func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int6
 	if last == nil {
 		return 0, m.unreachable(ctx, cluster, "the journal has no change before it")
 	}
-	ends := last.opened.To
+	unchanged, ends := m.unchanged(ctx, last), last.opened.To
+	if !unchanged.Before(t) {
+		return revision, nil
+	}
 	what := fmt.Sprintf("the journal ends at revision %d, received %s", revision, ends.UTC().Format(momentForm))
 	if i := slices.IndexFunc(m.pieces.all, func(x *piece) bool { return x.Name.First > revision }); i >= 0 {
 		what = fmt.Sprintf("it is in a gap of the journal, after revision %d, received %s", revision, ends.UTC().Format(momentForm))
+	}
+	if !unchanged.IsZero() {
+		what += ", and nothing had changed until " + unchanged.UTC().Format(momentForm)
 	}
 	return 0, m.unreachable(ctx, cluster, what, fmt.Sprintf("--at %d restores that revision", revision))
 }

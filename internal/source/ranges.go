@@ -143,6 +143,7 @@ func (r *ranging) describe(ctx context.Context, row []snapshot.SegmentName, base
 	for _, n := range row {
 		out.Last = max(out.Last, r.last(ctx, n))
 	}
+	out.To = r.until(last, bases)
 	for i, b := range bases {
 		if b.Cluster == out.Cluster && b.Revision >= row[0].First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
 			out.Base = &bases[i]

@@ -29,7 +29,7 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 		return nil, nil, err
 	}
 	if s, err = journal.OpenFile(ctx, f, e.Name.Complete()); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: %w", e.Name, err), f.Close())
+		return nil, nil, errors.Join(journal.Named(e.Name, err), f.Close())
 	}
 	return s, f, nil
 }

@@ -37,6 +37,38 @@ type SegmentError struct {
 func (e *SegmentError) Error() string { return e.Err.Error() }
 func (e *SegmentError) Unwrap() error { return e.Err }
 
+// named is an error of a segment that begins with its name.
+type named struct {
+	segment snapshot.SegmentName
+	err     error
+}
+
+func (e *named) Error() string { return e.segment.String() + ": " + e.err.Error() }
+func (e *named) Unwrap() error { return e.err }
+
+// Named adds the name of the segment that an error is about, unless the error begins with it.
+func Named(n snapshot.SegmentName, err error) error {
+	if _, has := err.(*named); has || err == nil { //nolint:errorlint // of this very error
+		return err
+	}
+	return &named{n, err}
+}
+
+// Unnamed removes the name again, for the text of a caller that says it.
+func Unnamed(err error) error {
+	switch e := err.(type) { //nolint:errorlint // what is further in may be about something else
+	case *named:
+		return e.err
+	case *SegmentError:
+		return Unnamed(e.Err)
+	case interface{ Unwrap() []error }: // errors.Join makes one also of a single error
+		if all := e.Unwrap(); len(all) == 1 {
+			return Unnamed(all[0])
+		}
+	}
+	return err
+}
+
 // Header is the first record of a segment: where it comes from.
 type Header struct {
 	Format      string      `json:"format"`

@@ -39,6 +39,8 @@ type Options struct {
 	Room func() error
 	// Seen is called when all responses until now are in the journal's file: its last revision, and that of the member. It must not block.
 	Seen func(last, head int64)
+	// Quiet is called when the member has shown that nothing has changed for a while. It must not block.
+	Quiet func(Quiet)
 	// Sealed is called for each complete segment, as soon as it is safe on the disk. It must not block.
 	Sealed func(Manifest)
 }
@@ -53,18 +55,19 @@ type Recorder struct {
 	compacted int64
 
 	// Of the segment that is being written; out nil: there is none.
-	part   *snapshot.Part
-	out    *Writer
-	done   *Writer // of the segment before; nil: there was none
-	buf    []byte  // of an event
-	begun  time.Time
-	synced bool
-	size   int              // bytes since the last checkpoint
-	counts time.Time        // of the last checkpoint: what came before counts
-	came   time.Time        // when the last response came
-	due    <-chan time.Time // when what came since must count; nil: nothing is whole and waits
-	leases map[int64]bool   // that were asked for
-	notes  []Record         // answers that came when there was no segment
+	part    *snapshot.Part
+	out     *Writer
+	done    *Writer // of the segment before; nil: there was none
+	buf     []byte  // of an event
+	begun   time.Time
+	synced  bool
+	size    int              // bytes since the last checkpoint
+	counts  time.Time        // of the last checkpoint: what came before counts
+	came    time.Time        // when the last response came
+	changed time.Time        // when the last one with an event came
+	due     <-chan time.Time // when what came since must count; nil: nothing is whole and waits
+	leases  map[int64]bool   // that were asked for
+	notes   []Record         // answers that came when there was no segment
 
 	// Of the watch.
 	head   int64  // of the cluster when it was opened
@@ -122,6 +125,9 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 				r.due = nil // what it brought may not be whole
 			}
 			r.seen(err)
+			if err == nil {
+				r.quiet(len(resp.GetEvents()))
+			}
 		case <-r.due:
 			err = r.checkpoint(ctx)
 			r.seen(err)
@@ -179,6 +185,9 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 		}
 	}
 	r.came = time.Now()
+	if len(resp.GetEvents()) > 0 {
+		r.changed = r.came
+	}
 	for _, e := range resp.GetEvents() {
 		kv := e.GetKv()
 		rec := Record{Kind: KindPut, Revision: kv.GetModRevision()}

@@ -28,7 +28,7 @@ func Recover(ctx context.Context, dir *snapshot.Dir, n snapshot.SegmentName) (m 
 	case err == nil, errors.Is(err, ErrEmpty), errors.Is(err, snapshot.ErrExists): // recovered before
 		return m, errors.Join(skip(err, snapshot.ErrExists), dir.RemoveSegment(ctx, n))
 	}
-	return m, fmt.Errorf("recover %s: %w", n, err)
+	return m, fmt.Errorf("recover %s: %w", n, Unnamed(err))
 }
 
 func skip(err, of error) error {

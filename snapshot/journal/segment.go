@@ -173,7 +173,7 @@ func (s *Segment) Each(ctx context.Context, visit func(Record) error) error {
 		return fmt.Errorf("read journal: %w", disk.Err())
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.label(), err)
+		return Named(s.SegmentName(), err)
 	}
 	return s.compare(sum, want)
 }
@@ -191,12 +191,7 @@ func (s *Segment) foreign(format string, args ...any) error {
 	return &SegmentError{s.SegmentName(), fmt.Errorf("%w: %s", ErrHistory, fmt.Sprintf(format, args...))}
 }
 
-func (s *Segment) label() string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return fmt.Sprintf("segment from revision %d", s.First)
-}
+func (s *Segment) label() string { return s.SegmentName().String() }
 
 // drain reads what is behind the records, so that all bytes are hashed.
 func (s *Segment) drain(raw, packed io.Reader) error {
@@ -212,7 +207,7 @@ func (s *Segment) drain(raw, packed io.Reader) error {
 
 func (s *Segment) compare(sum hash.Hash, want string) error {
 	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
-		return fmt.Errorf("%s: %w: its SHA-256 is %s, not %s", s.label(), snapshot.ErrDamaged, got, want)
+		return Named(s.SegmentName(), fmt.Errorf("%w: its SHA-256 is %s, not %s", snapshot.ErrDamaged, got, want))
 	}
 	return nil
 }

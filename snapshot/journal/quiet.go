@@ -1,0 +1,41 @@
+package journal
+
+import (
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// Quiet says until when etcd had no change after a revision. While nobody writes there is no segment that could say it, so it is a note next to them,
+// which each later one replaces.
+type Quiet struct {
+	Cluster  snapshot.ID `json:"cluster_id"`
+	Revision int64       `json:"revision"`
+	Digest   string      `json:"digest"` // of the revision: after a restore, another one has its number
+	Until    time.Time   `json:"until"`
+}
+
+// pause is how long nothing must have changed before that is worth a note: where etcd is written to all the time, the segments say it all.
+const pause = time.Second
+
+// After returns until when nothing had changed after the last revision of a segment; zero: it says nothing of that segment.
+func (q Quiet) After(m Manifest) time.Time {
+	if q.Revision != m.Last || q.Cluster != m.ClusterID || q.Digest != m.LastDigest || !q.Until.After(m.To) {
+		return time.Time{}
+	}
+	return q.Until
+}
+
+// quiet reports a response in which the member has shown that it has nothing after the last revision of the journal. A notice of progress alone moves
+// nothing: etcd may send one before the events that it is about, and then its revision is a later one.
+func (r *Recorder) quiet(events int) {
+	known := r.joined || r.own.revision == r.last && r.own.String() == r.digest
+	if r.o.Quiet == nil || events > 0 || r.size > 0 || r.last == 0 || r.header != r.last || r.came.Sub(r.changed) < pause || !known {
+		return
+	}
+	q := Quiet{Cluster: r.o.ClusterID, Revision: r.last, Digest: r.digest, Until: r.came.UTC()}
+	if r.out != nil {
+		q.Digest = r.out.current.String()
+	}
+	r.o.Quiet(q)
+}
