@@ -144,6 +144,7 @@ type call struct {
 	found        *source.Opened // the snapshot that was looked into last; its file is closed
 	foundCluster snapshot.ID    // that it was taken from; 0: not known
 	at           *config.At     // the moment to look at; nil: that of the snapshot
+	warnings     []string       // what may be wrong with the result
 }
 
 // action reads the settings and runs the command.
@@ -192,7 +193,7 @@ func (c *call) open(ctx context.Context, r source.Request) (*source.Opened, erro
 	defer bar.done()
 	r.Reference, r.Dir, r.Bucket, r.Identity, r.Progress = c.ref, c.cfg.Store.Dir, c.cfg.S3, c.cfg.Etcd.Identity, bar.update
 	r.Host = hostName()
-	r.Notice = func(text string) { c.note("%s", text) }
+	r.Notice = c.notice
 	return source.Open(ctx, r)
 }
 

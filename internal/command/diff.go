@@ -106,7 +106,7 @@ func diff(ctx context.Context, c *call) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if a.cluster != b.cluster && a.cluster != 0 && b.cluster != 0 {
-		c.note("warning: A is of cluster %s and B of cluster %s: is this the right one? (a restored cluster has a new ID)", a.cluster, b.cluster)
+		c.warn("A is of cluster %s and B of cluster %s: is this the right one? (a restored cluster has a new ID)", a.cluster, b.cluster)
 	}
 	return c.compare(ctx, a, b)
 }
@@ -230,7 +230,7 @@ func (c *call) compare(ctx context.Context, a, b state) error {
 	}
 	out.Before, out.After = a.side(), b.side()
 	if a.behind() || b.behind() {
-		c.note("warning: the cluster has no quorum: live is what this member has, and others may have more")
+		c.warn("the cluster has no quorum: live is what this member has, and others may have more")
 	}
 	if c.asJSON {
 		err = c.show(out.differences, nil)

@@ -37,7 +37,7 @@ type downloaded struct {
 
 func download(ctx context.Context, c *call) error {
 	r := source.Request{Reference: c.ref, Dir: c.cfg.Store.Dir, Bucket: c.cfg.S3, Peer: c.String("peer"), Identity: c.cfg.Etcd.Identity, Host: hostName()}
-	r.Notice = func(text string) { c.note("%s", text) }
+	r.Notice = c.notice
 	from, err := source.Find(ctx, r)
 	if err != nil {
 		return err

@@ -239,7 +239,7 @@ func (x *exporting) noteEndings(ctx context.Context, kept []outline) error {
 		if found {
 			remedy = fmt.Sprintf("--revision %d has all of it", began-1)
 		}
-		x.note("warning: %s was being deleted, so that some of what was in it may be missing: %s", e.what, remedy)
+		x.warn("%s was being deleted, so that some of what was in it may be missing: %s", e.what, remedy)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (c *call) lookInto(ctx context.Context, ref string, more ...string) (*brows
 		case err == nil:
 			return d, nil
 		case learn(&ask, p, err):
-			c.note("%s; trying another way", line(err))
+			c.warn("%s: trying without it", line(err))
 		default:
 			return nil, c.orInstead(ctx, fmt.Errorf("look into %s: %w", p.Name, err), p.Snapshot, p.From, from, more...)
 		}
@@ -91,9 +91,9 @@ func (c *call) unpack(ctx context.Context, p *source.Opened) (*browse.DB, error)
 	}
 	switch {
 	case proof.Damage != nil:
-		c.note("warning: %s: %s", p.Name, line(proof.Damage))
+		c.warn("%s: %s", p.Name, line(proof.Damage))
 	case !proof.Digest:
-		c.note("warning: %s has no digest: its pages are valid, and whether a value was changed is not known", p.Name)
+		c.warn("%s has no digest: its pages are valid, and whether a value was changed is not known", p.Name)
 	}
 	return d, nil
 }

@@ -1,11 +1,13 @@
 package command
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -57,10 +59,13 @@ func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {
 	return r
 }
 
-// show prints the result: v as JSON, or what text prints of it.
+// show prints the result: v as JSON, or what text prints of it. A JSON object also gets the warnings.
 func (c *call) show(v any, text func(*printer)) error {
 	if c.asJSON {
 		text, err := json.MarshalIndent(v, "", "  ")
+		if err == nil {
+			text, err = withWarnings(text, c.warnings)
+		}
 		if err == nil {
 			_, err = c.stdout.Write(append(printable.JSON(text), '\n'))
 		}
@@ -87,6 +92,35 @@ func age(now, t time.Time) string {
 		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
 	}
 	return d.String()
+}
+
+// withWarnings adds them to a JSON object as its last field.
+func withWarnings(object []byte, warnings []string) ([]byte, error) {
+	fields, ok := bytes.CutSuffix(object, []byte("\n}"))
+	if !ok || len(warnings) == 0 {
+		return object, nil
+	}
+	list, err := json.MarshalIndent(warnings, "  ", "  ")
+	return slices.Concat(fields, []byte(",\n  \"warnings\": "), list, []byte("\n}")), err
+}
+
+// warn reports once what may be wrong with the result: on stderr, and as JSON.
+func (c *call) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if slices.Contains(c.warnings, text) {
+		return
+	}
+	c.warnings = append(c.warnings, text)
+	c.note("warning: %s", text)
+}
+
+// notice reports what a source says.
+func (c *call) notice(text string) {
+	if warning, is := strings.CutPrefix(text, "warning: "); is {
+		c.warn("%s", warning)
+		return
+	}
+	c.note("%s", text)
 }
 
 // note prints one line for people to stderr.

@@ -133,7 +133,6 @@ type restoring struct {
 	moment   string             // the path of the snapshot of the state, for the other members; "": none is needed
 	state    stateFile
 	bar      *progress
-	warnings []string
 }
 
 func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
@@ -146,6 +145,7 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if err := r.announce(now); err != nil {
 		return err
 	}
+	r.warnOfGap()
 	r.bar = newProgress(r.stderr, "unpacking")
 	o := r.options(r.in.Manifest)
 	o.Size, o.Progress = r.in.Size, r.bar.update
@@ -208,9 +208,7 @@ func (r *restoring) options(m *snapshot.Manifest) restore.Options {
 // warn reports what may be wrong with the restore, which continues.
 func (r *restoring) warn(format string, args ...any) {
 	r.bar.done()
-	text := fmt.Sprintf(format, args...)
-	r.warnings = append(r.warnings, text)
-	r.note("warning: %s", text)
+	r.call.warn(format, args...)
 }
 
 // warnOfContent warns of what only the unpacked snapshot shows.

@@ -73,11 +73,11 @@ func save(ctx context.Context, c *call) error {
 // warnOfState says what the manifest records of a member that is not well, because a snapshot by hand is often the last before a restore.
 func (c *call) warnOfState(m snapshot.Manifest) {
 	if !m.Healthy {
-		c.note("warning: the member knows no leader: the cluster may have lost its quorum, and another member may have newer writes: " +
+		c.warn("the member knows no leader: the cluster may have lost its quorum, and another member may have newer writes: " +
 			"save on each member that runs, and use the snapshot with the highest revision")
 	}
 	if alarms := slices.Compact(slices.Sorted(slices.Values(m.Alarms))); len(alarms) > 0 { // one of each member
-		c.note("warning: etcd has the alarm %s: etcdctl alarm list shows where", english.WordSeries(alarms, "and"))
+		c.warn("etcd has the alarm %s: etcdctl alarm list shows where", english.WordSeries(alarms, "and"))
 	}
 }
 
