@@ -27,8 +27,8 @@ func logCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name: "log", Usage: "show which keys were changed when, from the journal, the newest change last",
 		Flags: slices.Concat([]cli.Flag{
-			config.Text("journal", "since", "", "changes from `MOMENT` on: such as 14:03:06, \"10m ago\", \"2026-11-29 14:03:06\" or 2026-11-29T14:03:06Z"),
-			config.Text("journal", "until", "", "changes up to `MOMENT`"),
+			config.Text("journal", "since", "", "changes from `MOMENT` on: a revision, or a time such as 14:03:06, \"10m ago\", \"2026-11-29 14:03:06\" or 2026-11-29T14:03:06Z"),
+			config.Text("journal", "until", "", "changes up to `MOMENT`, a revision or a time"),
 			config.Text("journal", "prefix", "", "only keys that begin with `PREFIX`, such as /registry/configmaps/"),
 			config.EncryptionFlag(), config.OutputFlag(),
 			config.Text("store", "from", string(config.Local), "`PLACE`: local, s3 or all"),
@@ -54,10 +54,11 @@ type loggedChange struct {
 // logging prints the changes of one call.
 type logging struct {
 	*call
-	since, until time.Time // zero: not given
+	since, until point
 	prefix       []byte
 	decoder      *kube.Decoder
 
+	shown   int // changes
 	out     *bufio.Writer
 	printed printer
 	batch   []recordedChange // since the last checkpoint, which says when they were received
@@ -91,16 +92,32 @@ func showLog(ctx context.Context, c *call) (err error) {
 	return errors.Join(err, l.printed.err, l.out.Flush(), incomplete(failed))
 }
 
+// point is one end of what is shown; zero: it was not given.
+type point struct {
+	revision int64
+	at       time.Time
+}
+
+// follows reports that the change of a revision, which was received at that time, was before it.
+func (p point) follows(revision int64, at time.Time) bool {
+	return revision < p.revision || at.Before(p.at)
+}
+
+// passed reports that the change was after it.
+func (p point) passed(revision int64, at time.Time) bool {
+	return p.revision > 0 && revision > p.revision || !p.at.IsZero() && at.After(p.at)
+}
+
 // read reads the flags.
 func (l *logging) read(now time.Time) (err error) {
-	for flag, moment := range map[string]*time.Time{"since": &l.since, "until": &l.until} {
+	for flag, p := range map[string]*point{"since": &l.since, "until": &l.until} {
 		if text := l.String(flag); text != "" {
-			if *moment, err = config.ParseMoment(text, now); err != nil {
+			if p.revision, p.at, err = config.ParsePoint(text, now); err != nil {
 				return config.Usagef("--%s: %w", flag, err)
 			}
 		}
 	}
-	if !l.until.IsZero() && l.until.Before(l.since) {
+	if !l.until.at.IsZero() && l.until.at.Before(l.since.at) || l.until.revision > 0 && l.until.revision < l.since.revision {
 		return config.Usagef("--until %s is before --since %s", l.String("until"), l.String("since"))
 	}
 	l.prefix, err = readKey(l.String("prefix"))
@@ -117,10 +134,10 @@ func (l *logging) add(r journal.Record) error {
 	case journal.KindCheckpoint:
 		batch := l.batch
 		l.batch = l.batch[:0]
-		if r.At.Before(l.since) || !l.until.IsZero() && r.At.After(l.until) {
-			return nil
-		}
 		for _, b := range batch {
+			if l.since.follows(b.Revision, r.At) || l.until.passed(b.Revision, r.At) {
+				continue
+			}
 			if err := l.print(b, r); err != nil {
 				return err
 			}
@@ -158,15 +175,34 @@ func (l *logging) print(b recordedChange, checkpoint journal.Record) error {
 		change.Manager = l.manager(string(key), kv.GetValue())
 	}
 	change.Key = shownKey(key)
+	l.shown++
 	if l.asJSON {
-		line, err := json.Marshal(change)
-		if err == nil {
-			_, err = l.out.Write(append(printable.JSON(line), '\n'))
-		}
-		return err
+		return l.printJSON(change)
 	}
 	change.print(&l.printed)
 	return l.printed.err
+}
+
+func (l *logging) printJSON(v any) error {
+	line, err := json.Marshal(v)
+	if err == nil {
+		_, err = l.out.Write(append(printable.JSON(line), '\n'))
+	}
+	return err
+}
+
+// loggedWarning is a line of --output json between the changes.
+type loggedWarning struct {
+	Warning string `json:"warning"`
+}
+
+// warn reports what is missing, or that something else begins.
+func (l *logging) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.note("warning: %s", text)
+	if l.asJSON {
+		l.printed.err = cmp.Or(l.printed.err, l.printJSON(loggedWarning{text}))
+	}
 }
 
 func (x loggedChange) print(out *printer) {

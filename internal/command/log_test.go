@@ -69,10 +69,19 @@ func TestLogShowsWhoChangedWhatWhen(t *testing.T) {
 	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(last["time"])); err != nil {
 		t.Error(err)
 	}
+	wantLog(t, b.want(t, "log", "--since", fmt.Sprint(start+1), "--until", fmt.Sprint(deployed)), change(start+1, "put", "second"),
+		change(deployed, "put", "/registry/deployments/shop/web  by kubectl"))
+	wantLog(t, b.want(t, "log", "--since", "10m", "--until", fmt.Sprint(start)), change(start, "put", "first"))
+	b.refused(t, exitUsage, []string{fmt.Sprintf("--until %d is before --since %d", start, odd)}, "log", "--since", fmt.Sprint(odd), "--until", fmt.Sprint(start))
+	status, stdout, stderr := run(t.Context(), "log", "--dir", b.dir, "--since", fmt.Sprint(odd+1))
+	if status != 0 || stdout != "" || !strings.HasPrefix(stderr, fmt.Sprintf("no such change is recorded; the journal in %s ends at revision %d, received 20", b.dir, odd)) {
+		t.Errorf("after the end: status %d, %q, %q", status, stdout, stderr)
+	}
 	b.refused(t, exitUsage, []string{"--since: \"noon\" is not a moment"}, "log", "--since", "noon")
 	b.refused(t, exitUsage, []string{"--until 2h ago is before --since 1h ago"}, "log", "--since", "1h ago", "--until", "2h ago")
-	if text := b.want(t, "log", "--until", "1h ago"); text != "" {
-		t.Errorf("an hour ago: %s", text)
+	status, stdout, stderr = run(t.Context(), "log", "--dir", b.dir, "--until", "1h")
+	if status != 0 || stdout != "" || stderr != "no such change is recorded\n" {
+		t.Errorf("an hour ago: status %d, %q, %q", status, stdout, stderr)
 	}
 }
 
@@ -89,7 +98,7 @@ func TestLogReportsGapsAndDamage(t *testing.T) {
 	b.written(t, two)
 	stop()
 	status, stdout, stderr := run(t.Context(), "log", "--dir", b.dir)
-	if status != 0 || stderr != fmt.Sprintf("gap: the journal has no revisions from %d to %d\n", lost, lost) {
+	if status != 0 || stderr != fmt.Sprintf("warning: the journal has a gap: no revisions from %d to %d\n", lost, lost) {
 		t.Errorf("status %d, %q", status, stderr)
 	}
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
@@ -102,10 +111,32 @@ func TestLogReportsGapsAndDamage(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 	wantText(t, stderr, "warning: the changes in "+damaged+" are missing here: ", "damaged")
+	wantNamedOnce(t, stderr, damaged)
 	wantLog(t, stdout, change(two-1, "put", "seen"), change(two, "put", "two"))
+
+	_, asJSON, stderr := run(t.Context(), "log", "--dir", b.dir, "--output", "json")
+	first, _, _ := strings.Cut(asJSON, "\n")
+	var w struct{ Warning string }
+	must(t, json.Unmarshal([]byte(first), &w))
+	if warned, _, _ := strings.Cut(stderr, "\n"); w.Warning == "" || warned != "warning: "+w.Warning {
+		t.Errorf("the first line as JSON is %q, and on stderr %q", w.Warning, warned)
+	}
 }
 
-// Only the segments in which changes of the time may be are read.
+// wantNamedOnce demands that each line that names a segment does so once.
+func wantNamedOnce(t *testing.T, text, segment string) {
+	t.Helper()
+	if !strings.Contains(text, segment) {
+		t.Errorf("it does not name %s: %s", segment, text)
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.Count(line, segment) > 1 {
+			t.Errorf("it names the segment again and again: %s", line)
+		}
+	}
+}
+
+// Only the segments in which changes of the time or of the revisions may be are read.
 func TestLogSkipsSegmentsOfOtherTimes(t *testing.T) {
 	b := newJournalBed(t)
 	stop := b.record(t)
@@ -121,7 +152,14 @@ func TestLogSkipsSegmentsOfOtherTimes(t *testing.T) {
 	for i, c := range []struct {
 		args    []string
 		damaged int
-	}{{nil, 3}, {[]string{"--since", "2025-01-01T00:01:30Z"}, 2}, {[]string{"--since", "2025-01-01T00:02:30Z"}, 1}, {[]string{"--until", "2025-01-01T00:00:30Z"}, 1}} {
+	}{
+		{nil, 3},
+		{[]string{"--since", "2025-01-01T00:01:30Z"}, 2},
+		{[]string{"--since", "2025-01-01T00:02:30Z"}, 1},
+		{[]string{"--until", "2025-01-01T00:00:30Z"}, 1},
+		{[]string{"--since", "2501"}, 1},
+		{[]string{"--since", "2001", "--until", "2500"}, 1},
+	} {
 		_, _, stderr := run(t.Context(), append([]string{"log", "--dir", b.dir}, c.args...)...)
 		if got := strings.Count(stderr, "warning: "); got != c.damaged {
 			t.Errorf("case %d: %d segments were read: %s", i, got, stderr)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,20 +32,31 @@ func (l *logging) show(ctx context.Context, from []source.Listing) error {
 		switch {
 		case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just pruned
 		case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
-			l.note("warning: the changes in %s are missing here: %s", n, line(err))
+			l.warn("the changes in %s are missing here: %s", n, line(journal.Unnamed(err)))
 			damaged = cmp.Or(damaged, err)
 		case err != nil:
 			return err
 		}
 	}
+	if l.shown == 0 && damaged == nil {
+		l.note("no such change is recorded%s", l.end(from, proof))
+	}
 	return damaged
+}
+
+// end says where the journal ends, if all of it was read.
+func (l *logging) end(from []source.Listing, proof journal.Proof) string {
+	if proof.Revision == 0 || l.until != (point{}) {
+		return ""
+	}
+	return fmt.Sprintf("; the journal in %s ends at revision %d, received %s", wheres(from), proof.Revision, moment(proof.To))
 }
 
 // segment proves one segment, and then prints what no segment before it had.
 func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof) error {
 	start := *proof
 	if proof.Cluster != 0 && proof.Cluster == s.ClusterID && s.First > proof.Revision+1 {
-		l.note("gap: the journal has no revisions from %d to %d", proof.Revision+1, s.First-1)
+		l.warn("the journal has a gap: no revisions from %d to %d", proof.Revision+1, s.First-1)
 	}
 	if proof.Cluster != s.ClusterID || s.First > proof.Revision+1 {
 		start = journal.Proof{Revision: s.First - 1}
@@ -59,15 +72,15 @@ func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journa
 		return err
 	}
 	if start.Cluster == 0 && proof.Cluster != 0 && (proof.Cluster != s.ClusterID || s.First <= proof.Revision) {
-		l.note("the cluster was restored: what follows is of cluster %s from revision %d on", s.ClusterID, s.First)
+		l.warn("the cluster was restored: what follows is of cluster %s from revision %d on", s.ClusterID, s.First)
 	}
 	*proof = start
 	return proof.Add(ctx, s, l.add)
 }
 
-// between are the segments that may have changes between two moments, in the order in which they were begun. One ends before the next one of its
+// between are the segments that may have changes between two points, in the order in which they were begun. One ends before the next one of its
 // node begins.
-func between(names []snapshot.SegmentName, since, until time.Time) (chosen []snapshot.SegmentName) {
+func between(names []snapshot.SegmentName, since, until point) (chosen []snapshot.SegmentName) {
 	all := slices.SortedStableFunc(slices.Values(names), func(a, b snapshot.SegmentName) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.First, b.First))
 	})
@@ -75,7 +88,11 @@ func between(names []snapshot.SegmentName, since, until time.Time) (chosen []sna
 	for _, n := range slices.Backward(all) {
 		end, has := next[n.Node]
 		next[n.Node] = n.Time
-		if has && end.Add(time.Second).Before(since) || !until.IsZero() && n.Time.After(until) { // names have whole seconds
+		last := n.Last
+		if !n.Complete() {
+			last = math.MaxInt64
+		}
+		if has && end.Add(time.Second).Before(since.at) || has && last < since.revision || until.passed(n.First, n.Time) { // names have whole seconds
 			continue
 		}
 		chosen = append(chosen, n)

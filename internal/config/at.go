@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -17,25 +18,37 @@ type At struct {
 // Newest reports that the snapshot and all of the journal that follows it are asked for.
 func (a At) Newest() bool { return !a.Base && a.Revision == 0 && a.Time.IsZero() }
 
-// ParseAt reads a revision, a time as ParseMoment does, latest or base; "" is latest. Errors are those of ParseMoment.
+// ParseAt reads what ParsePoint does, latest or base; "" and now are latest. Errors are those of ParsePoint.
 func ParseAt(text string, now time.Time) (a At, err error) {
 	a.Text = strings.TrimSpace(text)
 	switch a.Text {
-	case "", "latest":
+	case "", "latest", "now": // the journal is behind now, if only by a moment
 		return a, nil
 	case "base":
 		a.Base = true
 		return a, nil
 	}
-	if n, err := strconv.ParseInt(a.Text, 10, 64); err == nil {
-		if n < 1 {
-			return a, Usagef("--at: %d is no revision: etcd begins at 1", n)
-		}
-		a.Revision = n
-		return a, nil
-	}
-	if a.Time, err = ParseMoment(a.Text, now); err != nil {
-		return a, Usagef("--at: %w, a revision such as 98211, latest or base", err)
+	a.Revision, a.Time, err = ParsePoint(a.Text, now)
+	switch {
+	case errors.Is(err, errForm):
+		return a, Usagef("--at: %s%w, latest or base", DidYouMean(a.Text, []string{"latest", "base"}), err)
+	case err != nil:
+		return a, Usagef("--at: %w", err)
 	}
 	return a, nil
+}
+
+// ParsePoint reads a revision, or a time as ParseMoment does. Errors wrap ErrUsage.
+func ParsePoint(text string, now time.Time) (revision int64, at time.Time, err error) {
+	text = strings.TrimSpace(text)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if n < 1 {
+			return 0, at, Usagef("%d is no revision: etcd begins at 1", n)
+		}
+		return n, at, nil
+	}
+	if at, err = ParseMoment(text, now); err != nil {
+		return 0, at, err
+	}
+	return 0, at, nil
 }

@@ -9,16 +9,17 @@ import (
 	"etcd-rolling-backup/daemon"
 )
 
-const momentForms = `use a time such as 2006-01-02T15:04:05Z, "2006-01-02 15:04:05", 15:04:05 or "10m ago"`
+var errForm = errors.New(`use a time such as 2026-11-29T14:03:06Z, "2026-11-29 14:03:06", 14:03:06 or "10m ago", or a revision such as 98211`)
 
-// ParseMoment reads a moment of the past: RFC 3339; a date and a time, in the zone of now or followed by UTC; a time alone, which means the last
-// one before now; or a duration followed by ago. Where the clock was changed, a time that it skipped or had twice is refused.
+// ParseMoment reads a moment of the past: RFC 3339; a date with or without a time, in the zone of now or followed by UTC; a time alone, which means the
+// last one before now; a duration such as 10m, with or without ago, which may also be words: 2 hours ago; or now. Where the clock was changed, a time
+// that it skipped or had twice is refused.
 func ParseMoment(text string, now time.Time) (time.Time, error) {
-	text = strings.TrimSpace(text)
+	text = strings.Join(strings.Fields(text), " ")
 	at, err := parseMoment(text, now)
 	switch {
 	case errors.Is(err, errForm):
-		return time.Time{}, Usagef("%q is not a moment: %s", text, momentForms)
+		return time.Time{}, Usagef("%q is not a moment: %w", text, err)
 	case err != nil:
 		return time.Time{}, Usagef("%q %w", text, err)
 	case at.After(now):
@@ -27,38 +28,81 @@ func ParseMoment(text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-var errForm = errors.New("unknown form")
-
 func parseMoment(text string, now time.Time) (time.Time, error) {
-	if length, ok := strings.CutSuffix(text, " ago"); ok {
-		d, err := daemon.ParseDuration(strings.TrimSpace(length))
-		if err != nil || d < 0 {
-			return time.Time{}, errForm
-		}
+	if text == "now" {
+		return now, nil
+	}
+	if d, ok := parseAgo(text); ok {
 		return now.Add(-d), nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
+	for _, form := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", time.DateTime + " UTC", "2006-01-02 15:04 UTC"} { // list prints the third one
+		if at, err := time.Parse(form, text); err == nil {
+			return at, nil
+		}
 	}
-	if at, err := time.Parse(time.DateTime+" UTC", text); err == nil { // as list prints it
-		return at, nil
-	}
-	for _, form := range []string{time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
+	for _, form := range []string{time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
 		if wall, err := time.Parse(form, text); err == nil {
 			return onClock(wall, now)
 		}
 	}
-	for _, form := range []string{time.TimeOnly, "15:04"} {
-		if wall, err := time.Parse(form, text); err == nil {
-			y, m, d := now.Date()
-			wall = wall.AddDate(y, int(m)-1, d-1)
-			if at, err := onClock(wall, now); err != nil || !at.After(now) {
-				return at, err
-			}
-			return onClock(wall.AddDate(0, 0, -1), now)
+	for _, zone := range []string{" UTC", "Z", ""} {
+		clock, ok := strings.CutSuffix(text, zone)
+		if !ok {
+			continue
 		}
+		if zone != "" {
+			now = now.UTC()
+		}
+		return lastClock(clock, now)
 	}
 	return time.Time{}, errForm
+}
+
+// lastClock returns when the clock, in the zone of now, last showed a time of day.
+func lastClock(text string, now time.Time) (time.Time, error) {
+	for _, form := range []string{time.TimeOnly, "15:04"} {
+		wall, err := time.Parse(form, text)
+		if err != nil {
+			continue
+		}
+		y, m, d := now.Date()
+		wall = wall.AddDate(y, int(m)-1, d-1)
+		if at, err := onClock(wall, now); err != nil || !at.After(now) {
+			return at, err
+		}
+		return onClock(wall.AddDate(0, 0, -1), now)
+	}
+	return time.Time{}, errForm
+}
+
+// parseAgo reads how long ago something was: 10m, 1d2h ago, 1 minute ago, 2 hours 30 minutes ago.
+func parseAgo(text string) (time.Duration, bool) {
+	length, _ := strings.CutSuffix(text, " ago")
+	if words := strings.Fields(length); len(words) > 1 && len(words)%2 == 0 {
+		length = ""
+		for i := 0; i < len(words); i += 2 {
+			length += words[i] + unit(words[i+1])
+		}
+	}
+	d, err := daemon.ParseDuration(length)
+	return d, err == nil && d >= 0 && length != "0" // which has no unit
+}
+
+// unit is the short form of a unit of time.
+func unit(word string) string {
+	switch word {
+	case "second", "seconds", "sec", "secs":
+		return "s"
+	case "minute", "minutes", "min", "mins":
+		return "m"
+	case "hour", "hours", "hr", "hrs":
+		return "h"
+	case "day", "days":
+		return "d"
+	case "week", "weeks":
+		return "w"
+	}
+	return word
 }
 
 // onClock returns when the clock on the wall, in the zone of now, showed what wall shows in UTC. Of two such moments, one in the future does not count.
