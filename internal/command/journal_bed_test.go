@@ -121,6 +121,15 @@ func (b *journalBed) flip(t *testing.T, name string) {
 	must(t, os.WriteFile(path, data, 0o600))
 }
 
+// cut cuts off the last bytes of a file of the directory.
+func (b *journalBed) cut(t *testing.T, name string, bytes int64) {
+	t.Helper()
+	path := b.dir + "/" + name
+	info, err := os.Stat(path)
+	must(t, err)
+	must(t, os.Truncate(path, info.Size()-bytes))
+}
+
 // wantText demands texts in this order.
 func wantText(t *testing.T, got string, wanted ...string) {
 	t.Helper()

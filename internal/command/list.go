@@ -61,13 +61,6 @@ func list(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	failed = slices.DeleteFunc(failed, func(f *source.PlaceError) bool { // a fresh machine: the bucket has all that there is
-		if fresh := len(from) > 0 && f.NoDirectory() && c.String("from") == ""; fresh {
-			c.note("there are no snapshots on this machine: %s does not exist", f.Where)
-			return true
-		}
-		return false
-	})
 	out := listing{Snapshots: []row{}}
 	limited, cancel := context.WithTimeoutCause(ctx, detailsLimit, errTooMany)
 	defer cancel()
@@ -80,7 +73,7 @@ func list(ctx context.Context, c *call) error {
 		out.add(limited, p)
 	}
 	if ctx.Err() == nil && limited.Err() != nil {
-		c.note("warning: %s: rows without details are complete otherwise", errTooMany)
+		c.warn("%s: rows without details are complete otherwise", errTooMany)
 	}
 	out.addKeys(service.SavedKeys(c.cfg))
 	out.markVersions(from)

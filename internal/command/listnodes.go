@@ -31,7 +31,8 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		return nil, nil, err
 	}
 	if c.Bool("all-nodes") {
-		return listPlaces(ctx, c, true)
+		all, failed, err := listPlaces(ctx, c, true)
+		return all, c.notFresh(failed), err
 	}
 	var all []source.Listing
 	var failed []*source.PlaceError
@@ -62,7 +63,18 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		}
 		return nil, nil, err
 	}
-	return all, failed, nil
+	return all, c.notFresh(failed), nil
+}
+
+// notFresh leaves out that there is no directory: on a fresh machine, the bucket has all that there is.
+func (c *call) notFresh(failed []*source.PlaceError) []*source.PlaceError {
+	return slices.DeleteFunc(failed, func(f *source.PlaceError) bool {
+		fresh := f.NoDirectory() && c.String("from") == ""
+		if fresh {
+			c.note("there are no snapshots on this machine: %s does not exist", f.Where)
+		}
+		return fresh
+	})
 }
 
 // onlyOf leaves in a listing of the directory what is of the node or does not say the node.

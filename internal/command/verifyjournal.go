@@ -60,12 +60,15 @@ func (p *provenJournal) bundle(ctx context.Context, j *source.Journal, scratch *
 	return &drill.Journal{File: f, Sections: sections, Revision: p.Last, Size: size}, nil
 }
 
-// journalIn lists the journal in the directory or in the bucket, as far as it is of that node; "": of all. close closes the place.
+// journalIn lists the journal in the directory, the bucket or both, as far as it is of that node; "": of all. closeAll closes the places.
 func (c *call) journalIn(ctx context.Context, place config.Place, node string) (j *source.Journal, closeAll func(), err error) {
 	dir, bucket := c.cfg.Store.Dir, c.cfg.S3
-	if place == config.S3 {
+	switch {
+	case place == config.S3 && bucket == nil:
+		return nil, nil, config.Usagef("--from s3 needs --s3-bucket")
+	case place == config.S3:
 		dir = ""
-	} else {
+	case place == config.Local:
 		bucket = nil
 	}
 	var nodes []string
@@ -73,10 +76,20 @@ func (c *call) journalIn(ctx context.Context, place config.Place, node string) (
 		nodes = []string{node}
 	}
 	all, failed := source.Places{Dir: dir, Bucket: bucket, Nodes: nodes, Journal: true}.List(ctx)
-	if len(failed) > 0 {
-		return nil, nil, failed[0]
+	closeAll = func() {
+		for _, l := range all {
+			l.Close()
+		}
 	}
-	return source.JournalOf(all, c.scratch()), all[0].Close, nil
+	if len(all) == 0 {
+		return nil, nil, failed[len(failed)-1] // of two, the directory is the first, and a fresh machine has none
+	}
+	for _, f := range failed {
+		if !f.NoDirectory() {
+			c.warn("only %s is searched, and not %s: %s", wheres(all), f.Where, line(f))
+		}
+	}
+	return source.JournalOf(all, c.scratch()), closeAll, nil
 }
 
 // verifyWithJournal is verifyInto, and proves what continues the snapshot. damage is that of the journal.
@@ -164,7 +177,7 @@ func verifySegment(ctx context.Context, c *call, n snapshot.SegmentName) error {
 		err = s.Each(ctx, func(journal.Record) error { return nil })
 	}
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", c.ref, err)
+		return fmt.Errorf("verify %s: %w", c.ref, journal.Unnamed(err))
 	}
 	v.Complete, v.Node, v.Cluster, v.First, v.Last = s.Complete, s.Node, s.ClusterID.String(), s.First, s.Last
 	v.From, v.To, v.Events = s.From, s.To, s.Events

@@ -1,9 +1,11 @@
 package command
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,9 +69,52 @@ func TestVerifyOfOneSegment(t *testing.T) {
 	name := b.complete(t)[0]
 	wantText(t, b.want(t, "verify", name), name+" is intact\n", fmt.Sprintf("to %d, ", last))
 	wantText(t, b.want(t, "verify", filepath.Join(b.dir, name), "--output", "json"), `"complete": true`, fmt.Sprintf(`"last_revision": %d`, last))
-	b.refused(t, exitFailed, []string{"there is no such segment"}, "verify", "journal_n1_20250101T000000Z_1-2.jnl.zst")
+	const none = "journal_n1_20250101T000000Z_1-2.jnl.zst"
+	b.refused(t, exitFailed, []string{"verify " + none + ": there is no such segment in " + b.dir + ": "}, "verify", none)
+	b.refused(t, exitUsage, []string{"--from s3 needs --s3-bucket"}, "verify", name, "--from", "s3")
 	b.flip(t, name)
-	b.refused(t, exitDamaged, []string{"verify " + name, "damaged"}, "verify", name)
+	for _, ref := range []string{name, filepath.Join(b.dir, name)} {
+		b.refused(t, exitDamaged, []string{"verify " + ref + ": damaged: "}, "verify", ref)
+		_, _, stderr := run(t.Context(), "verify", ref, "--dir", b.dir)
+		wantNamedOnce(t, stderr, name)
+	}
+	b.cut(t, name, 10)
+	b.refused(t, exitDamaged, []string{"verify " + name + ": damaged: "}, "verify", name)
+}
+
+// A warning on stderr is in the JSON too, and a segment is named once in it.
+func TestJSONHasTheWarningsOfAJournalWithDamage(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	b.save(t, "first")
+	b.written(t, b.put(t, "k", "1"))
+	stop()
+	name := b.complete(t)[0]
+	for what, damage := range map[string]func(){"a flipped bit": func() { b.flip(t, name) }, "its end is cut off": func() { b.cut(t, name, 10) }} {
+		damage()
+		for _, args := range [][]string{
+			{"ls", "--at", "latest"},
+			{"diff", "first", "live", "--at", "latest", "--endpoints", b.endpoint},
+			{"restore", "--dry-run", "--data-dir", filepath.Join(t.TempDir(), "etcd")},
+		} {
+			status, stdout, stderr := run(t.Context(), append(args, "--dir", b.dir, "--output", "json")...)
+			var got struct{ Warnings []string }
+			must(t, json.Unmarshal([]byte(stdout), &got))
+			var want []string
+			for line := range strings.Lines(stderr) {
+				if text, is := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "warning: "); is {
+					want = append(want, text)
+				}
+			}
+			if status != 0 || len(want) == 0 || !slices.Equal(got.Warnings, want) {
+				t.Errorf("%s, %q: status %d, warnings %q, want %q", what, args, status, got.Warnings, want)
+			}
+			wantNamedOnce(t, stderr, name)
+			if again := slices.Compact(slices.Sorted(slices.Values(want))); len(again) != len(want) {
+				t.Errorf("%s, %q warns twice: %q", what, args, want)
+			}
+		}
+	}
 }
 
 // file is the one file of the directory whose name begins like that.
