@@ -14,7 +14,7 @@ const (
 	journalStart = 3 * time.Second
 	// firstJournalPause is the wait after a first failure; it doubles with each more up to maxJournalPause. What changes meanwhile may be compacted.
 	firstJournalPause = 500 * time.Millisecond
-	maxJournalPause   = 15 * time.Second
+	maxJournalPause   = status.JournalPause
 )
 
 // Journal connects to etcd, and records until that or ctx ends. It returns why, never nil. It completes what it has begun first.
@@ -64,7 +64,9 @@ func (d *Daemon) journalLoop(ctx context.Context) {
 		await(ctx, min(firstJournalPause<<min(failures-1, 16), maxJournalPause), nil)
 	}
 	d.Status.SetJournal(func(j *status.Journal) { j.Running, j.Since = false, d.clock() })
-	d.Log.WithField("revision", d.Status.State().Journal.Revision).Info("journal stopped")
+	if revision := d.Status.State().Journal.Revision; revision > 0 { // otherwise it has never begun
+		d.Log.WithField("revision", revision).Info("journal stopped")
+	}
 }
 
 // first lets the first cycle begin.
@@ -143,7 +145,11 @@ func (d *Daemon) journalStopped(err error) {
 	})
 	log := d.Log.WithError(err).WithField("reason", string(reason))
 	if before.Running || before.Reason != reason {
-		log.Warn("journal interrupted; snapshots continue")
+		message := "journal interrupted; snapshots continue"
+		if before.Revision == 0 {
+			message = "journal not started; snapshots continue"
+		}
+		log.Warn(message)
 	} else {
 		log.Debug("journal still interrupted")
 	}

@@ -45,6 +45,7 @@ const (
 	msgForJournal    = "taking a snapshot now: the journal needs a new one"
 	msgContinues     = "journal continues"
 	msgJournalBreaks = "journal interrupted; snapshots continue"
+	msgJournalLater  = "journal not started; snapshots continue"
 	msgJournalStops  = "journal stopped"
 )
 
@@ -148,7 +149,7 @@ func TestJournalIsInterruptedOnceForEachReason(t *testing.T) {
 		if !slices.Equal(j.begun, want) || !j.sealedAtStop {
 			t.Errorf("connections at %v, want %v; completed %t", j.begun, want, j.sealedAtStop)
 		}
-		b.wantLines(atWarning, msgJournalBreaks, msgJournalBreaks, "journal begins again, after a gap", msgJournalBreaks)
+		b.wantLines(atWarning, msgJournalLater, msgJournalLater, "journal begins again, after a gap", msgJournalBreaks)
 		b.wantLines(atInfo, msgFresh, msgSaved, msgContinues, msgJournalStops, "stopped")
 		b.wantRuns(0)
 		if s := b.status.State().Journal; s.Running {

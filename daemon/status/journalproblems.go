@@ -7,6 +7,8 @@ import (
 )
 
 const (
+	// JournalPause is how long the journal waits at most before it is started again.
+	JournalPause = 15 * time.Second
 	// journalTolerated is how long the journal may stand still: an election takes seconds, a restart of etcd or a new base minutes.
 	journalTolerated = 5 * time.Minute
 	// journalSilence is how long etcd may not confirm that nothing is missing. It is asked each few seconds.
@@ -40,8 +42,8 @@ func (s State) journalStopped(l *problemList, now time.Time) {
 	var p *Problem
 	switch {
 	case !j.Running && j.Reason == LowSpace:
-		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s; snapshots go on as long as they fit: %s (%s)",
-			Absolute(since), j.why(), journalSection)
+		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s and is tried again every %s; snapshots go on as long as they fit: %s (%s)",
+			Absolute(since), Span(JournalPause), j.why(), journalSection)
 	case now.Sub(since) > journalTolerated:
 		p = l.add(CodeJournalStopped, since, "the journal is not up to date since %s, so from then on only snapshots can be restored: %s (%s)",
 			Absolute(since), j.why(), journalSection)

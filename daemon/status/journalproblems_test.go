@@ -32,7 +32,7 @@ func TestJournalThatStandsStillIsAProblem(t *testing.T) {
 		"silent for a while":   {func(*status.Journal) {}, 4 * time.Minute, "", "", ""},
 		"silent":               {func(*status.Journal) {}, 5 * time.Minute, status.CodeJournalStopped, "", lacks + "etcd has not said since that nothing is missing ("},
 		"behind":               {func(j *status.Journal) { j.Behind = 16_000 }, 5 * time.Minute, status.CodeJournalStopped, "", lacks + "it is 16,000 revisions behind etcd ("},
-		"the disk is too full": {stops(status.LowSpace, "2.1 GiB are free, of which snapshots need 2 GiB"), 0, status.CodeJournalNoSpace, "", "the disk is too full for the journal, which is not up to date since 2026-11-22 12:12:29 UTC; snapshots go on as long as they fit: 2.1 GiB are free"},
+		"the disk is too full": {stops(status.LowSpace, "2.1 GiB are free, of which snapshots need 2 GiB"), 0, status.CodeJournalNoSpace, "", "the disk is too full for the journal, which is not up to date since 2026-11-22 12:12:29 UTC and is tried again every 15 s; snapshots go on as long as they fit: 2.1 GiB are free"},
 		"flapping": {func(j *status.Journal) { // each watch opens and breaks, and nothing is recorded
 			j.Since = noon.Add(5 * time.Minute)
 		}, 5 * time.Minute, status.CodeJournalStopped, "", lacks},

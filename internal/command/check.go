@@ -67,7 +67,7 @@ func check(ctx context.Context, c *call) error {
 	store := checkDirectory(ctx, dir, cfg.Store.MinFree)
 	findings := append([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store...)
 	if store[0].err == nil {
-		findings = append(findings, checkNewest(dir, cfg, now))
+		findings = append(append(findings, checkJournalRoom(dir, cfg)...), checkNewest(dir, cfg, now))
 		findings = append(findings, checkLoss(dir, cfg, now)...)
 	}
 	etcd, cluster := c.checkMember(ctx, m, now)

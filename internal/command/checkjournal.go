@@ -7,6 +7,8 @@ import (
 	"github.com/dustin/go-humanize/english"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/service"
+	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -22,6 +24,17 @@ func checkJournal(ctx context.Context, m *member.Member, j config.Journal) []fin
 		return []finding{fail("journal", err)}
 	}
 	return []finding{okay("journal", "watch of all keys opened at revision %d; any moment of the last %s can be restored once it runs", w.Head, inDays(j.Keep))}
+}
+
+// checkJournalRoom reports a disk that has room for snapshots, and not for a journal.
+func checkJournalRoom(dir *snapshot.Dir, cfg config.Config) []finding {
+	if !cfg.Journal.On {
+		return nil
+	}
+	if err := service.JournalRoom(dir, cfg.Store); err != nil {
+		return []finding{warn("journal space", "%s", line(err))}
+	}
+	return nil
 }
 
 // inDays is a duration as --journal-keep takes it.
