@@ -1,0 +1,113 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// quietUntil waits until the daemon has noted that nothing has changed for some time, and returns until when.
+func quietUntil(t *testing.T, dir string, longer time.Time) time.Time {
+	t.Helper()
+	var q journal.Quiet
+	eventually(t, "nothing has changed for a while", func() bool {
+		must(t, snapshot.NewDir(dir).ReadNote(snapshot.QuietNote(node), &q))
+		return q.Until.After(longer)
+	})
+	return q.Until
+}
+
+// Nobody has written since: each moment until the daemon's last look at etcd is the state that it had then, also after both were killed, and after a
+// restart of the daemon.
+func TestRestoreAtAMomentAfterTheLastChange(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	last := all[len(all)-1]
+	quietUntil(t, dir, last.at.Add(time.Second))
+	p.kill()
+	p = start(t, journalFlags(dir, c)...)
+	restarted := time.Now()
+	until := quietUntil(t, dir, restarted.Add(time.Second))
+	p.kill()
+	must(t, c.Members[0].Kill())
+
+	restored := func(moment string, says ...string) *process {
+		t.Helper()
+		data := target(t)
+		p := run(t, 0, says, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + moment})...)
+		wantState(t, etcdtest.Default, "node1", data, last.state).kill()
+		return p
+	}
+	ends := "nothing changed after it until " + until.UTC().Format(time.DateTime+" UTC") + ", where the journal ends"
+	restored(restarted.Format(time.RFC3339Nano), ends)
+	restored("now", ends)
+	run(t, 1, []string{
+		fmt.Sprintf("the journal ends at revision %d, received ", last.revision), ", and nothing had changed until " + until.UTC().Format(time.DateTime+" UTC"),
+		fmt.Sprintf("--at %d restores that revision", last.revision),
+	}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--at=" + until.Add(time.Millisecond).Format(time.RFC3339Nano)})...).wantOneErrorLine(t)
+
+	out := run(t, 0, nil, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", "--output=json"})...)
+	var report struct {
+		Journal struct {
+			Unchanged time.Time `json:"unchanged_until"`
+		}
+	}
+	must(t, json.Unmarshal([]byte(out.stdout.String()), &report))
+	if !report.Journal.Unchanged.Equal(until) {
+		t.Errorf("unchanged until %s, want %s", report.Journal.Unchanged, until)
+	}
+	out = run(t, 0, nil, words("list", []string{"--dir=" + dir, "--output=json"})...)
+	var listed struct {
+		Journal []struct {
+			To time.Time `json:"last_time"`
+		}
+	}
+	must(t, json.Unmarshal([]byte(out.stdout.String()), &listed))
+	if len(listed.Journal) != 1 || !listed.Journal[0].To.Equal(until) {
+		t.Errorf("list: %+v, want until %s", listed.Journal, until)
+	}
+}
+
+// A bucket does not know whether something was written that it lacks. A snapshot of the same revision there shows that nothing was.
+func TestRestoreFromTheBucketAtAMomentAfterTheLastChange(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
+	m := newMirrorBed(t, server)
+	b := m.bucket(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, append(journalFlags(dir, c), b.flags(server.Target)...)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	last := all[len(all)-1]
+	eventually(t, "the bucket has the journal", func() bool {
+		return slices.ContainsFunc(b.keys(), func(k string) bool {
+			return strings.HasPrefix(k, "journal/") && strings.HasSuffix(k, fmt.Sprintf("-%d.jnl.zst", last.revision))
+		})
+	})
+	quiet := quietUntil(t, dir, last.at.Add(time.Second))
+	moment := "--at=" + quiet.Format(time.RFC3339Nano)
+	none := "--dir=" + filepath.Join(t.TempDir(), "none")
+	run(t, 1, []string{fmt.Sprintf("the journal ends at revision %d, received ", last.revision), fmt.Sprintf("--at %d restores that revision", last.revision)},
+		words("restore", b.flags(server.Target), []string{none, "--data-dir=" + target(t), moment})...).wantOneErrorLine(t)
+	for _, place := range [][]string{{"--dir=" + dir}, {"--dir=" + dir, "--from=local"}} { // the disk knows it
+		run(t, 0, []string{"nothing changed after it until "}, words("restore", b.flags(server.Target), place, []string{"--data-dir=" + target(t), "--dry-run", moment})...)
+	}
+	eventually(t, "another second", func() bool { return time.Since(quiet) > 2*time.Second }) // names have whole ones
+	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), b.flags(server.Target), []string{"--label=later"})...)
+	data := target(t)
+	run(t, 0, []string{"asked for: " + quiet.Format(time.DateTime+" UTC")}, words("restore", b.flags(server.Target), []string{none, "--data-dir=" + data, moment})...)
+	wantState(t, etcdtest.Default, "node1", data, last.state).kill()
+}

@@ -1,0 +1,52 @@
+package service
+
+import (
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// While nobody writes, a note says until when that is known. That makes no segment, and goes on after a restart, before anything is written.
+func TestIdleJournalNotesUntilWhenNothingHasChanged(t *testing.T) {
+	oldestAndNewest(t, func(t *testing.T, version string) {
+		b := newJournalBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+		client := etcdtest.Dial(t, b.cluster)
+		b.start()
+		b.waitForBases(1)
+		puts(t, client, 10)
+		head := b.reaches(client)
+		var q journal.Quiet
+		noted := func(after time.Time) {
+			t.Helper()
+			eventually(t, func() bool {
+				must(t, b.dir.ReadNote(snapshot.QuietNote("n1"), &q))
+				return q.Until.After(after)
+			})
+			if q.Revision != head || q.Until.After(time.Now()) {
+				t.Errorf("%+v, want of revision %d", q, head)
+			}
+		}
+		noted(time.Now())
+		segments := len(b.segments())
+		noted(time.Now().Add(time.Second))
+		b.stop()
+		b.start()
+		noted(time.Now().Add(time.Second))
+		b.stop()
+		if n := len(b.segments()); n != segments {
+			t.Errorf("%d segments, %d before", n, segments)
+		}
+		names := b.segments()
+		f, err := b.dir.OpenSegment(names[len(names)-1])
+		must(t, err)
+		defer f.Close()
+		s, err := journal.OpenFile(t.Context(), f, true)
+		must(t, err)
+		if !q.After(s.Manifest).Equal(q.Until) {
+			t.Errorf("%+v is not of %+v", q, s.Manifest)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/storetest"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// manifest is that of the segment of this node with these revisions.
+func (b *momentBed) manifest(revisions string) journal.Manifest {
+	b.Helper()
+	found, err := filepath.Glob(filepath.Join(b.dir, "journal_n1_*_"+revisions+".jnl.zst"))
+	if err != nil || len(found) != 1 {
+		b.Fatalf("%q, %v", found, err)
+	}
+	f, err := os.Open(found[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	s, err := journal.OpenFile(context.Background(), f, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s.Manifest
+}
+
+// The daemon's note counts for the very revision that it is about, and for no other with its number.
+func TestMomentAfterTheEndIsKnownFromTheDaemonsNote(t *testing.T) {
+	b := newMomentBed(t)
+	b.segment("n1", newCluster, time.Minute, 806, 810)
+	m := b.manifest("806-810")
+	good := journal.Quiet{Cluster: newCluster, Revision: 810, Digest: m.LastDigest, Until: b.base.Time.Add(time.Hour)}
+	for name, c := range map[string]struct {
+		change func(*journal.Quiet)
+		known  bool
+	}{
+		"of this revision":         {func(*journal.Quiet) {}, true},
+		"of another history":       {func(q *journal.Quiet) { q.Digest = strings.Repeat("0", 64) }, false},
+		"of another cluster":       {func(q *journal.Quiet) { q.Cluster = oldCluster }, false},
+		"of a revision before":     {func(q *journal.Quiet) { q.Revision = 809 }, false},
+		"from before the moment":   {func(q *journal.Quiet) { q.Until = b.base.Time.Add(time.Minute + 20*time.Second) }, false},
+		"from before the revision": {func(q *journal.Quiet) { q.Until = b.base.Time }, false},
+	} {
+		q := good
+		c.change(&q)
+		if err := snapshot.NewDir(b.dir).KeepNote(snapshot.QuietNote("n1"), q); err != nil {
+			t.Fatal(err)
+		}
+		o, _, err := b.open(30 * time.Minute)
+		if c.known && (err != nil || o.Journal.Revision != 810 || !o.Journal.Unchanged.Equal(good.Until)) || !c.known && !errors.Is(err, ErrMoment) {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+		says := err != nil && strings.Contains(err.Error(), ", and nothing had changed until 2026-11-21 00:01:20 UTC")
+		if says != (name == "from before the moment") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.write(snapshot.QuietNote("n1"), []byte("no JSON"))
+	if _, _, err := b.open(30 * time.Minute); !errors.Is(err, ErrMoment) {
+		t.Errorf("damaged: %v", err)
+	}
+}
+
+// A later snapshot of the same revision shows that nothing had changed before it, unless something was written in between.
+func TestMomentAfterTheEndIsKnownFromALaterSnapshot(t *testing.T) {
+	for name, c := range map[string]struct {
+		revision int64
+		cluster  snapshot.ID
+		between  func(b *momentBed)
+		known    bool
+	}{
+		"of that revision":                           {810, newCluster, nil, true},
+		"of a later one":                             {811, newCluster, nil, false},
+		"of another cluster":                         {810, oldCluster, nil, false},
+		"after a restore that kept the cluster's ID": {810, newCluster, func(b *momentBed) { b.segment("n1", newCluster, 90*time.Minute, 700, 710) }, false},
+		"after a snapshot of less": {810, newCluster, func(b *momentBed) {
+			n := storetest.Name(b, snapshot.RollingSet, "n1", 1)
+			b.write(n.String(), storetest.ArchiveAt(b, n, newCluster, 700))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newMomentBed(t)
+			b.segment("n1", newCluster, time.Minute, 806, 810)
+			later := storetest.Name(t, snapshot.RollingSet, "n1", 2)
+			b.write(later.String(), storetest.ArchiveAt(t, later, c.cluster, c.revision))
+			if c.between != nil {
+				c.between(b)
+			}
+			o, _, err := b.openFrom(b.base.String(), 30*time.Minute)
+			if c.known && (err != nil || o.Journal.Revision != 810) || !c.known && !errors.Is(err, ErrMoment) {
+				t.Errorf("%+v, %v", o, err)
+			}
+			if _, _, err := b.openFrom(b.base.String(), 3*time.Hour); !errors.Is(err, ErrMoment) {
+				t.Errorf("after that snapshot: %v", err)
+			}
+		})
+	}
+}
