@@ -262,8 +262,5 @@ func listPlaces(ctx context.Context, c *call, journal bool) ([]source.Listing, [
 	if len(all) > 0 {
 		return all, failed, nil
 	}
-	for _, f := range failed {
-		err = errors.Join(err, f)
-	}
-	return nil, nil, err
+	return nil, nil, c.noPlace(failed)
 }

@@ -58,12 +58,23 @@ func listNodes(ctx context.Context, c *call) ([]source.Listing, []*source.PlaceE
 		all, failed = append(all, remote...), append(failed, remoteFailed...)
 	}
 	if len(all) == 0 {
-		for _, f := range failed {
-			err = errors.Join(err, f)
-		}
-		return nil, nil, err
+		return nil, nil, c.noPlace(failed)
 	}
 	return all, c.notFresh(failed), nil
+}
+
+// noPlace is the error if nothing could be listed.
+func (c *call) noPlace(failed []*source.PlaceError) (err error) {
+	if len(failed) > 1 {
+		failed = c.notFresh(failed)
+	}
+	for _, f := range failed {
+		err = errors.Join(err, f)
+	}
+	if c.cfg.S3 == nil && failed[0].NoDirectory() {
+		err = fmt.Errorf("%w (in a bucket? set --s3-bucket)", err)
+	}
+	return err
 }
 
 // notFresh leaves out that there is no directory: on a fresh machine, the bucket has all that there is.

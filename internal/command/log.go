@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -31,7 +33,7 @@ func logCommand(e env) *cli.Command {
 			config.Text("journal", "until", "", "changes up to `MOMENT`, a revision or a time"),
 			config.Text("journal", "prefix", "", "only keys that begin with `PREFIX`, such as /registry/configmaps/"),
 			config.EncryptionFlag(), config.OutputFlag(),
-			config.Text("store", "from", string(config.Local), "`PLACE`: local, s3 or all"),
+			config.Text("store", "from", "", "`PLACE`: local, s3 or all (default: local, or s3 if this machine has no directory)"),
 		}, config.ShownNodeFlags(), config.DirFlags(), config.S3Flags()),
 		Action: e.action(0, showLog),
 	}
@@ -81,6 +83,9 @@ func showLog(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	l.decoder = kube.NewDecoder(keys)
+	if err := l.place(); err != nil {
+		return err
+	}
 	from, failed, err := listNodes(ctx, c)
 	if err != nil {
 		return err
@@ -90,6 +95,16 @@ func showLog(ctx context.Context, c *call) (err error) {
 	}
 	err = l.show(ctx, from)
 	return errors.Join(err, l.printed.err, l.out.Flush(), incomplete(failed))
+}
+
+// place chooses the disk unless another place is asked for: it has the newest changes, and fetching days of a journal takes long. A machine without
+// the directory has only the bucket.
+func (l *logging) place() error {
+	_, err := os.Stat(l.cfg.Store.Dir)
+	if l.String("from") != "" || l.cfg.S3 != nil && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return l.Set("from", string(config.Local))
 }
 
 // point is one end of what is shown; zero: it was not given.

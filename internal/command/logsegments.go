@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -18,7 +19,11 @@ import (
 func (l *logging) show(ctx context.Context, from []source.Listing) error {
 	j := source.JournalOf(from, l.scratch())
 	if len(j.Names) == 0 {
-		l.note("there is no journal in %s: the daemon writes one with --journal", wheres(from))
+		elsewhere := ""
+		if l.cfg.S3 != nil && !slices.ContainsFunc(from, func(f source.Listing) bool { return f.Place == config.S3 }) {
+			elsewhere = " (in the bucket? --from s3)"
+		}
+		l.note("there is no journal in %s: the daemon writes one with --journal%s", wheres(from), elsewhere)
 		return nil
 	}
 	var proof journal.Proof

@@ -82,7 +82,7 @@ func (c *call) journalIn(ctx context.Context, place config.Place, node string) (
 		}
 	}
 	if len(all) == 0 {
-		return nil, nil, failed[len(failed)-1] // of two, the directory is the first, and a fresh machine has none
+		return nil, nil, c.noPlace(failed)
 	}
 	for _, f := range failed {
 		if !f.NoDirectory() {

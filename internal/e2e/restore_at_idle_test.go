@@ -80,6 +80,49 @@ func TestRestoreAtAMomentAfterTheLastChange(t *testing.T) {
 	}
 }
 
+// On a machine without the directory, each command that reads the journal reads it from the bucket.
+func TestJournalIsReadFromTheBucketWhereThereIsNoDirectory(t *testing.T) {
+	parallel(t)
+	server := plainServer.get(t)
+	m := newMirrorBed(t, server)
+	b := m.bucket(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, append(journalFlags(dir, c), b.flags(server.Target)...)...)
+	p.says(t, "snapshot saved")
+	all := changes(t, dir, client)
+	last := fmt.Sprint(all[len(all)-1].revision)
+	var segment string
+	eventually(t, "the bucket has the journal", func() bool {
+		for _, k := range b.keys() {
+			if name, is := strings.CutPrefix(k, "journal/"); is && strings.HasSuffix(k, "-"+last+".jnl.zst") {
+				segment = name
+			}
+		}
+		return segment != ""
+	})
+	none := filepath.Join(t.TempDir(), "none")
+	missing := []string{"unusable directory: ", none, "no such file or directory", "(in a bucket? set --s3-bucket"}
+	for _, x := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"log", "--since=" + last, "--node=" + node}, last},
+		{[]string{"list", "--node=" + node}, "(revision " + last + "), s3"},
+		{[]string{"verify"}, "to revision " + last},
+		{[]string{"verify", segment}, segment + " is intact"},
+		{[]string{"restore", "--dry-run", "--data-dir=" + target(t)}, "to revision " + last},
+		{[]string{"ls", "--at=" + last}, "to revision " + last},
+	} {
+		args := words(x.args[0], x.args[1:], []string{"--dir=" + none})
+		run(t, 2, missing, args...).wantOneErrorLine(t)
+		out := run(t, 0, nil, append(args, b.flags(server.Target)...)...)
+		if text := out.stdout.String() + out.stderr.String(); !strings.Contains(text, x.says) {
+			t.Errorf("%q does not say %q:\n%s", x.args, x.says, text)
+		}
+	}
+}
+
 // A bucket does not know whether something was written that it lacks. A snapshot of the same revision there shows that nothing was.
 func TestRestoreFromTheBucketAtAMomentAfterTheLastChange(t *testing.T) {
 	parallel(t)
