@@ -94,10 +94,10 @@ func age(now, t time.Time) string {
 	return d.String()
 }
 
-// withWarnings adds them to a JSON object as its last field.
+// withWarnings adds them to a JSON object as its last field, unless it has them.
 func withWarnings(object []byte, warnings []string) ([]byte, error) {
 	fields, ok := bytes.CutSuffix(object, []byte("\n}"))
-	if !ok || len(warnings) == 0 {
+	if !ok || len(warnings) == 0 || bytes.Contains(object, []byte("\n  \"warnings\": ")) {
 		return object, nil
 	}
 	list, err := json.MarshalIndent(warnings, "  ", "  ")

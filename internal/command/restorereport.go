@@ -34,7 +34,7 @@ type restoreReport struct {
 	Aside          []aside        `json:"moved_aside,omitempty"`
 	StateFile      string         `json:"state_file,omitempty"` // where RKE's state file is now
 	Stays          []string       `json:"stays,omitempty"`      // what else is in the data directory
-	Warnings       []string       `json:"-"`                    // show adds them
+	Warnings       []string       `json:"warnings,omitempty"`
 
 	logDir string // where the write-ahead log is, if not in "member" of the data directory
 	next   nextSteps
