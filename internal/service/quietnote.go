@@ -37,7 +37,7 @@ func (n *quietNote) run(ctx context.Context) {
 		select {
 		case q := <-n.newest:
 			// Without it, moments after the last change are refused: that stops nothing.
-			if err := n.dir.KeepNote(snapshot.QuietNote(n.node), q); err != nil {
+			if err := n.dir.KeepNote(snapshot.QuietNote(n.node), q); err != nil { //nolint:contextcheck // it takes none
 				n.log.WithError(err).Debug("until when nothing has changed is not recorded")
 			}
 		case <-ctx.Done():
