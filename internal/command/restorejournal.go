@@ -148,7 +148,7 @@ func (r *restoring) saveMoment(ctx context.Context, p *restore.Plan) {
 		return
 	}
 	source := m.Source
-	source.Revision, source.Keys, source.DBSizeInUse = c.Revision, snapshot.Count{}, 0
+	source.Revision, source.RaftIndex, source.Keys, source.DBSizeInUse = c.Revision, 0, snapshot.Count{}, 0
 	dir := snapshot.NewDir(r.cfg.Store.Dir)
 	o := snapshot.TakeOptions{ToolVersion: r.version, Stall: saveStall, Replace: true, Node: m.Node, Named: func(time.Time) (snapshot.Name, error) {
 		return snapshot.NewName(fmt.Sprintf("at-%d", c.Revision), m.Node, c.At) // its time is that of the state: it is not the newest snapshot
