@@ -30,6 +30,10 @@ type Continuation struct {
 	Beyond    int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
 	Size      int64 // of the records, bytes
 
+	Cluster  snapshot.ID
+	Restored time.Time // the cluster was restored after this state, not later than then; zero: it was not
+	Highest  int64     // revision that is known of the cluster, also of what was before and after a restore
+
 	close func() error
 	chain []*piece
 }
@@ -74,8 +78,9 @@ type piece struct {
 
 // pieces are the segments of all places.
 type pieces struct {
-	all     []*piece
-	scratch *snapshot.Dir
+	all      []*piece
+	searched []*piece // those of the history that is searched
+	scratch  *snapshot.Dir
 
 	dropped []*piece // those that can't be used
 
@@ -171,6 +176,31 @@ func (x *piece) failed(err error) error {
 		x.bad = err
 	}
 	return err
+}
+
+// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
+func stranger(chain []*piece) *piece {
+	for i := 1; i < len(chain); i++ {
+		x, y := chain[i-1].opened, chain[i].opened
+		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
+			return chain[i]
+		}
+	}
+	return nil
+}
+
+// manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
+func (p *pieces) manifest(ctx context.Context, n snapshot.SegmentName) (m journal.Manifest) {
+	for _, x := range p.all {
+		if x.Name != n {
+			continue
+		}
+		if p.open(ctx, x) == nil {
+			return x.opened.Manifest
+		}
+		x.bad = nil
+	}
+	return m
 }
 
 // ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
@@ -272,7 +302,7 @@ func (p *pieces) openAll(ctx context.Context, of []*piece) error {
 
 // chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.
 func (p *pieces) chain(from int64) []*piece {
-	return journal.FollowIn(p.all, func(x *piece) snapshot.SegmentName { return x.Name }, from)
+	return journal.FollowIn(p.searched, func(x *piece) snapshot.SegmentName { return x.Name }, from)
 }
 
 func reach(chain []*piece, from int64) int64 {

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"iter"
 	"slices"
 	"time"
@@ -50,18 +49,14 @@ func later(a, b time.Time) time.Time {
 }
 
 // unchanged is that of the last segment of a chain.
-func (m *moment) unchanged(ctx context.Context, last *piece) time.Time {
+func (m *moment) unchanged(last *piece) time.Time {
 	var begun []snapshot.SegmentName
-	for _, x := range m.pieces.all {
+	for _, x := range m.pieces.searched {
 		begun = append(begun, x.Name)
 	}
 	bases := func(yield func(Base) bool) {
-		for _, b := range slices.Backward(m.bases(base{}, false)) {
-			if !b.Name.Time.After(last.opened.To) {
-				continue
-			}
-			manifest, err := b.at.Manifest(ctx, b.Name)
-			if err == nil && !yield(Base{b.Name, b.Name.Time, manifest.ClusterID, manifest.Revision}) {
+		for _, b := range slices.Backward(m.inHistory()) {
+			if !yield(Base{Name: b.Name, Time: b.taken(), Cluster: b.manifest.ClusterID, Revision: b.manifest.Revision}) {
 				return
 			}
 		}
