@@ -123,6 +123,21 @@ func TestJournalGetsASnapshotWhenItNeedsOne(t *testing.T) {
 	})
 }
 
+// What never began does not stop either.
+func TestJournalThatNeverBeganLogsNoStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "@hourly")
+		never := func(ctx context.Context, _ daemon.JournalEvents) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		newJournal(b, func(context.Context, daemon.JournalEvents) error { return errDown }, never)
+		runJournal(b, time.Minute)
+		b.wantLines(atWarning, msgJournalLater)
+		b.wantLines(atInfo, msgFresh, msgSaved, "stopped")
+	})
+}
+
 // It connects again with growing pauses, and logs a reason once. That fails no snapshot. At the stop it may complete its segment.
 func TestJournalIsInterruptedOnceForEachReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

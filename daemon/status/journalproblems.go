@@ -44,9 +44,13 @@ func (s State) journalStopped(l *problemList, now time.Time) {
 	case !j.Running && j.Reason == LowSpace:
 		p = l.add(CodeJournalNoSpace, j.Since, "the disk is too full for the journal, which is not up to date since %s and is tried again every %s; snapshots go on as long as they fit: %s (%s)",
 			Absolute(since), Span(JournalPause), j.why(), journalSection)
+	case now.Sub(since) > journalTolerated && !j.Running && j.Reason == InUse: // the other one may record all of it
+		p = l.add(CodeJournalStopped, since, "this daemon does not record the journal since %s: %s (%s)", Absolute(since), j.why(), journalSection)
 	case now.Sub(since) > journalTolerated:
 		p = l.add(CodeJournalStopped, since, "the journal is not up to date since %s, so from then on only snapshots can be restored: %s (%s)",
 			Absolute(since), j.why(), journalSection)
+	case !j.Running && j.Reason != "" && j.Revision == 0:
+		p = l.add(CodeJournalRetried, j.Since, "the journal could not begin at %s and is tried again: %s", Absolute(j.Since), j.why()).passing()
 	case !j.Running && j.Reason != "":
 		p = l.add(CodeJournalRetried, j.Since, "the journal was interrupted at %s and is started again: %s", Absolute(j.Since), j.why()).passing()
 	default:

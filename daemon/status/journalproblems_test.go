@@ -23,9 +23,14 @@ func TestJournalThatStandsStillIsAProblem(t *testing.T) {
 		passing status.Code
 		text    string
 	}{
-		"it runs":              {func(*status.Journal) {}, 0, "", "", ""},
-		"interrupted":          {stops(status.Unreachable, "watch etcd:\nconnection refused"), time.Minute, "", status.CodeJournalRetried, "the journal was interrupted at 2026-11-22 12:12:30 UTC and is started again: watch etcd: connection refused"},
-		"for five minutes":     {stops(status.Unreachable, "m"), 5*time.Minute - time.Second, "", status.CodeJournalRetried, ""},
+		"it runs":          {func(*status.Journal) {}, 0, "", "", ""},
+		"interrupted":      {stops(status.Unreachable, "watch etcd:\nconnection refused"), time.Minute, "", status.CodeJournalRetried, "the journal was interrupted at 2026-11-22 12:12:30 UTC and is started again: watch etcd: connection refused"},
+		"for five minutes": {stops(status.Unreachable, "m"), 5*time.Minute - time.Second, "", status.CodeJournalRetried, ""},
+		"never begun": {func(j *status.Journal) {
+			stops(status.Unreachable, "connection refused")(j)
+			j.Revision = 0
+		}, time.Minute, "", status.CodeJournalRetried, "the journal could not begin at 2026-11-22 12:12:30 UTC and is tried again: connection refused"},
+		"a second daemon":      {stops(status.InUse, "another process records it"), 5 * time.Minute, status.CodeJournalStopped, "", "this daemon does not record the journal since 2026-11-22 12:12:29 UTC: another process records it ("},
 		"for longer":           {stops(status.Unreachable, "connection refused"), 5 * time.Minute, status.CodeJournalStopped, "", lacks + "connection refused (docs/ALERTS.md, EtcdBackupJournalStopped)"},
 		"without a text":       {stops(status.Timeout, ""), 5 * time.Minute, status.CodeJournalStopped, "", lacks + "timeout ("},
 		"without a reason":     {stops("", ""), 5 * time.Minute, status.CodeJournalStopped, "", lacks + "it has not started ("},

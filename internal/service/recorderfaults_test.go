@@ -292,6 +292,9 @@ func TestSecondDaemonRecordsOnlyAfterTheFirst(t *testing.T) {
 	if now := partials(t, b); !slices.Equal(now, part) {
 		t.Errorf("incomplete segments %q, want %q", now, part)
 	}
+	if b.lines("journal not started; snapshots continue") != 1 || b.lines("journal interrupted") > 0 {
+		t.Error("other lines in the log of the second daemon")
+	}
 	second := b.stop
 	b.stop = first
 	b.stop()
