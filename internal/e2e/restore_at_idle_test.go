@@ -17,12 +17,12 @@ import (
 // quietUntil waits until the daemon has noted that nothing has changed for some time, and returns until when.
 func quietUntil(t *testing.T, dir string, longer time.Time) time.Time {
 	t.Helper()
-	var q journal.Quiet
+	var note journal.QuietNote
 	eventually(t, "nothing has changed for a while", func() bool {
-		must(t, snapshot.NewDir(dir).ReadNote(snapshot.QuietNote(node), &q))
-		return q.Until.After(longer)
+		must(t, snapshot.NewDir(dir).ReadNote(snapshot.QuietNote(node), &note))
+		return len(note) > 0 && note[len(note)-1].Until.After(longer)
 	})
-	return q.Until
+	return note[len(note)-1].Until
 }
 
 // Nobody has written since: each moment until the daemon's last look at etcd is the state that it had then, also after both were killed, and after a

@@ -13,13 +13,21 @@ import (
 // is written as often as etcd is asked, and only while nobody writes.
 type quietNote struct {
 	dir    *snapshot.Dir
-	node   string
 	log    logrus.FieldLogger
+	name   string
 	newest chan journal.Quiet // what is not written yet
+	note   journal.QuietNote  // as it is on the disk
+	again  bool               // its last one is of the range that is recorded
 }
 
-func newQuietNote(dir *snapshot.Dir, node string, log logrus.FieldLogger) *quietNote {
-	return &quietNote{dir, node, log, make(chan journal.Quiet, 1)}
+// newQuietNote goes on with what the last recording has left. begun: a new range is recorded.
+func newQuietNote(dir *snapshot.Dir, node string, at position, begun bool, log logrus.FieldLogger) *quietNote {
+	n := &quietNote{dir: dir, log: log, name: snapshot.QuietNote(node), newest: make(chan journal.Quiet, 1)}
+	_ = dir.ReadNote(n.name, &n.note) // one that is damaged is replaced
+	if i := len(n.note) - 1; i >= 0 && !begun {
+		n.again = n.note[i].Cluster == at.cluster && n.note[i].Revision >= at.base
+	}
+	return n
 }
 
 // set does not wait for the disk. Only one goroutine calls it.
@@ -36,12 +44,17 @@ func (n *quietNote) run(ctx context.Context) {
 	for {
 		select {
 		case q := <-n.newest:
-			// Without it, moments after the last change are refused: that stops nothing.
-			if err := n.dir.KeepNote(snapshot.QuietNote(n.node), q); err != nil { //nolint:contextcheck // it takes none
-				n.log.WithError(err).Debug("until when nothing has changed is not recorded")
-			}
+			n.keep(q)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// keep writes the note. Without it, moments after the last change are refused: that stops nothing.
+func (n *quietNote) keep(q journal.Quiet) {
+	n.note, n.again = n.note.With(q, n.again), true
+	if err := n.dir.KeepNote(n.name, n.note); err != nil {
+		n.log.WithError(err).Debug("until when nothing has changed is not recorded")
 	}
 }

@@ -19,15 +19,23 @@ func TestIdleJournalNotesUntilWhenNothingHasChanged(t *testing.T) {
 		puts(t, client, 10)
 		head := b.reaches(client)
 		var q journal.Quiet
+		ranges := 1
 		noted := func(after time.Time) {
 			t.Helper()
 			eventually(t, func() bool {
-				must(t, b.dir.ReadNote(snapshot.QuietNote("n1"), &q))
-				return q.Until.After(after)
+				var note journal.QuietNote
+				must(t, b.dir.ReadNote(snapshot.QuietNote("n1"), &note))
+				if len(note) == 0 {
+					return false
+				}
+				if q = note[len(note)-1]; !q.Until.After(after) {
+					return false
+				}
+				if len(note) != ranges || q.Revision != head || q.Until.After(time.Now()) {
+					t.Errorf("%+v, want %d, the last of revision %d", note, ranges, head)
+				}
+				return true
 			})
-			if q.Revision != head || q.Until.After(time.Now()) {
-				t.Errorf("%+v, want of revision %d", q, head)
-			}
 		}
 		noted(time.Now())
 		segments := len(b.segments())
@@ -47,6 +55,24 @@ func TestIdleJournalNotesUntilWhenNothingHasChanged(t *testing.T) {
 		must(t, err)
 		if !q.After(s.Manifest).Equal(q.Until) {
 			t.Errorf("%+v is not of %+v", q, s.Manifest)
+		}
+
+		// A gap ends the range. What is known of its end is not forgotten.
+		ended := q
+		puts(t, client, 10)
+		_, err = client.Compact(t.Context(), head+10)
+		must(t, err)
+		b.start()
+		b.waitForBases(2)
+		head, ranges = b.reaches(client), 2
+		noted(time.Now())
+		b.stop()
+		b.start()
+		noted(time.Now())
+		var note journal.QuietNote
+		must(t, b.dir.ReadNote(snapshot.QuietNote("n1"), &note))
+		if !note.After(s.Manifest).Equal(ended.Until) {
+			t.Errorf("%+v does not say that %+v", note, ended)
 		}
 	})
 }

@@ -115,7 +115,7 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	at := r.at // which Sealed moves
 	s := &recorded{events: events, last: at.next(), at: at.time}
 	s.set(at.next(), w.Head)
-	src, quiet := m.Source(), newQuietNote(r.dir, cfg.Store.Node, r.log)
+	src, quiet := m.Source(), newQuietNote(r.dir, cfg.Store.Node, at, start.New != "", r.log)
 	o := journal.Options{
 		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
 		Sync:   cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,

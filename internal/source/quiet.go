@@ -12,7 +12,7 @@ import (
 // quiet returns until when nothing had changed after the last revision of a segment, as the node's daemon has noted next to it; zero: not known. A
 // bucket has no such note: whether something was written that it lacks can't be known from it.
 func (l Listing) quiet(node string, last journal.Manifest) time.Time {
-	var q journal.Quiet
+	var q journal.QuietNote
 	if l.local == nil || l.local.ReadNote(snapshot.QuietNote(node), &q) != nil { // it only adds moments
 		return time.Time{}
 	}

@@ -52,7 +52,7 @@ func TestMomentAfterTheEndIsKnownFromTheDaemonsNote(t *testing.T) {
 	} {
 		q := good
 		c.change(&q)
-		if err := snapshot.NewDir(b.dir).KeepNote(snapshot.QuietNote("n1"), q); err != nil {
+		if err := snapshot.NewDir(b.dir).KeepNote(snapshot.QuietNote("n1"), journal.QuietNote{{Revision: 3}, q, {Revision: 900}}); err != nil {
 			t.Fatal(err)
 		}
 		o, _, err := b.open(30 * time.Minute)

@@ -1,13 +1,37 @@
 package journal
 
 import (
+	"slices"
 	"time"
 
 	"etcd-rolling-backup/snapshot"
 )
 
-// Quiet says until when etcd had no change after a revision. While nobody writes there is no segment that could say it, so it is a note next to them,
-// which each later one replaces.
+// QuietNote is what the note next to the segments of a node says: one for the end of each range of revisions, the newest last.
+type QuietNote []Quiet
+
+// maxQuiet is how many ranges a note is about.
+const maxQuiet = 100
+
+// With is the note with a newer one. again: it is of the same range as the last one, which it replaces.
+func (n QuietNote) With(q Quiet, again bool) QuietNote {
+	if again && len(n) > 0 {
+		n = n[:len(n)-1]
+	}
+	return append(slices.Clone(n[max(len(n)-maxQuiet+1, 0):]), q)
+}
+
+// After returns until when nothing had changed after the last revision of a segment; zero: it says nothing of that segment.
+func (n QuietNote) After(m Manifest) (until time.Time) {
+	for _, q := range n {
+		if at := q.After(m); at.After(until) {
+			until = at
+		}
+	}
+	return until
+}
+
+// Quiet says until when etcd had no change after a revision. While nobody writes there is no segment that could say it.
 type Quiet struct {
 	Cluster  snapshot.ID `json:"cluster_id"`
 	Revision int64       `json:"revision"`
