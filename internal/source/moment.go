@@ -239,6 +239,9 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 	if quiet, err := m.quiet(ctx, revision); quiet > 0 || err != nil {
 		return quiet, err
 	}
+	if idle := m.idle(revision); idle > 0 {
+		return idle, nil
+	}
 	if last == nil {
 		return 0, m.unreachable("the journal has no change before it")
 	}

@@ -64,6 +64,30 @@ func (m *moment) unchanged(last *piece) time.Time {
 	return unchanged(last.opened.Manifest, m.listed, begun, bases, later(m.At.Time, last.opened.To))
 }
 
+// idle returns the revision of a snapshot that was taken before the time and after the revision, if nothing had changed from then until the time; 0:
+// there is no such snapshot. The segments from before it may have been removed.
+func (m *moment) idle(revision int64) int64 {
+	bases := m.inHistory() // newest first
+	i := slices.IndexFunc(bases, func(b base) bool { return !b.taken().After(m.At.Time) })
+	if i < 0 || bases[i].manifest.Revision <= revision {
+		return 0
+	}
+	at := bases[i].manifest
+	if i > 0 && bases[i-1].manifest.Revision == at.Revision { // the next one, from after the time
+		return at.Revision
+	}
+	for _, l := range m.listed {
+		var note journal.QuietNote
+		if m.lives != nil || l.local == nil || l.local.ReadNote(snapshot.QuietNote(bases[i].Name.Node), &note) != nil || len(note) == 0 {
+			continue
+		}
+		if q := note[len(note)-1]; q.Cluster == at.ClusterID && q.Revision == at.Revision && !q.Until.Before(m.At.Time) {
+			return at.Revision
+		}
+	}
+	return 0
+}
+
 // until is the last moment of a range.
 func (r *ranging) until(last journal.Manifest, bases []Base) time.Time {
 	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b Base) int { return a.Time.Compare(b.Time) })

@@ -105,3 +105,40 @@ func TestMomentAfterTheEndIsKnownFromALaterSnapshot(t *testing.T) {
 		})
 	}
 }
+
+// The journal from before the snapshot is gone, and nothing has changed since.
+func TestMomentOfAnIdleClusterNeedsNoSegment(t *testing.T) {
+	for name, c := range map[string]struct {
+		note   journal.QuietNote
+		later  int64 // revision of a snapshot two hours later; 0: none
+		within bool
+	}{
+		"a note":                   {journal.QuietNote{{Cluster: newCluster, Revision: 700}, {Cluster: newCluster, Revision: baseRevision}}, 0, true},
+		"a later snapshot":         {nil, baseRevision, true},
+		"neither":                  {nil, 0, false},
+		"a note of another number": {journal.QuietNote{{Cluster: newCluster, Revision: baseRevision + 1}}, 0, false},
+		"a note of another range":  {journal.QuietNote{{Cluster: newCluster, Revision: baseRevision}, {Cluster: newCluster, Revision: 900}}, 0, false},
+		"a snapshot with more":     {nil, baseRevision + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newMomentBed(t)
+			for i := range c.note {
+				c.note[i].Until = b.base.Time.Add(time.Hour)
+			}
+			if err := snapshot.NewDir(b.dir).KeepNote(snapshot.QuietNote("n1"), c.note); err != nil {
+				t.Fatal(err)
+			}
+			if c.later > 0 {
+				n := storetest.Name(t, snapshot.RollingSet, "n1", 2)
+				b.write(n.String(), storetest.ArchiveAt(t, n, newCluster, c.later))
+			}
+			o, _, err := b.open(30 * time.Minute)
+			if c.within && (err != nil || o.Journal.Revision != baseRevision) || !c.within && !errors.Is(err, ErrMoment) {
+				t.Errorf("%+v, %v", o, err)
+			}
+			if _, _, err := b.open(3 * time.Hour); !errors.Is(err, ErrMoment) {
+				t.Errorf("after what is known: %v", err)
+			}
+		})
+	}
+}
