@@ -44,7 +44,7 @@ func (n *quietNote) run(ctx context.Context) {
 	for {
 		select {
 		case q := <-n.newest:
-			n.keep(q)
+			n.keep(q) //nolint:contextcheck // KeepNote takes none
 		case <-ctx.Done():
 			return
 		}
