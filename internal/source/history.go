@@ -61,13 +61,11 @@ func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Ba
 	}
 	found := map[snapshot.ID][]restored{}
 	for _, node := range slices.Sorted(maps.Keys(byNode)) {
-		var rows []historyRow
 		for _, row := range segmentRows(byNode[node]) {
-			rows = append(rows, byCluster(ctx, row, manifest)...)
+			h.rows = append(h.rows, byCluster(ctx, row, manifest)...)
 		}
-		repeated(ctx, rows, bases, manifest, found)
-		h.rows = append(h.rows, rows...)
 	}
+	repeated(ctx, h.rows, bases, manifest, found)
 	lowered(ctx, h.rows, bases, manifest, found)
 	for cluster, all := range found {
 		h.begins[cluster] = instants(all)
@@ -116,14 +114,23 @@ func repeated(ctx context.Context, rows []historyRow, bases []Base, manifest fun
 ) {
 	for i, r := range rows {
 		for _, before := range rows[:i] {
-			if before.cluster != r.cluster || !repeats(ctx, before.names, r.names[0], manifest) {
+			if before.names[0].Node != r.names[0].Node || before.cluster != r.cluster || !repeats(ctx, before.names, r.names[0], manifest) {
 				continue
 			}
 			last := before.names[len(before.names)-1]
 			x := restored{ends(manifest(ctx, last), last), r.names[0].Time}
-			for _, b := range bases { // a snapshot may have been taken before anything was written
-				if b.Cluster == r.cluster && b.Healthy && b.Revision < last.Last && b.Time.After(x.after) && b.Time.Before(x.until) {
-					x.until = b.Time
+			// Another node may have begun again earlier, or a snapshot may have been taken before anything was written.
+			again := func(cluster snapshot.ID, at time.Time, revision int64) {
+				if cluster == r.cluster && revision < last.Last && at.After(x.after) && at.Before(x.until) {
+					x.until = at
+				}
+			}
+			for _, other := range rows {
+				again(other.cluster, other.names[0].Time, other.names[0].First)
+			}
+			for _, b := range bases {
+				if b.Healthy {
+					again(b.Cluster, b.Time, b.Revision)
 				}
 			}
 			found[r.cluster] = append(found[r.cluster], x)
