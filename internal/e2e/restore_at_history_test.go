@@ -13,6 +13,7 @@ import (
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/journaltest"
+	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -138,6 +139,15 @@ func TestRestoreAtAnotherMomentAfterARestoreToAWrongOne(t *testing.T) {
 					t.Errorf("get %s at %s printed %q, not %q\n%s", key, x.moment, got, x.value, p.stderr.String())
 				}
 			}
+			// A fresh machine has the bucket alone.
+			server := plainServer.get(t)
+			b := newBucket(t, server.Target, s3test.BucketOptions{})
+			run(t, 0, nil, slices.Concat(words("mirror", []string{"--dir=" + w.dir, "--node=" + node}), b.flags(server.Target))...)
+			there := *w
+			there.dir = newStore(t)
+			there.restoredTo(t, w.before[6].state, append(atTime(w.before[6].at), b.flags(server.Target)...), "journal in s3://", earlier)
+			there.restoredTo(t, w.after[4].state, b.flags(server.Target), "journal in s3://", "the journal ends there")
+
 			list := run(t, 0, []string{"journal of " + node}, "list", "--dir="+w.dir)
 			if text := list.stdout.String(); strings.Count(text, "  any moment from ") != 2 || strings.Count(text, "  the cluster was restored here") != 1 || strings.Contains(text, "gap:") {
 				t.Errorf("it listed\n%s", text)

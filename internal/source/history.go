@@ -61,15 +61,12 @@ func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Ba
 	}
 	found := map[snapshot.ID][]restored{}
 	for _, node := range slices.Sorted(maps.Keys(byNode)) {
-		var rows []historyRow
 		for _, row := range segmentRows(byNode[node]) {
-			rows = append(rows, byCluster(ctx, row, manifest)...)
+			h.rows = append(h.rows, byCluster(ctx, row, manifest)...)
 		}
-		for cluster, more := range restores(ctx, node, rows, bases, manifest) {
-			found[cluster] = append(found[cluster], more...)
-		}
-		h.rows = append(h.rows, rows...)
 	}
+	repeated(ctx, h.rows, bases, manifest, found)
+	lowered(ctx, h.rows, bases, manifest, found)
 	for cluster, all := range found {
 		h.begins[cluster] = instants(all)
 	}
@@ -111,43 +108,71 @@ func byCluster(ctx context.Context, row []snapshot.SegmentName, manifest func(co
 	return out
 }
 
-// restores finds where the clusters of a node's rows, which are in the order of time, were restored under their IDs.
-func restores(ctx context.Context, node string, rows []historyRow, bases []Base, manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
-) map[snapshot.ID][]restored {
-	found := map[snapshot.ID][]restored{}
+// repeated finds the restores that the rows of a node show, which are in the order of time: revisions of the same cluster are there again.
+func repeated(ctx context.Context, rows []historyRow, bases []Base, manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
+	found map[snapshot.ID][]restored,
+) {
 	for i, r := range rows {
 		for _, before := range rows[:i] {
-			if before.cluster != r.cluster || !repeats(ctx, before.names, r.names[0], manifest) {
+			if before.names[0].Node != r.names[0].Node || before.cluster != r.cluster || !repeats(ctx, before.names, r.names[0], manifest) {
 				continue
 			}
 			last := before.names[len(before.names)-1]
 			x := restored{ends(manifest(ctx, last), last), r.names[0].Time}
-			for _, b := range bases { // a snapshot may have been taken before anything was written
-				if b.Cluster == r.cluster && b.Healthy && b.Revision < last.Last && b.Time.After(x.after) && b.Time.Before(x.until) {
-					x.until = b.Time
+			// Another node may have begun again earlier, or a snapshot may have been taken before anything was written.
+			again := func(cluster snapshot.ID, at time.Time, revision int64) {
+				if cluster == r.cluster && revision < last.Last && at.After(x.after) && at.Before(x.until) {
+					x.until = at
+				}
+			}
+			for _, other := range rows {
+				again(other.cluster, other.names[0].Time, other.names[0].First)
+			}
+			for _, b := range bases {
+				if b.Healthy {
+					again(b.Cluster, b.Time, b.Revision)
 				}
 			}
 			found[r.cluster] = append(found[r.cluster], x)
 		}
 	}
-	mine := slices.SortedFunc(slices.Values(bases), func(a, b Base) int { return a.Time.Compare(b.Time) })
-	last := map[snapshot.ID]Base{}
-	for _, b := range mine {
-		if b.Name.Node != node || !b.Healthy || b.RaftIndex == 0 {
+}
+
+// lowered finds the restores that snapshots show: the raft index is lower again.
+func lowered(ctx context.Context, rows []historyRow, bases []Base, manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
+	found map[snapshot.ID][]restored,
+) {
+	for _, b := range bases {
+		a := higherBefore(bases, b)
+		if a.RaftIndex == 0 {
 			continue
 		}
-		if a := last[b.Cluster]; b.RaftIndex < a.RaftIndex {
-			x := restored{a.Time, b.Time}
-			for _, r := range rows { // the journal begins again before its snapshot is taken
-				if at := r.names[0].Time; r.cluster == b.Cluster && at.After(a.Time) && at.Before(b.Time) && leadsTo(ctx, r.names, b, manifest) {
-					x.until = at
-				}
+		x := restored{a.Time, b.Time}
+		for _, r := range rows { // the journal begins again before its snapshot is taken
+			at := r.names[0].Time
+			if r.cluster == b.Cluster && r.names[0].Node == b.Name.Node && at.After(a.Time) && at.Before(b.Time) && leadsTo(ctx, r.names, b, manifest) {
+				x.until = at
 			}
-			found[b.Cluster] = append(found[b.Cluster], x)
 		}
-		last[b.Cluster] = b
+		found[b.Cluster] = append(found[b.Cluster], x)
 	}
-	return found
+}
+
+// skew is by how much the clocks of two nodes may differ, and how far a healthy member may lag behind another.
+const skew = time.Minute
+
+// higherBefore returns the last snapshot that was taken before this one, with a higher raft index; zero: there is none.
+func higherBefore(bases []Base, b Base) (last Base) {
+	for _, a := range bases {
+		before := b.Time
+		if a.Name.Node != b.Name.Node {
+			before = before.Add(-skew)
+		}
+		if b.Healthy && b.RaftIndex > 0 && a.Cluster == b.Cluster && a.RaftIndex > b.RaftIndex && a.Time.Before(before) && a.Time.After(last.Time) {
+			last = a
+		}
+	}
+	return last
 }
 
 // leadsTo reports that the revision of a snapshot is one of a row, and was not exceeded before the snapshot was taken.

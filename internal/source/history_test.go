@@ -147,8 +147,15 @@ func TestMomentBetweenTheJournalAndTheRestoreIsRefused(t *testing.T) {
 
 // The cluster kept its ID, and the first snapshot after the restore is the only sign of it: the raft index begins again.
 func TestFirstSnapshotAfterARestoreBeginsAHistory(t *testing.T) {
+	for _, node := range []string{"n1", "another"} {
+		t.Run(node, func(t *testing.T) { firstAfterARestore(t, node) })
+	}
+}
+
+func firstAfterARestore(t *testing.T, node string) {
+	t.Helper()
 	bed := func(revision int64) (b *momentBed, before snapshot.Name) {
-		b = &momentBed{T: t, dir: t.TempDir(), base: storetest.Name(t, snapshot.RollingSet, "n1", 0)}
+		b = &momentBed{T: t, dir: t.TempDir(), base: storetest.Name(t, snapshot.RollingSet, node, 0)}
 		before = storetest.Name(t, snapshot.RollingSet, "n1", -2)
 		for n, s := range map[snapshot.Name]snapshot.Source{before: {Revision: 780, RaftIndex: 900}, b.base: {Revision: revision, RaftIndex: 6}} {
 			s.ClusterID, s.Healthy = newCluster, true
@@ -171,7 +178,7 @@ func TestFirstSnapshotAfterARestoreBeginsAHistory(t *testing.T) {
 	}
 	// The journal began again, behind the revisions of before, and before its snapshot was taken.
 	b, before = bed(955)
-	b.segment("n1", newCluster, -5*time.Second, 950, 960)
+	b.segment(node, newCluster, -5*time.Second, 950, 960)
 	if o, err = b.ask(snapshot.Latest, "latest"); err != nil || o.Snapshot != b.base || o.Journal == nil || o.Journal.End != 960 {
 		t.Errorf("%+v, %v", o, err)
 	}

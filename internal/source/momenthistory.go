@@ -155,3 +155,39 @@ func ambiguous(found []base, continued []*Continuation) error {
 	return config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
 		continued[0].Revision, english.WordSeries(each, "and"))
 }
+
+// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
+func stranger(chain []*piece) *piece {
+	for i := 1; i < len(chain); i++ {
+		x, y := chain[i-1].opened, chain[i].opened
+		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
+			return chain[i]
+		}
+	}
+	return nil
+}
+
+// manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
+func (p *pieces) manifest(ctx context.Context, n snapshot.SegmentName) (m journal.Manifest) {
+	for _, x := range p.all {
+		if x.Name != n {
+			continue
+		}
+		if p.open(ctx, x) == nil {
+			return x.opened.Manifest
+		}
+		x.bad = nil
+	}
+	return m
+}
+
+// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
+func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
+	for _, x := range all {
+		if x.opened.ClusterID != cluster {
+			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.listed, x.at.Where, x.opened.ClusterID, cluster)
+			err = x.bad
+		}
+	}
+	return err
+}
