@@ -21,6 +21,8 @@ const (
 	absentUntilKnown     = " Absent until known."
 	absentWithoutJournal = " Absent without --journal."
 	absentInPlace        = " Absent without --journal, for place s3 also without S3, and until known."
+	absentInS3           = " Absent without --journal, without S3 and until S3 was listed."
+	absentWithoutDrills  = " Absent without --journal and without drills."
 	absentWithoutSeen    = " Absent until etcd has answered once."
 )
 
@@ -98,6 +100,12 @@ func families() []family {
 		{"journal_gaps_total", typeCounter, "Gaps in the journal since the start, of which no moment can be restored." + absentWithoutJournal, nil},
 		{"journal_bytes", typeGauge, "Size in bytes of this node's journal kept." + absentInPlace, []label{place}},
 		{"journal_segment_seconds", typeGauge, "How long a segment of the journal is written at most before it is uploaded (--journal-segment)." + absentWithoutJournal, nil},
+		{"journal_waiting_segments", typeGauge, "Complete segments of the journal not yet uploaded to S3." + absentInS3, nil},
+		{"journal_waiting_bytes", typeGauge, "Size in bytes of these segments." + absentInS3, nil},
+		{"journal_drill_passed", typeGauge, "Whether the journal passed the last restore drill that used it: 1 or 0." + absentWithoutDrills + " Absent before the first.", nil},
+		{"journal_drill_failures_total", typeCounter, "Restore drills since the start that the journal failed and the snapshot alone passed." + absentWithoutDrills, nil},
+		{"journal_proven_timestamp_seconds", typeGauge, "When a drill last showed that a snapshot and the journal after it have exactly what the next snapshot has, also from before a restart. " +
+			"0: never, or not known." + absentWithoutDrills, nil},
 		{"config_last_reload_successful", typeGauge, "Whether the last reload of the settings succeeded: 1 or 0; 1 if there was none since the start.", nil},
 		{"recent_starts", typeGauge, "Starts of the daemon within the last hour, this one included.", nil},
 		{"etcd_reachable", typeGauge, "Whether etcd answered the last request: 1 or 0. Absent until it was asked.", nil},
