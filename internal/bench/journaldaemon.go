@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,14 +26,17 @@ type journaling struct {
 	log *os.File
 }
 
-// startJournal starts a daemon with all defaults, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
-func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string) (*journaling, error) {
+// startJournal starts a daemon with all defaults but these flags, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
+func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string, flags ...string) (*journaling, error) {
 	log, err := os.Create(filepath.Join(b.work, "daemon.log"))
 	if err != nil {
 		return nil, err
 	}
-	j := &journaling{dir: dir, log: log, cmd: exec.CommandContext(ctx, b.program, "daemon", "--endpoints", b.endpoint, "--dir", dir, "--node", node,
-		"--journal", "--schedule", "@every 10h", "--drill-schedule", "off", "--listen", "off")}
+	args := []string{"daemon", "--endpoints", b.endpoint, "--dir", dir, "--node", node, "--journal", "--drill-schedule", "off", "--listen", "off"}
+	if !slices.Contains(flags, "--schedule") {
+		flags = append(flags, "--schedule", "@every 10h")
+	}
+	j := &journaling{dir: dir, log: log, cmd: exec.CommandContext(ctx, b.program, append(args, flags...)...)}
 	j.cmd.Stdout, j.cmd.Stderr = log, log
 	if err := j.cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 		return b.load(ctx)
 	}
 	if *part == "journal" {
-		return b.journals(ctx)
+		return b.withMinIO(ctx, true, func() error { return b.journals(ctx) })
 	}
 	return runAll(ctx, b, all, *part != "rest")
 }
@@ -89,12 +89,12 @@ func runAll(ctx context.Context, b bench, sizes []int64, load bool) error {
 				return fmt.Errorf("bench of the load: %w", err)
 			}
 		}
-		return b.uploads(ctx, "MinIO over https")
+		return errors.Join(b.uploads(ctx, "MinIO over https"), b.journals(ctx))
 	})
 	if err != nil {
 		return err
 	}
-	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx), b.journals(ctx)) })
+	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx)) })
 }
 
 // withMinIO calls do while a MinIO runs.

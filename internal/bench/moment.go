@@ -47,6 +47,11 @@ func (b *bench) journals(ctx context.Context) error {
 		return fmt.Errorf("kill etcd and the daemon: %w", err)
 	}
 	printRecovery(lost)
+	peak, err := b.journalMemory(ctx)
+	if err != nil {
+		return fmt.Errorf("memory of a busy daemon: %w", err)
+	}
+	printJournalMemory(peak)
 	if err := b.moments(ctx); err != nil {
 		return fmt.Errorf("restore from a journal: %w", err)
 	}
