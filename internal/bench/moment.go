@@ -47,11 +47,9 @@ func (b *bench) journals(ctx context.Context) error {
 		return fmt.Errorf("kill etcd and the daemon: %w", err)
 	}
 	printRecovery(lost)
-	peak, err := b.journalMemory(ctx)
-	if err != nil {
-		return fmt.Errorf("memory of a busy daemon: %w", err)
+	if err := b.busy(ctx); err != nil {
+		return err
 	}
-	printJournalMemory(peak)
 	if err := b.moments(ctx); err != nil {
 		return fmt.Errorf("restore from a journal: %w", err)
 	}
