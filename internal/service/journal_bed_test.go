@@ -34,7 +34,8 @@ type journalBed struct {
 	cfg     config.Config
 	dir     *snapshot.Dir
 
-	status *status.Tracker // of the last daemon
+	clock  func(time.Time) time.Time // of the recorder; nil: the wall clock
+	status *status.Tracker           // of the last daemon
 	taker  *taker
 	log    *logtest.Hook // of all
 	logger *logrus.Logger
@@ -85,7 +86,7 @@ func (b *journalBed) start() {
 	etcd, name := newFinder(b.cfg.Etcd, Process{}, b.logger), recallMember(b.cfg, b.dir, tracker.State().Cluster)
 	tk := newTaker(now, etcd, Process{Version: "test"}, b.dir, tracker, name)
 	r := newRecorder(now, etcd, b.dir, "test", b.logger)
-	r.pauses = recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
+	r.clock, r.pauses = b.clock, recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
 	tk.forced, b.taker = r.owed.Load, tk
 	d := daemon.New(daemon.Options{
 		Node: "n1", Schedule: b.cfg.Schedule, Policy: b.cfg.Policy, Taker: tk, Store: b.dir, Log: b.logger, Status: tracker, Journal: r, Reason: reason,

@@ -39,6 +39,7 @@ func (r *Recorder) sync(ctx context.Context) error {
 		if err := r.checkpoint(ctx); err != nil {
 			return err
 		}
+		r.seen(nil)
 	}
 	switch {
 	case r.out == nil:
