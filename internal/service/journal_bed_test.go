@@ -19,6 +19,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -168,7 +169,7 @@ func (b *journalBed) segments() (names []snapshot.SegmentName) {
 }
 
 // ranges are those of the complete segments, as FIRST-LAST.
-func (b *journalBed) ranges() []journal.Range { return journal.Ranges(b.segments()) }
+func (b *journalBed) ranges() []journaltest.Range { return journaltest.Ranges(b.segments()) }
 
 // wantAll compares all that follows a revision, which a snapshot has, with what etcd itself says. It must still have that.
 func (b *journalBed) wantAll(client *clientv3.Client, from, to int64) {

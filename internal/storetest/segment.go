@@ -23,14 +23,14 @@ type SegmentOf struct {
 	Begun       time.Time // the first revision is received then
 	First, Last int64
 	Value       string // of each event
-	Before      string // the digest of the revision before the first; "": not known
+	Before      string // the digest of the revision before
 }
 
 // Segment makes a complete segment.
 func Segment(t testing.TB, of SegmentOf) (snapshot.SegmentName, []byte) {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := journal.NewWriter(&out, journal.Header{Node: of.Node, ClusterID: of.Cluster, CreatedAt: of.Begun, First: of.First, EtcdVersion: "3.6.4", Before: of.Before})
+	w, err := journal.NewWriter(&out, journal.Header{Node: of.Node, ClusterID: of.Cluster, CreatedAt: of.Begun, First: of.First, Before: of.Before, EtcdVersion: "3.6.4"})
 	if err != nil {
 		t.Fatal(err)
 	}

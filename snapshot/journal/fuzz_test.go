@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -127,13 +128,13 @@ func FuzzChain(f *testing.F) {
 			}
 			at = n.Last
 		}
-		for _, r := range journal.Ranges(names) {
+		for _, r := range journaltest.Ranges(names) {
 			if r.First <= int64(from)+1 && r.Last > int64(from) && at != r.Last {
 				t.Errorf("it ends at %d, the range %d to %d goes on", at, r.First, r.Last)
 			}
 		}
-		if !slices.IsSortedFunc(journal.Ranges(names), func(a, b journal.Range) int { return int(a.First - b.Last - 1) }) {
-			t.Errorf("ranges: %v", journal.Ranges(names))
+		if !slices.IsSortedFunc(journaltest.Ranges(names), func(a, b journaltest.Range) int { return int(a.First - b.Last - 1) }) {
+			t.Errorf("ranges: %v", journaltest.Ranges(names))
 		}
 	})
 }
