@@ -12,6 +12,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -75,7 +76,7 @@ func (j *journaling) await(ctx context.Context, meanwhile func() error, revision
 		if err := meanwhile(); err != nil {
 			return err
 		}
-		last, err := journalEnd(ctx, j.dir)
+		last, err := journaltest.Newest(ctx, j.dir)
 		if err != nil || last >= revision {
 			return err
 		}
@@ -105,45 +106,6 @@ func (j *journaling) end(signal os.Signal) error {
 		err = errors.Join(err, failed)
 	}
 	return errors.Join(err, j.log.Close())
-}
-
-// journalEnd is the last revision in the journal of a directory, also in a segment that is not complete.
-func journalEnd(ctx context.Context, dir string) (last int64, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "journal_*"))
-	if err != nil {
-		return 0, err
-	}
-	for _, path := range files {
-		n, err := snapshot.ParseSegmentName(filepath.Base(path))
-		if err != nil { // of a copy that is being made of a dead daemon's segment
-			continue
-		}
-		if n.Complete() {
-			last = max(last, n.Last)
-			continue
-		}
-		f, err := os.Open(path)
-		if errors.Is(err, os.ErrNotExist) { // complete by now
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		info, err := f.Stat()
-		if err != nil {
-			return 0, errors.Join(err, f.Close())
-		}
-		s, err := journal.OpenPart(ctx, f, info.Size())
-		if err == nil {
-			last = max(last, s.Last)
-		} else if !errors.Is(err, journal.ErrEmpty) {
-			return 0, errors.Join(err, f.Close())
-		}
-		if err := f.Close(); err != nil {
-			return 0, err
-		}
-	}
-	return last, nil
 }
 
 // segments are the complete segments of a directory in order.
