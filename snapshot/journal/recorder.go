@@ -95,6 +95,7 @@ func (r *Recorder) Last() int64 { return r.last }
 // must be those in the journal: otherwise the error wraps ErrHistory, or ErrGap if revisions are missing. head is the cluster's revision when the watch
 // was opened. The caller ends the watch after Run.
 func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (err error) {
+	outer := ctx // that of the watch too: when the watch sees its end, ctx may not have seen it yet
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.head, r.joined, r.own, r.leases = head, r.last == 0, digest{}, map[int64]bool{}
@@ -135,8 +136,8 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 			next.Reset(max(r.o.Sync-time.Since(begun), r.o.Sync/4)) // what comes meanwhile waits for the end of the next one
 		}
 		switch {
-		case err != nil && ctx.Err() != nil: // the cause, not what the connection made of it
-			return context.Cause(ctx)
+		case err != nil && outer.Err() != nil: // the cause, not what the connection made of it
+			return context.Cause(outer)
 		case err != nil:
 			return err
 		}

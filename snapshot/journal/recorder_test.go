@@ -208,8 +208,7 @@ type endless struct {
 func (e *endless) Recv() (*pb.WatchResponse, error) {
 	r, err := e.script.Recv()
 	if err != nil {
-		<-e.ctx.Done()
-		err = context.Cause(e.ctx)
+		<-e.ctx.Done() // err is the connection's
 	}
 	return r, err
 }
@@ -242,6 +241,22 @@ func TestRecorderWritesTheLastResponseSoon(t *testing.T) {
 	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// over is a context that has ended, and whose children do not know it yet.
+type over struct{ context.Context }
+
+var errOver = errors.New("why it ended")
+
+func (over) Err() error { return errOver }
+
+// The connection may see the end before the recorder does, and its error says less.
+func TestRecorderEndsWithTheCauseOfItsContext(t *testing.T) {
+	r := journal.NewRecorder(snapshot.NewDir(t.TempDir()), journal.Options{Sync: time.Hour, Seal: time.Hour, Timeout: time.Second}, 0, "")
+	s := &script{}
+	if err := r.Run(over{t.Context()}, s, s, 0); !errors.Is(err, errOver) {
 		t.Error(err)
 	}
 }
