@@ -48,7 +48,7 @@ type Waiting struct {
 // Segments are those of this node in one place.
 type Segments struct {
 	Bytes    int64     `json:"bytes,omitempty"`
-	Ranges   []Range   `json:"ranges,omitempty"`   // in order; between two is a gap
+	Ranges   []Range   `json:"ranges,omitempty"`   // in the order of time; between two is a gap, or a restore of the cluster
 	Revision int64     `json:"revision,omitempty"` // the newest one in the place: after a restore there may be higher ones
 	At       time.Time `json:"at,omitzero"`        // when it was received
 }
@@ -59,10 +59,15 @@ type Range struct {
 	Last  int64     `json:"last"`
 	From  time.Time `json:"from,omitzero"`
 	To    time.Time `json:"to,omitzero"`
+	// Restored: an earlier range has its revisions too, so the cluster was restored before it.
+	Restored bool `json:"restored,omitempty"`
 }
 
-// Period is a time with all its moments.
-type Period struct{ From, To time.Time }
+// Period is a time with all its moments, or one between two such.
+type Period struct {
+	From, To time.Time
+	Restored bool // the cluster was restored before it, or in it
+}
 
 // SetJournal changes the state of the journal.
 func (t *Tracker) SetJournal(change func(*Journal)) {
@@ -175,7 +180,11 @@ func (s State) Restorable(p Place) []Period {
 	var out []Period
 	j := s.Journal.segments(p)
 	for i, r := range j.Ranges {
-		x := Period{From: s.begin(p, r), To: r.To}
+		after := time.Time{}
+		if i > 0 {
+			after = j.Ranges[i-1].To
+		}
+		x := Period{From: s.begin(p, r, after), To: r.To, Restored: r.Restored}
 		if i == len(j.Ranges)-1 && r.Last >= s.Journal.Revision { // nobody has written since
 			x.To = latest(x.To, map[Place]time.Time{Local: s.Journal.known(), S3: s.Journal.Mirrored}[p])
 		}
@@ -191,17 +200,17 @@ func Gaps(of []Period) []Period {
 	var out []Period
 	for i := 1; i < len(of); i++ {
 		if of[i].From.After(of[i-1].To) {
-			out = append(out, Period{From: of[i-1].To, To: of[i].From})
+			out = append(out, Period{From: of[i-1].To, To: of[i].From, Restored: of[i].Restored})
 		}
 	}
 	return out
 }
 
-// begin returns the first moment of a range that can be restored: that of the oldest snapshot in it. If none is known, it is when the first
-// revision was received.
-func (s State) begin(p Place, r Range) time.Time {
+// begin returns the first moment of a range that can be restored: that of the oldest snapshot in it, after the range before. If none is known, it is
+// when the first revision was received.
+func (s State) begin(p Place, r Range, after time.Time) time.Time {
 	for _, c := range slices.Backward(s.Places[p].Copies) {
-		if n := s.Described(c).Revision; n+1 >= r.First && n <= r.Last {
+		if n := s.Described(c).Revision; n+1 >= r.First && n <= r.Last && c.Name.Time.After(after) {
 			return c.Name.Time
 		}
 	}

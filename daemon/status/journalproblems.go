@@ -93,9 +93,10 @@ func (s State) journalMirror(l *problemList, now time.Time) {
 		under(CodeMirrorFailing, CodeMirrorBehind, CodeS3Unlisted, CodeS3Starting)
 }
 
-// journalGap says for an hour that the journal on the disk has a new gap. Nobody can fill it, and the backups are healthy.
+// journalGap says for an hour that the journal on the disk has a new gap. Nobody can fill it, and the backups are healthy. A restore is no gap: whoever
+// did it knows.
 func (s State) journalGap(l *problemList, now time.Time) {
-	gaps := slices.DeleteFunc(Gaps(s.Restorable(Local)), func(g Period) bool { return now.Sub(g.To) > lossShown || g.To.After(now) })
+	gaps := slices.DeleteFunc(Gaps(s.Restorable(Local)), func(g Period) bool { return g.Restored || now.Sub(g.To) > lossShown || g.To.After(now) })
 	if n := len(gaps); n > 0 {
 		g := gaps[n-1]
 		l.add(CodeJournalGap, g.To, "the journal has a gap: no moment between %s and %s can be restored", Absolute(g.From), Absolute(g.To)).passing()

@@ -26,24 +26,20 @@ func (t *Tracker) SetSegments(p Place, all []snapshot.SegmentEntry, last func(sn
 
 // segmentsOf describes segments. Those that are dated in the future are of a wrong clock, and older than the others.
 func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) time.Time, now time.Time) (s Segments) {
-	var ends []snapshot.SegmentName // of the ranges
-	for _, e := range all {
-		s.Bytes += e.Size
-		n := e.Name
-		if i := len(ends) - 1; i < 0 || n.First > s.Ranges[i].Last+1 {
-			s.Ranges, ends = append(s.Ranges, Range{First: n.First, Last: n.Last, From: n.Time}), append(ends, n)
-		} else if n.Last > s.Ranges[i].Last {
-			s.Ranges[i].Last, ends[i] = n.Last, n
-		}
-	}
 	received := func(n snapshot.SegmentName) time.Time {
 		if at := last(n); !at.IsZero() {
 			return at
 		}
 		return n.Time
 	}
-	for i, n := range ends {
-		s.Ranges[i].To = received(n)
+	highest := int64(0)
+	for _, row := range snapshot.SegmentRows(all, func(e snapshot.SegmentEntry) snapshot.SegmentName { return e.Name }) {
+		begin, end := row[0].Name, row[len(row)-1].Name
+		s.Ranges = append(s.Ranges, Range{First: begin.First, Last: end.Last, From: begin.Time, To: received(end), Restored: begin.First <= highest})
+		highest = max(highest, end.Last)
+	}
+	for _, e := range all {
+		s.Bytes += e.Size
 	}
 	if len(all) > 0 { // after a restore, the newest revision is not the highest one
 		past := func(n snapshot.SegmentName) int { return min(now.Compare(n.Time), 0) }

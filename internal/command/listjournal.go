@@ -21,6 +21,7 @@ type journalRow struct {
 	To        time.Time     `json:"last_time"`
 	Segments  int           `json:"segments"`
 	Bytes     int64         `json:"bytes"`
+	Restored  bool          `json:"after_restore,omitempty"` // the cluster was restored between the row of the node before this one, and this one
 	Places    []string      `json:"places"`
 	Mirrored  int64         `json:"mirrored_revision,omitempty"` // up to which the bucket has it too
 	MirrorTo  time.Time     `json:"mirrored_time,omitzero"`
@@ -32,17 +33,22 @@ func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch
 	var bases []source.Base
 	for _, r := range l.Snapshots {
 		if r.Manifest != nil && r.Error == "" {
-			bases = append(bases, source.Base{Name: r.Name, Time: r.Time, Cluster: r.ClusterID, Revision: r.Manifest.Revision})
+			m := r.Manifest
+			bases = append(bases, source.Base{Name: r.Name, Time: r.Time, Cluster: r.ClusterID, Revision: m.Revision, RaftIndex: m.RaftIndex, Healthy: m.Healthy})
 		}
 	}
+	restored := map[string]bool{} // nodes, since the last row
 	for _, r := range source.JournalOf(from, scratch).Ranges(ctx, bases) {
 		l.ranges = append(l.ranges, r)
+		restored[r.Node] = restored[r.Node] || r.Restored
 		if r.Base == nil {
 			continue
 		}
 		row := journalRow{
 			Node: r.Node, ClusterID: r.Cluster, Base: r.Base.Name, First: r.First, Last: r.Last, From: r.From.UTC(), To: r.To.UTC(), Segments: r.Segments, Bytes: r.Bytes,
+			Restored: restored[r.Node],
 		}
+		restored[r.Node] = false
 		for _, p := range r.Places {
 			row.Places = append(row.Places, string(p))
 		}
@@ -56,29 +62,42 @@ func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch
 	}
 }
 
-// printJournal prints the moments that can be restored, and the gaps between them.
+// printJournal prints the moments that can be restored, and what is between them.
 func (l *listing) printJournal(out *printer) {
 	var before *source.Range
+	restored := false // since before
 	for i, r := range l.ranges {
-		if before == nil || before.Node != r.Node {
+		if i == 0 || l.ranges[i-1].Node != r.Node {
 			out.line("%s", "")
 			out.line("journal of %s:", r.Node)
-			before = nil
+			before, restored = nil, false
 		}
+		restored = restored || r.Restored
 		switch {
 		case r.Base == nil:
 			out.line("  revisions %d to %d%s can't be restored: no snapshot is from before them", r.First, r.Last, span(r))
 		case before != nil:
-			out.line("  gap: from %s (revision %d) to %s (revision %d)", moment(before.To), before.Last, moment(r.From), r.First)
+			out.line("  %s from %s (revision %d) to %s (revision %d)", separation(*before, r, restored), moment(before.To), before.Last, moment(r.From), r.First)
 		}
 		if r.Base != nil {
 			out.line("  any moment from %s (revision %d) to %s (revision %d), %s%s", moment(r.From), r.First, moment(r.To), r.Last, places(r), mirroredTo(r))
-			before = &l.ranges[i]
+			before, restored = &l.ranges[i], false
 		}
 		if r.Err != nil {
 			out.line("  warning: a segment could not be read, so this may not be all: %s", line(r.Err))
 		}
 	}
+}
+
+// separation says what is between two rows.
+func separation(before, r source.Range, restored bool) string {
+	switch {
+	case !restored:
+		return "gap:"
+	case before.Cluster != r.Cluster:
+		return fmt.Sprintf("the cluster was restored here, and is %s instead of %s:", r.Cluster, before.Cluster)
+	}
+	return "the cluster was restored here:"
 }
 
 func places(r source.Range) string {

@@ -27,6 +27,7 @@ type journalReport struct {
 	End      int64      `json:"end_revision"`       // of the journal that continues the snapshot without a gap
 	EndsAt   *time.Time `json:"end_received,omitempty"`
 	Beyond   int64      `json:"beyond_revision,omitempty"` // the newest one behind a gap after the end
+	Restored *time.Time `json:"restored_by,omitempty"`     // the cluster was restored after this state, not later than then; absent: it was not
 	Segments int        `json:"segments"`
 	Places   []string   `json:"places,omitempty"`
 }
@@ -37,7 +38,8 @@ func (r *restoring) journalReport() *journalReport {
 		return nil
 	}
 	return &journalReport{
-		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Beyond: c.Beyond, Segments: len(c.Segments), Places: c.Places,
+		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Beyond: c.Beyond, Restored: known(c.Restored),
+		Segments: len(c.Segments), Places: c.Places,
 	}
 }
 
@@ -56,7 +58,7 @@ func (r *restoring) withJournal() {
 	}
 	r.o.Journal = &restore.Journal{Revision: c.Revision, Size: c.Size, Merge: c.Merge}
 	if r.o.Kubernetes {
-		r.o.BumpRevision += uint64(c.End - c.Revision) //nolint:gosec // not negative
+		r.o.BumpRevision += uint64(c.Highest - c.Revision) //nolint:gosec // not negative
 	}
 }
 
@@ -77,6 +79,9 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 		out.line("  its own revision %d is the state that is asked for", c.Revision)
 	} else {
 		out.line("  continued by the journal in %s to revision %d%s", english.OxfordWordSeries(c.Places, "and"), c.Revision, when)
+	}
+	if !c.Restored.IsZero() {
+		out.line("  %s: what was written after the restore is not restored", c.History())
 	}
 	lost, ends := max(c.End, c.Beyond)-c.Revision, c.EndAt.UTC().Format(time.DateTime+" UTC")
 	switch {
@@ -143,7 +148,7 @@ func (r *restoring) saveMoment(ctx context.Context, p *restore.Plan) {
 		return
 	}
 	source := m.Source
-	source.Revision, source.Keys, source.DBSizeInUse = c.Revision, snapshot.Count{}, 0
+	source.Revision, source.RaftIndex, source.Keys, source.DBSizeInUse = c.Revision, 0, snapshot.Count{}, 0
 	dir := snapshot.NewDir(r.cfg.Store.Dir)
 	o := snapshot.TakeOptions{ToolVersion: r.version, Stall: saveStall, Replace: true, Node: m.Node, Named: func(time.Time) (snapshot.Name, error) {
 		return snapshot.NewName(fmt.Sprintf("at-%d", c.Revision), m.Node, c.At) // its time is that of the state: it is not the newest snapshot

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -23,12 +24,20 @@ func Revision(t testing.TB, dir string) int64 {
 
 // Newest is the newest revision in the journal, also in the segment that is being written; 0: it has none.
 func Newest(ctx context.Context, dir string) (newest int64, err error) {
+	return NewestSince(ctx, dir, time.Time{})
+}
+
+// NewestSince is Newest in the segments that were begun after a time: those from before a restore have higher revisions.
+func NewestSince(ctx context.Context, dir string, since time.Time) (newest int64, err error) {
 	store := snapshot.NewDir(dir)
 	l, err := store.List()
 	if errors.Is(err, fs.ErrNotExist) { // not made yet
 		return 0, nil
 	}
 	for _, e := range l.Segments {
+		if e.Name.Time.Before(since) {
+			continue
+		}
 		last := e.Name.Last
 		if !e.Name.Complete() && err == nil {
 			last, err = newestOf(ctx, store, e.Name)

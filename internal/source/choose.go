@@ -77,9 +77,9 @@ func (r Request) without(failed []*PlaceError, all []Listing, err error) error {
 // elsewhere follows the error that a place does not have the snapshot, if no other place was searched.
 const elsewhere = "(in a bucket? set --s3-bucket; at a peer? restore --peer; in another file? give its path with a slash in it)"
 
-// pick finds the snapshot in the listings: in the first one that has it.
-func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listing, error) {
-	entry, err := r.find(merged(all))
+// pick finds the snapshot in the listings: in the first one that has it. read has the manifests that this took; nil: it took none.
+func (r Request) pick(ctx context.Context, all []Listing) (entry snapshot.Entry, at Listing, read map[copyOf]snapshot.Manifest, err error) {
+	entry, err = r.find(merged(all))
 	switch {
 	case errors.Is(err, snapshot.ErrNotFound):
 		if r.From == config.Anywhere && r.Bucket == nil {
@@ -87,18 +87,17 @@ func (r Request) pick(ctx context.Context, all []Listing) (snapshot.Entry, Listi
 		} else if r.Reference != snapshot.Latest && all[0].Place == config.Local {
 			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
 		}
-		return entry, Listing{}, fmt.Errorf("look in %s: %w", wheres(all), r.describe(ctx, err, all))
+		return entry, at, nil, fmt.Errorf("look in %s: %w", wheres(all), r.describe(ctx, err, all))
 	case err != nil:
-		return entry, Listing{}, err
+		return entry, at, nil, err
 	}
 	if r.Newest == nil && !r.isNamed(all) {
 		r.noticeFuture(all, entry)
-		if err := r.oneHistory(ctx, all, entry); err != nil {
-			return entry, Listing{}, err
+		if read, err = r.oneHistory(ctx, all, entry); err != nil {
+			return entry, at, nil, err
 		}
 	}
-	at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(entry.Name) })]
-	return entry, at, nil
+	return entry, all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(entry.Name) })], read, nil
 }
 
 // noticeFuture warns of a snapshot that is dated in the future: the clock of this machine, or that of the other one, was wrong.

@@ -83,11 +83,11 @@ func clusterOf(all []snapshot.Life, m snapshot.Manifest) (snapshot.Life, bool) {
 }
 
 // oneHistory refuses to choose the newest of several clusters. It is no question of time: who restores another cluster's data has lost
-// this one's. A snapshot whose manifest cannot be read, or that has none, is of any cluster.
-func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.Entry) error {
+// this one's. A snapshot whose manifest cannot be read, or that has none, is of any cluster. read has the manifests.
+func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.Entry) (read map[copyOf]snapshot.Manifest, err error) {
 	read, late := manifests(ctx, all, chosen.Name, r.mayMean)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	if late > 0 {
 		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
@@ -99,7 +99,7 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 		r.notice("warning: %s does not say of which cluster it is, and other snapshots are of cluster %s: is it the right one?", chosen.Name, found[0].Cluster)
 	}
 	if len(found) < 2 {
-		return nil
+		return read, nil
 	}
 	base, known := clusterOf(found, read[of(chosen)])
 	if !known {
@@ -107,14 +107,14 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 	}
 	strangers := slices.DeleteFunc(found, base.Continues)
 	if len(strangers) == 0 {
-		return nil
+		return read, nil
 	}
 	several := r.several(all, append([]snapshot.Life{base}, strangers...), r.clustersHere(read))
 	if r.AnyCluster {
 		r.notice("warning: %s", several)
-		return nil
+		return read, nil
 	}
-	return several
+	return nil, several
 }
 
 // SeveralError says that the reference may mean snapshots of several clusters. It is an error of usage.

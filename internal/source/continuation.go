@@ -28,6 +28,10 @@ type Continuation struct {
 	Beyond   int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
 	Size     int64 // of the records, bytes
 
+	Cluster  snapshot.ID
+	Restored time.Time // the cluster was restored after this state, not later than then; zero: it was not
+	Highest  int64     // revision that is known of the cluster, also of what was before and after a restore
+
 	close func() error
 	chain []*piece
 }
@@ -72,8 +76,9 @@ type piece struct {
 
 // pieces are the segments of all places.
 type pieces struct {
-	all     []*piece
-	scratch *snapshot.Dir
+	all      []*piece
+	searched []*piece // those of the history that is searched
+	scratch  *snapshot.Dir
 
 	dropped []*piece // those that can't be used
 
@@ -171,17 +176,6 @@ func (x *piece) failed(err error) error {
 	return err
 }
 
-// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
-func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
-	for _, x := range all {
-		if x.opened.ClusterID != cluster {
-			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.Name, x.at.Where, x.opened.ClusterID, cluster)
-			err = x.bad
-		}
-	}
-	return err
-}
-
 // dropBad removes those that can't be used, and returns why.
 func (p *pieces) dropBad() (why []error) {
 	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {
@@ -270,7 +264,7 @@ func (p *pieces) openAll(ctx context.Context, of []*piece) error {
 
 // chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.
 func (p *pieces) chain(from int64) []*piece {
-	return journal.FollowIn(p.all, func(x *piece) snapshot.SegmentName { return x.Name }, from)
+	return journal.FollowIn(p.searched, func(x *piece) snapshot.SegmentName { return x.Name }, from)
 }
 
 func reach(chain []*piece, from int64) int64 {

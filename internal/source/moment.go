@@ -24,17 +24,25 @@ type base struct {
 	manifest snapshot.Manifest
 }
 
-// moment is the search for the state that is asked for.
+// taken is when it was, whole seconds, as its name says.
+func (b base) taken() time.Time { return b.manifest.CreatedAt.UTC().Truncate(time.Second) }
+
+// moment is the search for the state that is asked for. It is of one history.
 type moment struct {
 	Request
 	listed []Listing
 	pieces *pieces
 	now    time.Time
+	bases  []base // of the cluster, of those that it was restored from, and of those that were restored from it; newest first
+
+	lives *histories // nil: there is one only
+	in    history    // that is searched
 }
 
-// continued chooses the snapshot and the journal for the moment. chosen is the snapshot that is meant without a moment: it says which cluster.
+// continued chooses the snapshot and the journal for the moment. chosen is the snapshot that is meant without a moment: it says which cluster. read has
+// the manifests that were read; nil: none were.
 // If the newest state is asked for, and nothing continues the chosen snapshot, the continuation is nil.
-func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b base, c *Continuation, err error) {
+func (r Request) continued(ctx context.Context, all []Listing, chosen base, read map[copyOf]snapshot.Manifest) (b base, c *Continuation, err error) {
 	m := &moment{Request: r, listed: all, now: time.Now()}
 	if m.pieces, err = piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped); err != nil {
 		return b, nil, err
@@ -44,7 +52,12 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b b
 			c, err = nil, errors.Join(err, m.pieces.close())
 		}
 	}()
+	if m.anyHistory() && (read == nil || m.fixed()) { // of a label, only those with it were read
+		read, _ = manifests(ctx, all, chosen.Name, func(snapshot.Name) bool { return true })
+	}
+	m.bases = r.related(all, read, chosen)
 	for {
+		m.live(ctx, chosen)
 		b, c, err = m.choose(ctx, chosen)
 		bad := m.pieces.dropBad()
 		for _, why := range bad {
@@ -58,22 +71,33 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base) (b b
 	}
 }
 
+// fixed reports that no other snapshot than the chosen one will do.
+func (m *moment) fixed() bool { return m.Reference != snapshot.Latest }
+
+// anyHistory reports that more than the end of the chosen snapshot's history may be asked for.
+func (m *moment) anyHistory() bool { return m.fixed() || !m.At.Newest() }
+
 // choose is one try, with the segments that may be intact.
 func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuation, err error) {
-	r, fixed := m.Request, m.Reference != snapshot.Latest
-	revision := r.At.Revision
+	revision := m.At.Revision
+	m.search(m.historyOf(chosen))
 	switch {
-	case r.At.Newest():
+	case m.At.Newest():
 		if len(m.pieces.chain(chosen.manifest.Revision)) == 0 {
 			return chosen, nil, nil
 		}
 		c, err = m.continuation(ctx, chosen, 0)
 		return chosen, c, err
+	case revision > 0 && m.lives != nil && !m.fixed():
+		return m.atRevision(ctx, chosen, revision)
 	case revision == 0:
-		revision, err = m.atTime(ctx, chosen.manifest.ClusterID)
+		if m.lives != nil && !m.fixed() {
+			m.search(m.lives.at(m.At.Time))
+		}
+		revision, err = m.atTime(ctx)
 	}
 	if err == nil {
-		b, err = m.before(ctx, chosen, revision, fixed)
+		b, err = m.before(chosen, revision)
 	}
 	if err == nil {
 		c, err = m.continuation(ctx, b, revision)
@@ -94,30 +118,15 @@ func (r Request) skipped(l Listing, n snapshot.SegmentName) bool {
 
 // continuation opens the segments that continue a snapshot up to a revision; 0: all.
 func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Continuation, error) {
-	whole := m.pieces.chain(b.manifest.Revision)
+	whole, chain, err := m.opened(ctx, b, revision)
+	if err != nil {
+		return nil, err
+	}
 	end := reach(whole, b.manifest.Revision)
-	c := &Continuation{Revision: revision, End: end, close: m.pieces.close}
-	if revision == 0 {
-		c.Revision = end
+	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.ended(), close: m.pieces.close, chain: chain}
+	if c.Revision > end {
+		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
 	}
-	chain := whole
-	if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= c.Revision }); i >= 0 {
-		chain = whole[:i+1]
-	}
-	if c.Revision <= b.manifest.Revision {
-		chain = nil
-	}
-	wanted := chain
-	if len(whole) > 0 { // the end is for the report
-		wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
-	}
-	if err := m.pieces.openAll(ctx, wanted); err != nil {
-		return nil, err
-	}
-	if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
-		return nil, err
-	}
-	c.chain = chain
 	for _, x := range chain {
 		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
 		if !slices.Contains(c.Places, x.at.Where) {
@@ -127,30 +136,63 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if len(whole) > 0 {
 		c.EndAt = whole[len(whole)-1].opened.To
 	}
-	var err error
-	if c.Beyond, err = m.beyond(ctx, b.manifest.ClusterID, end); err != nil || len(chain) == 0 {
-		return c, err
+	if c.Beyond, err = m.beyond(ctx, end); err != nil {
+		return nil, err
+	}
+	c.Highest = m.highest(max(c.End, c.Beyond))
+	if len(chain) == 0 {
+		return c, nil
 	}
 	newest := chain[len(chain)-1]
 	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
 	return c, newest.failed(err)
 }
 
+// opened chooses the segments that continue a snapshot, and opens those that are needed for a revision, 0: all, and the last one, for the report.
+func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, chain []*piece, err error) {
+	for {
+		whole = m.pieces.chain(b.manifest.Revision)
+		revision := cmp.Or(revision, reach(whole, b.manifest.Revision))
+		chain = whole
+		if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= revision }); i >= 0 {
+			chain = whole[:i+1]
+		}
+		if revision <= b.manifest.Revision {
+			chain = nil
+		}
+		wanted := chain
+		if len(whole) > 0 {
+			wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
+		}
+		if err := m.pieces.openAll(ctx, wanted); err != nil {
+			return nil, nil, err
+		}
+		if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
+			return nil, nil, err
+		}
+		wrong := stranger(chain)
+		if wrong == nil {
+			return whole, chain, nil
+		}
+		m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x == wrong })
+	}
+}
+
 // beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
-func (m *moment) beyond(ctx context.Context, cluster snapshot.ID, end int64) (newest int64, err error) {
+func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
 	for _, x := range m.pieces.dropped {
-		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end {
+		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (m.lives == nil || m.lives.at(x.Name.Time) == m.in) {
 			newest = max(newest, x.Name.Last)
 		}
 	}
-	later := slices.DeleteFunc(slices.Clone(m.pieces.all), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
+	later := slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
 	slices.SortFunc(later, func(a, b *piece) int { return cmp.Compare(b.Name.Last, a.Name.Last) })
 	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
 		switch err := m.pieces.open(ctx, x); {
 		case x.bad != nil:
 		case err != nil:
 			return 0, err
-		case x.opened.ClusterID != cluster:
+		case x.opened.ClusterID != m.in.cluster:
 			continue
 		}
 		return x.Name.Last, nil
@@ -158,112 +200,16 @@ func (m *moment) beyond(ctx context.Context, cluster snapshot.ID, end int64) (ne
 	return newest, nil
 }
 
-// atTime returns the last revision at the time that is asked for.
-func (m *moment) atTime(ctx context.Context, cluster snapshot.ID) (revision int64, err error) {
-	t := m.At.Time
-	var last *piece
-	var after time.Time         // of the next checkpoint in the same segment; zero: none
-	looked := map[string]bool{} // nodes: what they recorded before is older, or of another history with the same revisions
-	begun := slices.SortedStableFunc(slices.Values(m.pieces.all), func(a, b *piece) int { return b.Name.Time.Compare(a.Name.Time) })
-	for _, x := range begun { // those that begin before the time, the newest first
-		if x.Name.Time.After(t) || looked[x.Name.Node] {
-			continue
-		}
-		if err := m.pieces.open(ctx, x); err != nil {
-			return 0, err
-		}
-		if x.opened.ClusterID != cluster {
-			continue
-		}
-		r, _, _, next, err := journal.At(ctx, x.opened, t)
-		if err != nil {
-			return 0, x.failed(err)
-		}
-		looked[x.Name.Node] = r > 0 // the first change may have come in the second of the name, and after the time
-		if r > revision {
-			revision, last, after = r, x, next
-		}
-	}
-	follows, err := m.follows(ctx, cluster, func(n snapshot.SegmentName) bool { return revision > 0 && n.First <= revision+1 && n.Last > revision })
-	switch {
-	case err != nil:
-		return 0, err
-	case follows || !after.IsZero():
-		return revision, nil
-	}
-	if quiet, err := m.quiet(ctx, cluster, revision); quiet > 0 || err != nil {
-		return quiet, err
-	}
-	if last == nil {
-		return 0, m.unreachable(ctx, cluster, "the journal has no change before it")
-	}
-	ends := last.opened.To
-	what := fmt.Sprintf("the journal ends at revision %d, received %s", revision, ends.UTC().Format(momentForm))
-	if i := slices.IndexFunc(m.pieces.all, func(x *piece) bool { return x.Name.First > revision }); i >= 0 {
-		what = fmt.Sprintf("it is in a gap of the journal, after revision %d, received %s", revision, ends.UTC().Format(momentForm))
-	}
-	return 0, m.unreachable(ctx, cluster, what, fmt.Sprintf("--at %d restores that revision", revision))
-}
-
-// follows reports that there is such a segment of the cluster. The names do not say of which cluster they are.
-func (m *moment) follows(ctx context.Context, cluster snapshot.ID, such func(snapshot.SegmentName) bool) (bool, error) {
-	for _, x := range m.pieces.all {
-		if !such(x.Name) {
-			continue
-		}
-		if err := m.pieces.open(ctx, x); err != nil {
-			return false, err
-		}
-		if x.opened.ClusterID == cluster {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// quiet returns the revision of a snapshot that was taken before the time and after the revision, if the next change came after the time; 0: there
-// is no such snapshot.
-func (m *moment) quiet(ctx context.Context, cluster snapshot.ID, revision int64) (int64, error) {
-	for _, b := range m.bases(base{}, false) {
-		if b.Name.Time.After(m.At.Time) {
-			continue
-		}
-		manifest, err := b.at.Manifest(ctx, b.Name)
-		if err != nil || manifest.ClusterID != cluster {
-			continue
-		}
-		if manifest.Revision <= revision {
-			return 0, nil
-		}
-		follows, err := m.follows(ctx, cluster, func(n snapshot.SegmentName) bool {
-			return n.First == manifest.Revision+1 && !n.Time.Before(m.At.Time.Truncate(time.Second))
-		})
-		if err != nil || !follows {
-			return 0, err
-		}
-		return manifest.Revision, nil
-	}
-	return 0, nil
-}
-
-// before chooses the newest snapshot from which the journal reaches the revision; fixed: no other than the chosen one.
-func (m *moment) before(ctx context.Context, chosen base, revision int64, fixed bool) (base, error) {
-	cluster := chosen.manifest.ClusterID
+// before chooses the newest snapshot from which the journal reaches the revision.
+func (m *moment) before(chosen base, revision int64) (base, error) {
 	var best base
 	var reached int64
-	bases := m.bases(chosen, fixed)
-	// Those from after the time come last: they may be of another history with the same revisions.
-	if i := slices.IndexFunc(bases, func(b base) bool { return !b.Name.Time.After(m.At.Time) }); i > 0 && !m.At.Time.IsZero() {
-		bases = slices.Concat(bases[i:], bases[:i])
+	bases := m.inHistory()
+	if m.fixed() {
+		bases = []base{chosen}
 	}
 	for _, b := range bases {
-		if b.manifest.ClusterID == 0 {
-			var err error
-			if b.manifest, err = b.at.Manifest(ctx, b.Name); err != nil {
-				continue // the one before it
-			}
-		}
-		if b.manifest.ClusterID != cluster || b.manifest.Revision > revision {
+		if b.manifest.Revision > revision || slices.Contains(m.SkipBases, b.Name) {
 			continue
 		}
 		end := reach(m.pieces.chain(b.manifest.Revision), b.manifest.Revision)
@@ -274,42 +220,25 @@ func (m *moment) before(ctx context.Context, chosen base, revision int64, fixed 
 			best, reached = b, end
 		}
 	}
+	with := fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name)
+	if m.lives != nil && !m.fixed() { // there may be two of that number
+		with = fmt.Sprintf("the snapshot %s with --at %d restores the last revision before it", best.Name, reached)
+	}
 	switch {
 	case reached > 0:
-		return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("the journal has no revision %d", revision),
-			fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name))
-	case fixed:
-		return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
+		return base{}, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision), with)
+	case m.fixed():
+		return base{}, m.unreachable(fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
 	}
-	return base{}, m.unreachable(ctx, cluster, fmt.Sprintf("no snapshot has revision %d or an earlier one", revision))
-}
-
-// bases are the snapshots that may be continued, newest first.
-func (m *moment) bases(chosen base, fixed bool) (all []base) {
-	if fixed {
-		return []base{chosen}
-	}
-	for _, e := range merged(m.listed).Snapshots {
-		if slices.Contains(m.SkipBases, e.Name) {
-			continue
-		}
-		at := m.listed[slices.IndexFunc(m.listed, func(l Listing) bool { return l.Has(e.Name) })]
-		b := base{Entry: e, at: at}
-		if e.Name == chosen.Name {
-			b = chosen
-		}
-		all = append(all, b)
-	}
-	return all
+	return base{}, m.unreachable(fmt.Sprintf("no snapshot has revision %d or an earlier one", revision))
 }
 
 // unreachable is the error with what can be restored instead.
-func (m *moment) unreachable(ctx context.Context, cluster snapshot.ID, why string, instead ...string) error {
-	if older, newer := m.around(ctx, cluster); older != "" || newer != "" {
-		for _, n := range []string{older, newer} {
-			if n != "" {
-				instead = append(instead, n)
-			}
+func (m *moment) unreachable(why string, instead ...string) error {
+	older, newer := m.around()
+	for _, n := range []string{older, newer, m.elsewhere()} {
+		if n != "" {
+			instead = append(instead, n)
 		}
 	}
 	asked := m.At.Text
@@ -328,20 +257,13 @@ func (m *moment) unreachable(ctx context.Context, cluster snapshot.ID, why strin
 }
 
 // around names the snapshots next to the moment.
-func (m *moment) around(ctx context.Context, cluster snapshot.ID) (older, newer string) {
-	for _, b := range m.bases(base{}, false) {
-		manifest, err := b.at.Manifest(ctx, b.Name)
-		if err == nil && manifest.ClusterID != cluster && !m.At.Time.IsZero() && !manifest.CreatedAt.After(m.At.Time) {
-			return fmt.Sprintf("the cluster was restored since: for a moment before that, name its snapshot %s of %s", b.Name, manifest.CreatedAt.UTC().Format(momentForm)), newer
-		}
-		if err != nil || manifest.ClusterID != cluster {
-			continue
-		}
-		after := manifest.Revision > m.At.Revision
+func (m *moment) around() (older, newer string) {
+	for _, b := range m.inHistory() {
+		after := b.manifest.Revision > m.At.Revision
 		if !m.At.Time.IsZero() {
-			after = manifest.CreatedAt.After(m.At.Time)
+			after = b.manifest.CreatedAt.After(m.At.Time)
 		}
-		text := fmt.Sprintf("the snapshot %s is of revision %d, %s", b.Name, manifest.Revision, manifest.CreatedAt.UTC().Format(momentForm))
+		text := fmt.Sprintf("the snapshot %s is of revision %d, %s", b.Name, b.manifest.Revision, b.manifest.CreatedAt.UTC().Format(momentForm))
 		if !after {
 			return text, newer
 		}
@@ -352,8 +274,17 @@ func (m *moment) around(ctx context.Context, cluster snapshot.ID) (older, newer 
 
 // String says for people which state it is.
 func (c *Continuation) String() string {
-	if c.At.IsZero() {
-		return fmt.Sprintf("revision %d", c.Revision)
+	text := fmt.Sprintf("revision %d", c.Revision)
+	if !c.At.IsZero() {
+		text += ", received " + c.At.UTC().Format(momentForm)
 	}
-	return fmt.Sprintf("revision %d, received %s", c.Revision, c.At.UTC().Format(momentForm))
+	if !c.Restored.IsZero() {
+		text += ", " + c.History()
+	}
+	return text
+}
+
+// History says for people of which history the state is, if it is not the present one.
+func (c *Continuation) History() string {
+	return fmt.Sprintf("of the cluster %s, before it was restored (not later than %s)", c.Cluster, c.Restored.UTC().Format(momentForm))
 }

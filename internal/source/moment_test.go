@@ -170,26 +170,3 @@ func TestSegmentThatIsCompletedAfterTheListingIsRead(t *testing.T) {
 		t.Errorf("a removed one: %v", err)
 	}
 }
-
-// Without a name a moment is one of the newest cluster; a snapshot's name leads to the one before the restore.
-func TestMomentOfTheClusterBeforeARestoreNeedsASnapshotOfIt(t *testing.T) {
-	b := newMomentBed(t)
-	before := storetest.Name(t, snapshot.RollingSet, "n1", -2)
-	b.write(before.String(), storetest.ArchiveAt(t, before, oldCluster, 780))
-	if err := snapshot.NewDir(b.dir).RecordRestore(snapshot.Restored{ClusterID: newCluster, Predecessors: []snapshot.ID{oldCluster}}); err != nil {
-		t.Fatal(err)
-	}
-	b.segment("n1", oldCluster, -time.Hour, 781, 900)
-	b.segment("n1", newCluster, time.Minute, 806, 910)
-	moment := -time.Hour + 40*time.Second
-	if _, _, err := b.open(moment); !errors.Is(err, ErrMoment) {
-		t.Errorf("without a name: %v", err)
-	}
-	o, _, err := b.openFrom(before.String(), moment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.Snapshot != before || o.Journal.Revision != 821 {
-		t.Errorf("revision %d from %s", o.Journal.Revision, o.Snapshot)
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sort"
 	"time"
 
 	"etcd-rolling-backup/internal/config"
@@ -15,10 +14,12 @@ import (
 
 // Base is a snapshot with which a restore of a moment may begin.
 type Base struct {
-	Name     snapshot.Name
-	Time     time.Time
-	Cluster  snapshot.ID
-	Revision int64 // it has this one, or a later one
+	Name      snapshot.Name
+	Time      time.Time
+	Cluster   snapshot.ID
+	Revision  int64  // it has this one, or a later one
+	RaftIndex uint64 // 0: not known
+	Healthy   bool   // its member knew a leader, so it did not lag behind the cluster
 }
 
 // Range is a row of moments without a gap. Each can be restored if there is a base.
@@ -31,6 +32,7 @@ type Range struct {
 	Segments    int
 	Bytes       int64
 	Places      []config.Place
+	Restored    bool      // the cluster was restored between the range of the node before this one, and this one
 	Mirrored    *Mirrored // nil: not both places are known, or the bucket has nothing of it
 	Err         error     // a segment could not be read, so that this is not all that is known
 }
@@ -44,24 +46,28 @@ type Mirrored struct {
 // Ranges says which moments can be restored from the journal of each node, in the order of nodes and time. What the names say is not read:
 // segments are read where a row of them begins and ends. So this proves nothing.
 func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
-	r := &ranging{j, map[snapshot.SegmentName]journal.Manifest{}, nil}
-	byNode := map[string][]snapshot.SegmentName{}
-	var nodes []string
+	r := &ranging{j, map[snapshot.SegmentName]segmentRead{}, map[snapshot.SegmentName]snapshot.SegmentName{}}
+	var names []snapshot.SegmentName
+	unread := map[string]error{} // by nodes, of segments that are being written
 	for _, n := range j.Names {
-		if _, known := byNode[n.Node]; !known {
-			nodes = append(nodes, n.Node)
+		known := n
+		if !n.Complete() {
+			x := r.read(ctx, n)
+			known.Last, unread[n.Node] = x.Last, cmp.Or(unread[n.Node], x.err)
 		}
-		byNode[n.Node] = append(byNode[n.Node], n)
+		if _, twice := r.listed[known]; known.Last > 0 && !twice { // completed meanwhile
+			r.listed[known] = n
+			names = append(names, known)
+		}
 	}
-	slices.Sort(nodes)
-	for _, node := range nodes {
-		for _, row := range r.rows(ctx, byNode[node]) {
-			for _, life := range r.lives(ctx, row) {
-				if found, ok := r.describe(ctx, life, bases); ok {
-					all = append(all, found)
-				}
-			}
+	h := findHistories(ctx, names, bases, nil, r.manifest)
+	for i, row := range h.rows {
+		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }))
+		found.Restored = i > 0 && h.rows[i-1].names[0].Node == found.Node && h.rows[i-1].history != row.history
+		if i == len(h.rows)-1 || h.rows[i+1].names[0].Node != found.Node {
+			found.Err = cmp.Or(found.Err, unread[found.Node])
 		}
+		all = append(all, found)
 	}
 	return all
 }
@@ -69,102 +75,71 @@ func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
 // ranging is one call of Ranges.
 type ranging struct {
 	*Journal
-	read map[snapshot.SegmentName]journal.Manifest
-	err  error
+	known  map[snapshot.SegmentName]segmentRead
+	listed map[snapshot.SegmentName]snapshot.SegmentName // by the names with the last revisions that count
 }
 
-// manifest reads what a segment says of itself. That of one without a revision, or that is gone, is zero.
+// segmentRead is what a segment says of itself, or why it could not be read.
+type segmentRead struct {
+	journal.Manifest
+	err error
+}
+
+// manifest is read for a name with its last revision.
 func (r *ranging) manifest(ctx context.Context, n snapshot.SegmentName) journal.Manifest {
-	if m, ok := r.read[n]; ok {
-		return m
+	return r.read(ctx, r.listed[n]).Manifest
+}
+
+// read reads what a segment says of itself. That of one without a revision, or that is gone, is zero.
+func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) segmentRead {
+	if x, ok := r.known[n]; ok {
+		return x
 	}
-	var m journal.Manifest
+	var x segmentRead
 	s, closer, err := r.Open(ctx, n)
 	switch {
 	case err == nil:
-		m, err = s.Manifest, closer.Close()
+		x.Manifest, x.err = s.Manifest, closer.Close()
 	case errors.Is(err, snapshot.ErrNotFound), errors.Is(err, journal.ErrEmpty): // it is being written, or was just completed or pruned
-		err = nil
+	default:
+		x.err = err
 	}
-	r.err = cmp.Or(r.err, err)
-	r.read[n] = m
-	return m
+	r.known[n] = x
+	return x
 }
 
-// last is the last revision of a segment.
-func (r *ranging) last(ctx context.Context, n snapshot.SegmentName) int64 {
-	if n.Complete() {
-		return n.Last
-	}
-	return r.manifest(ctx, n).Last
-}
-
-// rows splits the segments of a node, in the order of time, where revisions are missing, and where they begin again: then the cluster was restored.
-func (r *ranging) rows(ctx context.Context, names []snapshot.SegmentName) (rows [][]snapshot.SegmentName) {
-	slices.SortStableFunc(names, func(a, b snapshot.SegmentName) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.First, b.First))
-	})
-	var end int64
-	for _, n := range names {
-		last := r.last(ctx, n)
-		if last == 0 {
-			continue
-		}
-		at := len(rows) - 1
-		switch {
-		case at >= 0 && n.First == end+1:
-		case at >= 0 && n.First <= end && r.manifest(ctx, n).ClusterID == r.manifest(ctx, rows[at][len(rows[at])-1]).ClusterID:
-		default:
-			rows, end = append(rows, nil), 0
-			at++
-		}
-		rows[at], end = append(rows[at], n), max(end, last)
-	}
-	return rows
-}
-
-// lives splits a row where the cluster was restored and went on with the next revision.
-func (r *ranging) lives(ctx context.Context, row []snapshot.SegmentName) (lives [][]snapshot.SegmentName) {
-	for len(row) > 0 {
-		first := r.manifest(ctx, row[0]).ClusterID
-		n := len(row)
-		if r.manifest(ctx, row[n-1]).ClusterID != first {
-			n = sort.Search(len(row), func(i int) bool { return r.manifest(ctx, row[i]).ClusterID != first })
-		}
-		lives, row = append(lives, row[:n]), row[n:]
-	}
-	return lives
-}
-
-// describe says what can be restored from segments of one cluster without a gap.
-func (r *ranging) describe(ctx context.Context, row []snapshot.SegmentName, bases []Base) (out Range, ok bool) {
-	first, last := r.manifest(ctx, row[0]), r.manifest(ctx, row[len(row)-1])
-	out = Range{Node: row[0].Node, Cluster: first.ClusterID, First: row[0].First, From: cmp.Or(first.From, row[0].Time), To: last.To}
-	for _, n := range row {
-		out.Last = max(out.Last, r.last(ctx, n))
-	}
+// describe says what can be restored from segments of one history without a gap.
+func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base) Range {
+	names := row.names
+	n := len(names)
+	last := r.manifest(ctx, names[n-1])
+	out := Range{Node: names[0].Node, Cluster: row.cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
 	for i, b := range bases {
-		if b.Cluster == out.Cluster && b.Revision >= row[0].First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
+		if b.Revision >= out.First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
 			out.Base = &bases[i]
 		}
 	}
 	if out.Base != nil {
 		out.First, out.From = out.Base.Revision, out.Base.Time
-		row = slices.DeleteFunc(slices.Clone(row), func(n snapshot.SegmentName) bool { return r.last(ctx, n) < out.Base.Revision })
+		names = slices.DeleteFunc(slices.Clone(names), func(n snapshot.SegmentName) bool { return n.Last < out.First })
 	}
-	out.Err, r.err = r.err, nil
-	for _, n := range row {
+	for _, n := range row.names {
+		out.Err = cmp.Or(out.Err, r.known[r.listed[n]].err)
+	}
+	listed := make([]snapshot.SegmentName, len(names))
+	for i, n := range names {
+		listed[i] = r.listed[n]
 		out.Segments++
-		out.Bytes += r.Size(n)
+		out.Bytes += r.Size(listed[i])
 	}
 	for _, place := range []config.Place{config.Local, config.S3} {
-		if len(r.of(place, row)) > 0 {
+		if len(r.of(place, listed)) > 0 {
 			out.Places = append(out.Places, place)
 		}
 	}
-	if chain := journal.Follow(r.of(config.S3, row), out.First); len(r.places) > 1 && len(chain) > 0 {
+	if chain := journal.Follow(r.of(config.S3, listed), out.First); len(r.places) > 1 && len(chain) > 0 {
 		end := chain[len(chain)-1]
 		out.Mirrored = &Mirrored{end.Last, r.manifest(ctx, end).To}
 	}
-	return out, len(row) > 0
+	return out
 }

@@ -31,7 +31,7 @@ func Find(ctx context.Context, r Request) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, _, err := r.pick(ctx, []Listing{l})
+	entry, _, _, err := r.pick(ctx, []Listing{l})
 	if err != nil {
 		l.Close()
 		return nil, err

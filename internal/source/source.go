@@ -101,7 +101,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		return nil, err
 	}
 	defer closeAll(all)
-	entry, at, err := r.pick(ctx, all)
+	entry, at, read, err := r.pick(ctx, all)
 	if err = r.without(failed, all, err); err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		if err := r.addSegments(ctx, all, entry.Name.Node); err != nil {
 			return nil, err
 		}
-		if entry, at, journal, err = r.withJournal(ctx, all, entry, at); err != nil {
+		if entry, at, journal, err = r.withJournal(ctx, all, entry, at, read); err != nil {
 			return nil, err
 		}
 	}
@@ -172,12 +172,13 @@ func (r Request) continueFile(ctx context.Context, f *os.File) (*Continuation, e
 	if err := r.addSegments(ctx, all, a.Manifest.Node); err != nil {
 		return nil, err
 	}
-	_, c, err := r.continued(ctx, all, base{manifest: a.Manifest})
+	_, c, err := r.continued(ctx, all, base{manifest: a.Manifest}, nil)
 	return c, r.without(failed, all, err)
 }
 
 // withJournal chooses the snapshot and what continues it.
-func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) (snapshot.Entry, Listing, *Continuation, error) {
+func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entry, at Listing, read map[copyOf]snapshot.Manifest,
+) (snapshot.Entry, Listing, *Continuation, error) {
 	m, err := at.Manifest(ctx, e.Name)
 	switch {
 	case err != nil && r.At.Text == "": // what it is comes to light when it is opened
@@ -185,7 +186,7 @@ func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entr
 	case err != nil:
 		return e, at, nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
-	b, journal, err := r.continued(ctx, all, base{Entry: e, at: at, manifest: m})
+	b, journal, err := r.continued(ctx, all, base{Entry: e, at: at, manifest: m}, read)
 	return b.Entry, b.at, journal, err
 }
 

@@ -64,10 +64,16 @@ func Archive(t testing.TB, n snapshot.Name, size int) []byte {
 // ArchiveAt makes a small archive of a snapshot of a revision of a cluster.
 func ArchiveAt(t testing.TB, n snapshot.Name, cluster snapshot.ID, revision int64) []byte {
 	t.Helper()
+	return ArchiveOf(t, n, snapshot.Source{ClusterID: cluster, Revision: revision, Healthy: true})
+}
+
+// ArchiveOf makes a small archive of a snapshot of a member.
+func ArchiveOf(t testing.TB, n snapshot.Name, of snapshot.Source) []byte {
+	t.Helper()
 	raw := make([]byte, 512)
 	copy(raw, n.String())
 	sum := sha256.Sum256(raw)
-	return packOf(t, n, append(raw, sum[:]...), "test", snapshot.Source{ClusterID: cluster, Revision: revision})
+	return packOf(t, n, append(raw, sum[:]...), "test", of)
 }
 
 func pack(t testing.TB, n snapshot.Name, raw []byte, version string) []byte {

@@ -48,7 +48,11 @@ func (p *painter) gapTexts() []string {
 		if len(out) == maxGaps {
 			return append(out, "and "+status.Count(i+1, "earlier one", "earlier ones"))
 		}
-		out = append(out, "from "+status.Absolute(g.From)+" to "+status.Absolute(g.To))
+		why := ""
+		if g.Restored {
+			why = ", where the cluster was restored"
+		}
+		out = append(out, "from "+status.Absolute(g.From)+" to "+status.Absolute(g.To)+why)
 	}
 	return out
 }

@@ -138,7 +138,10 @@ func TestTimelineShowsTheJournalAndItsGaps(t *testing.T) {
 	if bars, gaps := strings.Count(body, `<path class="bars" d="M`), strings.Count(body, `<path class="gaps" d="M`); bars != 6 || gaps != 6 { // three widths, two places
 		t.Errorf("%d lines of the journal, %d with gaps", bars, gaps)
 	}
-	tr := statustest.Journaled(&now)
+	tr := journalBreaks(1)
+	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges[1].Restored = true })
+	wantTexts(t, show(t, tr), gap+": from 2026-11-22 10:50:00 UTC to 2026-11-22 11:00:00 UTC, where the cluster was restored<")
+	tr = statustest.Journaled(&now)
 	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges, j.Bucket.Ranges = j.Local.Ranges[1:], nil })
 	body = show(t, tr)
 	if strings.Contains(body, gap) || strings.Contains(body, "S3 journal") || strings.Count(body, `<path class="bars"`) != 3 {

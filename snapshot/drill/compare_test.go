@@ -26,8 +26,16 @@ func booted(t *testing.T) *drill {
 	t.Helper()
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	client := etcdtest.Dial(t, c)
-	lease, err := client.Grant(t.Context(), 2)
+	lease, err := client.Grant(t.Context(), 5)
 	must(t, err)
+	alive, stop := context.WithCancel(t.Context())
+	defer stop()
+	kept, err := client.KeepAlive(alive, lease.ID) // until the snapshot is taken: then it runs out in what the drill starts
+	must(t, err)
+	go func() {
+		for range kept {
+		}
+	}()
 	for i := range 300 {
 		_, err := client.Put(t.Context(), fmt.Sprintf("/key/%d", i), "value", clientv3.WithLease(lease.ID))
 		must(t, err)

@@ -73,6 +73,9 @@ func (d *drill) apply(ctx context.Context, base string, revision int64) (m journ
 	if err != nil {
 		return m, fmt.Errorf("the journal: %w", err)
 	}
+	if of := d.report.Manifest; of != nil && len(chain) > 0 && chain[0].ClusterID != of.ClusterID { // a merge does not know the snapshot's
+		return m, fmt.Errorf("the journal: %w: it is of the cluster %s, and the snapshot of %s", journal.ErrHistory, chain[0].ClusterID, of.ClusterID)
+	}
 	from, err := os.Open(base)
 	if err != nil {
 		return m, err

@@ -212,6 +212,7 @@ func TestJournalThatDoesNotLeadToTheNextSnapshotIsReported(t *testing.T) {
 		}, snapshot.ErrDamaged},
 		"the journal ends before": {r.later, r.base, func(j *drill.Journal) { j.Sections = j.Sections[:1] }, journal.ErrRevision},
 		"another cluster":         {small(t), r.base, func(*drill.Journal) {}, journal.ErrRevision},
+		"a base of another one":   {r.next, small(t), func(*drill.Journal) {}, journal.ErrHistory},
 	} {
 		b := newBench(t, c.next)
 		b.Journal = r.proof(t, c.base)

@@ -21,7 +21,7 @@ func TestVersions(t *testing.T) {
 			client := etcdtest.Dial(t, c)
 			_, err := etcdtest.Fill(t.Context(), client, etcdtest.FillOptions{Bytes: 2 << 20, Seed: 1})
 			must(t, err)
-			short, err := client.Grant(t.Context(), 2) // is over before the drill is
+			short, err := client.Grant(t.Context(), 5) // is over before the drill is
 			must(t, err)
 			_, err = client.Put(t.Context(), "/of/a/short/lease", "x", clientv3.WithLease(short.ID))
 			must(t, err)

@@ -4,6 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 // maxValues is how many bytes of values a merge holds, so that it reads the journal only once. Clusters change the same objects again and again: an hour
@@ -36,28 +40,39 @@ func (l *latest) add(e entry) {
 	}
 }
 
-// compact writes what a new compaction keeps, and all that is after it. What it keeps is known only when all events up to it have been seen.
+// compact writes what a new compaction keeps, and all that is after it. What it keeps is known only when all events up to it have been seen: those of
+// the snapshot and of the journal, side by side.
 func (g *merge) compact(ctx context.Context, j join) error {
-	if err := g.eachOld(ctx, g.index); err != nil {
-		return err
-	}
+	var old errgroup.Group
+	old.Go(func() error {
+		return snapshot.Guard(func() error {
+			return g.eachOld(ctx, func(e entry) error { g.index(g.old, e); return nil })
+		})
+	})
 	l := latest{events: map[keyDigest]heldEvent{}}
 	written := false
 	err := g.eachNew(ctx, j, func(e entry) error {
 		switch {
 		case e.main <= g.Compacted:
 			l.add(e)
-			return g.index(e)
+			g.index(g.new, e)
+			return nil
 		case l.full:
 			return nil
 		case !written:
 			written = true
+			if err := old.Wait(); err != nil {
+				return err
+			}
 			if err := g.upToCompaction(ctx, l); err != nil {
 				return err
 			}
 		}
 		return g.write(e)
 	})
+	if failed := old.Wait(); err == nil { // it reads the snapshot until then
+		err = failed
+	}
 	switch {
 	case err != nil:
 		return err

@@ -25,16 +25,17 @@ type Merged struct {
 // Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it closes and does not sync.
 // base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
-// Of each key it keeps a digest and a revision, 50 to 100 bytes, and of values a transaction and maxValues. Errors wrap ErrGap,
+// Of each key it keeps a digest and a revision, 50 to 100 bytes, and of values three transactions and maxValues. Errors wrap ErrGap,
 // ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
 func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64, out *os.File) (m Merged, err error) {
-	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) error {
+	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) (err error) {
 		w, err := newOutput(out, tx.Size())
 		if err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, w.close()) }() // also if a page of base can't be read
 		g := &merge{tx: tx, out: w, chain: chain, leased: map[keyDigest]int64{}, ttl: map[int64]int64{}}
-		err = errors.Join(g.run(ctx, revision), w.close())
+		err = g.run(ctx, revision)
 		m = g.Merged
 		return err
 	})
@@ -58,7 +59,8 @@ type merge struct {
 	tx     *bbolt.Tx
 	out    *output
 	chain  []*Segment
-	keep   map[keyDigest]at    // the last change of each key up to a new compaction; nil: there is none
+	old    map[keyDigest]at    // the last change of each key up to a new compaction, in the snapshot; nil: there is none
+	new    map[keyDigest]at    // the same in the journal; zero for a deletion that the compaction removes
 	leased map[keyDigest]int64 // the lease of each key that has one
 	ttl    map[int64]int64     // seconds, of the leases in the journal
 }
@@ -68,7 +70,7 @@ func (g *merge) run(ctx context.Context, revision int64) error {
 	if err != nil {
 		return err
 	}
-	if g.keep == nil {
+	if g.old == nil {
 		err = g.each(ctx, begin, g.write)
 	} else {
 		err = g.compact(ctx, begin)
@@ -117,7 +119,7 @@ func (g *merge) begin(revision int64) (j join, err error) {
 	}
 	for _, s := range g.chain {
 		if s.Last <= g.Revision && s.Compacted <= g.Revision && s.Compacted > g.Compacted {
-			g.Compacted, g.keep = s.Compacted, map[keyDigest]at{}
+			g.Compacted, g.old, g.new = s.Compacted, map[keyDigest]at{}, map[keyDigest]at{}
 		}
 	}
 	return j, nil
@@ -200,15 +202,26 @@ func (g *merge) eachNew(ctx context.Context, j join, visit func(entry) error) er
 }
 
 // index notes the last change of each key up to the compaction. etcd keeps a deletion only if it is at the revision of the compaction itself.
-func (g *merge) index(e entry) error {
+func (g *merge) index(last map[keyDigest]at, e entry) {
 	switch k := digestOf(e.key); {
 	case e.main > g.Compacted:
 	case e.deleted && e.main < g.Compacted:
-		delete(g.keep, k)
+		last[k] = at{}
 	default:
-		g.keep[k] = e.at
+		last[k] = e.at
 	}
-	return nil
+}
+
+// kept reports that the compaction keeps an entry, or that it is after it. The journal is newer than the snapshot.
+func (g *merge) kept(e entry, k keyDigest) bool {
+	if g.old == nil || e.main > g.Compacted {
+		return true
+	}
+	last, changed := g.new[k]
+	if !changed {
+		last = g.old[k]
+	}
+	return last == e.at
 }
 
 func (g *merge) write(e entry) error {
@@ -218,7 +231,7 @@ func (g *merge) write(e entry) error {
 	} else {
 		delete(g.leased, k)
 	}
-	if g.keep != nil && e.main <= g.Compacted && g.keep[k] != e.at {
+	if !g.kept(e, k) {
 		return nil
 	}
 	return g.out.put(keys, e.revision, e.value)
@@ -237,13 +250,13 @@ func (g *merge) others() error {
 			if v == nil {
 				return fmt.Errorf("%w: a bucket in the bucket %q", snapshot.ErrDamaged, name)
 			}
-			if g.keep != nil && string(name) == meta && (string(k) == finished || string(k) == scheduled) || noSpace(string(name), k) {
+			if g.old != nil && string(name) == meta && (string(k) == finished || string(k) == scheduled) || noSpace(string(name), k) {
 				return nil
 			}
 			return g.out.put(string(name), k, v)
 		})
 	})
-	if err == nil && g.keep != nil {
+	if err == nil && g.old != nil {
 		at := revisionKey(Record{Revision: g.Compacted}, 0)
 		err = errors.Join(g.out.put(meta, []byte(finished), at), g.out.put(meta, []byte(scheduled), at))
 	}

@@ -1,0 +1,193 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dustin/go-humanize/english"
+
+	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// related are the snapshots that are of one history with the chosen one, as oneHistory understands it, newest first. Their manifests were read.
+func (r Request) related(all []Listing, read map[copyOf]snapshot.Manifest, chosen base) (out []base) {
+	lives := clusters(all, read, snapshot.NewDir(r.Dir))
+	own, known := clusterOf(lives, chosen.manifest)
+	for _, e := range merged(all).Snapshots {
+		m := read[of(e)]
+		its, ok := clusterOf(lives, m)
+		if !ok || e.Name == chosen.Name || m.ClusterID != chosen.manifest.ClusterID && (!known || !own.Continues(its)) {
+			continue
+		}
+		at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(e.Name) })]
+		out = append(out, base{Entry: e, at: at, manifest: m})
+	}
+	i := slices.IndexFunc(out, func(b base) bool { return !b.taken().After(chosen.taken()) })
+	if i < 0 {
+		i = len(out)
+	}
+	return slices.Insert(out, i, chosen)
+}
+
+// live finds the histories, if there may be several.
+func (m *moment) live(ctx context.Context, chosen base) {
+	var bases []Base
+	cluster, several := chosen.manifest.ClusterID, false
+	for _, b := range m.bases {
+		x := b.manifest
+		if x.ClusterID == cluster || m.anyHistory() {
+			bases = append(bases, Base{b.Name, b.taken(), x.ClusterID, x.Revision, x.RaftIndex, x.Healthy})
+			several = several || x.ClusterID != cluster
+		}
+	}
+	var names []snapshot.SegmentName
+	for _, x := range m.pieces.all { // in their order
+		if (len(names) == 0 || names[len(names)-1] != x.Name) && (m.anyHistory() || x.Name.Last > chosen.manifest.Revision) {
+			names = append(names, x.Name)
+		}
+	}
+	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
+	m.lives = nil
+	if several || len(findHistories(ctx, names, bases, nil, unread).begins) > 0 {
+		m.lives = findHistories(ctx, names, bases, func(id snapshot.ID) bool {
+			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == id })
+		}, m.pieces.manifest)
+	}
+}
+
+// historyOf returns that of a snapshot.
+func (m *moment) historyOf(b base) history {
+	if m.lives == nil {
+		return history{cluster: b.manifest.ClusterID}
+	}
+	return m.lives.of(b.manifest.ClusterID, b.taken())
+}
+
+// search makes a history the one that is searched. A segment that can't be read is of any cluster; it comes to light when it is opened.
+func (m *moment) search(h history) {
+	m.in, m.pieces.searched = h, m.pieces.all
+	if m.lives == nil {
+		return
+	}
+	names := map[snapshot.SegmentName]bool{}
+	for _, r := range m.lives.rows {
+		for _, n := range r.names {
+			names[n] = r.history == h || r.cluster == 0 && m.lives.of(h.cluster, n.Time) == h
+		}
+	}
+	m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.all), func(x *piece) bool { return !names[x.Name] })
+}
+
+// inHistory are the snapshots of the history that is searched.
+func (m *moment) inHistory() []base {
+	return slices.DeleteFunc(slices.Clone(m.bases), func(b base) bool { return m.historyOf(b) != m.in })
+}
+
+// ended is when another history was alive, after the one that is searched; zero: it is the present one.
+func (m *moment) ended() time.Time {
+	if m.lives == nil {
+		return time.Time{}
+	}
+	return m.lives.ended(m.in)
+}
+
+// highest is the highest revision that is known of the cluster, or that one.
+func (m *moment) highest(revision int64) int64 {
+	if m.lives != nil {
+		revision = max(revision, m.lives.highest())
+	}
+	for _, b := range m.bases {
+		revision = max(revision, b.manifest.Revision)
+	}
+	return revision
+}
+
+// elsewhere says that the moment is of another history than the snapshot that was named; "": it is not.
+func (m *moment) elsewhere() string {
+	if m.lives == nil || !m.fixed() || m.At.Time.IsZero() || m.lives.at(m.At.Time) == m.in {
+		return ""
+	}
+	return "the cluster was restored between that snapshot and the moment: without the snapshot, --at finds it"
+}
+
+// atRevision finds the only history that has a revision.
+func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b base, c *Continuation, err error) {
+	var found []base
+	var continued []*Continuation
+	for _, h := range m.lives.all() {
+		m.search(h)
+		b, noBase := m.before(chosen, revision)
+		if noBase != nil {
+			if err == nil {
+				err = noBase
+			}
+			continue
+		}
+		c, err := m.continuation(ctx, b, revision)
+		if err != nil {
+			return b, nil, err
+		}
+		found, continued = append(found, b), append(continued, c)
+	}
+	switch len(found) {
+	case 0:
+		return b, nil, err
+	case 1:
+		return found[0], continued[0], nil
+	}
+	return b, nil, ambiguous(found, continued)
+}
+
+// ambiguous says that several histories have the revision, and how to ask for each.
+func ambiguous(found []base, continued []*Continuation) error {
+	var each []string
+	for i, c := range slices.Backward(continued) {
+		at := c.At
+		if at.IsZero() {
+			at = found[i].manifest.CreatedAt
+		}
+		each = append(each, fmt.Sprintf("at %s (cluster %s, snapshot %s)", at.UTC().Format(momentForm), c.Cluster, found[i].Name))
+	}
+	return config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
+		continued[0].Revision, english.WordSeries(each, "and"))
+}
+
+// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
+func stranger(chain []*piece) *piece {
+	for i := 1; i < len(chain); i++ {
+		x, y := chain[i-1].opened, chain[i].opened
+		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
+			return chain[i]
+		}
+	}
+	return nil
+}
+
+// manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
+func (p *pieces) manifest(ctx context.Context, n snapshot.SegmentName) (m journal.Manifest) {
+	for _, x := range p.all {
+		if x.Name != n {
+			continue
+		}
+		if p.open(ctx, x) == nil {
+			return x.opened.Manifest
+		}
+		x.bad = nil
+	}
+	return m
+}
+
+// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
+func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
+	for _, x := range all {
+		if x.opened.ClusterID != cluster {
+			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.Name, x.at.Where, x.opened.ClusterID, cluster)
+			err = x.bad
+		}
+	}
+	return err
+}

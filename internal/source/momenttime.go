@@ -1,0 +1,107 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
+)
+
+// atTime returns the last revision at the time that is asked for.
+func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
+	t := m.At.Time
+	var last *piece
+	var after time.Time         // of the next checkpoint in the same segment; zero: none
+	looked := map[string]bool{} // nodes: what they recorded before is older
+	begun := slices.SortedStableFunc(slices.Values(m.pieces.searched), func(a, b *piece) int { return b.Name.Time.Compare(a.Name.Time) })
+	for _, x := range begun { // those that begin before the time, the newest first
+		if x.Name.Time.After(t) || looked[x.Name.Node] {
+			continue
+		}
+		if err := m.pieces.open(ctx, x); err != nil {
+			return 0, err
+		}
+		if x.opened.ClusterID != m.in.cluster {
+			continue
+		}
+		r, _, _, next, err := journal.At(ctx, x.opened, t)
+		if err != nil {
+			return 0, x.failed(err)
+		}
+		looked[x.Name.Node] = r > 0 // the first change may have come in the second of the name, and after the time
+		if r > revision {
+			revision, last, after = r, x, next
+		}
+	}
+	follows, err := m.follows(ctx, func(n snapshot.SegmentName) bool { return revision > 0 && n.First <= revision+1 && n.Last > revision })
+	switch {
+	case err != nil:
+		return 0, err
+	case follows, !after.IsZero(), last != nil && !t.After(last.opened.To):
+		return revision, nil
+	}
+	if quiet, err := m.quiet(ctx, revision); quiet > 0 || err != nil {
+		return quiet, err
+	}
+	if last == nil {
+		return 0, m.unreachable("the journal has no change before it")
+	}
+	return 0, m.afterTheEnd(revision, last.opened.To)
+}
+
+// afterTheEnd is the error that the journal, or a part of it before a gap, ends before the time.
+func (m *moment) afterTheEnd(revision int64, received time.Time) error {
+	text := fmt.Sprintf("revision %d, received %s", revision, received.UTC().Format(momentForm))
+	instead := fmt.Sprintf("--at %d restores that revision", revision)
+	if m.lives != nil { // there may be two of that number
+		instead = fmt.Sprintf("--at %s restores that revision", received.UTC().Format(time.RFC3339Nano))
+	}
+	goesOn := slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First > revision })
+	switch ended := m.ended(); {
+	case goesOn:
+		return m.unreachable("it is in a gap of the journal, after "+text, instead)
+	case !ended.IsZero():
+		return m.unreachable(fmt.Sprintf("before the cluster was restored at %s, the journal ends at %s", ended.Format(momentForm), text), instead)
+	}
+	return m.unreachable("the journal ends at "+text, instead)
+}
+
+// follows reports that there is such a segment of the cluster. The names do not say of which cluster they are.
+func (m *moment) follows(ctx context.Context, such func(snapshot.SegmentName) bool) (bool, error) {
+	for _, x := range m.pieces.searched {
+		if !such(x.Name) {
+			continue
+		}
+		if err := m.pieces.open(ctx, x); err != nil {
+			return false, err
+		}
+		if x.opened.ClusterID == m.in.cluster {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// quiet returns the revision of a snapshot that was taken before the time and after the revision, if the next change came after the time; 0: there
+// is no such snapshot.
+func (m *moment) quiet(ctx context.Context, revision int64) (int64, error) {
+	for _, b := range m.inHistory() {
+		if b.taken().After(m.At.Time) {
+			continue
+		}
+		if b.manifest.Revision <= revision {
+			return 0, nil
+		}
+		follows, err := m.follows(ctx, func(n snapshot.SegmentName) bool {
+			return n.First == b.manifest.Revision+1 && !n.Time.Before(m.At.Time.Truncate(time.Second))
+		})
+		if err != nil || !follows {
+			return 0, err
+		}
+		return b.manifest.Revision, nil
+	}
+	return 0, nil
+}
