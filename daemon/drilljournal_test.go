@@ -67,13 +67,17 @@ func TestFailureOfTheJournalIsNoneOfTheSnapshot(t *testing.T) {
 					t.Errorf("the problem is %v", b.status.Problems()[problem])
 				}
 				got := s.Journal.Proven
-				got.At, got.Message = time.Time{}, ""
+				got.At, got.Proven, got.Message = time.Time{}, time.Time{}, ""
 				if got != c.want {
 					t.Errorf("proven: %+v, want %+v", s.Journal.Proven, c.want)
 				}
+				failures, proven := s.Journal.ProofFailures, s.Journal.Proven.Proven
+				if failures != map[bool]int{true: 1}[c.text != ""] || proven.IsZero() != (c.want.To == 0) {
+					t.Errorf("%d failures; last proven %v", failures, proven)
+				}
 				b.runFor(4 * time.Hour)
-				if s := b.status.State(); s.Journal.Proven.Message != "" || s.Journal.Proven.Restored != 99 {
-					t.Errorf("after a drill that passed: %+v", s.Journal.Proven)
+				if s := b.status.State(); s.Journal.Proven.Message != "" || s.Journal.Proven.Restored != 99 || !s.Journal.Proven.Proven.Equal(proven) {
+					t.Errorf("after a drill that passed: %+v", s.Journal)
 				}
 			})
 		})

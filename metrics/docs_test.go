@@ -143,7 +143,11 @@ func full() *Metrics {
 	now := statustest.Noon()
 	tr := statustest.Unhealthy(&now)
 	tr.SetStateFile(true)
-	tr.SetJournal(func(j *status.Journal) { j.On = true })
+	tr.SetJournal(func(j *status.Journal) {
+		j.On = true
+		j.Prove(status.Proof{At: now, Restored: 1})
+	})
+	tr.SetWaitingSegments(1, 1)
 	tr.SetStream(status.Stream{Rate: 1, Latency: snapshot.Latency{Before: 1, During: 1}})
 	return New(Options{
 		State: tr.State, Problems: tr.Problems, FreeBytes: func() (int64, error) { return 1, nil }, Now: statustest.Noon,

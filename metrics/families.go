@@ -21,6 +21,8 @@ const (
 	absentUntilKnown     = " Absent until known."
 	absentWithoutJournal = " Absent without --journal."
 	absentInPlace        = " Absent without --journal, for place s3 also without S3, and until known."
+	absentInS3           = " Absent without --journal, without S3 and until S3 was listed."
+	absentWithoutDrills  = " Absent without --journal and without drills."
 	absentWithoutSeen    = " Absent until etcd has answered once."
 )
 
@@ -50,7 +52,7 @@ func words[T ~string](in []T) []string {
 func families() []family {
 	kind, plan := label{"kind", words(status.Jobs())}, label{"kind", words(status.ScheduledJobs())}
 	place := label{"place", words(status.Places())}
-	return []family{
+	return slices.Concat([]family{
 		{"ready", typeGauge, "Whether /readyz reports healthy backups: 1 or 0.", nil},
 		{"runs_total", typeCounter, "Runs since the start, by kind, result and reason; the reason of a success is none.", []label{
 			kind, {"result", words([]status.Result{status.Succeeded, status.Failed, status.Skipped})}, {"reason", allReasons()},
@@ -89,15 +91,7 @@ func families() []family {
 		{"s3_errors_total", typeCounter, "S3 errors since the start, by class.", []label{{"class", words(status.S3Reasons())}}},
 		{"disk_free_bytes", typeGauge, "Free bytes in the file system of the snapshots. Absent if they can't be read.", nil},
 		{"min_free_bytes", typeGauge, "Bytes that snapshots leave free in that file system (--min-free). Absent if its free bytes can't be read.", nil},
-		{"journal_running", typeGauge, "Whether the journal records every change: 1 or 0." + absentWithoutJournal, nil},
-		{"journal_revision", typeGauge, "Newest revision that can be restored from the place, with its journal or from a snapshot." + absentInPlace, []label{place}},
-		{"journal_revision_timestamp_seconds", typeGauge, "When that revision was received; while nobody writes to etcd, it does not move." + absentInPlace, []label{place}},
-		{"journal_recovery_point_timestamp_seconds", typeGauge, "Until when the place has every change: a restore from it loses what came later. While nobody writes to etcd, it moves as long as etcd says that " +
-			"nothing is missing." + absentInPlace, []label{place}},
-		{"journal_behind_revisions", typeGauge, "Revisions that etcd has and the journal on the disk has not." + absentWithoutJournal, nil},
-		{"journal_gaps_total", typeCounter, "Gaps in the journal since the start, of which no moment can be restored." + absentWithoutJournal, nil},
-		{"journal_bytes", typeGauge, "Size in bytes of this node's journal kept." + absentInPlace, []label{place}},
-		{"journal_segment_seconds", typeGauge, "How long a segment of the journal is written at most before it is uploaded (--journal-segment)." + absentWithoutJournal, nil},
+	}, journalFamilies(), []family{
 		{"config_last_reload_successful", typeGauge, "Whether the last reload of the settings succeeded: 1 or 0; 1 if there was none since the start.", nil},
 		{"recent_starts", typeGauge, "Starts of the daemon within the last hour, this one included.", nil},
 		{"etcd_reachable", typeGauge, "Whether etcd answered the last request: 1 or 0. Absent until it was asked.", nil},
@@ -113,6 +107,28 @@ func families() []family {
 		{"build_info", typeGauge, "Always 1; the labels are the program's version and the Go version it was built with.", []label{
 			{"version", nil}, {"goversion", nil},
 		}},
+	})
+}
+
+// journalFamilies are those of the journal.
+func journalFamilies() []family {
+	place := label{"place", words(status.Places())}
+	return []family{
+		{"journal_running", typeGauge, "Whether the journal records every change: 1 or 0." + absentWithoutJournal, nil},
+		{"journal_revision", typeGauge, "Newest revision that can be restored from the place, with its journal or from a snapshot." + absentInPlace, []label{place}},
+		{"journal_revision_timestamp_seconds", typeGauge, "When that revision was received; while nobody writes to etcd, it does not move." + absentInPlace, []label{place}},
+		{"journal_recovery_point_timestamp_seconds", typeGauge, "Until when the place has every change: a restore from it loses what came later. While nobody writes to etcd, it moves as long as etcd says that " +
+			"nothing is missing." + absentInPlace, []label{place}},
+		{"journal_behind_revisions", typeGauge, "Revisions that etcd has and the journal on the disk has not." + absentWithoutJournal, nil},
+		{"journal_gaps_total", typeCounter, "Gaps in the journal since the start, of which no moment can be restored." + absentWithoutJournal, nil},
+		{"journal_bytes", typeGauge, "Size in bytes of this node's journal kept." + absentInPlace, []label{place}},
+		{"journal_segment_seconds", typeGauge, "How long a segment of the journal is written at most before it is uploaded (--journal-segment)." + absentWithoutJournal, nil},
+		{"journal_waiting_segments", typeGauge, "Complete segments of the journal not yet uploaded to S3." + absentInS3, nil},
+		{"journal_waiting_bytes", typeGauge, "Size in bytes of these segments." + absentInS3, nil},
+		{"journal_drill_passed", typeGauge, "Whether the journal passed the last restore drill that used it: 1 or 0." + absentWithoutDrills + " Absent before the first.", nil},
+		{"journal_drill_failures_total", typeCounter, "Restore drills since the start that the journal failed and the snapshot alone passed." + absentWithoutDrills, nil},
+		{"journal_proven_timestamp_seconds", typeGauge, "When a drill last showed that a snapshot and the journal after it have exactly what the next snapshot has, also from before a restart. " +
+			"0: never, or not known." + absentWithoutDrills, nil},
 	}
 }
 

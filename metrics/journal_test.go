@@ -23,7 +23,9 @@ func TestScrapeOfAJournal(t *testing.T) {
 journal_behind_revisions 0
 journal_bytes{place="local"} 8.51443712e+08
 journal_bytes{place="s3"} 8.50395136e+08
+journal_drill_failures_total 0
 journal_gaps_total 0
+journal_proven_timestamp_seconds 0
 journal_recovery_point_timestamp_seconds{place="local"} 1.7953495494e+09
 journal_recovery_point_timestamp_seconds{place="s3"} 1.795349519e+09
 journal_revision_timestamp_seconds{place="local"} 1.7953495493e+09
@@ -48,5 +50,40 @@ func TestWithoutAJournalThereIsNoMetricOfIt(t *testing.T) {
 	want := "journal_behind_revisions 0\njournal_bytes{place=\"local\"} 0\njournal_gaps_total 0\njournal_running 0\njournal_segment_seconds 30"
 	if got := ofJournal(scrape(t, tr)); got != want {
 		t.Errorf("before anything is known, the scrape has:\n%s", got)
+	}
+}
+
+// TestScrapeOfTheJournalsUploadsAndDrills: what waits is unknown until S3 was listed. A failure keeps the time of the last proof.
+func TestScrapeOfTheJournalsUploadsAndDrills(t *testing.T) {
+	now := noon
+	tr := statustest.Journaled(&now)
+	for _, step := range []struct {
+		story func()
+		lines []string
+	}{
+		{func() { tr.SetWaitingSegments(3, 4096) }, []string{"journal_waiting_segments 3", "journal_waiting_bytes 4096"}},
+		{func() { tr.SetWaitingSegments(0, 0) }, []string{"journal_waiting_segments 0", "journal_waiting_bytes 0"}},
+		{
+			func() {
+				tr.SetJournal(func(j *status.Journal) { j.Prove(status.Proof{At: noon, Restored: 90, From: 40, To: 60}) })
+			},
+			[]string{"journal_drill_passed 1", "journal_drill_failures_total 0", "journal_proven_timestamp_seconds 1.79534955e+09"},
+		},
+		{
+			func() {
+				tr.SetJournal(func(j *status.Journal) {
+					j.Prove(status.Proof{At: noon.Add(time.Hour), Message: "the databases differ"})
+				})
+			},
+			[]string{"journal_drill_passed 0", "journal_drill_failures_total 1", "journal_proven_timestamp_seconds 1.79534955e+09"},
+		},
+	} {
+		step.story()
+		got := scrape(t, tr)
+		for _, line := range step.lines {
+			if !slices.Contains(got, line) {
+				t.Errorf("lacks %s:\n%s", line, ofJournal(got))
+			}
+		}
 	}
 }

@@ -184,7 +184,8 @@ type Journal struct {
 // Uploaded is the result of UploadSegments.
 type Uploaded struct {
 	Segments []snapshot.SegmentName
-	Pending  int // complete, and not in the bucket
+	Pending  int   // complete, and not in the bucket
+	Bytes    int64 // of these
 }
 
 // recordEvery is how many uploads are between two records of how far it is.
@@ -203,17 +204,22 @@ func (j Journal) UploadSegments(ctx context.Context, now time.Time) (done Upload
 		return done, nil
 	}
 	if !j.Known.known(now) {
-		if _, err := j.list(ctx); err != nil {
+		if _, err = j.list(ctx); err != nil && j.Known.never() {
 			return done, err
 		}
 	}
 	missing := j.Known.missing(files)
-	done.Pending = len(missing)
-	defer func() { j.record(done.Pending) }()
+	for _, e := range missing {
+		done.Pending, done.Bytes = done.Pending+1, done.Bytes+e.Size
+	}
+	defer func() { j.record(done) }()
+	if err != nil { // what waits meanwhile is known from the listing before
+		return done, err
+	}
 	var bad error
 	for i, e := range inUploadOrder(missing, j.revisions(l)) {
 		if i%recordEvery == 0 {
-			j.record(done.Pending)
+			j.record(done)
 		}
 		failed := j.Known.badness(e.Name)
 		if failed == nil {
@@ -223,9 +229,9 @@ func (j Journal) UploadSegments(ctx context.Context, now time.Time) (done Upload
 		case failed == nil:
 			j.Known.add(e)
 			done.Segments = append(done.Segments, e.Name)
-			done.Pending--
+			done.Pending, done.Bytes = done.Pending-1, done.Bytes-e.Size
 		case IsFileError(failed) && errors.Is(failed, snapshot.ErrNotFound): // pruned meanwhile
-			done.Pending--
+			done.Pending, done.Bytes = done.Pending-1, done.Bytes-e.Size
 		case errors.Is(failed, snapshot.ErrDamaged), errors.Is(failed, snapshot.ErrExists), IsFileError(failed):
 			j.Known.setBad(e.Name, failed)
 			bad = cmp.Or(bad, failed)
@@ -265,10 +271,10 @@ func (j Journal) list(ctx context.Context) ([]snapshot.SegmentEntry, error) {
 	return listed, nil
 }
 
-// record records what the bucket has.
-func (j Journal) record(pending int) {
+// record records what the bucket has and lacks.
+func (j Journal) record(done Uploaded) {
 	j.Status.SetSegments(status.S3, j.Known.all(), j.Source.SegmentEnd)
-	j.Status.SetPendingSegments(pending)
+	j.Status.SetWaitingSegments(done.Pending, done.Bytes)
 }
 
 // revisions are those of the snapshots that a segment may continue, the newest first, as far as they are known.

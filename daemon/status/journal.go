@@ -32,8 +32,17 @@ type Journal struct {
 	Bucket Segments `json:"bucket,omitzero"`
 	Gaps   int      `json:"-"` // that were begun since the start
 	Proven Proof    `json:"proven,omitzero"`
-	// Pending is how many complete segments wait for their upload.
-	Pending int `json:"-"`
+	// ProofFailures are the drills since the start that the journal failed.
+	ProofFailures int `json:"-"`
+	// Waiting are the complete segments that S3 lacks. It is known once S3 was listed.
+	Waiting Waiting `json:"-"`
+}
+
+// Waiting is how much waits for its upload.
+type Waiting struct {
+	Known    bool
+	Segments int
+	Bytes    int64
 }
 
 // Segments are those of this node in one place.
@@ -64,9 +73,12 @@ type Period struct {
 func (t *Tracker) SetJournal(change func(*Journal)) {
 	t.change(func(s *State) {
 		change(&s.Journal)
-		j := &s.Journal
+		j, now := &s.Journal, t.now().Round(0)
 		j.Message = oneLine(j.Message)
-		if r, _ := s.Journaled(S3); j.Revision > 0 && r >= j.Revision {
+		for _, at := range []*time.Time{&j.Since, &j.At, &j.Confirmed, &j.Mirrored, &j.Local.At, &j.Bucket.At} { // the clock was set back
+			*at = earliest(*at, now)
+		}
+		if r, _ := s.Journaled(S3, now); j.Revision > 0 && r >= j.Revision {
 			j.Mirrored = latest(j.Mirrored, j.known())
 		}
 	})
@@ -110,9 +122,9 @@ func (j Journal) segments(p Place) Segments {
 }
 
 // Journaled returns the newest revision that can be restored from a place with its journal, or from its newest snapshot if that is newer,
-// and when it was received. 0: there is neither.
-func (s State) Journaled(p Place) (revision int64, at time.Time) {
-	revision, at = s.newestIntact(p)
+// and when it was received. 0: there is neither. What is dated in the future is of a wrong clock.
+func (s State) Journaled(p Place, now time.Time) (revision int64, at time.Time) {
+	revision, at = s.newestIntact(p, now)
 	j := s.Journal.segments(p)
 	if !s.hasBase(p, j) || s.Journal.before(j) {
 		return revision, at
@@ -132,9 +144,9 @@ func (j Journal) before(of Segments) bool {
 }
 
 // newestIntact returns the revision and time of the newest snapshot in a place that is not known to be damaged.
-func (s State) newestIntact(p Place) (int64, time.Time) {
+func (s State) newestIntact(p Place, now time.Time) (int64, time.Time) {
 	for _, c := range s.Places[p].Copies {
-		if c.Damage == "" {
+		if c.Damage == "" && !c.Name.Time.After(now) {
 			return s.Described(c).Revision, c.Name.Time
 		}
 	}
@@ -152,13 +164,13 @@ func (s State) hasBase(p Place, j Segments) bool {
 
 // RecoveryPoint returns until when a place has every change: a restore from it loses what came later. While nobody writes it moves on, as far
 // as etcd says so. Zero: the place has nothing, or it is not known.
-func (s State) RecoveryPoint(p Place) time.Time {
-	_, at := s.Journaled(p)
+func (s State) RecoveryPoint(p Place, now time.Time) time.Time {
+	_, at := s.Journaled(p, now)
 	switch {
 	case p == S3:
 		return latest(at, s.Journal.Mirrored)
 	case s.Journal.Behind > 0:
-		_, at = s.newestIntact(p)
+		_, at = s.newestIntact(p, now)
 	}
 	return latest(at, s.Journal.known())
 }
@@ -207,3 +219,6 @@ func (s State) begin(p Place, r Range, after time.Time) time.Time {
 
 // latest returns the last of the times.
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+
+// earliest returns the first of the times.
+func earliest(times ...time.Time) time.Time { return slices.MinFunc(times, time.Time.Compare) }

@@ -34,7 +34,7 @@ func arrives(tr *status.Tracker) {
 
 func TestRecoveryPointOfS3MovesWhileNobodyWrites(t *testing.T) {
 	tr, now := journaled()
-	point := func() time.Time { return tr.State().RecoveryPoint(status.S3) }
+	point := func() time.Time { return tr.State().RecoveryPoint(status.S3, *now) }
 	if want := noon.Add(-31 * time.Second); !point().Equal(want) {
 		t.Fatalf("under load the point is %s, want %s", point(), want)
 	}
@@ -64,15 +64,15 @@ func TestSegmentsWithoutASnapshotRestoreNothing(t *testing.T) {
 	list := statustest.History(noon)
 	tr.SetInventory(status.S3, list[24:], nil)
 	s := tr.State()
-	if r, at := s.Journaled(status.S3); r != list[24].Revision || !at.Equal(list[24].Name.Time) || !s.RecoveryPoint(status.S3).Equal(at) {
+	if r, at := s.Journaled(status.S3, noon); r != list[24].Revision || !at.Equal(list[24].Name.Time) || !s.RecoveryPoint(status.S3, noon).Equal(at) {
 		t.Errorf("revision %d of %s, want that of %s", r, at, list[24].Name)
 	}
 	tr.SetInventory(status.S3, list[23:], nil)
-	if r, _ := tr.State().Journaled(status.S3); r != s.Journal.Bucket.Revision {
+	if r, _ := tr.State().Journaled(status.S3, noon); r != s.Journal.Bucket.Revision {
 		t.Errorf("with the snapshot before the segments it is revision %d", r)
 	}
 	tr.SetDamaged(status.S3, noon, list[23].Name, errPage)
-	if r, _ := tr.State().Journaled(status.S3); r != list[24].Revision {
+	if r, _ := tr.State().Journaled(status.S3, noon); r != list[24].Revision {
 		t.Errorf("with a damaged one it is revision %d", r)
 	}
 }
@@ -82,12 +82,12 @@ func TestOldChangesMoveNoRecoveryPoint(t *testing.T) {
 	tr, now := journaled()
 	*now = noon.Add(10 * time.Minute)
 	tr.SetJournal(func(j *status.Journal) { j.Revision, j.At, j.Behind = j.Revision+900, *now, 4000 })
-	if got, want := tr.State().RecoveryPoint(status.Local), noon.Add(-600*time.Millisecond); !got.Equal(want) {
+	if got, want := tr.State().RecoveryPoint(status.Local, *now), noon.Add(-600*time.Millisecond); !got.Equal(want) {
 		t.Errorf("while it catches up the point is %s, want %s", got, want)
 	}
 	wantCodes(t, "while it catches up", tr, status.CodeJournalStopped)
 	tr.SetJournal(func(j *status.Journal) { j.Revision, j.At, j.Confirmed, j.Behind = j.Revision+4000, *now, *now, 0 })
-	if got := tr.State().RecoveryPoint(status.Local); !got.Equal(*now) {
+	if got := tr.State().RecoveryPoint(status.Local, *now); !got.Equal(*now) {
 		t.Errorf("once it has caught up the point is %s", got)
 	}
 	wantCodes(t, "once it has caught up", tr)
@@ -114,7 +114,7 @@ func TestRestartRemembersTheJournalOfThePlaces(t *testing.T) {
 	if !reflect.DeepEqual(got, status.Journal{On: true, Segment: 30 * time.Second, Local: want.Local, Bucket: want.Bucket}) {
 		t.Errorf("after a restart: %+v", got)
 	}
-	if point := next.State().RecoveryPoint(status.S3); !point.Equal(noon.Add(-31 * time.Second)) {
+	if point := next.State().RecoveryPoint(status.S3, *now); !point.Equal(noon.Add(-31 * time.Second)) {
 		t.Errorf("the recovery point in S3 is %s", point)
 	}
 	if off := open(t, n, statustest.Options(now)).State().Journal; !reflect.DeepEqual(off, status.Journal{}) {
@@ -145,7 +145,7 @@ func TestJournalOfSnapshotsWithUnknownRevisions(t *testing.T) {
 	tr.SetJournal(func(j *status.Journal) {
 		j.Bucket = status.Segments{Ranges: []status.Range{{First: 5, Last: 9}}, Revision: 9, At: noon}
 	})
-	if r, at := tr.State().Journaled(status.S3); r != 9 || !at.Equal(noon) {
+	if r, at := tr.State().Journaled(status.S3, noon); r != 9 || !at.Equal(noon) {
 		t.Errorf("revision %d of %s", r, at)
 	}
 }

@@ -20,7 +20,7 @@ const (
 const (
 	journalSection       = "docs/ALERTS.md, EtcdBackupJournalStopped"
 	journalMirrorSection = "docs/ALERTS.md, EtcdBackupJournalMirrorBehind"
-	journalWrongSection  = "docs/ALERTS.md, EtcdBackupDrillFailed"
+	journalWrongSection  = "docs/ALERTS.md, EtcdBackupJournalWrong"
 )
 
 // journalProblems reports that less can be restored than the journal promises. Snapshots go on in each case.
@@ -88,8 +88,8 @@ func (s State) standsSince(now time.Time) time.Time {
 // journalMirror reports that S3 lacks what the disk has for longer than many segments, and than a snapshot may be late. A new snapshot is
 // uploaded before the segments.
 func (s State) journalMirror(l *problemList, now time.Time) {
-	there, _ := s.Journaled(S3)
-	point := s.RecoveryPoint(S3)
+	there, _ := s.Journaled(S3, now)
+	point := s.RecoveryPoint(S3, now)
 	limit := max(segmentsBehind*s.Journal.Segment, s.grace(Snapshot))
 	if there >= s.Journal.Revision || point.IsZero() || now.Sub(point) <= limit {
 		return

@@ -45,8 +45,8 @@ func TestJournalThatStandsStillIsAProblem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr, now := journaled()
-			tr.SetJournal(c.change)
 			*now = noon.Add(c.after)
+			tr.SetJournal(c.change)
 			got, passing := tr.Problems(), tr.State().Passing(*now)
 			if c.code != "" && (len(got) != 1 || got[0].Code != c.code) || c.code == "" && len(got) > 0 {
 				t.Errorf("problems %v, want %q:\n%s", codes(got), c.code, texts(got))

@@ -14,7 +14,7 @@ func (t *Tracker) SetSegments(p Place, all []snapshot.SegmentEntry, last func(sn
 	if t == nil {
 		return
 	}
-	s := segmentsOf(all, last)
+	s := segmentsOf(all, last, t.now())
 	t.SetJournal(func(j *Journal) {
 		if p == S3 {
 			j.Bucket = s
@@ -24,7 +24,8 @@ func (t *Tracker) SetSegments(p Place, all []snapshot.SegmentEntry, last func(sn
 	})
 }
 
-func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) time.Time) (s Segments) {
+// segmentsOf describes segments. Those that are dated in the future are of a wrong clock, and older than the others.
+func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) time.Time, now time.Time) (s Segments) {
 	received := func(n snapshot.SegmentName) time.Time {
 		if at := last(n); !at.IsZero() {
 			return at
@@ -41,17 +42,18 @@ func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) tim
 		s.Bytes += e.Size
 	}
 	if len(all) > 0 { // after a restore, the newest revision is not the highest one
+		past := func(n snapshot.SegmentName) int { return min(now.Compare(n.Time), 0) }
 		newest := slices.MaxFunc(all, func(a, b snapshot.SegmentEntry) int {
-			return cmp.Or(a.Name.Time.Compare(b.Name.Time), cmp.Compare(a.Name.Last, b.Name.Last))
+			return cmp.Or(cmp.Compare(past(a.Name), past(b.Name)), a.Name.Time.Compare(b.Name.Time), cmp.Compare(a.Name.Last, b.Name.Last))
 		}).Name
-		s.Revision, s.At = newest.Last, received(newest)
+		s.Revision, s.At = newest.Last, earliest(received(newest), now)
 	}
 	return s
 }
 
-// SetPendingSegments records how many segments wait for their upload.
-func (t *Tracker) SetPendingSegments(n int) {
+// SetWaitingSegments records how many segments wait for their upload.
+func (t *Tracker) SetWaitingSegments(n int, bytes int64) {
 	if t != nil {
-		t.SetJournal(func(j *Journal) { j.Pending = n })
+		t.SetJournal(func(j *Journal) { j.Waiting = Waiting{true, n, bytes} })
 	}
 }

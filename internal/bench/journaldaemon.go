@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -25,14 +27,17 @@ type journaling struct {
 	log *os.File
 }
 
-// startJournal starts a daemon with all defaults, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
-func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string) (*journaling, error) {
+// startJournal starts a daemon with all defaults but these flags, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
+func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string, flags ...string) (*journaling, error) {
 	log, err := os.Create(filepath.Join(b.work, "daemon.log"))
 	if err != nil {
 		return nil, err
 	}
-	j := &journaling{dir: dir, log: log, cmd: exec.CommandContext(ctx, b.program, "daemon", "--endpoints", b.endpoint, "--dir", dir, "--node", node,
-		"--journal", "--schedule", "@every 10h", "--drill-schedule", "off", "--listen", "off")}
+	args := []string{"daemon", "--endpoints", b.endpoint, "--dir", dir, "--node", node, "--journal", "--drill-schedule", "off", "--listen", "off"}
+	if !slices.Contains(flags, "--schedule") {
+		flags = append(flags, "--schedule", "@every 10h")
+	}
+	j := &journaling{dir: dir, log: log, cmd: exec.CommandContext(ctx, b.program, append(args, flags...)...)}
 	j.cmd.Stdout, j.cmd.Stderr = log, log
 	if err := j.cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -71,7 +76,7 @@ func (j *journaling) await(ctx context.Context, meanwhile func() error, revision
 		if err := meanwhile(); err != nil {
 			return err
 		}
-		last, err := journalEnd(ctx, j.dir)
+		last, err := journaltest.Newest(ctx, j.dir)
 		if err != nil || last >= revision {
 			return err
 		}
@@ -101,45 +106,6 @@ func (j *journaling) end(signal os.Signal) error {
 		err = errors.Join(err, failed)
 	}
 	return errors.Join(err, j.log.Close())
-}
-
-// journalEnd is the last revision in the journal of a directory, also in a segment that is not complete.
-func journalEnd(ctx context.Context, dir string) (last int64, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "journal_*"))
-	if err != nil {
-		return 0, err
-	}
-	for _, path := range files {
-		n, err := snapshot.ParseSegmentName(filepath.Base(path))
-		if err != nil { // of a copy that is being made of a dead daemon's segment
-			continue
-		}
-		if n.Complete() {
-			last = max(last, n.Last)
-			continue
-		}
-		f, err := os.Open(path)
-		if errors.Is(err, os.ErrNotExist) { // complete by now
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		info, err := f.Stat()
-		if err != nil {
-			return 0, errors.Join(err, f.Close())
-		}
-		s, err := journal.OpenPart(ctx, f, info.Size())
-		if err == nil {
-			last = max(last, s.Last)
-		} else if !errors.Is(err, journal.ErrEmpty) {
-			return 0, errors.Join(err, f.Close())
-		}
-		if err := f.Close(); err != nil {
-			return 0, err
-		}
-	}
-	return last, nil
 }
 
 // segments are the complete segments of a directory in order.

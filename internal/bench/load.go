@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -22,13 +23,31 @@ const (
 	// loadStreams is how many puts wait for etcd at the same time at most; more would measure a queue in this process.
 	loadStreams = 200
 	updateRate  = 300 // puts per second that change objects like those of Kubernetes
+	mixedRate   = 400 // puts per second, of which
+	mixedLarge  = 20  // one in so many has
+	largeBytes  = 1_500_000
+	largeValues = 16 // so many different ones: more than the window of the compression holds
 )
 
 // puts are the kinds of loads.
 func puts(kind string) (perSecond int, next func(i int) (key, value string)) {
-	if kind == "updates" {
-		updates := etcdtest.NewUpdates(1)
+	updates := etcdtest.NewUpdates(1)
+	switch kind {
+	case "updates":
 		return updateRate, func(int) (string, string) { return updates.Next() }
+	case "mixed":
+		large := make([]string, largeValues)
+		for i := range large {
+			value := make([]byte, largeBytes)
+			_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(value) // never fails
+			large[i] = string(value)
+		}
+		return mixedRate, func(i int) (string, string) {
+			if i%mixedLarge == 0 {
+				return "/bench/large/" + strconv.Itoa(i%loadKeys), large[i/mixedLarge%largeValues]
+			}
+			return updates.Next()
+		}
 	}
 	value := string(make([]byte, loadBytes))
 	return loadRate, func(i int) (string, string) { return "/bench/load/" + strconv.Itoa(i%loadKeys), value }

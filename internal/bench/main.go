@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "where databases and archives lie meanwhile (default: a temporary directory)")
 	sizes := flags.String("sizes", "1GiB", "database sizes, with commas between; the first is also that of the uploaded archive and of the loaded etcd")
 	rounds := flags.Int("rounds", 5, "how often each way is measured; the tables show medians")
-	part := flags.String("only", "", "load: only what etcd's clients feel; journal: only the journal; rest: all but load; default: everything")
+	part := flags.String("only", "", "load: only what etcd's clients feel; journal: only the journal; busy: only its memory; rest: all but load; default: everything")
 	version := flags.String("etcd", etcdtest.Default, "etcd version")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -68,8 +68,11 @@ func run(ctx context.Context, args []string) error {
 		b.bytes = all[0]
 		return b.load(ctx)
 	}
-	if *part == "journal" {
-		return b.journals(ctx)
+	switch *part {
+	case "journal":
+		return b.withMinIO(ctx, true, func() error { return b.journals(ctx) })
+	case "busy":
+		return b.withMinIO(ctx, true, func() error { return b.busy(ctx) })
 	}
 	return runAll(ctx, b, all, *part != "rest")
 }
@@ -89,12 +92,12 @@ func runAll(ctx context.Context, b bench, sizes []int64, load bool) error {
 				return fmt.Errorf("bench of the load: %w", err)
 			}
 		}
-		return b.uploads(ctx, "MinIO over https")
+		return errors.Join(b.uploads(ctx, "MinIO over https"), b.journals(ctx))
 	})
 	if err != nil {
 		return err
 	}
-	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx), b.journals(ctx)) })
+	return b.withMinIO(ctx, false, func() error { return errors.Join(b.uploads(ctx, "MinIO over http"), b.fleets(ctx)) })
 }
 
 // withMinIO calls do while a MinIO runs.

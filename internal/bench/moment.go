@@ -47,6 +47,9 @@ func (b *bench) journals(ctx context.Context) error {
 		return fmt.Errorf("kill etcd and the daemon: %w", err)
 	}
 	printRecovery(lost)
+	if err := b.busy(ctx); err != nil {
+		return err
+	}
 	if err := b.moments(ctx); err != nil {
 		return fmt.Errorf("restore from a journal: %w", err)
 	}

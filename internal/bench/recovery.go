@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
 )
 
 const (
@@ -61,8 +60,8 @@ func (b *bench) killBoth(ctx context.Context, cluster *etcdtest.Cluster, dir str
 	puts, end := context.WithCancel(ctx)
 	defer end()
 	var writer sync.WaitGroup
-	a := acknowledged{times: map[int64]time.Time{}}
-	writer.Go(func() { a.put(puts, client, recoveryRate) })
+	var a etcdtest.Acknowledged
+	writer.Go(func() { a.Put(puts, client, recoveryRate) })
 	waited := wait(ctx, 2*journalSync+longer) // when they are killed must not be in step with the syncs
 	killed := make(chan error, 1)
 	go func() { killed <- cluster.Members[0].Kill() }()
@@ -73,46 +72,8 @@ func (b *bench) killBoth(ctx context.Context, cluster *etcdtest.Cluster, dir str
 	if err != nil {
 		return 0, err
 	}
-	last, err := journalEnd(ctx, dir)
-	return a.lost(last, now), err
-}
-
-// acknowledged are the times when etcd acknowledged revisions.
-type acknowledged struct {
-	mu    sync.Mutex
-	times map[int64]time.Time
-}
-
-// put puts keys at a rate until the context ends, whatever becomes of them.
-func (a *acknowledged) put(ctx context.Context, client *clientv3.Client, perSecond int) {
-	updates := etcdtest.NewUpdates(1)
-	tick := time.NewTicker(time.Second / time.Duration(perSecond))
-	defer tick.Stop()
-	var puts sync.WaitGroup
-	defer puts.Wait()
-	for ctx.Err() == nil {
-		key, value := updates.Next()
-		puts.Go(func() {
-			if r, err := client.Put(ctx, key, value); err == nil {
-				now := time.Now()
-				a.mu.Lock()
-				a.times[r.Header.Revision] = now
-				a.mu.Unlock()
-			}
-		})
-		<-tick.C
-	}
-}
-
-func (a *acknowledged) lost(last int64, moment time.Time) (longest time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for revision, at := range a.times {
-		if revision > last {
-			longest = max(longest, moment.Sub(at))
-		}
-	}
-	return longest
+	last, err := journaltest.Newest(ctx, dir)
+	return a.Lost(last, now), err
 }
 
 func printRecovery(lost []time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,15 +50,7 @@ func (p *provenJournal) bundle(ctx context.Context, j *source.Journal, scratch *
 	if p == nil || len(p.chain) == 0 {
 		return nil, nil
 	}
-	f, err := scratch.Scratch()
-	if err != nil {
-		return nil, err
-	}
-	sections, size, err := j.Bundle(ctx, f, p.chain)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the journal: %w", err), f.Close())
-	}
-	return &drill.Journal{File: f, Sections: sections, Revision: p.Last, Size: size}, nil
+	return drill.NewJournal(scratch, p.Last, func(w io.Writer) ([]journal.Section, int64, error) { return j.Bundle(ctx, w, p.chain) })
 }
 
 // journalIn lists the journal in the directory, the bucket or both, as far as it is of that node; "": of all. closeAll closes the places.

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -54,7 +55,7 @@ func TestKilledDaemonLeavesAJournalWithoutAGap(t *testing.T) {
 	names, base := segments(t, dir), listed(t, dir)
 	m, err := snapshot.NewDir(dir).Manifest(base[0].Name)
 	must(t, err)
-	if ranges := journal.Ranges(names); len(base) != 1 || len(ranges) != 1 || ranges[0].First > m.Revision+1 {
+	if ranges := journaltest.Ranges(names); len(base) != 1 || len(ranges) != 1 || ranges[0].First > m.Revision+1 {
 		t.Fatalf("snapshots %v, ranges %v; the end of the last log:\n%s", base, ranges, last.stderr.String())
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "*.part")); err != nil || len(left) > 0 {

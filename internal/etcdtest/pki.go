@@ -83,6 +83,12 @@ func (a *Authority) IssueClient(commonName string, from, until time.Time) (KeyPa
 	})
 }
 
+// RenewServer replaces the servers' certificate in its files, which etcd reads at each handshake.
+func (a *Authority) RenewServer() (err error) {
+	a.Server, err = a.issue("server", a.serverTemplate("server"))
+	return err
+}
+
 // IssueExpired makes a client certificate that expired a minute ago.
 func (a *Authority) IssueExpired() (KeyPair, error) {
 	now := time.Now()

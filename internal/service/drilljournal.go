@@ -45,18 +45,10 @@ func bundle(c *source.Continuation, scratch *snapshot.Dir) (*drill.Journal, erro
 	if c == nil || len(c.Segments) == 0 {
 		return nil, nil
 	}
-	f, err := scratch.Scratch()
-	if err != nil {
-		return nil, err
-	}
-	sections, err := journal.Bundle(f, c.Segments)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &drill.Journal{File: f, Sections: sections, Revision: c.Revision, Size: c.Size}, nil
+	return drill.NewJournal(scratch, c.Revision, func(w io.Writer) ([]journal.Section, int64, error) {
+		sections, err := journal.Bundle(w, c.Segments)
+		return sections, c.Size, err
+	})
 }
 
 // proveJournal demands that the journal leads from the snapshot before this one exactly to this one. nil: there is nothing to compare.

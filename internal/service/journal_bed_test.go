@@ -19,6 +19,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/retention"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -34,7 +35,8 @@ type journalBed struct {
 	cfg     config.Config
 	dir     *snapshot.Dir
 
-	status *status.Tracker // of the last daemon
+	clock  func(time.Time) time.Time // of the recorder; nil: the wall clock
+	status *status.Tracker           // of the last daemon
 	taker  *taker
 	log    *logtest.Hook // of all
 	logger *logrus.Logger
@@ -59,7 +61,7 @@ func newJournalBedOn(t *testing.T, c *etcdtest.Cluster, dir string) *journalBed 
 	debug, err := logrus.ParseLevel("debug")
 	must(t, err)
 	b.logger.SetLevel(debug)
-	schedule, err := daemon.ParseSchedule("0 0 1 1 *", 0, "n1")
+	schedule, err := daemon.ParseSchedule("@every 10000h", 0, "n1")
 	must(t, err)
 	b.cfg = config.Config{
 		Etcd:  config.Etcd{Endpoints: b.cluster.Endpoints(), Timeout: 5 * time.Second, Stall: 10 * time.Second},
@@ -85,7 +87,7 @@ func (b *journalBed) start() {
 	etcd, name := newFinder(b.cfg.Etcd, Process{}, b.logger), recallMember(b.cfg, b.dir, tracker.State().Cluster)
 	tk := newTaker(now, etcd, Process{Version: "test"}, b.dir, tracker, name)
 	r := newRecorder(now, etcd, b.dir, "test", b.logger)
-	r.pauses = recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
+	r.clock, r.pauses = b.clock, recorderPauses{progress: 200 * time.Millisecond, base: time.Second}
 	tk.forced, b.taker = r.owed.Load, tk
 	d := daemon.New(daemon.Options{
 		Node: "n1", Schedule: b.cfg.Schedule, Policy: b.cfg.Policy, Taker: tk, Store: b.dir, Log: b.logger, Status: tracker, Journal: r, Reason: reason,
@@ -167,7 +169,7 @@ func (b *journalBed) segments() (names []snapshot.SegmentName) {
 }
 
 // ranges are those of the complete segments, as FIRST-LAST.
-func (b *journalBed) ranges() []journal.Range { return journal.Ranges(b.segments()) }
+func (b *journalBed) ranges() []journaltest.Range { return journaltest.Ranges(b.segments()) }
 
 // wantAll compares all that follows a revision, which a snapshot has, with what etcd itself says. It must still have that.
 func (b *journalBed) wantAll(client *clientv3.Client, from, to int64) {

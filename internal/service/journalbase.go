@@ -10,44 +10,66 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"etcd-rolling-backup/daemon"
+	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// newestBase is the manifest of this node's newest snapshot; zero: there is none that can be read.
-func (r *recorder) newestBase(node string, l snapshot.Listing) snapshot.Manifest {
-	e, ok := l.Newest(node, time.Now())
+// base is a snapshot that the journal may continue.
+type base struct {
+	name snapshot.Name
+	snapshot.Manifest
+}
+
+// newestBase is this node's newest snapshot; zero: there is none that can be read.
+func (r *recorder) newestBase(node string, l snapshot.Listing) base {
+	e, ok := l.Newest(node, r.now())
 	if !ok {
-		return snapshot.Manifest{}
+		return base{}
 	}
 	r.newest.Store(e.Size)
 	m, err := r.dir.Manifest(e.Name)
 	if err != nil {
-		return snapshot.Manifest{}
+		return base{}
 	}
-	return m
+	return base{e.Name, m}
 }
 
-// checkBase asks for a new snapshot if the journal does not continue the newest one, or if that lacks what no watch shows.
-func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.Member, want position, events daemon.JournalEvents) {
+// snapshots are those that there are now. Their times do not say whether they are older than a watch: the clock may be set.
+func (r *recorder) snapshots() (map[snapshot.Name]bool, error) {
+	l, err := r.dir.List()
+	all := make(map[snapshot.Name]bool, len(l.Snapshots))
+	for _, e := range l.Snapshots {
+		all[e.Name] = true
+	}
+	return all, err
+}
+
+// checkBase asks for a new snapshot if the journal does not continue the newest one, or if that lacks what no watch shows. It returns an error if etcd
+// refuses the login by now: the watch goes on without it, and nothing else would.
+func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.Member, want position, events daemon.JournalEvents) error {
 	l, err := r.dir.List()
 	if err != nil || ctx.Err() != nil {
-		return // the snapshots report it
+		return nil // the snapshots report it
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Etcd.Timeout)
+	limited, cancel := context.WithTimeout(ctx, cfg.Etcd.Timeout)
 	defer cancel()
-	why := r.needsBase(ctx, m, want, r.newestBase(cfg.Store.Node, l))
+	auth, err := m.ReadAuth(limited) // without the right to, or without an answer, it is not compared; here for the renewed login in any case
+	if err != nil && journalReason(err) == status.Credentials {
+		return err
+	}
+	why := r.needsBase(limited, m, auth, want, r.newestBase(cfg.Store.Node, l))
 	r.owed.Store(why != "")
 	events.NeedBase(why)
+	return nil
 }
 
 // needsBase returns why a new snapshot is needed; "": the newest one will do.
-func (r *recorder) needsBase(ctx context.Context, m *member.Member, want position, base snapshot.Manifest) string {
-	auth, _ := m.ReadAuth(ctx) // without the right to, or without an answer, it is not compared; here for the renewed login in any case
+func (r *recorder) needsBase(ctx context.Context, m *member.Member, auth string, want position, base base) string {
 	switch {
-	case base.ClusterID != want.cluster || base.Revision < want.base || base.CreatedAt.Before(want.after),
-		base.Revision > want.head && base.CreatedAt.Before(want.opened): // of another history
+	case base.ClusterID != want.cluster || base.Revision < want.base || want.before[base.name],
+		base.Revision > want.head && want.there[base.name]: // of another history
 		return fmt.Sprintf("it has no snapshot since revision %d", want.base)
 	case auth != "" && base.Auth != "" && auth != base.Auth:
 		return "users or roles have changed"

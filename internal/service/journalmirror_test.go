@@ -123,6 +123,17 @@ func (b *segmentBed) stored(t *testing.T) (out []string) {
 	return out
 }
 
+// size is that of segments on the disk, in bytes.
+func (b *segmentBed) size(t *testing.T, names []snapshot.SegmentName) (bytes int64) {
+	t.Helper()
+	for _, n := range names {
+		info, err := os.Stat(filepath.Join(b.dir.Path(), n.String()))
+		must(t, err)
+		bytes += info.Size()
+	}
+	return bytes
+}
+
 func texts(all ...[]snapshot.SegmentName) (out []string) {
 	for _, n := range slices.Concat(all...) {
 		out = append(out, n.String())
@@ -156,7 +167,7 @@ func TestSegmentsOfTheNewestSnapshotAreUploadedFirst(t *testing.T) {
 	wantSegments(t, "sent", b.puts(0), texts(h2, h1, h0)...)
 	wantSegments(t, "stored", b.stored(t), texts(h0, h1, h2)...)
 	j := b.status.State().Journal
-	if len(up.Segments) != 6 || up.Pending != 0 || j.Pending != 0 || j.Bucket.Revision != 301 || len(j.Bucket.Ranges) != 1 || j.Bucket.Bytes == 0 {
+	if len(up.Segments) != 6 || up.Pending != 0 || j.Waiting != (status.Waiting{Known: true}) || j.Bucket.Revision != 301 || len(j.Bucket.Ranges) != 1 || j.Bucket.Bytes == 0 {
 		t.Errorf("%+v; %+v", up, j)
 	}
 	if want := b.now.Add(2*time.Hour + 30*time.Minute + 49*time.Second); !j.Bucket.At.Equal(want) || !j.Bucket.Ranges[0].To.Equal(want) || !j.Bucket.Ranges[0].From.Equal(b.now) {
@@ -181,10 +192,14 @@ func TestSegmentsArriveAfterALongOutageAndARestart(t *testing.T) {
 	h1, h2 := b.hour(t), b.hour(t)
 	b.faults.Set(s3test.Refuse(http.StatusForbidden, "AccessDenied"))
 	up, err := MirrorSegments(t.Context(), b.bucket, b.dir, b.options(10).Journal)
-	if err == nil || up.Pending != 4 || b.status.State().Journal.Pending != 4 {
-		t.Errorf("%+v, %v", up, err)
+	if w := b.status.State().Journal.Waiting; err == nil || up.Pending != 4 || w.Segments != 4 || w.Bytes != up.Bytes {
+		t.Errorf("%+v, %v; %+v", up, err, w)
 	}
 	h3 := b.hour(t)
+	up, err = MirrorSegments(t.Context(), b.bucket, b.dir, b.options(10).Journal) // the bucket can't be listed either
+	if w := b.status.State().Journal.Waiting; err == nil || up.Pending != 6 || w.Segments != 6 || w.Bytes != b.size(t, slices.Concat(h1, h2, h3)) {
+		t.Errorf("%+v, %v; %+v", up, err, w)
+	}
 	b.faults.Set(nil)
 	b.known = &mirror.Segments{} // a new process knows nothing
 	before := len(b.faults.Requests())
@@ -192,7 +207,7 @@ func TestSegmentsArriveAfterALongOutageAndARestart(t *testing.T) {
 	must(t, err)
 	wantSegments(t, "sent", b.puts(before), texts(h3, h2, h1)...)
 	wantSegments(t, "stored", b.stored(t), texts(h0, h1, h2, h3)...)
-	if up.Pending != 0 || b.status.State().Journal.Pending != 0 {
+	if up.Pending != 0 || b.status.State().Journal.Waiting != (status.Waiting{Known: true}) {
 		t.Errorf("%+v", up)
 	}
 }

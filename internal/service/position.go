@@ -17,16 +17,16 @@ import (
 // position is where the journal continues.
 type position struct {
 	cluster snapshot.ID
-	from    int64     // the watch of a new range begins with it, and nothing is recorded yet; 0: something is, or there is no journal
-	last    int64     // revision in the journal; 0: none
-	digest  string    // of it
-	time    time.Time // when it was received
-	base    int64     // the revision that a snapshot must have at least, for the journal to continue it
-	after   time.Time // such a snapshot is not older; zero: the range was begun by an earlier process
-	head    int64     // of the cluster when the watch was opened
-	opened  time.Time // that moment, whole seconds
-	lost    string    // why the journal cannot continue; "": it can
-	gap     int64     // the last revision, when etcd last did not show the next one
+	from    int64                  // the watch of a new range begins with it, and nothing is recorded yet; 0: something is, or there is no journal
+	last    int64                  // revision in the journal; 0: none
+	digest  string                 // of it
+	time    time.Time              // when it was received
+	base    int64                  // the revision that a snapshot must have at least, for the journal to continue it
+	before  map[snapshot.Name]bool // snapshots from before the range, which may be of another history; nil: the range was begun by an earlier process, or is the first
+	head    int64                  // of the cluster when the watch was opened
+	there   map[snapshot.Name]bool // the snapshots at that moment
+	lost    string                 // why the journal cannot continue; "": it can
+	gap     int64                  // the last revision, when etcd last did not show the next one
 }
 
 // of reports whether the journal can continue with a member of this cluster.
@@ -40,11 +40,11 @@ func (p *position) sealed(m journal.Manifest) {
 	p.cluster, p.last, p.digest, p.time, p.from = m.ClusterID, m.Last, m.LastDigest, m.To, 0
 }
 
-// begin begins a range with a revision, which the watch includes.
-func (r *recorder) begin(cluster snapshot.ID, from int64) {
+// begin begins a range with a revision, which the watch includes. there are the snapshots from before.
+func (r *recorder) begin(cluster snapshot.ID, from int64, there map[snapshot.Name]bool) {
 	next := position{cluster: cluster, from: from, base: from}
 	if r.at.next() > 0 { // the newest snapshot may be of another history of the same cluster
-		next.after = time.Now().Truncate(time.Second)
+		next.before = there
 	}
 	r.at = next
 }
@@ -117,10 +117,13 @@ func (r *recorder) resume(ctx context.Context, node string, l snapshot.Listing) 
 	return nil
 }
 
-// find looks for the newest segment that can be read, and for the beginning of its range, as far back as the newest snapshot.
+// find looks for the newest segment that can be read, and for the beginning of its range, as far back as the newest snapshot. The clock may have
+// been set meanwhile: what it has dated in the future comes last, and what continues the newest segment is newer.
 func (r *recorder) find(ctx context.Context, names []snapshot.SegmentName, base int64) {
+	now := r.now()
+	future := func(n snapshot.SegmentName) int { return max(n.Time.Compare(now), 0) }
 	slices.SortFunc(names, func(a, b snapshot.SegmentName) int {
-		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Last, a.Last))
+		return cmp.Or(cmp.Compare(future(a), future(b)), b.Time.Compare(a.Time), cmp.Compare(b.Last, a.Last))
 	})
 	for _, n := range names {
 		m, err := r.manifest(ctx, n)
@@ -128,20 +131,47 @@ func (r *recorder) find(ctx context.Context, names []snapshot.SegmentName, base 
 			r.log.WithError(err).WithField("segment", n.String()).Warn("a segment of the journal can't be read")
 			continue
 		}
+		for next := &m; next != nil; next = r.behind(ctx, names, m) {
+			m = *next
+		}
 		r.at.sealed(m)
-		for first := m; ; {
-			r.at.base = first.First - 1
-			i := slices.IndexFunc(names, func(n snapshot.SegmentName) bool { return n.Last == first.First-1 })
-			if i < 0 || base == 0 || base >= r.at.base {
+		r.at.base = m.First - 1
+		for base > 0 && base < r.at.base {
+			before := r.before(ctx, names, m)
+			if before == nil {
 				return
 			}
-			before, err := r.manifest(ctx, names[i])
-			if err != nil || before.ClusterID != first.ClusterID || before.LastDigest != first.Before {
-				return
-			}
-			first = before
+			m, r.at.base = *before, before.First-1
+		}
+		return
+	}
+}
+
+// behind returns the segment that continues another one; nil: there is none that can be read.
+func (r *recorder) behind(ctx context.Context, names []snapshot.SegmentName, m journal.Manifest) *journal.Manifest {
+	return r.pick(ctx, names, func(n snapshot.SegmentName) bool { return n.First == m.Last+1 }, func(x journal.Manifest) bool { return joined(m, x) })
+}
+
+// before returns the one that it continues.
+func (r *recorder) before(ctx context.Context, names []snapshot.SegmentName, m journal.Manifest) *journal.Manifest {
+	return r.pick(ctx, names, func(n snapshot.SegmentName) bool { return n.Last == m.First-1 }, func(x journal.Manifest) bool { return joined(x, m) })
+}
+
+func (r *recorder) pick(ctx context.Context, names []snapshot.SegmentName, such func(snapshot.SegmentName) bool, fits func(journal.Manifest) bool) *journal.Manifest {
+	for _, n := range names {
+		if !such(n) {
+			continue
+		}
+		if m, err := r.manifest(ctx, n); err == nil && fits(m) {
+			return &m
 		}
 	}
+	return nil
+}
+
+// joined reports that the second segment was recorded after the first one, in the same history.
+func joined(a, b journal.Manifest) bool {
+	return a.ClusterID == b.ClusterID && a.LastDigest == b.Before
 }
 
 // manifest reads that of a complete segment.

@@ -33,6 +33,7 @@ type recorder struct {
 	version string
 	log     logrus.FieldLogger
 	pauses  recorderPauses
+	clock   func(time.Time) time.Time // what the clock on the wall shows at a time; nil: that time
 
 	right  *snapshot.Presence // to record; nil: not yet
 	at     position
@@ -48,6 +49,14 @@ func newRecorder(now func() config.Config, etcd *finder, dir *snapshot.Dir, vers
 	return &recorder{
 		config: now, etcd: etcd, dir: dir, version: version, log: log, pauses: recorderPauses{progress: 5 * time.Second, base: time.Minute},
 	}
+}
+
+// now is what the clock on the wall shows.
+func (r *recorder) now() time.Time {
+	if r.clock == nil {
+		return time.Now()
+	}
+	return r.clock(time.Now())
 }
 
 func (r *recorder) close() {
@@ -99,6 +108,10 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	start := r.plan(m, cfg.Journal.MaxBehind)
+	there, err := r.snapshots()
+	if err != nil {
+		return err
+	}
 	late := time.AfterFunc(cfg.Etcd.Timeout, func() { cancel(fmt.Errorf("no answer within %s: %w", cfg.Etcd.Timeout, context.DeadlineExceeded)) })
 	w, err := m.Watch(ctx, start.Revision)
 	if late.Stop(); ctx.Err() != nil {
@@ -108,18 +121,18 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 		return r.ended(fmt.Errorf("open the watch at %s: %w", m.Endpoint(), err))
 	}
 	if start.New != "" {
-		r.begin(m.Source().ClusterID, start.Revision)
+		r.begin(m.Source().ClusterID, start.Revision, there)
 	}
 	events.Opened(start)
-	r.at.head, r.at.opened = w.Head, time.Now().Truncate(time.Second)
+	r.at.head, r.at.there = w.Head, there
 	at := r.at // which Sealed moves
-	s := &recorded{events: events, last: at.next(), at: at.time}
+	s := &recorded{events: events, last: at.next(), at: at.time, now: r.now}
 	s.set(at.next(), w.Head)
 	src, quiet := m.Source(), newQuietNote(r.dir, cfg.Store.Node, at, start.New != "", r.log)
 	o := journal.Options{
 		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
 		Sync:   cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
-		From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
+		Clock: r.clock, From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
 		Sealed: func(m journal.Manifest) {
 			r.at.sealed(m)
 			r.log.WithFields(logrus.Fields{"segment": m.Name, "events": m.Events}).Debug("segment of the journal complete")
@@ -130,7 +143,13 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	alongside.Go(func() { every(ctx, time.Second, s.report) })
 	alongside.Go(func() { every(ctx, r.pauses.progress, func() { _ = w.RequestProgress() }) }) // the watch itself ends with the same error
 	alongside.Go(func() { quiet.run(ctx) })
-	alongside.Go(func() { every(ctx, r.pauses.base, func() { r.checkBase(ctx, cfg, m, at, events) }) })
+	alongside.Go(func() {
+		every(ctx, r.pauses.base, func() {
+			if err := r.checkBase(ctx, cfg, m, at, events); err != nil {
+				cancel(err)
+			}
+		})
+	})
 	err = journal.NewRecorder(r.dir, o, at.last, at.digest).Run(ctx, w, m, w.Head)
 	cancel(err)
 	alongside.Wait()
@@ -189,6 +208,7 @@ type recorded struct {
 	events     daemon.JournalEvents
 	last, head int64
 	at         time.Time
+	now        func() time.Time
 	fresh      bool // something is not reported yet
 }
 
@@ -196,7 +216,7 @@ func (s *recorded) set(last, head int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last > s.last {
-		s.last, s.at = last, time.Now()
+		s.last, s.at = last, s.now().Round(0) // of the clock on the wall, as all times of the status
 	}
 	s.head, s.fresh = max(head, s.last), true
 }

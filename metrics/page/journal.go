@@ -20,11 +20,11 @@ func (p *painter) journalFact() []fact {
 	f := fact{Label: "A restore now would lose", Value: notKnown}
 	passes := p.Ready() && !p.Journal.Records(p.now)
 	f.Tone = p.tone(passes, journalCodes()...)
-	if at := p.RecoveryPoint(status.Local); !at.IsZero() && p.Ready() {
+	if at := p.RecoveryPoint(status.Local, p.now); !at.IsZero() && p.Ready() {
 		f.Value = "at most " + atMost(p.now.Sub(at))
 		f.More = append(f.More, "with this disk")
 	}
-	if at := p.RecoveryPoint(status.S3); p.Enabled[status.Mirror] && !at.IsZero() {
+	if at := p.RecoveryPoint(status.S3, p.now); p.Enabled[status.Mirror] && !at.IsZero() {
 		f.More = append(f.More, atMost(p.now.Sub(at))+" from S3")
 	}
 	if periods := p.Restorable(status.Local); len(periods) > 0 {
@@ -59,12 +59,12 @@ func (p *painter) gapTexts() []string {
 
 // journalSummary is the same in one sentence; "": there is no journal, or nothing is known.
 func (p *painter) journalSummary() string {
-	at := p.RecoveryPoint(status.Local)
+	at := p.RecoveryPoint(status.Local, p.now)
 	if !p.Journal.On || at.IsZero() {
 		return ""
 	}
 	out := "A restore now would lose at most " + atMost(p.now.Sub(at)) + " with this disk"
-	if s3 := p.RecoveryPoint(status.S3); p.Enabled[status.Mirror] && !s3.IsZero() {
+	if s3 := p.RecoveryPoint(status.S3, p.now); p.Enabled[status.Mirror] && !s3.IsZero() {
 		out += ", " + atMost(p.now.Sub(s3)) + " from S3"
 	}
 	return out

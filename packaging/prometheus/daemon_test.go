@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/proctest"
@@ -19,14 +20,22 @@ var notInDaemon = regexp.MustCompile(`result!="success"|s3_errors_total`)
 // TestDaemon runs the dashboard's queries and the rules on what the real daemon tells, beside a real etcd and with a real bucket.
 func TestDaemon(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
-	_, err := etcdtest.Dial(t, c).Put(t.Context(), "/registry/a", "value")
+	client := etcdtest.Dial(t, c)
+	_, err := client.Put(t.Context(), "/registry/a", "value")
 	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- etcdtest.Churn(ctx, client, 1, 100*time.Millisecond) }() // what the journal has, and a drill restores with it
+	defer func() {
+		cancel()
+		must(t, <-ended)
+	}()
 	bucket := s3test.Run(t, s3test.Options{})
 	access, secret := filepath.Join(t.TempDir(), "access"), filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(access, []byte(bucket.AccessKey), 0o600))
 	must(t, os.WriteFile(secret, []byte(bucket.SecretKey), 0o600))
 	address := daemon(t,
-		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--journal", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
+		"--endpoints="+c.Endpoints()[0], "--schedule=@every 1s", "--keep-last=2", "--journal", "--drill-schedule=@every 10s", "--s3-bucket="+s3test.Bucket(t, bucket.Target, s3test.BucketOptions{}),
 		"--s3-endpoint="+bucket.URL(), "--s3-access-key-file="+access, "--s3-secret-key-file="+secret)
 	s := watch(t, address)
 	checkDashboard(t, s, []string{address}, notInDaemon)

@@ -62,6 +62,8 @@ func journaled(tr *status.Tracker, revision int64, until, inS3 time.Time) {
 		j.Running, j.Since, j.Revision, j.At, j.Confirmed = true, until, revision, until, until
 		j.Local = status.Segments{Bytes: gib, Revision: revision, At: until}
 		j.Bucket = status.Segments{Bytes: gib, Revision: revision - 1, At: inS3}
+		j.Waiting = status.Waiting{Known: true}
+		j.Prove(status.Proof{At: until, From: revision - 50, To: revision})
 	})
 }
 
@@ -124,7 +126,10 @@ func illNode(t *testing.T) node {
 		tr.SetPending(time.Now(), []snapshot.Name{old.Name, waiting.Name})
 		tr.SetMember(time.Now(), 2*gib, false, []string{"NOSPACE"})
 		journaled(tr, 1400, time.Now(), time.Now().Add(-2*time.Hour))
-		tr.SetJournal(func(j *status.Journal) { j.Running, j.Reason = false, status.LowSpace })
+		tr.SetJournal(func(j *status.Journal) {
+			j.Running, j.Reason = false, status.LowSpace
+			j.Prove(status.Proof{At: time.Now(), Message: "the databases differ"})
+		})
 	})
 	n.old, n.waiting = old, waiting
 	return n

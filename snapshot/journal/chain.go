@@ -10,22 +10,6 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// Range is a row of revisions without a gap.
-type Range struct{ First, Last int64 }
-
-// Ranges says which revisions the segments have, in order. Between two of them is a gap.
-func Ranges(names []snapshot.SegmentName) []Range {
-	var all []Range
-	for _, n := range sorted(names) {
-		if end := len(all) - 1; end >= 0 && n.First <= all[end].Last+1 {
-			all[end].Last = max(all[end].Last, n.Last)
-		} else {
-			all = append(all, Range{n.First, n.Last})
-		}
-	}
-	return all
-}
-
 // Follow chooses the segments that continue from a revision, which a snapshot has, up to the next gap. Repeated and contained ones are skipped.
 // Each begins at the revision after the one before it, or overlaps it. The first one may also begin earlier. Those that are being written have no last
 // revision, and are skipped too.

@@ -30,21 +30,6 @@ func named(t testing.TB, ranges string) (names []snapshot.SegmentName) {
 	return names
 }
 
-func TestRangesAreJoinedUpToGaps(t *testing.T) {
-	for segments, want := range map[string]string{
-		"":                      "[]",
-		"7-9":                   "[{7 9}]",
-		"10-12 7-9":             "[{7 12}]",
-		"7-9 11-12":             "[{7 9} {11 12}]",
-		"7-9 7-9 8-8 8-15":      "[{7 15}]",
-		"20-30 7-9 21-22 31-31": "[{7 9} {20 31}]",
-	} {
-		if got := fmt.Sprint(journal.Ranges(named(t, segments))); got != want {
-			t.Errorf("%s: %s, want %s", segments, got, want)
-		}
-	}
-}
-
 func TestFollowChoosesFewSegmentsUpToTheGap(t *testing.T) {
 	for segments, want := range map[string]string{
 		"":                              "",

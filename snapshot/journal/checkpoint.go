@@ -23,7 +23,7 @@ func (r *Recorder) late() bool { return max(r.out.m.Last, r.out.m.First-1) < r.h
 
 // checkpoint makes what was written count, and completes a segment that is large or old enough.
 func (r *Recorder) checkpoint(ctx context.Context) error {
-	if err := r.out.Checkpoint(r.came, r.late()); err != nil {
+	if err := r.out.Checkpoint(r.wall(r.came), r.late()); err != nil {
 		return err
 	}
 	r.size, r.due, r.counts, r.synced = 0, nil, time.Now(), false
@@ -39,6 +39,7 @@ func (r *Recorder) sync(ctx context.Context) error {
 		if err := r.checkpoint(ctx); err != nil {
 			return err
 		}
+		r.seen(nil)
 	}
 	switch {
 	case r.out == nil:

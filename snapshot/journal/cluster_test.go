@@ -2,10 +2,12 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"etcd-rolling-backup/internal/etcdtest"
@@ -111,13 +113,18 @@ func TestJournalGoesOnWithAReplacedMember(t *testing.T) {
 	defer admin.Close()
 	must(t, a.cluster.Members[0].Kill())
 	a.client = admin
-	_, err = admin.MemberRemove(t.Context(), uint64(a.member.Source().MemberID))
-	must(t, err)
+	changeMembers(t, rpctypes.ErrMemberNotFound, func(ctx context.Context) error {
+		_, err := admin.MemberRemove(ctx, uint64(a.member.Source().MemberID))
+		return err
+	})
 	list, err := admin.MemberList(t.Context())
 	must(t, err)
 	for _, m := range list.Members {
 		if m.IsLearner {
-			promote(t, admin, m.ID)
+			changeMembers(t, rpctypes.ErrMemberNotLearner, func(ctx context.Context) error {
+				_, err := admin.MemberPromote(ctx, m.ID)
+				return err
+			})
 		}
 	}
 	l.run(100)
@@ -138,20 +145,20 @@ func TestJournalGoesOnWithAReplacedMember(t *testing.T) {
 	}
 }
 
-// promote waits until the learner has caught up.
-func promote(t testing.TB, c *clientv3.Client, id uint64) {
+// changeMembers repeats a change until it succeeds. Its first answer may get lost with the leader, and etcd waits for that without end: done is the
+// error of a change that was made already.
+func changeMembers(t testing.TB, done error, change func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for {
-		_, err := c.MemberPromote(ctx, id)
-		if err == nil {
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		err := change(ctx)
+		cancel()
+		if err == nil || errors.Is(err, done) {
 			return
 		}
-		if ctx.Err() != nil {
+		if time.Now().After(limit) {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }
 

@@ -66,45 +66,6 @@ func (d *disk) fail() {
 	must(d.t, f.Close())
 }
 
-// acknowledged are the times when etcd acknowledged revisions.
-type acknowledged struct {
-	mu    sync.Mutex
-	times map[int64]time.Time
-}
-
-// put puts keys at a rate until the context ends.
-func (a *acknowledged) put(ctx context.Context, b *bed, perSecond int) {
-	updates := etcdtest.NewUpdates(1)
-	tick := time.NewTicker(time.Second / time.Duration(perSecond))
-	defer tick.Stop()
-	var puts sync.WaitGroup
-	defer puts.Wait()
-	for ctx.Err() == nil {
-		key, value := updates.Next()
-		puts.Go(func() {
-			if r, err := b.client.Put(ctx, key, value); err == nil {
-				now := time.Now()
-				a.mu.Lock()
-				a.times[r.Header.Revision] = now
-				a.mu.Unlock()
-			}
-		})
-		<-tick.C
-	}
-}
-
-// lost is how long before a moment the first revision after last was acknowledged.
-func (a *acknowledged) lost(last int64, moment time.Time) (longest time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for revision, at := range a.times {
-		if revision > last {
-			longest = max(longest, moment.Sub(at))
-		}
-	}
-	return longest
-}
-
 // hindered measures how much too late a goroutine is called that wants to be called often: so much may the recorder be late as well.
 func hindered(ctx context.Context) func() time.Duration {
 	most := make(chan time.Duration)
@@ -134,10 +95,10 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 			b.store = snapshot.NewDir(filepath.Join(d.path, "store"))
 			base, from := b.base()
 			j := job{Dir: b.store.Path(), Node: "node-a", Endpoint: b.cluster.Members[0].Endpoint, From: from, Sync: syncEach, Seal: 3 * syncEach, SealSize: 8 << 20}
-			acks := &acknowledged{times: map[int64]time.Time{}}
+			var acks etcdtest.Acknowledged
 			ctx, cancel := context.WithCancel(t.Context())
 			var writer sync.WaitGroup
-			writer.Go(func() { acks.put(ctx, b, 600) })
+			writer.Go(func() { acks.Put(ctx, b.client, 600) })
 			defer writer.Wait()
 			defer cancel()
 			end := from
@@ -156,7 +117,7 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 				var err error
 				end, _, err = resume(t.Context(), b.store)
 				must(t, err)
-				lost := acks.lost(end, now)
+				lost := acks.Lost(end, now)
 				t.Logf("round %d: to revision %d, lost %s, hindered %s", round, end, lost, hindrance)
 				if lost > syncEach*12/10+hindrance {
 					t.Errorf("round %d: %s lost", round, lost)

@@ -57,7 +57,7 @@ func (r *Recorder) quiet(events int) {
 	if r.o.Quiet == nil || events > 0 || r.size > 0 || r.last == 0 || r.header != r.last || r.came.Sub(r.changed) < pause || !known {
 		return
 	}
-	q := Quiet{Cluster: r.o.ClusterID, Revision: r.last, Digest: r.digest, Until: r.came.UTC()}
+	q := Quiet{Cluster: r.o.ClusterID, Revision: r.last, Digest: r.digest, Until: r.wall(r.came).UTC()}
 	if r.out != nil {
 		q.Digest = r.out.current.String()
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	Timeout  time.Duration // of each question to the member
 	// From is the revision with which the watch of a new journal begins, so that it misses none after it; 0: not known.
 	From int64
+	// Clock is what the clock on the wall shows at a time, which the records have; nil: that time. Durations are measured without it.
+	Clock func(time.Time) time.Time
 	// Room returns an error if the disk has no room for a journal, which then ends; nil: it always has.
 	Room func() error
 	// Seen is called when all responses until now are in the journal's file: its last revision, and that of the member. It must not block.
@@ -153,6 +155,14 @@ func (r *Recorder) seen(err error) {
 	if err == nil && r.size == 0 && r.o.Seen != nil {
 		r.o.Seen(r.last, r.header)
 	}
+}
+
+// wall is what the clock on the wall shows at a time.
+func (r *Recorder) wall(t time.Time) time.Time {
+	if r.o.Clock != nil {
+		t = r.o.Clock(t)
+	}
+	return t
 }
 
 // receive reads the watch until it or ctx ends.

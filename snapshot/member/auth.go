@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -67,7 +69,7 @@ func (m *Member) hashAuth(ctx context.Context) (string, error) {
 
 // noAuth is nil if the user may not know.
 func (m *Member) noAuth(err error) error {
-	if code := status.Code(explain(err).err); code == codes.PermissionDenied || code == codes.Unimplemented {
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrPermissionDenied) || status.Code(err) == codes.Unimplemented {
 		return nil
 	}
 	return fmt.Errorf("read users and roles from %s: %w", m.endpoint, explain(err))
