@@ -18,12 +18,17 @@ func TestDrillsProveTheJournal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	written := make(chan error, 1)
 	go func() { written <- etcdtest.Churn(ctx, client, 7, 5*time.Millisecond) }()
-	p := start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{
+	w := watch(t, dir, flags(c, c.Members[0].Endpoint), []string{
 		"--schedule=@every 3s", "--keep-last=5", "--journal", "--journal-segment=1s", "--drill-schedule=@every 4s",
-	})...)
-	p.says(t, "restore drill of the journal passed")
-	p.says(t, "journal proven: it leads exactly to the next snapshot")
-	p.stop(t, syscall.SIGTERM, 0)
+	})
+	w.says(t, "restore drill of the journal passed")
+	w.says(t, "journal proven: it leads exactly to the next snapshot")
+	w.has(t, "journal_drill_passed", 1)
+	w.has(t, "journal_drill_failures_total", 0)
+	if at, there := w.value(t, "journal_proven_timestamp_seconds"); !there || at > float64(time.Now().Unix()+1) || at < float64(time.Now().Add(-time.Hour).Unix()) {
+		t.Errorf("the journal was proven at %v", at)
+	}
+	w.stop(t, syscall.SIGTERM, 0)
 	cancel()
 	must(t, <-written)
 	run(t, 0, []string{"journal of ", "  any moment from "}, "list", "--dir="+dir)

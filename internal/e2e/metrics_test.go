@@ -71,7 +71,8 @@ func (w *watched) wantFamilies(t *testing.T) {
 	count := 0
 	for _, m := range regexp.MustCompile("(?m)^\\| `(etcd_rolling_backup_[a-z0-9_]+)`").FindAllStringSubmatch(string(text), -1) {
 		count++
-		later := m[1] == "etcd_rolling_backup_drill_passed" || m[1] == "etcd_rolling_backup_gone_resources" || // with a drill
+		later := m[1] == "etcd_rolling_backup_drill_passed" || m[1] == "etcd_rolling_backup_gone_resources" ||
+			strings.HasPrefix(m[1], "etcd_rolling_backup_journal_drill_") || m[1] == "etcd_rolling_backup_journal_proven_timestamp_seconds" || // with a drill
 			strings.HasPrefix(m[1], "etcd_rolling_backup_compared_") // with the second snapshot
 		rke := m[1] == "etcd_rolling_backup_state_file_included"
 		if !later && !rke && !strings.Contains(body, "# TYPE "+m[1]+" ") {
