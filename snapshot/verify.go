@@ -42,10 +42,16 @@ func Verify(ctx context.Context, f, db *os.File, scratch *Dir, minFree int64, pr
 	if err != nil {
 		return r, err
 	}
-	if r.Revision < a.Manifest.Revision {
-		return r, fmt.Errorf("%w: the last revision of the database is %d, before %d as in the manifest", ErrDamaged, r.Revision, a.Manifest.Revision)
+	return r, a.Manifest.CheckRevision(r.Revision)
+}
+
+// CheckRevision demands that a database whose last revision is this one has what etcd had when the snapshot was begun: otherwise it is of another etcd than
+// the manifest says. All commands that read a database go by its verdict. Errors wrap ErrDamaged.
+func (m Manifest) CheckRevision(last int64) error {
+	if last < m.Revision {
+		return fmt.Errorf("%w: the last revision of the database is %d, before %d as in the manifest", ErrDamaged, last, m.Revision)
 	}
-	return r, nil
+	return nil
 }
 
 // PageCachePiece is how many bytes of a database are written at a time. For larger writes newer kernels fill the page cache in

@@ -65,9 +65,9 @@ func check(ctx context.Context, c *call) error {
 	first := cfg.Schedule.Next(now)
 	schedule := okay("schedule", "%s: next runs %s and %s", cfg.Schedule, first.Format(time.RFC3339), cfg.Schedule.Next(first).Format(time.RFC3339))
 	store := checkDirectory(ctx, dir, cfg.Store.MinFree)
-	findings := append([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store...)
+	findings := slices.Concat([]finding{schedule, okay("retention", "%s", cfg.Policy)}, store, checkJournalRoom(dir, cfg))
 	if store[0].err == nil {
-		findings = append(append(findings, checkJournalRoom(dir, cfg)...), checkNewest(dir, cfg, now))
+		findings = append(findings, checkNewest(dir, cfg, now))
 		findings = append(findings, checkLoss(dir, cfg, now)...)
 	}
 	etcd, cluster := c.checkMember(ctx, m, now)
@@ -244,7 +244,7 @@ func (c *call) checkEtcd(ctx context.Context, cfg member.Config) ([]finding, sna
 	} else {
 		out = append(out, okay("stream", "snapshot stream opened"))
 	}
-	out = append(out, checkJournal(ctx, m, c.cfg.Journal)...)
+	out = append(out, checkJournal(ctx, m, c.cfg)...)
 	if !s.Healthy {
 		out = append(out, warn("leader", "the member knows no leader: snapshots work, but the cluster does not"))
 	}

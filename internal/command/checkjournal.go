@@ -2,6 +2,8 @@ package command
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dustin/go-humanize/english"
@@ -13,8 +15,8 @@ import (
 )
 
 // checkJournal opens the watch of a journal: there is no other way to know whether a user may read all keys.
-func checkJournal(ctx context.Context, m *member.Member, j config.Journal) []finding {
-	if !j.On {
+func checkJournal(ctx context.Context, m *member.Member, cfg config.Config) []finding {
+	if !cfg.Journal.On {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -23,15 +25,19 @@ func checkJournal(ctx context.Context, m *member.Member, j config.Journal) []fin
 	if err != nil {
 		return []finding{fail("journal", err)}
 	}
-	return []finding{okay("journal", "watch of all keys opened at revision %d; any moment of the last %s can be restored once it runs", w.Head, inDays(j.Keep))}
+	text := fmt.Sprintf("watch of all keys opened at revision %d", w.Head)
+	if service.JournalRoom(snapshot.NewDir(cfg.Store.Dir), cfg.Store) == nil { // else it does not run
+		text += fmt.Sprintf("; any moment of the last %s can be restored once it runs", inDays(cfg.Journal.Keep))
+	}
+	return []finding{okay("journal", "%s", text)}
 }
 
-// checkJournalRoom reports a disk that has room for snapshots, and not for a journal.
+// checkJournalRoom reports a disk that has no room for a journal. What else is wrong with the directory, others report.
 func checkJournalRoom(dir *snapshot.Dir, cfg config.Config) []finding {
 	if !cfg.Journal.On {
 		return nil
 	}
-	if err := service.JournalRoom(dir, cfg.Store); err != nil {
+	if err := service.JournalRoom(dir, cfg.Store); errors.Is(err, snapshot.ErrLowSpace) {
 		return []finding{warn("journal space", "%s", line(err))}
 	}
 	return nil

@@ -197,7 +197,7 @@ func (r *restoring) apply(ctx context.Context, plan *restore.Plan) error {
 func (r *restoring) options(m *snapshot.Manifest) restore.Options {
 	o := r.o.Options
 	if r.manifest = m; m != nil {
-		o.Recorded, o.SHA256 = m.Members, m.RawSHA256
+		o.Recorded, o.SHA256, o.Manifest = m.Members, m.RawSHA256, m
 	}
 	if !r.reviewed {
 		o.Review = r.review

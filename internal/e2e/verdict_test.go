@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // verdictBed has one snapshot of a cluster with TLS in every form.
@@ -64,6 +66,41 @@ func TestDamageHasOneStatusInAllCommands(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A snapshot whose database is of another etcd than its manifest says, with a matching digest, has the same status in all commands that read the database.
+func TestDatabaseOfAnotherEtcdHasOneStatusInAllCommands(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	name := rolling(t, node, 1)[0]
+	parsed, err := snapshot.ParseName(name)
+	must(t, err)
+	raw, err := os.ReadFile(unpack(t, saved(t, c)))
+	must(t, err)
+	dir := newStore(t)
+	must(t, os.MkdirAll(dir, 0o700))
+	f, err := os.Create(filepath.Join(dir, name))
+	must(t, err)
+	defer f.Close()
+	w, err := snapshot.NewWriter(f)
+	must(t, err)
+	_, err = w.Write(raw)
+	must(t, err)
+	m := c.Members[0]
+	_, err = w.Finish(snapshot.Manifest{Name: name, CreatedAt: parsed.Time, Node: node, Source: snapshot.Source{
+		ClusterID: 1, MemberID: 2, Revision: 1 << 40, Members: []snapshot.Member{{ID: 2, Name: m.Name, PeerURLs: []string{m.PeerURL}}},
+	}})
+	must(t, err)
+	says := []string{"damaged: the last revision of the database is ", ", before 1099511627776 as in the manifest"}
+	from := []string{"--dir=" + dir, "--min-free=0"}
+	run(t, 3, says, words("verify", from, []string{name})...)
+	run(t, 3, says, words("verify", from, []string{name, "--restore"})...)
+	for _, command := range [][]string{{"ls"}, {"get", "key"}, {"export", "namespace", "shop"}} {
+		run(t, 3, says, slices.Concat(command, from, []string{"--snapshot=" + name})...)
+	}
+	restore := words("restore", []string{"--dir=" + dir, name, "--data-dir=" + target(t), "--dry-run"})
+	run(t, 3, append(says, "(--skip-hash-check restores it anyway)"), restore...)
+	run(t, 0, nil, append(restore, "--skip-hash-check")...)
 }
 
 func (b *verdictBed) damaged(t *testing.T, m *mirrorBed, path, form string) {

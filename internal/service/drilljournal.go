@@ -87,7 +87,7 @@ func archiveOf(f *os.File) (*snapshot.Archive, error) {
 	return snapshot.OpenArchive(f, info.Size())
 }
 
-// openBefore opens this node's newest snapshot before that one, of the same cluster, and all of the journal that continues it; nil: there is none, or
+// openBefore opens this node's newest snapshot before that one, of the same history, and all of the journal that continues it; nil: there is none, or
 // nothing leads from it to the other one.
 func openBefore(ctx context.Context, cfg config.Config, from config.Place, o *source.Opened, known *status.Tracker) (*source.Opened, error) {
 	newest, err := archiveOf(o.File)
@@ -109,7 +109,7 @@ func openBefore(ctx context.Context, cfg config.Config, from config.Place, o *so
 		return nil, err
 	}
 	a, err := archiveOf(before.File)
-	if err == nil && a.Manifest.ClusterID == newest.Manifest.ClusterID && before.Journal != nil && before.Journal.End >= newest.Manifest.Revision {
+	if err == nil && before.Journal != nil && before.Journal.LeadsTo(a.Manifest, newest.Manifest) {
 		return before, nil
 	}
 	return nil, errors.Join(before.File.Close(), before.Journal.Close())

@@ -52,6 +52,20 @@ func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journa
 	}
 }
 
+// LeadsTo reports whether the journal that continues one snapshot of a node reaches a later one of the same history. If the cluster was restored under its
+// ID in between, at least one of these shows it: the member's raft index is lower, the journal has begun again, or it had passed the later one's revision
+// before that was taken.
+func (c *Continuation) LeadsTo(from, to snapshot.Manifest) bool {
+	switch {
+	case to.ClusterID != from.ClusterID, c.End < to.Revision,
+		to.MemberID == from.MemberID && to.RaftIndex > 0 && to.RaftIndex < from.RaftIndex,
+		!c.Restored.IsZero() && !c.Restored.After(to.CreatedAt),
+		c.End > to.Revision && c.EndAt.Before(to.CreatedAt):
+		return false
+	}
+	return true
+}
+
 func (j *Journal) prove(ctx context.Context, p *journal.Proof, n snapshot.SegmentName, visit func(journal.Record) error) error {
 	s, closer, err := j.Open(ctx, n)
 	if err != nil {

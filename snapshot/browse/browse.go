@@ -6,6 +6,7 @@
 package browse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,18 +75,31 @@ func Open(ctx context.Context, s Source) (*DB, Proof, error) {
 	if err != nil {
 		return nil, Proof{}, err
 	}
-	if m := s.Input.Manifest; m != nil && d.retained.Newest < m.Revision {
-		err := fmt.Errorf("%w: the last revision of the database is %d, before %d as in the manifest", snapshot.ErrDamaged, d.retained.Newest, m.Revision)
+	if err := s.checkRevision(d); err != nil {
 		return nil, Proof{}, errors.Join(err, d.Close())
 	}
 	return d, Proof{Digest: u.Verified, Damage: u.Damage}, nil
+}
+
+// checkRevision is [snapshot.Manifest.CheckRevision], if there is a manifest.
+func (s Source) checkRevision(d *DB) error {
+	if s.Input.Manifest == nil {
+		return nil
+	}
+	return s.Input.Manifest.CheckRevision(d.retained.Newest)
 }
 
 // continued returns the database of the later moment in a temporary file. It closes base.
 func (s Source) continued(ctx context.Context, base *os.File) (*os.File, error) {
 	again, err := snapshot.Duplicate(base)
 	if err == nil {
-		err = snapshot.ViewDatabase(again, func(tx *bbolt.Tx) error { return snapshot.CheckDatabase(ctx, base, tx) })
+		err = snapshot.ViewDatabase(again, func(tx *bbolt.Tx) error {
+			if err := snapshot.CheckDatabase(ctx, base, tx); err != nil {
+				return err
+			}
+			d := &DB{tx: tx}
+			return cmp.Or(d.describe(), s.checkRevision(d))
+		})
 	}
 	if err != nil {
 		return nil, errors.Join(err, base.Close())

@@ -1,14 +1,18 @@
 package browse_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -16,6 +20,7 @@ import (
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/browse"
+	"etcd-rolling-backup/snapshot/input"
 )
 
 // database makes a small database as etcd has it: with branch pages, values of several pages, and deletions.
@@ -48,6 +53,41 @@ func database(t testing.TB) []byte {
 	data, err := os.ReadFile(path)
 	must(t, err)
 	return data
+}
+
+// An archive whose database ends before the revision of its manifest is damaged, whether it is read as it is or continued.
+func TestDatabaseOfAnotherEtcdIsDamaged(t *testing.T) {
+	data := database(t) // up to revision 121
+	for revision, want := range map[int64]error{121: nil, 122: snapshot.ErrDamaged} {
+		name, err := snapshot.NewName("manual", "node-a", time.Now())
+		must(t, err)
+		var file bytes.Buffer
+		w, err := snapshot.NewWriter(&file)
+		must(t, err)
+		sum := sha256.Sum256(data)
+		_, err = w.Write(append(bytes.Clone(data), sum[:]...))
+		must(t, err)
+		_, err = w.Finish(snapshot.Manifest{Name: name.String(), CreatedAt: name.Time, Node: "node-a", Source: snapshot.Source{ClusterID: 1, MemberID: 2, Revision: revision}})
+		must(t, err)
+		for _, continued := range []bool{false, true} {
+			in, err := input.Open(bytes.NewReader(file.Bytes()), int64(file.Len()))
+			must(t, err)
+			s := browse.Source{Input: in, Scratch: snapshot.NewDir(t.TempDir())}
+			if continued {
+				s.Continue = func(_ context.Context, base, out *os.File) error {
+					_, err := io.Copy(out, io.NewSectionReader(base, 0, int64(len(data))))
+					return errors.Join(err, base.Close(), out.Close())
+				}
+			}
+			d, _, err := browse.Open(t.Context(), s)
+			if !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("revision %d, continued %t: %v, want %v", revision, continued, err, want)
+			}
+			if err == nil {
+				must(t, d.Close())
+			}
+		}
+	}
 }
 
 func revisionKey(main, sub int64, tombstone bool) []byte {

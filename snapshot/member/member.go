@@ -27,6 +27,8 @@ var (
 	ErrDifferentClusters = errors.New("endpoints of different clusters")
 	// ErrConnect marks an endpoint that did not answer, or refused the connection.
 	ErrConnect = errors.New("ask etcd at")
+	// ErrReplaced marks an etcd that was restored, or replaced by another one, between Connect and the end of the stream.
+	ErrReplaced = errors.New("etcd was restored or replaced while the snapshot was taken")
 	// ErrLearner marks a member whose data may be far behind.
 	ErrLearner = errors.New("member is a learner")
 	// ErrAnswer marks an answer that no etcd member gives.
@@ -204,7 +206,8 @@ func (m *Member) Close() error {
 	return nil
 }
 
-// Stream implements snapshot.Streamer. It refuses a learner with ErrLearner, because its data is not reliable.
+// Stream implements snapshot.Streamer. It refuses a learner with ErrLearner, because its data is not reliable. If the etcd that has sent the
+// stream is not the one that Source describes, the error wraps ErrReplaced.
 func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) error {
 	if m.status.IsLearner {
 		return fmt.Errorf("%w: its data may be behind: set --endpoints to a voting member", ErrLearner)
@@ -217,7 +220,7 @@ func (m *Member) Stream(ctx context.Context, w io.Writer, size func(int64)) erro
 	for first := true; ; first = false {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return m.unchanged(ctx)
 		}
 		if err != nil {
 			return explain(err)

@@ -42,6 +42,27 @@ func TestRestoreOfBrokenPagesIsRefused(t *testing.T) {
 	}
 }
 
+// A database that ends before the revision of its manifest is of another etcd: a restore gives it the verdict of verify, unless it is told to go on.
+func TestRestoreRefusesADatabaseOfAnotherEtcd(t *testing.T) {
+	for _, x := range []struct {
+		revision int64 // of the manifest; the database ends at 21
+		skip     bool
+		want     error
+	}{{21, false, nil}, {20, false, nil}, {22, false, snapshot.ErrDamaged}, {22, true, nil}} {
+		dir := t.TempDir()
+		o := Options{
+			DataDir: dir + "/data", Size: -1, SkipHashCheck: x.skip, Recorded: []snapshot.Member{voter("a", "http://h1:2380")},
+			Manifest: &snapshot.Manifest{Source: snapshot.Source{Revision: x.revision}},
+		}
+		if _, err := restored(t, given{data: database(t, 20)}, o); !errors.Is(err, x.want) || (err == nil) != (x.want == nil) {
+			t.Errorf("revision %d, skip %t: %v, want %v", x.revision, x.skip, err, x.want)
+		}
+		if x.want != nil {
+			wantNames(t, dir, "")
+		}
+	}
+}
+
 // What verify calls damaged, a restore refuses: etcd would end on it, or its library in the middle of the restore.
 func TestRestoreRefusesEntriesThatEtcdCannotRead(t *testing.T) {
 	for what, change := range etcdtest.Unreadable() {

@@ -39,6 +39,8 @@ type Options struct {
 	Recorded []snapshot.Member // from the snapshot's manifest; if empty, from the database
 	SHA256   string            // of the database if it is known in advance, hex
 	Size     int64             // of the decompressed database if it is known in advance, bytes; -1: unknown
+	// Manifest says which revision the database must have; nil: that is not known.
+	Manifest *snapshot.Manifest
 
 	// Review, if set, may refuse the restore as soon as its members, cluster and targets are known: before the decompression if the
 	// members are Recorded, otherwise after it. Nothing has been changed yet.
@@ -48,7 +50,7 @@ type Options struct {
 	// Otherwise clients that saw later revisions than the snapshot's would continue with what they have cached.
 	BumpRevision  uint64
 	MarkCompacted bool
-	SkipHashCheck bool // accept a database that has no digest to verify it with
+	SkipHashCheck bool // accept a database that has no digest to verify it with, or ends before the revision of the manifest
 
 	Progress func(done, total int64) // of the decompression, bytes; total 0: unknown
 
@@ -137,6 +139,11 @@ func (p *Plan) unpack(ctx context.Context, in Input, copies int64) (err error) {
 		return err
 	}
 	found, err := lookInto(ctx, db, snapshot.CheckDatabase)
+	if m := p.o.Manifest; err == nil && m != nil && !p.o.SkipHashCheck {
+		if err = m.CheckRevision(found.begins(0)); err != nil {
+			err = fmt.Errorf("%w: it is of another etcd than the manifest says (--skip-hash-check restores it anyway)", err)
+		}
+	}
 	if err == nil && p.o.Journal != nil {
 		found, err = p.merge(ctx, found)
 	}
