@@ -1,0 +1,63 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
+)
+
+// lateness is what --output json of restore and log says of it.
+type lateness struct {
+	Warnings []string
+	Journal  struct {
+		Revision  int64
+		LateFirst int64 `json:"late_first_revision"`
+		LateLast  int64 `json:"late_last_revision"`
+	}
+}
+
+// A moment while nothing was received: some of what came afterward is older than the moment, and everything that says the state says so.
+func TestRestoreAtAMomentWithinAnInterruptionWarns(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	put := func() error {
+		_, err := client.Put(t.Context(), "/registry/key", time.Now().String())
+		return err
+	}
+	before := change(t, dir, client, put)
+	p.kill()
+	must(t, put())
+	moment := time.Now()
+	must(t, put())
+	p = start(t, journalFlags(dir, c)...)
+	eventually(t, "it is caught up", func() bool { return journaltest.Revision(t, dir) >= before.revision+2 })
+	after := change(t, dir, client, put)
+	p.kill()
+
+	at := "--at=" + moment.Format(time.RFC3339Nano)
+	first, last := before.revision+1, before.revision+2
+	late := fmt.Sprintf("warning: the changes of revisions %d to %d were received late, at ", first, last)
+	run(t, 0, []string{late, "asked for: " + moment.UTC().Format(time.DateTime+".999999999")}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", at})...)
+	run(t, 0, []string{late}, "get", "/registry/key", "--dir="+dir, at)
+	out := run(t, 0, nil, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", "--output=json", at})...)
+	var report lateness
+	must(t, json.Unmarshal([]byte(out.stdout.String()), &report))
+	if j := report.Journal; len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "late") || j.Revision != before.revision || j.LateFirst != first || j.LateLast != last {
+		t.Errorf("%+v", report)
+	}
+	for _, exact := range []int64{before.revision, first, after.revision} {
+		out := run(t, 0, nil, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", "--at=" + strconv.FormatInt(exact, 10)})...)
+		if strings.Contains(out.stderr.String(), "late") {
+			t.Errorf("--at %d: %s", exact, out.stderr.String())
+		}
+	}
+}
