@@ -113,9 +113,20 @@ type point struct {
 	at       time.Time
 }
 
-// follows reports that the change of a revision, which was received at that time, was before it.
+// follows reports that the change of a revision, which was received at that time, was before it. A time as it is shown is not before itself.
 func (p point) follows(revision int64, at time.Time) bool {
+	if p.at.Equal(p.at.Truncate(time.Millisecond)) {
+		at = shown(at)
+	}
 	return revision < p.revision || at.Before(p.at)
+}
+
+// shown is the time with which a change is listed: rounded up, so that the state at that time has it.
+func shown(at time.Time) time.Time {
+	if cut := at.Truncate(time.Millisecond); cut.Before(at) {
+		return cut.Add(time.Millisecond)
+	}
+	return at
 }
 
 // passed reports that the change was after it.
@@ -228,7 +239,7 @@ func (x loggedChange) print(out *printer) {
 	if x.Manager != "" {
 		by = "  by " + x.Manager
 	}
-	out.line("%s%s  %d  %-6s  %s%s", late, x.Time.Format("2006-01-02 15:04:05.000 UTC"), x.Revision, x.Change, x.Key, by)
+	out.line("%s%s  %d  %-6s  %s%s", late, shown(x.Time).Format("2006-01-02 15:04:05.000 UTC"), x.Revision, x.Change, x.Key, by)
 }
 
 // manager is who wrote an object of Kubernetes last, as its managedFields say; "": it does not say, or it is none.

@@ -85,6 +85,31 @@ func TestLogShowsWhoChangedWhatWhen(t *testing.T) {
 	}
 }
 
+// Whoever copies the time of a change from log means the state with that change.
+func TestTimeThatLogPrintsIsThatOfTheChange(t *testing.T) {
+	b := newJournalBed(t)
+	b.cluster(t)
+	b.save(t, "base")
+	stop := b.record(t)
+	b.written(t, b.put(t, "k", "begin"))
+	var revisions []int64
+	for i := range 5 {
+		revisions = append(revisions, b.put(t, "k", fmt.Sprint(i)))
+		b.written(t, revisions[i])
+		time.Sleep(2 * time.Millisecond) // log shows milliseconds
+	}
+	stop()
+	for i, line := range strings.Split(strings.TrimSpace(b.want(t, "log", "--since", fmt.Sprint(revisions[0]))), "\n") {
+		at, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if i < len(revisions)-1 { // the journal ends at the last one
+			if got := b.want(t, "get", "k", "--at", at); got != fmt.Sprint(i) {
+				t.Errorf("--at %s: %q, want %d", at, got, i)
+			}
+		}
+		wantLog(t, b.want(t, "log", "--since", at, "--until", at), change(revisions[i], "put", "k"))
+	}
+}
+
 func TestLogReportsGapsAndDamage(t *testing.T) {
 	b := newJournalBed(t)
 	stop := b.record(t)

@@ -88,6 +88,9 @@ func (c *call) unpack(ctx context.Context, p *source.Opened) (*browse.DB, error)
 	bar.done()
 	if from.Continue != nil {
 		c.note("%s, continued by the journal to %s", p.Name, p.Journal)
+		if late := p.Journal.Late; late != nil {
+			c.warn("%s", late)
+		}
 	}
 	switch {
 	case proof.Damage != nil:

@@ -145,7 +145,7 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if err := r.announce(now); err != nil {
 		return err
 	}
-	r.warnOfGap()
+	r.warnOfMoment()
 	r.bar = newProgress(r.stderr, "unpacking")
 	o := r.options(r.in.Manifest)
 	o.Size, o.Progress = r.in.Size, r.bar.update

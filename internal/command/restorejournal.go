@@ -28,6 +28,10 @@ type journalReport struct {
 	EndsAt   *time.Time `json:"end_received,omitempty"`
 	// Unchanged is until when nothing had changed after the end, if that is the state.
 	Unchanged *time.Time `json:"unchanged_until,omitempty"`
+	// Late are the first and the last change behind the moment that were received late, and when: some may have been made before it.
+	LateFirst int64      `json:"late_first_revision,omitempty"`
+	LateLast  int64      `json:"late_last_revision,omitempty"`
+	LateAt    *time.Time `json:"late_received,omitempty"`
 	Beyond    int64      `json:"beyond_revision,omitempty"` // the newest one behind a gap after the end
 	Restored  *time.Time `json:"restored_by,omitempty"`     // the cluster was restored after this state, not later than then; absent: it was not
 	Segments  int        `json:"segments"`
@@ -39,10 +43,14 @@ func (r *restoring) journalReport() *journalReport {
 	if c == nil {
 		return nil
 	}
-	return &journalReport{
+	report := &journalReport{
 		At: r.o.At.Text, Revision: c.Revision, Received: known(c.At), End: c.End, EndsAt: known(c.EndAt), Unchanged: known(c.Unchanged), Beyond: c.Beyond, Restored: known(c.Restored),
 		Segments: len(c.Segments), Places: c.Places,
 	}
+	if c.Late != nil {
+		report.LateFirst, report.LateLast, report.LateAt = c.Late.First, c.Late.Last, &c.Late.At
+	}
+	return report
 }
 
 func known(t time.Time) *time.Time {
@@ -75,7 +83,7 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 		when = fmt.Sprintf(", received %s (%s)", c.At.UTC().Format(time.DateTime+" UTC"), humanize.RelTime(c.At, now, "ago", "from now"))
 	}
 	if t := r.o.At.Time; !t.IsZero() {
-		out.line("  asked for: %s", t.UTC().Format(time.DateTime+" UTC"))
+		out.line("  asked for: %s", t.UTC().Format(time.DateTime+".999999999 UTC"))
 	}
 	if len(c.Segments) == 0 {
 		out.line("  its own revision %d is the state that is asked for", c.Revision)
@@ -98,9 +106,12 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 	}
 }
 
-// warnOfGap says that more is recorded than can be restored.
-func (r *restoring) warnOfGap() {
+// warnOfMoment says that more is recorded than can be restored, or that some of it may be from before the moment.
+func (r *restoring) warnOfMoment() {
 	c := r.from.Journal
+	if c != nil && c.Late != nil {
+		r.warn("%s", c.Late)
+	}
 	if c == nil || c.Beyond == 0 || !r.o.At.Newest() {
 		return
 	}

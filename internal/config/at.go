@@ -38,9 +38,9 @@ func ParseAt(text string, now time.Time) (a At, err error) {
 	return a, nil
 }
 
-// ParsePoint reads a revision, or a time as ParseMoment does. Errors wrap ErrUsage.
+// ParsePoint reads a revision, or a time as ParseMoment does, also with the sign that log prints before a time. Errors wrap ErrUsage.
 func ParsePoint(text string, now time.Time) (revision int64, at time.Time, err error) {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "≤"))
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if n < 1 {
 			return 0, at, Usagef("%d is no revision: etcd begins at 1", n)

@@ -12,11 +12,14 @@ func TestAtIsARevisionAMomentOrAWord(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 29, 14, 30, 0, 0, time.UTC)
 	for text, want := range map[string]config.At{
-		"":               {},
-		" latest ":       {Text: "latest"},
-		"now":            {Text: "now"}, // the newest, not a moment that the journal does not reach yet
-		"base":           {Text: "base", Base: true},
-		"98211":          {Text: "98211", Revision: 98211},
+		"":         {},
+		" latest ": {Text: "latest"},
+		"now":      {Text: "now"}, // the newest, not a moment that the journal does not reach yet
+		"base":     {Text: "base", Base: true},
+		"98211":    {Text: "98211", Revision: 98211},
+		" ≤2026-11-29 14:03:06.250 UTC": {
+			Text: "≤2026-11-29 14:03:06.250 UTC", Time: now.Add(-26*time.Minute - 54*time.Second + 250*time.Millisecond),
+		},
 		"14:03:06":       {Text: "14:03:06", Time: now.Add(-26*time.Minute - 54*time.Second)},
 		"10m":            {Text: "10m", Time: now.Add(-10 * time.Minute)},
 		"10 minutes ago": {Text: "10 minutes ago", Time: now.Add(-10 * time.Minute)},

@@ -27,6 +27,7 @@ type Continuation struct {
 	EndAt    time.Time
 	// Unchanged is until when nothing had changed after the end, if that is the state: it is the state of each moment until then. Zero: not known.
 	Unchanged time.Time
+	Late      *Late // what may have been made before the time that is asked for, and is not in the state; nil: nothing is known to be
 	Beyond    int64 // the newest revision of the cluster in the journal, behind a gap or a damaged segment; 0: there is none after End
 	Size      int64 // of the records, bytes
 

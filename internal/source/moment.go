@@ -142,7 +142,7 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if c.Beyond, err = m.beyond(ctx, end); err != nil {
 		return nil, err
 	}
-	c.Highest = m.highest(max(c.End, c.Beyond))
+	c.Highest, c.Late = m.highest(max(c.End, c.Beyond)), m.late(ctx, c.Revision)
 	if len(chain) == 0 {
 		return c, nil
 	}

@@ -24,6 +24,7 @@ type SegmentOf struct {
 	First, Last int64
 	Value       string // of each event
 	Before      string // the digest of the revision before
+	Late        bool   // all of it
 }
 
 // Segment makes a complete segment.
@@ -41,7 +42,7 @@ func Segment(t testing.TB, of SegmentOf) (snapshot.SegmentName, []byte) {
 			err = w.Write(journal.Record{Kind: journal.KindPut, Revision: r, Data: data})
 		}
 		if err == nil {
-			err = w.Checkpoint(of.Begun.Add(time.Duration(r-of.First)*time.Second), false)
+			err = w.Checkpoint(of.Begun.Add(time.Duration(r-of.First)*time.Second), of.Late)
 		}
 		if err != nil {
 			t.Fatal(err)

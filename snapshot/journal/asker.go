@@ -14,47 +14,61 @@ type asker struct {
 	timeout   time.Duration
 	every     time.Duration // the compaction
 	compacted int64
+
+	leases  chan int64    // to ask for
+	answers chan Record   // to that, and to what is asked now and then
+	stood   chan struct{} // to ask for the revision
+	stands  chan stand
 }
 
-func (a *asker) run(ctx context.Context, asks <-chan int64, answers chan<- Record) {
+func newAsker(m Member, timeout, every time.Duration, compacted int64) *asker {
+	return &asker{
+		member: m, timeout: timeout, every: every, compacted: compacted,
+		leases: make(chan int64, maxAsks), answers: make(chan Record, maxAsks), stood: make(chan struct{}, 1), stands: make(chan stand, 1),
+	}
+}
+
+func (a *asker) run(ctx context.Context) {
 	tick := time.NewTicker(a.every)
 	defer tick.Stop()
-	a.compaction(ctx, answers)
+	a.compaction(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			a.compaction(ctx, answers)
-		case id := <-asks:
-			a.lease(ctx, id, answers)
+			a.compaction(ctx)
+		case id := <-a.leases:
+			a.lease(ctx, id)
+		case <-a.stood:
+			a.stand(ctx)
 		}
 	}
 }
 
 // compaction does without an answer: the merge then repeats an earlier compaction.
-func (a *asker) compaction(ctx context.Context, answers chan<- Record) {
+func (a *asker) compaction(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	at, err := a.member.Compacted(limited, a.compacted)
 	if err == nil && at > a.compacted {
 		a.compacted = at
-		send(ctx, answers, Record{Kind: KindCompaction, Revision: at})
+		send(ctx, a.answers, Record{Kind: KindCompaction, Revision: at})
 	}
 }
 
 // lease does without an answer too: the merge has a TTL for such leases.
-func (a *asker) lease(ctx context.Context, id int64, answers chan<- Record) {
+func (a *asker) lease(ctx context.Context, id int64) {
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	if ttl, err := a.member.LeaseTTL(limited, id); err == nil && ttl > 0 {
-		send(ctx, answers, Record{Kind: KindLease, Lease: id, TTL: ttl})
+		send(ctx, a.answers, Record{Kind: KindLease, Lease: id, TTL: ttl})
 	}
 }
 
-func send(ctx context.Context, answers chan<- Record, r Record) {
+func send[T any](ctx context.Context, answers chan<- T, answer T) {
 	select {
-	case answers <- r:
+	case answers <- answer:
 	case <-ctx.Done():
 	}
 }

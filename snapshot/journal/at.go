@@ -27,3 +27,22 @@ func At(ctx context.Context, seg *Segment, t time.Time) (revision int64, at time
 	}
 	return revision, at, late, next, nil
 }
+
+// LateAfter returns the last of the revisions right behind this one that were received late, and when it was; 0: the next one came in time, or is not
+// in the segment. All of the segment is read: errors are those of Each.
+func LateAfter(ctx context.Context, seg *Segment, revision int64) (last int64, at time.Time, err error) {
+	inTime := false
+	err = seg.Each(ctx, func(r Record) error {
+		if r.Kind != KindCheckpoint || r.Revision <= revision || inTime {
+			return nil
+		}
+		if inTime = !r.Late; r.Late {
+			last, at = r.Revision, r.At
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return last, at, nil
+}

@@ -63,6 +63,30 @@ func TestAtStopsWhereTheTimeIsPassedForTheFirstTime(t *testing.T) {
 	}
 }
 
+func TestLateAfterEndsWithWhatCameInTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		times    []int
+		revision int64
+		last, at int64
+	}{
+		"at once":           {[]int{10, -20, -21, 30, -40}, 7, 9, 21},
+		"in the midst":      {[]int{10, -20, -21, 30, -40}, 8, 9, 21},
+		"in time":           {[]int{10, -20, 30, -40}, 8, 0, 0},
+		"to the end":        {[]int{10, -20, -21}, 6, 0, 0},
+		"from the begin on": {[]int{-10, -20}, 6, 8, 20},
+		"behind the end":    {[]int{10, -20}, 8, 0, 0},
+	} {
+		b := timed(t, c.times...)
+		s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
+		must(t, err)
+		last, at, err := journal.LateAfter(t.Context(), s, c.revision)
+		must(t, err)
+		if last != c.last || last > 0 && !at.Equal(noon.Add(time.Duration(c.at)*time.Second)) {
+			t.Errorf("%s: revision %d at %v", name, last, at)
+		}
+	}
+}
+
 // So a reader that looks for a time may skip a segment whose last_time is not later.
 func TestLastTimeIsTheLatestOfAll(t *testing.T) {
 	b := timed(t, 10, 30, 12, 22)

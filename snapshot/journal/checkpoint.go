@@ -18,8 +18,10 @@ func (r *Recorder) batch(ctx context.Context) error {
 	return nil
 }
 
-// late reports that etcd had some of the revisions since the last checkpoint before the watch was opened.
-func (r *Recorder) late() bool { return max(r.out.m.Last, r.out.m.First-1) < r.head }
+// late reports that etcd may have had some of the revisions since the last checkpoint before the watch was opened, or while the recorder stood still.
+func (r *Recorder) late() bool {
+	return !r.stood.IsZero() || max(r.out.m.Last, r.out.m.First-1) < r.head
+}
 
 // checkpoint makes what was written count, and completes a segment that is large or old enough.
 func (r *Recorder) checkpoint(ctx context.Context) error {

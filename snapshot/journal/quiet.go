@@ -51,10 +51,12 @@ func (q Quiet) After(m Manifest) time.Time {
 }
 
 // quiet reports a response in which the member has shown that it has nothing after the last revision of the journal. A notice of progress alone moves
-// nothing: etcd may send one before the events that it is about, and then its revision is a later one.
+// nothing: etcd may send one before the events that it is about, and then its revision is a later one. One that had waited while the recorder stood
+// still says nothing of now.
 func (r *Recorder) quiet(events int) {
 	known := r.joined || r.own.revision == r.last && r.own.String() == r.digest
-	if r.o.Quiet == nil || events > 0 || r.size > 0 || r.last == 0 || r.header != r.last || r.came.Sub(r.changed) < pause || !known {
+	behind := !r.stood.IsZero() || r.last < r.head
+	if r.o.Quiet == nil || behind || events > 0 || r.size > 0 || r.last == 0 || r.header != r.last || r.came.Sub(r.changed) < pause || !known {
 		return
 	}
 	q := Quiet{Cluster: r.o.ClusterID, Revision: r.last, Digest: r.digest, Until: r.wall(r.came).UTC()}

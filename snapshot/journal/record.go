@@ -43,7 +43,7 @@ type Record struct {
 	Lease    int64
 	TTL      int64 // of the lease, seconds
 	// At is when the revisions since the checkpoint before this one were received. Late: etcd may have written them earlier, because the
-	// journal was not connected.
+	// journal was not connected or stood still.
 	At   time.Time
 	Late bool
 

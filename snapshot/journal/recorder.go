@@ -24,6 +24,8 @@ type Member interface {
 	LeaseTTL(ctx context.Context, id int64) (int64, error)
 	// Compacted returns the revision up to which etcd has compacted, given one from before.
 	Compacted(ctx context.Context, known int64) (int64, error)
+	// Revision returns that of the cluster: what was acknowledged before the call has it or a lower one.
+	Revision(ctx context.Context) (int64, error)
 }
 
 // Options say how to record.
@@ -72,10 +74,13 @@ type Recorder struct {
 	notes   []Record         // answers that came when there was no segment
 
 	// Of the watch.
-	head   int64  // of the cluster when it was opened
+	head   int64  // of the cluster when it was opened, or after a standstill
 	header int64  // the revision of the member in the last response
 	joined bool   // it has shown the last revision again
 	own    digest // as it shows it
+
+	turned time.Time // when the recorder was last ready for a response
+	stood  time.Time // when it was after a standstill, until it knows what came meanwhile; zero: it does
 }
 
 const (
@@ -102,20 +107,21 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.head, r.joined, r.own, r.leases = head, r.last == 0, digest{}, map[int64]bool{}
-	asks, answers := make(chan int64, maxAsks), make(chan Record, maxAsks)
+	r.turned, r.stood = time.Now(), time.Time{}
 	responses, ended := receive(ctx, src)
-	helper := make(chan struct{})
+	a, helper := newAsker(m, r.o.Timeout, r.o.Seal, r.compacted), make(chan struct{})
 	go func() {
 		defer close(helper)
-		(&asker{member: m, timeout: r.o.Timeout, every: r.o.Seal, compacted: r.compacted}).run(ctx, asks, answers)
+		a.run(ctx)
 	}()
 	defer func() {
 		cancel()
 		<-helper
 		err = errors.Join(err, r.finish(context.WithoutCancel(ctx)))
 	}()
-	next := time.NewTimer(r.o.Sync)
+	next, turns := time.NewTimer(r.o.Sync), time.NewTicker(turnTime)
 	defer next.Stop()
+	defer turns.Stop()
 	r.due = nil
 	for {
 		select {
@@ -123,18 +129,16 @@ func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (e
 			return context.Cause(ctx)
 		case err = <-ended:
 		case resp := <-responses:
-			r.header = resp.GetHeader().GetRevision()
-			if err = r.take(ctx, resp, asks); err != nil {
-				r.due = nil // what it brought may not be whole
-			}
-			r.seen(err)
-			if err == nil {
-				r.quiet(len(resp.GetEvents()))
-			}
+			r.turn(a)
+			err = r.response(ctx, resp, a.leases)
+		case <-turns.C:
+			r.turn(a)
+		case s := <-a.stands:
+			r.caughtUp(s)
 		case <-r.due:
 			err = r.checkpoint(ctx)
 			r.seen(err)
-		case note := <-answers:
+		case note := <-a.answers:
 			err = r.note(note)
 		case <-next.C:
 			begun := time.Now()
@@ -185,6 +189,20 @@ func receive(ctx context.Context, src Source) (<-chan *pb.WatchResponse, <-chan 
 	return responses, ended
 }
 
+// response takes one, and reports what it shows.
+func (r *Recorder) response(ctx context.Context, resp *pb.WatchResponse, asks chan<- int64) error {
+	r.header = resp.GetHeader().GetRevision()
+	err := r.take(ctx, resp, asks)
+	if err != nil {
+		r.due = nil // what it brought may not be whole
+	}
+	r.seen(err)
+	if err == nil {
+		r.quiet(len(resp.GetEvents()))
+	}
+	return err
+}
+
 // take writes a response.
 func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<- int64) error {
 	if id := snapshot.ID(resp.GetHeader().GetClusterId()); id != r.o.ClusterID {
@@ -195,7 +213,7 @@ func (r *Recorder) take(ctx context.Context, resp *pb.WatchResponse, asks chan<-
 			return err
 		}
 	}
-	r.came = time.Now()
+	r.came = r.turned
 	if len(resp.GetEvents()) > 0 {
 		r.changed = r.came
 	}

@@ -35,6 +35,7 @@ func (s *script) Recv() (*pb.WatchResponse, error) {
 }
 
 func (s *script) LeaseTTL(context.Context, int64) (int64, error)          { return 0, errCut }
+func (s *script) Revision(context.Context) (int64, error)                 { return 0, errCut }
 func (s *script) Compacted(_ context.Context, known int64) (int64, error) { return known, nil }
 
 // response has a put for each revision.

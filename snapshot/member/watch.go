@@ -110,6 +110,15 @@ func (m *Member) LeaseTTL(ctx context.Context, id int64) (int64, error) {
 	return r.GetGrantedTTL(), nil
 }
 
+// Revision returns that of the cluster, by a linearizable read: what was acknowledged before the call has it or a lower one.
+func (m *Member) Revision(ctx context.Context) (int64, error) {
+	r, err := pb.NewKVClient(m.client.ActiveConnection()).Range(ctx, &pb.RangeRequest{Key: []byte{0}, Limit: 1, CountOnly: true})
+	if err != nil {
+		return 0, explain(err)
+	}
+	return r.GetHeader().GetRevision(), nil
+}
+
 // Compacted returns the revision up to which etcd has compacted, given one from before; 0: not known. It reads no key.
 func (m *Member) Compacted(ctx context.Context, known int64) (int64, error) {
 	at, all := max(known, 1), []byte{0}
