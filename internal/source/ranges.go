@@ -61,8 +61,10 @@ func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
 		}
 	}
 	h := findHistories(ctx, names, bases, nil, r.manifest)
+	h.cut()
 	for i, row := range h.rows {
-		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }))
+		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }),
+			func(t time.Time) time.Time { return h.other(row.history, t) })
 		found.Restored = i > 0 && h.rows[i-1].names[0].Node == found.Node && h.rows[i-1].history != row.history
 		if i == len(h.rows)-1 || h.rows[i+1].names[0].Node != found.Node {
 			found.Err = cmp.Or(found.Err, unread[found.Node])
@@ -109,13 +111,16 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) segmentRead 
 }
 
 // describe says what can be restored from segments of one history without a gap.
-func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base) Range {
+func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, other func(time.Time) time.Time) Range {
 	names := row.names
 	n := len(names)
 	last := r.manifest(ctx, names[n-1])
 	out := Range{Node: names[0].Node, Cluster: row.cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
-	out.To = r.until(last, bases)
+	out.To = r.until(last, bases, other)
 	for i, b := range bases {
+		if end := other(b.Time); b.Time.After(out.To) || !end.IsZero() && end.Before(out.From) { // of before or after another history
+			continue
+		}
 		if b.Revision >= out.First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
 			out.Base = &bases[i]
 		}
