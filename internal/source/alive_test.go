@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,18 +131,9 @@ func TestMomentOfAClusterWithoutASnapshotIsRefused(t *testing.T) {
 // The rows of a node are in the order of time, and none reaches into another.
 func TestRowsOfAnUndoneRestoreDoNotOverlap(t *testing.T) {
 	eachUndone(t, func(t *testing.T, b *undoneBed, goesOn bool) {
-		var bases []Base
-		for n, x := range map[snapshot.Name]Base{b.before: {Cluster: oldCluster, Revision: 780}, b.base: {Cluster: newCluster, Revision: 805}, b.back: {Cluster: oldCluster, Revision: 900}} {
-			x.Name, x.Time = n, n.Time
-			bases = append(bases, x)
-		}
-		slices.SortFunc(bases, func(a, b Base) int { return b.Time.Compare(a.Time) })
-		all, failed := Places{Dir: b.dir}.List(t.Context())
-		if len(failed) > 0 {
-			t.Fatal(failed[0])
-		}
-		defer all[0].Close()
-		rows := JournalOf(all, snapshot.NewDir(t.TempDir())).Ranges(t.Context(), bases)
+		rows := b.ranges(map[snapshot.Name]Base{
+			b.before: {Cluster: oldCluster, Revision: 780}, b.base: {Cluster: newCluster, Revision: 805}, b.back: {Cluster: oldCluster, Revision: 900},
+		})
 		want := []snapshot.ID{oldCluster, newCluster}
 		if goesOn {
 			want = append(want, oldCluster)

@@ -26,9 +26,9 @@ type Base struct {
 type Range struct {
 	Node        string
 	Cluster     snapshot.ID
-	Base        *Base // nil: no snapshot is followed by these revisions
-	First, Last int64 // revisions; First is that of the base
-	From, To    time.Time
+	Base        *Base     // nil: no snapshot is followed by these revisions
+	First, Last int64     // revisions; First is that of the base
+	From, To    time.Time // each moment from the one to the other is one of the row
 	Segments    int
 	Bytes       int64
 	Places      []config.Place
@@ -110,6 +110,20 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) segmentRead 
 	return x
 }
 
+// received returns when a revision was: no earlier moment of its segment can be restored from a snapshot of that revision. If it can't be read, it is
+// when the segment ends.
+func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision int64) time.Time {
+	s, closer, err := r.Open(ctx, r.listed[n])
+	if err != nil {
+		return r.manifest(ctx, n).To
+	}
+	at, err := journal.Received(ctx, s, revision)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return r.manifest(ctx, n).To
+	}
+	return at
+}
+
 // describe says what can be restored from segments of one history without a gap.
 func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, other func(time.Time) time.Time) Range {
 	names := row.names
@@ -128,6 +142,9 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, ot
 	if out.Base != nil {
 		out.First, out.From = out.Base.Revision, out.Base.Time
 		names = slices.DeleteFunc(slices.Clone(names), func(n snapshot.SegmentName) bool { return n.Last < out.First })
+		if names[0].First <= out.First {
+			out.From = r.received(ctx, names[0], out.First)
+		}
 	}
 	for _, n := range row.names {
 		out.Err = cmp.Or(out.Err, r.known[r.listed[n]].err)
