@@ -24,6 +24,7 @@ type history struct {
 //
 //   - Segments of one node that follow each other without a gap are of one cluster, then perhaps of another one.
 //   - If a node began again with a revision that it had already recorded of the same cluster, the cluster was restored in between.
+//   - The same if a segment says so: the daemon has seen other events in the last revision that it had recorded.
 //   - The same if a member's raft index is lower in a later snapshot: it only grows while a cluster lives.
 //
 // Within a cluster, the time says of which history something is.
@@ -69,6 +70,7 @@ func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Ba
 	}
 	repeated(ctx, h.rows, bases, manifest, found)
 	lowered(ctx, h.rows, bases, manifest, found)
+	noticed(ctx, h.rows, bases, manifest, found)
 	for cluster, all := range found {
 		h.begins[cluster] = instants(all)
 	}
@@ -157,6 +159,32 @@ func lowered(ctx context.Context, rows []historyRow, bases []Base, manifest func
 			}
 		}
 		found[b.Cluster] = append(found[b.Cluster], x)
+	}
+}
+
+// noticed finds the restores that the daemon has seen, also where the first revisions of after are not in the journal.
+func noticed(ctx context.Context, rows []historyRow, bases []Base, manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
+	found map[snapshot.ID][]restored,
+) {
+	for i, r := range rows {
+		n := r.names[0]
+		if !manifest(ctx, n).Restored {
+			continue
+		}
+		x := restored{until: n.Time}
+		for _, before := range rows[:i] {
+			if last := before.names[len(before.names)-1]; last.Node == n.Node && before.cluster == r.cluster {
+				x.after = later(x.after, ends(manifest(ctx, last), last))
+			}
+		}
+		for _, b := range bases { // the one with which it begins again: nothing may have been written before it was taken
+			if b.Cluster == r.cluster && b.Name.Node == n.Node && b.Revision >= n.First-1 && b.Time.After(x.after) && b.Time.Before(x.until) {
+				x.until = b.Time
+			}
+		}
+		if !x.after.IsZero() {
+			found[r.cluster] = append(found[r.cluster], x)
+		}
 	}
 }
 

@@ -52,10 +52,13 @@ func (m *moment) live(ctx context.Context, chosen base) {
 	}
 	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
 	m.lives = nil
-	if several || len(findHistories(ctx, names, bases, nil, unread).begins) > 0 {
+	if known := findHistories(ctx, names, bases, nil, unread); several || len(known.begins) > 0 || m.anyHistory() && len(known.rows) > 1 {
 		m.lives = findHistories(ctx, names, bases, func(s sign) bool { // that of another cluster without a snapshot only if a node has recorded both
 			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == s.cluster || b.Cluster == cluster && b.Name.Node == s.node })
 		}, m.pieces.manifest)
+		if len(m.lives.all()) < 2 {
+			m.lives = nil
+		}
 	}
 }
 
