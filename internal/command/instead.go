@@ -73,7 +73,11 @@ func (c *call) choices(err error, here snapshot.ID, more ...string) error {
 		case x.From != 0:
 			which = ", restored from " + x.From.String()
 		}
-		c.note("the newest of cluster %s%s (%s): %s", x.Cluster, which, x.Age, c.commandFor(c.Command.Name, x.Alternative, more))
+		what := "the newest"
+		if several.Moment {
+			what = "this moment"
+		}
+		c.note("%s of cluster %s%s (%s): %s", what, x.Cluster, which, x.Age, c.commandFor(c.Command.Name, x.Alternative, more))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"slices"
+	"time"
 
 	"etcd-rolling-backup/snapshot"
 )
@@ -20,10 +21,12 @@ func (l *listing) clusters() int {
 // markPredecessors finds the clusters from which another listed one was restored, as the manifests and the directory's record say.
 func (l *listing) markPredecessors(dir *snapshot.Dir) {
 	successor := map[snapshot.ID]snapshot.ID{}
-	for _, r := range l.Snapshots { // newest first
+	since := map[snapshot.ID]time.Time{} // the first snapshot
+	for _, r := range l.Snapshots {      // newest first
 		if r.Manifest == nil || r.ClusterID == 0 {
 			continue
 		}
+		since[r.ClusterID] = r.Time
 		recorded, _ := dir.Predecessors(r.ClusterID) // without it, the manifests have to do
 		for _, id := range slices.Concat(r.Manifest.Predecessors, recorded) {
 			if _, known := successor[id]; !known && id != r.ClusterID {
@@ -34,6 +37,7 @@ func (l *listing) markPredecessors(dir *snapshot.Dir) {
 	for i, r := range l.Snapshots {
 		if r.ClusterID != 0 {
 			l.Snapshots[i].RestoredAs = successor[r.ClusterID]
+			l.Snapshots[i].earlier = r.Time.Before(since[successor[r.ClusterID]])
 		}
 	}
 }
@@ -43,7 +47,7 @@ func (r row) cluster() string {
 	switch {
 	case r.ClusterID == 0:
 		return "-"
-	case r.RestoredAs != 0:
+	case r.earlier: // otherwise the restore was undone, or was one of a copy
 		return r.ClusterID.String() + ", before the restore"
 	}
 	return r.ClusterID.String()

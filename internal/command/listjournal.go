@@ -77,10 +77,13 @@ func (l *listing) printJournal(out *printer) {
 		case r.Base == nil:
 			out.line("  revisions %d to %d%s can't be restored: no snapshot is from before them", r.First, r.Last, span(r))
 		case before != nil:
-			out.line("  %s from %s (revision %d) to %s (revision %d)", separation(*before, r, restored), moment(before.To), before.Last, moment(r.From), r.First)
+			_, end := moments(*before)
+			begin, _ := moments(r)
+			out.line("  %s from %s (revision %d) to %s (revision %d)", separation(*before, r, restored), end, before.Last, begin, r.First)
 		}
 		if r.Base != nil {
-			out.line("  any moment from %s (revision %d) to %s (revision %d), %s%s", moment(r.From), r.First, moment(r.To), r.Last, places(r), mirroredTo(r))
+			begin, end := moments(r)
+			out.line("  any moment from %s (revision %d) to %s (revision %d), %s%s", begin, r.First, end, r.Last, places(r), mirroredTo(r))
 			before, restored = &l.ranges[i], false
 		}
 		if r.Err != nil {
@@ -122,6 +125,16 @@ func span(r source.Range) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%s to %s)", moment(r.From), moment(r.To))
+}
+
+// moments are the first and the last one of a row that --at takes, as people read them: whole seconds within it, or the milliseconds if it has none.
+func moments(r source.Range) (begin, end string) {
+	begins := r.From.Add(time.Second - 1).Truncate(time.Second)
+	if !begins.After(r.To) {
+		return moment(begins), moment(r.To)
+	}
+	const form = "2006-01-02 15:04:05.000 UTC"
+	return r.From.Add(time.Millisecond - 1).UTC().Format(form), r.To.UTC().Format(form)
 }
 
 // moment is a time as people read it.

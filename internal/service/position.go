@@ -25,6 +25,7 @@ type position struct {
 	before  map[snapshot.Name]bool // snapshots from before the range, which may be of another history; nil: the range was begun by an earlier process, or is the first
 	head    int64                  // of the cluster when the watch was opened
 	there   map[snapshot.Name]bool // the snapshots at that moment
+	back    bool                   // etcd was restored before the range
 	lost    string                 // why the journal cannot continue; "": it can
 	gap     int64                  // the last revision, when etcd last did not show the next one
 }
@@ -38,11 +39,12 @@ func (p *position) next() int64 { return max(p.last, p.from) }
 // sealed moves it behind a complete segment.
 func (p *position) sealed(m journal.Manifest) {
 	p.cluster, p.last, p.digest, p.time, p.from = m.ClusterID, m.Last, m.LastDigest, m.To, 0
+	p.back = false
 }
 
 // begin begins a range with a revision, which the watch includes. there are the snapshots from before.
 func (r *recorder) begin(cluster snapshot.ID, from int64, there map[snapshot.Name]bool) {
-	next := position{cluster: cluster, from: from, base: from}
+	next := position{cluster: cluster, from: from, base: from, back: r.at.back}
 	if r.at.next() > 0 { // the newest snapshot may be of another history of the same cluster
 		next.before = there
 	}
@@ -61,6 +63,7 @@ func (r *recorder) plan(m *member.Member, maxBehind int64) daemon.JournalStart {
 	case r.at.lost != "":
 		s.New = r.at.lost
 	case head < last:
+		r.at.back = true
 		s.New = fmt.Sprintf("etcd was restored: it is at revision %d, and the journal at %d", head, last)
 	case head-last > maxBehind:
 		s.New = fmt.Sprintf("etcd is %d revisions ahead, more than --journal-max-behind", head-last)
@@ -77,6 +80,7 @@ func (r *recorder) ended(err error) error {
 	case errors.Is(err, member.ErrCompacted):
 		r.at.lost = fmt.Sprintf("etcd has compacted what followed revision %d", r.at.next())
 	case errors.Is(err, journal.ErrHistory):
+		r.at.back = true
 		r.at.lost = fmt.Sprintf("etcd was restored: its revision %d is not that of the journal", r.at.next())
 	case errors.Is(err, journal.ErrGap) && r.at.gap == r.at.next(): // a second watch did not show it either
 		r.at.lost = fmt.Sprintf("etcd does not show what followed revision %d", r.at.next())

@@ -130,8 +130,10 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	s.set(at.next(), w.Head)
 	src, quiet := m.Source(), newQuietNote(r.dir, cfg.Store.Node, at, start.New != "", r.log)
 	o := journal.Options{
-		Header: journal.Header{Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version},
-		Sync:   cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
+		Header: journal.Header{
+			Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version, Restored: at.back,
+		},
+		Sync: cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
 		Clock: r.clock, From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
 		Sealed: func(m journal.Manifest) {
 			r.at.sealed(m)

@@ -114,6 +114,11 @@ func TestJournalBeginsAgainAfterTheDataWasPutBack(t *testing.T) {
 				must(t, b.dir.RemoveSegment(t.Context(), n))
 			}
 			b.wantAll(client, b.bases()[1], head)
+			for i, n := range b.segments() {
+				if m, err := (&recorder{dir: b.dir}).manifest(t.Context(), n); err != nil || m.Restored != (i == 0) {
+					t.Errorf("segment %d says that etcd was restored: %v, %v", i, m.Restored, err)
+				}
+			}
 		})
 	}
 }

@@ -75,7 +75,11 @@ func clusters(all []Listing, read map[copyOf]snapshot.Manifest, dir *snapshot.Di
 
 // clusterOf returns that of a manifest; false: it is not among them.
 func clusterOf(all []snapshot.Life, m snapshot.Manifest) (snapshot.Life, bool) {
-	i := slices.IndexFunc(all, func(c snapshot.Life) bool { return c.Cluster == m.ClusterID })
+	return lifeOf(all, m.ClusterID)
+}
+
+func lifeOf(all []snapshot.Life, id snapshot.ID) (snapshot.Life, bool) {
+	i := slices.IndexFunc(all, func(c snapshot.Life) bool { return c.Cluster == id })
 	if i < 0 {
 		return snapshot.Life{}, false
 	}
@@ -106,10 +110,10 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 		base = found[0]
 	}
 	strangers := slices.DeleteFunc(found, base.Continues)
-	if len(strangers) == 0 {
+	if len(strangers) == 0 || r.momentDecides() {
 		return read, nil
 	}
-	several := r.several(all, append([]snapshot.Life{base}, strangers...), r.clustersHere(read))
+	several := r.several(all, append([]snapshot.Life{base}, strangers...), r.clustersHere(read), nil)
 	if r.AnyCluster {
 		r.notice("warning: %s", several)
 		return read, nil
@@ -120,10 +124,11 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 // SeveralError says that the reference may mean snapshots of several clusters. It is an error of usage.
 type SeveralError struct {
 	Choices []Choice
+	Moment  bool // the choices are the snapshots from which a moment is reached; otherwise the newest ones
 	text    string
 }
 
-// Choice is the newest snapshot of one cluster.
+// Choice is a snapshot of one cluster.
 type Choice struct {
 	Alternative
 	Cluster snapshot.ID
@@ -150,8 +155,9 @@ func (r Request) clustersHere(read map[copyOf]snapshot.Manifest) map[snapshot.ID
 // namedClusters is how many clusters a refusal names: those of this host, then those with the newest snapshots.
 const namedClusters = 8
 
-func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot.ID]bool) *SeveralError {
-	now, e := time.Now(), &SeveralError{}
+// several names the snapshots of the clusters that reach the moment which is asked for; nil: the newest ones.
+func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot.ID]bool, reach map[snapshot.ID]snapshot.Name) *SeveralError {
+	now, e := time.Now(), &SeveralError{Moment: reach != nil}
 	var lines []string
 	if len(found) > namedClusters {
 		others := slices.DeleteFunc(slices.Clone(found), func(x snapshot.Life) bool { return here[x.Cluster] })
@@ -169,13 +175,22 @@ func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot
 				note += fmt.Sprintf("; restored from %s, which went on: was that restore undone?", o.Cluster)
 			}
 		}
+		name, reached := reach[x.Cluster]
+		which := "snapshot"
+		switch {
+		case reach == nil:
+			name, which = x.Newest, "newest"
+		case !reached:
+			lines = append(lines, fmt.Sprintf("cluster %s, without that moment", x.Cluster))
+			continue
+		}
 		for _, l := range slices.Backward(all) { // the first counts
-			if newest, has := l.entry(x.Newest); has {
-				c.Alternative = r.alternative(newest, false, l)
+			if e, has := l.entry(name); has {
+				c.Alternative = r.alternative(e, false, l)
 			}
 		}
 		e.Choices = append(e.Choices, c)
-		lines = append(lines, fmt.Sprintf("cluster %s, newest %s (%s%s)", x.Cluster, x.Newest, old(x.Newest.Time, now), note))
+		lines = append(lines, fmt.Sprintf("cluster %s, %s %s (%s%s)", x.Cluster, which, name, old(name.Time, now), note))
 	}
 	has := "has"
 	if len(all) > 1 {
@@ -183,7 +198,7 @@ func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot
 	}
 	more := ""
 	if n := len(lines); n > namedClusters {
-		lines, e.Choices = lines[:namedClusters], e.Choices[:namedClusters]
+		lines, e.Choices = lines[:namedClusters], e.Choices[:min(len(e.Choices), namedClusters)]
 		more = fmt.Sprintf("; and %d more: list --node NAME shows those of one node, and fleet the newest of each", n-namedClusters)
 	}
 	e.text = fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s%s",

@@ -24,6 +24,7 @@ type history struct {
 //
 //   - Segments of one node that follow each other without a gap are of one cluster, then perhaps of another one.
 //   - If a node began again with a revision that it had already recorded of the same cluster, the cluster was restored in between.
+//   - The same if a segment says so: the daemon has seen other events in the last revision that it had recorded.
 //   - The same if a member's raft index is lower in a later snapshot: it only grows while a cluster lives.
 //
 // Within a cluster, the time says of which history something is.
@@ -31,6 +32,7 @@ type histories struct {
 	rows   []historyRow
 	begins map[snapshot.ID][]time.Time // of the second and later histories of a cluster, whole seconds
 	signs  []sign                      // of life, in the order of time
+	others map[history][]time.Time     // of each, the signs of those that took its place, as far as they were asked for
 }
 
 // historyRow has segments of one node and one history, without a gap between them.
@@ -42,6 +44,7 @@ type historyRow struct {
 // sign is when a segment or a snapshot of a history was begun, whole seconds.
 type sign struct {
 	history
+	node     string
 	time     time.Time
 	revision int64 // that it has
 }
@@ -49,12 +52,12 @@ type sign struct {
 // restored is when a cluster was restored under its ID: after one time, and not after the other.
 type restored struct{ after, until time.Time }
 
-// findHistories orders segments, whose names have their last revisions, and snapshots. manifest is zero for a segment that can't be read. Only what is of
-// a cluster that counts is a sign of life; nil: all are.
-func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Base, counts func(snapshot.ID) bool,
+// findHistories orders segments, whose names have their last revisions, and snapshots. manifest is zero for a segment that can't be read. Only what
+// counts is a sign of life; nil: all of a known cluster is.
+func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Base, counts func(sign) bool,
 	manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
 ) *histories {
-	h := &histories{begins: map[snapshot.ID][]time.Time{}}
+	h := &histories{begins: map[snapshot.ID][]time.Time{}, others: map[history][]time.Time{}}
 	byNode := map[string][]snapshot.SegmentName{}
 	for _, n := range names {
 		byNode[n.Node] = append(byNode[n.Node], n)
@@ -67,19 +70,20 @@ func findHistories(ctx context.Context, names []snapshot.SegmentName, bases []Ba
 	}
 	repeated(ctx, h.rows, bases, manifest, found)
 	lowered(ctx, h.rows, bases, manifest, found)
+	noticed(ctx, h.rows, bases, manifest, found)
 	for cluster, all := range found {
 		h.begins[cluster] = instants(all)
 	}
 	h.split()
 	for _, r := range h.rows {
 		for _, n := range r.names {
-			h.signs = append(h.signs, sign{r.history, n.Time, n.Last})
+			h.signs = append(h.signs, sign{r.history, n.Node, n.Time, n.Last})
 		}
 	}
 	for _, b := range bases {
-		h.signs = append(h.signs, sign{h.of(b.Cluster, b.Time), b.Time, b.Revision})
+		h.signs = append(h.signs, sign{h.of(b.Cluster, b.Time), b.Name.Node, b.Time, b.Revision})
 	}
-	h.signs = slices.DeleteFunc(h.signs, func(s sign) bool { return s.cluster == 0 || counts != nil && !counts(s.cluster) })
+	h.signs = slices.DeleteFunc(h.signs, func(s sign) bool { return s.cluster == 0 || counts != nil && !counts(s) })
 	slices.SortStableFunc(h.signs, func(a, b sign) int { return a.time.Compare(b.time) })
 	return h
 }
@@ -158,6 +162,32 @@ func lowered(ctx context.Context, rows []historyRow, bases []Base, manifest func
 	}
 }
 
+// noticed finds the restores that the daemon has seen, also where the first revisions of after are not in the journal.
+func noticed(ctx context.Context, rows []historyRow, bases []Base, manifest func(context.Context, snapshot.SegmentName) journal.Manifest,
+	found map[snapshot.ID][]restored,
+) {
+	for i, r := range rows {
+		n := r.names[0]
+		if !manifest(ctx, n).Restored {
+			continue
+		}
+		x := restored{until: n.Time}
+		for _, before := range rows[:i] {
+			if last := before.names[len(before.names)-1]; last.Node == n.Node && before.cluster == r.cluster {
+				x.after = later(x.after, ends(manifest(ctx, last), last))
+			}
+		}
+		for _, b := range bases { // the one with which it begins again: nothing may have been written before it was taken
+			if b.Cluster == r.cluster && b.Name.Node == n.Node && b.Revision >= n.First-1 && b.Time.After(x.after) && b.Time.Before(x.until) {
+				x.until = b.Time
+			}
+		}
+		if !x.after.IsZero() {
+			found[r.cluster] = append(found[r.cluster], x)
+		}
+	}
+}
+
 // skew is by how much the clocks of two nodes may differ, and how far a healthy member may lag behind another.
 const skew = time.Minute
 
@@ -224,51 +254,4 @@ func (h *histories) split() {
 		}
 	}
 	h.rows = out
-}
-
-// of returns the history of what a cluster had at a time.
-func (h *histories) of(cluster snapshot.ID, t time.Time) history {
-	begins := h.begins[cluster]
-	return history{cluster, sort.Search(len(begins), func(i int) bool { return begins[i].After(t) })}
-}
-
-// at returns the history that was alive at a time: that of the last sign before it. Before the first one, it is the first.
-func (h *histories) at(t time.Time) history {
-	if len(h.signs) == 0 {
-		return history{}
-	}
-	n := sort.Search(len(h.signs), func(i int) bool { return h.signs[i].time.After(t) })
-	return h.signs[max(n-1, 0)].history
-}
-
-// ended returns when another history had begun after the last sign of this one; zero: it is the present one.
-func (h *histories) ended(of history) time.Time {
-	for i, s := range slices.Backward(h.signs) {
-		if s.history != of {
-			continue
-		}
-		if i == len(h.signs)-1 {
-			return time.Time{}
-		}
-		return h.signs[i+1].time
-	}
-	return time.Time{}
-}
-
-// all returns the histories, the newest first.
-func (h *histories) all() (out []history) {
-	for _, s := range slices.Backward(h.signs) {
-		if !slices.Contains(out, s.history) {
-			out = append(out, s.history)
-		}
-	}
-	return out
-}
-
-// highest is the highest revision of all.
-func (h *histories) highest() (revision int64) {
-	for _, s := range h.signs {
-		revision = max(revision, s.revision)
-	}
-	return revision
 }

@@ -139,7 +139,7 @@ func TestMomentBetweenTheJournalAndTheRestoreIsRefused(t *testing.T) {
 			t.Errorf("what was proposed: %+v, %v", o, err)
 		}
 		_, err = b.ask(b.base.String(), b.after(-time.Hour+40*time.Second))
-		if want := "without the snapshot, --at finds it"; !errors.Is(err, ErrMoment) || !strings.Contains(err.Error(), want) {
+		if want := "; the snapshot " + b.before.String() + " with --at "; !errors.Is(err, ErrMoment) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	})

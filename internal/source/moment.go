@@ -33,7 +33,10 @@ type moment struct {
 	listed []Listing
 	pieces *pieces
 	now    time.Time
-	bases  []base // of the cluster, of those that it was restored from, and of those that were restored from it; newest first
+	bases  []base // of the clusters that may be meant; newest first
+	read   map[copyOf]snapshot.Manifest
+
+	clusters []snapshot.Life // of which there are snapshots
 
 	lives *histories // nil: there is one only
 	in    history    // that is searched
@@ -55,7 +58,8 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base, read
 	if m.anyHistory() && (read == nil || m.fixed()) { // of a label, only those with it were read
 		read, _ = manifests(ctx, all, chosen.Name, func(snapshot.Name) bool { return true })
 	}
-	m.bases = r.related(all, read, chosen)
+	m.read, m.clusters = read, clusters(all, read, snapshot.NewDir(r.Dir))
+	m.bases = r.related(all, m.clusters, read, chosen)
 	for {
 		m.live(ctx, chosen)
 		b, c, err = m.choose(ctx, chosen)
@@ -91,10 +95,9 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 	case revision > 0 && m.lives != nil && !m.fixed():
 		return m.atRevision(ctx, chosen, revision)
 	case revision == 0:
-		if m.lives != nil && !m.fixed() {
-			m.search(m.lives.at(m.At.Time))
+		if err = m.decide(ctx, chosen); err == nil {
+			revision, err = m.atTime(ctx)
 		}
-		revision, err = m.atTime(ctx)
 	}
 	if err == nil {
 		b, err = m.before(chosen, revision)
@@ -102,7 +105,7 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 	if err == nil {
 		c, err = m.continuation(ctx, b, revision)
 	}
-	return b, c, err
+	return b, c, m.advised(ctx, chosen, err)
 }
 
 func (r Request) scratchPath() string {
@@ -239,7 +242,7 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 // unreachable is the error with what can be restored instead.
 func (m *moment) unreachable(why string, instead ...string) error {
 	older, newer := m.around()
-	for _, n := range []string{older, newer, m.elsewhere()} {
+	for _, n := range []string{older, newer} {
 		if n != "" {
 			instead = append(instead, n)
 		}

@@ -13,14 +13,14 @@ import (
 	"etcd-rolling-backup/snapshot/journal"
 )
 
-// related are the snapshots that are of one history with the chosen one, as oneHistory understands it, newest first. Their manifests were read.
-func (r Request) related(all []Listing, read map[copyOf]snapshot.Manifest, chosen base) (out []base) {
-	lives := clusters(all, read, snapshot.NewDir(r.Dir))
+// related are the snapshots that are of one history with the chosen one, as oneHistory understands it, newest first, or of all clusters if a moment
+// is asked for. Their manifests were read.
+func (r Request) related(all []Listing, lives []snapshot.Life, read map[copyOf]snapshot.Manifest, chosen base) (out []base) {
 	own, known := clusterOf(lives, chosen.manifest)
 	for _, e := range merged(all).Snapshots {
 		m := read[of(e)]
 		its, ok := clusterOf(lives, m)
-		if !ok || e.Name == chosen.Name || m.ClusterID != chosen.manifest.ClusterID && (!known || !own.Continues(its)) {
+		if !ok || e.Name == chosen.Name || m.ClusterID != chosen.manifest.ClusterID && r.At.Newest() && (!known || !own.Continues(its)) {
 			continue
 		}
 		at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(e.Name) })]
@@ -52,10 +52,13 @@ func (m *moment) live(ctx context.Context, chosen base) {
 	}
 	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
 	m.lives = nil
-	if several || len(findHistories(ctx, names, bases, nil, unread).begins) > 0 {
-		m.lives = findHistories(ctx, names, bases, func(id snapshot.ID) bool {
-			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == id })
+	if known := findHistories(ctx, names, bases, nil, unread); several || len(known.begins) > 0 || m.anyHistory() && len(known.rows) > 1 {
+		m.lives = findHistories(ctx, names, bases, func(s sign) bool { // that of another cluster without a snapshot only if a node has recorded both
+			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == s.cluster || b.Cluster == cluster && b.Name.Node == s.node })
 		}, m.pieces.manifest)
+		if len(m.lives.all()) < 2 {
+			m.lives = nil
+		}
 	}
 }
 
@@ -97,21 +100,20 @@ func (m *moment) ended() time.Time {
 
 // highest is the highest revision that is known of the cluster, or that one.
 func (m *moment) highest(revision int64) int64 {
+	own, known := lifeOf(m.clusters, m.in.cluster)
+	kin := func(id snapshot.ID) bool {
+		its, found := lifeOf(m.clusters, id)
+		return id == m.in.cluster || known && found && own.Related(its.Lineage)
+	}
 	if m.lives != nil {
-		revision = max(revision, m.lives.highest())
+		revision = max(revision, m.lives.highest(kin))
 	}
 	for _, b := range m.bases {
-		revision = max(revision, b.manifest.Revision)
+		if kin(b.manifest.ClusterID) {
+			revision = max(revision, b.manifest.Revision)
+		}
 	}
 	return revision
-}
-
-// elsewhere says that the moment is of another history than the snapshot that was named; "": it is not.
-func (m *moment) elsewhere() string {
-	if m.lives == nil || !m.fixed() || m.At.Time.IsZero() || m.lives.at(m.At.Time) == m.in {
-		return ""
-	}
-	return "the cluster was restored between that snapshot and the moment: without the snapshot, --at finds it"
 }
 
 // atRevision finds the only history that has a revision.
@@ -137,7 +139,7 @@ func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b
 	case 0:
 		return b, nil, err
 	case 1:
-		return found[0], continued[0], nil
+		return found[0], continued[0], m.alone(ctx, chosen, m.historyOf(found[0]), m.now)
 	}
 	return b, nil, ambiguous(found, continued)
 }

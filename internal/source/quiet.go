@@ -20,11 +20,20 @@ func (l Listing) quiet(node string, last journal.Manifest) time.Time {
 }
 
 // unchanged returns until when nothing had changed after the last revision of a segment: as the daemon's note says, or snapshots of that very
-// revision. It stops at enough; zero: nothing is known. The snapshots come in the order of time.
-func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[Base], enough time.Time) (until time.Time) {
-	for _, l := range places {
-		until = later(until, l.quiet(last.Node, last))
+// revision. It stops at enough; zero: nothing is known. The snapshots come in the order of time. other is when the next sign of another history
+// is: nothing is known beyond it, but that the cluster was put back, if a moment after its next snapshot is asked for.
+func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[Base], enough, asked time.Time,
+	other func(after time.Time) time.Time,
+) (until time.Time) {
+	end := other(last.To)
+	noted := func() {
+		for _, l := range places {
+			if q := l.quiet(last.Node, last); end.IsZero() || q.Before(end) {
+				until = later(until, q)
+			}
+		}
 	}
+	noted()
 	for b := range bases {
 		switch {
 		case !b.Time.After(last.To) || b.Cluster != last.ClusterID:
@@ -35,6 +44,12 @@ func unchanged(last journal.Manifest, places []Listing, begun []snapshot.Segment
 			return n.Node == last.Node && n.Time.After(last.To) && !n.Time.After(b.Time)
 		}):
 			return until // something was written: after a restore, there may be another revision of this number
+		case !end.IsZero() && !b.Time.Before(end):
+			if b.Time.After(asked) {
+				return until
+			}
+			end = other(b.Time)
+			noted()
 		}
 		until = later(until, b.Time)
 	}
@@ -61,7 +76,19 @@ func (m *moment) unchanged(last *piece) time.Time {
 			}
 		}
 	}
-	return unchanged(last.opened.Manifest, m.listed, begun, bases, later(m.At.Time, last.opened.To))
+	asked := m.At.Time
+	if m.At.Newest() {
+		asked = m.now
+	}
+	return unchanged(last.opened.Manifest, m.listed, begun, bases, later(asked, last.opened.To), asked, m.other)
+}
+
+// other returns when the next sign of another history is, after the one that is searched; zero: there is none.
+func (m *moment) other(after time.Time) time.Time {
+	if m.lives == nil {
+		return time.Time{}
+	}
+	return m.lives.other(m.in, after)
 }
 
 // idle returns the revision of a snapshot that was taken before the time and after the revision, if nothing had changed from then until the time; 0:
@@ -72,16 +99,17 @@ func (m *moment) idle(revision int64) int64 {
 	if i < 0 || bases[i].manifest.Revision <= revision {
 		return 0
 	}
-	at := bases[i].manifest
-	if i > 0 && bases[i-1].manifest.Revision == at.Revision { // the next one, from after the time
+	at, end := bases[i].manifest, m.other(bases[i].taken())
+	within := func(t time.Time) bool { return end.IsZero() || t.Before(end) }
+	if i > 0 && bases[i-1].manifest.Revision == at.Revision && within(bases[i-1].taken()) { // the next one, from after the time
 		return at.Revision
 	}
 	for _, l := range m.listed {
 		var note journal.QuietNote
-		if m.lives != nil || l.local == nil || l.local.ReadNote(snapshot.QuietNote(bases[i].Name.Node), &note) != nil || len(note) == 0 {
+		if l.local == nil || l.local.ReadNote(snapshot.QuietNote(bases[i].Name.Node), &note) != nil || len(note) == 0 {
 			continue
 		}
-		if q := note[len(note)-1]; q.Cluster == at.ClusterID && q.Revision == at.Revision && !q.Until.Before(m.At.Time) {
+		if q := note[len(note)-1]; q.Cluster == at.ClusterID && q.Revision == at.Revision && !q.Until.Before(m.At.Time) && within(q.Until) {
 			return at.Revision
 		}
 	}
@@ -89,7 +117,7 @@ func (m *moment) idle(revision int64) int64 {
 }
 
 // until is the last moment of a range.
-func (r *ranging) until(last journal.Manifest, bases []Base) time.Time {
+func (r *ranging) until(last journal.Manifest, bases []Base, other func(time.Time) time.Time) time.Time {
 	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b Base) int { return a.Time.Compare(b.Time) })
-	return later(last.To, unchanged(last, r.places, r.Names, slices.Values(oldestFirst), time.Now()))
+	return later(last.To, unchanged(last, r.places, r.Names, slices.Values(oldestFirst), time.Now(), time.Time{}, other))
 }

@@ -26,9 +26,9 @@ type Base struct {
 type Range struct {
 	Node        string
 	Cluster     snapshot.ID
-	Base        *Base // nil: no snapshot is followed by these revisions
-	First, Last int64 // revisions; First is that of the base
-	From, To    time.Time
+	Base        *Base     // nil: no snapshot is followed by these revisions
+	First, Last int64     // revisions; First is that of the base
+	From, To    time.Time // each moment from the one to the other is one of the row
 	Segments    int
 	Bytes       int64
 	Places      []config.Place
@@ -61,8 +61,10 @@ func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
 		}
 	}
 	h := findHistories(ctx, names, bases, nil, r.manifest)
+	h.cut()
 	for i, row := range h.rows {
-		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }))
+		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }),
+			func(t time.Time) time.Time { return h.other(row.history, t) })
 		found.Restored = i > 0 && h.rows[i-1].names[0].Node == found.Node && h.rows[i-1].history != row.history
 		if i == len(h.rows)-1 || h.rows[i+1].names[0].Node != found.Node {
 			found.Err = cmp.Or(found.Err, unread[found.Node])
@@ -108,14 +110,31 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) segmentRead 
 	return x
 }
 
+// received returns when a revision was: no earlier moment of its segment can be restored from a snapshot of that revision. If it can't be read, it is
+// when the segment ends.
+func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision int64) time.Time {
+	s, closer, err := r.Open(ctx, r.listed[n])
+	if err != nil {
+		return r.manifest(ctx, n).To
+	}
+	at, err := journal.Received(ctx, s, revision)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return r.manifest(ctx, n).To
+	}
+	return at
+}
+
 // describe says what can be restored from segments of one history without a gap.
-func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base) Range {
+func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, other func(time.Time) time.Time) Range {
 	names := row.names
 	n := len(names)
 	last := r.manifest(ctx, names[n-1])
 	out := Range{Node: names[0].Node, Cluster: row.cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
-	out.To = r.until(last, bases)
+	out.To = r.until(last, bases, other)
 	for i, b := range bases {
+		if end := other(b.Time); b.Time.After(out.To) || !end.IsZero() && end.Before(out.From) { // of before or after another history
+			continue
+		}
 		if b.Revision >= out.First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
 			out.Base = &bases[i]
 		}
@@ -123,6 +142,9 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base) Ra
 	if out.Base != nil {
 		out.First, out.From = out.Base.Revision, out.Base.Time
 		names = slices.DeleteFunc(slices.Clone(names), func(n snapshot.SegmentName) bool { return n.Last < out.First })
+		if names[0].First <= out.First {
+			out.From = r.received(ctx, names[0], out.First)
+		}
 	}
 	for _, n := range row.names {
 		out.Err = cmp.Or(out.Err, r.known[r.listed[n]].err)

@@ -25,13 +25,16 @@ type SegmentOf struct {
 	Value       string // of each event
 	Before      string // the digest of the revision before
 	Late        bool   // all of it
+	Restored    bool   // etcd was restored before
 }
 
 // Segment makes a complete segment.
 func Segment(t testing.TB, of SegmentOf) (snapshot.SegmentName, []byte) {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := journal.NewWriter(&out, journal.Header{Node: of.Node, ClusterID: of.Cluster, CreatedAt: of.Begun, First: of.First, Before: of.Before, EtcdVersion: "3.6.4"})
+	w, err := journal.NewWriter(&out, journal.Header{
+		Node: of.Node, ClusterID: of.Cluster, CreatedAt: of.Begun, First: of.First, Before: of.Before, EtcdVersion: "3.6.4", Restored: of.Restored,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,6 +83,8 @@ type Header struct {
 	Before string `json:"before,omitempty"`
 	// Compacted is the revision up to which etcd had compacted when the segment was begun; 0: not known.
 	Compacted int64 `json:"compact_revision,omitempty"`
+	// Restored says that etcd was restored after what the node had recorded before. The segment is the first one after that.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // Manifest describes a complete segment and is stored in it.

@@ -30,7 +30,7 @@ type Member interface {
 
 // Options say how to record.
 type Options struct {
-	Header                 // of each segment, without what the recorder knows: time, first revision, digest, compaction
+	Header                 // of each segment, without what the recorder knows: time, first revision, digest, compaction; Restored is for the first one
 	Sync     time.Duration // at most so much is lost if the machine loses power
 	Seal     time.Duration // how long a segment is written
 	SealSize int64         // bytes, or until it is so large

@@ -18,6 +18,7 @@ func (r *Recorder) begin(ctx context.Context, first int64, now time.Time) error 
 		return err
 	}
 	h := r.o.Header
+	h.Restored = h.Restored && r.done == nil
 	h.First, h.Before, h.Compacted, h.CreatedAt = first, r.digest, r.compacted, r.wall(now).UTC()
 	name, err := snapshot.NewSegmentName(h.Node, h.CreatedAt, first, 0)
 	if err != nil {

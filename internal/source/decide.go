@@ -1,0 +1,96 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// momentDecides reports that a moment says which cluster is meant, among several.
+func (r Request) momentDecides() bool {
+	return r.wantsJournal() && r.Reference == snapshot.Latest && !r.At.Newest()
+}
+
+// decide searches the history that was alive at the time that is asked for. That of a snapshot that was named must be the one.
+func (m *moment) decide(ctx context.Context, chosen base) error {
+	if m.lives == nil {
+		return nil
+	}
+	t := m.At.Time
+	switch alive := m.lives.at(t); {
+	case !m.fixed():
+		m.search(alive)
+		return m.alone(ctx, chosen, alive, t)
+	case alive != m.in && m.lives.begun(m.in, t) && !m.lives.sideBySide(alive, m.in):
+		return m.unreachable("the cluster was restored between that snapshot and the moment")
+	}
+	return nil
+}
+
+// alone refuses a history if another one may have been alive at the same time, and neither continues the other.
+func (m *moment) alone(ctx context.Context, chosen base, alive history, t time.Time) error {
+	own, known := lifeOf(m.clusters, alive.cluster)
+	both := []snapshot.Life{own}
+	strangers := map[snapshot.ID]bool{}
+	of := map[snapshot.ID]history{alive.cluster: alive}
+	for _, x := range m.lives.all() {
+		its, found := lifeOf(m.clusters, x.cluster)
+		if !known || !found || own.Continues(its) || of[x.cluster] != (history{}) {
+			continue
+		}
+		strangers[x.cluster] = true
+		if m.lives.begun(x, t) && m.lives.sideBySide(alive, x) {
+			both, of[x.cluster] = append(both, its), x
+		}
+	}
+	if len(both) == 1 {
+		if len(strangers) > 0 {
+			m.notice("there are snapshots of %d clusters: this moment is of cluster %s", len(strangers)+1, alive.cluster)
+		}
+		return nil
+	}
+	reach := map[snapshot.ID]snapshot.Name{}
+	for _, x := range both {
+		if b, err := m.reaching(ctx, chosen, of[x.Cluster]); err == nil {
+			reach[x.Cluster] = b.Name
+		} else if !errors.Is(err, ErrMoment) {
+			return err
+		}
+	}
+	m.search(alive)
+	several := m.several(m.listed, both, m.clustersHere(m.read), reach)
+	if m.AnyCluster {
+		m.notice("warning: %s", several)
+		return nil
+	}
+	return several
+}
+
+// reaching returns the snapshot of a history from which the moment is reached.
+func (m *moment) reaching(ctx context.Context, chosen base, of history) (b base, err error) {
+	m.search(of)
+	revision := m.At.Revision
+	if revision == 0 {
+		revision, err = m.atTime(ctx)
+	}
+	if err != nil {
+		return b, err
+	}
+	return m.before(chosen, revision)
+}
+
+// advised adds to the error that a named snapshot does not lead to the moment which one does.
+func (m *moment) advised(ctx context.Context, chosen base, err error) error {
+	if m.lives == nil || !m.fixed() || m.At.Time.IsZero() || !errors.Is(err, ErrMoment) {
+		return err
+	}
+	other := *m
+	other.Reference, other.Notice = snapshot.Latest, nil
+	if b, _, e := other.choose(ctx, chosen); e == nil && b.Name != chosen.Name {
+		return fmt.Errorf("%w; the snapshot %s with --at %q restores it", err, b.Name, m.At.Text)
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package source
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/storetest"
+	"etcd-rolling-backup/snapshot"
+)
+
+// ranges are those of the bed with these snapshots.
+func (b *momentBed) ranges(bases map[snapshot.Name]Base) []Range {
+	b.Helper()
+	var of []Base
+	for n, x := range bases {
+		x.Name, x.Time = n, n.Time
+		of = append(of, x)
+	}
+	slices.SortFunc(of, func(a, b Base) int { return b.Time.Compare(a.Time) })
+	all, failed := Places{Dir: b.dir}.List(b.Context())
+	if len(failed) > 0 {
+		b.Fatal(failed[0])
+	}
+	defer all[0].Close()
+	return JournalOf(all, snapshot.NewDir(b.TempDir())).Ranges(b.Context(), of)
+}
+
+// The first and the last moment of each row can be restored, also where the journal began before its snapshot, after a gap and within the same second.
+func TestEndsOfARowCanBeRestored(t *testing.T) {
+	for name, x := range map[string]struct {
+		begun time.Duration
+		first int64
+		from  time.Duration // the row's
+	}{
+		"the snapshot is within a segment":     {-23400 * time.Millisecond, 781, 600 * time.Millisecond},
+		"the snapshot is before the segment":   {400 * time.Millisecond, 806, 0},
+		"the snapshot is of its last revision": {-38400 * time.Millisecond, 766, 600 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newMomentBed(t)
+			before := storetest.Name(t, snapshot.RollingSet, "n1", -1)
+			b.write(before.String(), storetest.ArchiveAt(t, before, newCluster, 700))
+			b.segment("n1", newCluster, -time.Hour+400*time.Millisecond, 701, 750)
+			last := int64(820)
+			if x.first == 766 {
+				last = baseRevision
+			}
+			b.segment("n1", newCluster, x.begun, x.first, last)
+			rows := b.ranges(map[snapshot.Name]Base{before: {Cluster: newCluster, Revision: 700}, b.base: {Cluster: newCluster, Revision: baseRevision}})
+			if len(rows) != 2 || !rows[1].From.Equal(b.base.Time.Add(x.from)) {
+				t.Fatalf("%+v", rows)
+			}
+			for i, r := range rows {
+				for _, moment := range []time.Time{r.From, r.To, r.From.Add(time.Second - 1).Truncate(time.Second)} {
+					if moment.After(r.To) {
+						continue
+					}
+					o, _, err := b.opened(snapshot.Latest, moment.Format(time.RFC3339Nano))
+					if err != nil || o.Journal.Revision < r.First || o.Journal.Revision > r.Last {
+						t.Errorf("row %d, %s: %+v, %v", i, moment, o, err)
+					}
+				}
+			}
+		})
+	}
+}
