@@ -135,5 +135,9 @@ func (o *output) close() error {
 		close(o.full)
 		<-o.ended
 	}
+	if o.err == nil { // so that who opens it to write need not look for free pages in all of it
+		o.db.NoFreelistSync = false
+		o.err = snapshot.Guard(func() error { return o.db.Update(func(*bbolt.Tx) error { return nil }) })
+	}
 	return errors.Join(o.err, o.db.Close())
 }
