@@ -40,6 +40,10 @@ type journalReport struct {
 
 func (r *restoring) journalReport() *journalReport {
 	c := r.from.Journal
+	if c == nil && r.idle() {
+		revision := r.in.Manifest.Revision
+		return &journalReport{At: r.o.At.Text, Revision: revision, End: revision, Unchanged: known(r.from.Unchanged)}
+	}
 	if c == nil {
 		return nil
 	}
@@ -52,6 +56,9 @@ func (r *restoring) journalReport() *journalReport {
 	}
 	return report
 }
+
+// idle reports that nothing had changed after the snapshot, so that it is all that the journal could restore.
+func (r *restoring) idle() bool { return r.in.Manifest != nil && !r.from.Unchanged.IsZero() }
 
 func known(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -75,7 +82,13 @@ func (r *restoring) withJournal() {
 // announceJournal says which state it is, and what is lost.
 func (r *restoring) announceJournal(out *printer, now time.Time) {
 	c := r.from.Journal
+	unchanged := func(until time.Time) {
+		out.line("  nothing changed after it until %s, where the journal ends: what was written later is lost", until.UTC().Format(time.DateTime+" UTC"))
+	}
 	if c == nil {
+		if r.idle() {
+			unchanged(r.from.Unchanged)
+		}
 		return
 	}
 	when := ""
@@ -100,7 +113,7 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 	case lost > 0 && c.Beyond == 0:
 		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), ends)
 	case c.Beyond == 0 && !c.Unchanged.IsZero():
-		out.line("  nothing changed after it until %s, where the journal ends: what was written later is lost", c.Unchanged.UTC().Format(time.DateTime+" UTC"))
+		unchanged(c.Unchanged)
 	case c.Beyond == 0 && len(c.Segments) > 0:
 		out.line("  the journal ends there: what was written later is lost")
 	}

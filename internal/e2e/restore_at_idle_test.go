@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +78,40 @@ func TestRestoreAtAMomentAfterTheLastChange(t *testing.T) {
 	must(t, json.Unmarshal([]byte(out.stdout.String()), &listed))
 	if len(listed.Journal) != 1 || !listed.Journal[0].To.Equal(until) {
 		t.Errorf("list: %+v, want until %s", listed.Journal, until)
+	}
+}
+
+// The newest snapshot was taken after the last change: a restore says that it is the newest state, and until when that is known.
+func TestRestoreOfAnIdleClusterSaysUntilWhenNothingChanged(t *testing.T) {
+	parallel(t)
+	c := small(t, etcdtest.Options{})
+	client, dir := etcdtest.Dial(t, c), newStore(t)
+	p := start(t, journalFlags(dir, c)...)
+	p.says(t, "snapshot saved")
+	changes(t, dir, client)
+	p.stop(t, syscall.SIGTERM, 0)
+	p = start(t, append(journalFlags(dir, c), "--schedule=@every 2s")...)
+	eventually(t, "there is a later snapshot", func() bool { return len(listed(t, dir)) > 1 })
+	p.stop(t, syscall.SIGTERM, 0)
+	p = start(t, journalFlags(dir, c)...)
+	quietUntil(t, dir, time.Now())
+	p.kill()
+	until := quietUntil(t, dir, time.Time{}) // it may have been renewed before the end
+
+	ends := "nothing changed after it until " + until.UTC().Format(time.DateTime+" UTC") + ", where the journal ends"
+	dryRun := words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run"})
+	run(t, 0, []string{ends}, dryRun...)
+	out := run(t, 0, nil, append(dryRun, "--output=json")...)
+	var report struct {
+		Journal *struct {
+			Revision, Segments int64
+			Unchanged          time.Time `json:"unchanged_until"`
+		}
+		Manifest struct{ Revision int64 }
+	}
+	must(t, json.Unmarshal([]byte(out.stdout.String()), &report))
+	if j := report.Journal; j == nil || j.Revision != report.Manifest.Revision || j.Segments != 0 || !j.Unchanged.Equal(until) {
+		t.Errorf("%+v, want unchanged until %s", report, until)
 	}
 }
 

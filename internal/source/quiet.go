@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"iter"
 	"slices"
 	"time"
@@ -89,6 +90,24 @@ func (m *moment) other(after time.Time) time.Time {
 		return time.Time{}
 	}
 	return m.lives.other(m.in, after)
+}
+
+// unchangedSince returns until when nothing had changed after a snapshot, as the note of its node says; zero: not known.
+func unchangedSince(ctx context.Context, all []Listing, n snapshot.Name, at Listing) time.Time {
+	m, err := at.Manifest(ctx, n)
+	if err != nil {
+		return time.Time{} // what is wrong comes to light when it is unpacked
+	}
+	for _, l := range all {
+		var note journal.QuietNote
+		if l.local == nil || l.local.ReadNote(snapshot.QuietNote(n.Node), &note) != nil || len(note) == 0 {
+			continue
+		}
+		if q := note[len(note)-1]; q.Cluster == m.ClusterID && q.Revision == m.Revision && q.Until.After(m.CreatedAt) {
+			return q.Until
+		}
+	}
+	return time.Time{}
 }
 
 // idle returns the revision of a snapshot that was taken before the time and after the revision, if nothing had changed from then until the time; 0:

@@ -33,6 +33,32 @@ func (b *momentBed) manifest(revisions string) journal.Manifest {
 	return s.Manifest
 }
 
+// Where nothing follows the newest snapshot, the daemon's note says until when it was the newest state.
+func TestNewestSnapshotOfAnIdleClusterIsKnownToBeTheNewestState(t *testing.T) {
+	b := newMomentBed(t)
+	until := b.base.Time.Add(time.Hour)
+	for name, x := range map[string]struct {
+		note  journal.Quiet
+		known bool
+	}{
+		"of this revision":         {journal.Quiet{Cluster: newCluster, Revision: 805, Until: until}, true},
+		"of another cluster":       {journal.Quiet{Cluster: oldCluster, Revision: 805, Until: until}, false},
+		"of a later revision":      {journal.Quiet{Cluster: newCluster, Revision: 806, Until: until}, false},
+		"from before the snapshot": {journal.Quiet{Cluster: newCluster, Revision: 805, Until: b.base.Time}, false},
+	} {
+		if err := snapshot.NewDir(b.dir).KeepNote(snapshot.QuietNote("n1"), journal.QuietNote{{Revision: 3}, x.note}); err != nil {
+			t.Fatal(err)
+		}
+		o, err := b.ask(snapshot.Latest, "latest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Journal != nil || o.Unchanged.IsZero() == x.known || x.known && !o.Unchanged.Equal(until) {
+			t.Errorf("%s: unchanged until %s, %+v", name, o.Unchanged, o.Journal)
+		}
+	}
+}
+
 // The daemon's note counts for the very revision that it is about, and for no other with its number.
 func TestMomentAfterTheEndIsKnownFromTheDaemonsNote(t *testing.T) {
 	b := newMomentBed(t)

@@ -68,6 +68,8 @@ type SkippedSegment struct {
 // Opened is an open snapshot. Its file is the caller's to close, and so is the continuation.
 type Opened struct {
 	Journal *Continuation // from the snapshot to the state that is asked for; nil: none
+	// Unchanged is until when nothing had changed after the snapshot, as the journal knows, where nothing continues it. Zero: not known.
+	Unchanged time.Time
 
 	File     *os.File
 	Snapshot snapshot.Name // zero: a file with another name
@@ -119,7 +121,9 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	if err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
-	o.Journal = journal
+	if o.Journal = journal; journal == nil && r.wantsJournal() {
+		o.Unchanged = unchangedSince(ctx, all, entry.Name, at)
+	}
 	return o, nil
 }
 
