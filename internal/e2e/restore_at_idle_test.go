@@ -186,6 +186,6 @@ func TestRestoreFromTheBucketAtAMomentAfterTheLastChange(t *testing.T) {
 	eventually(t, "another second", func() bool { return time.Since(quiet) > 2*time.Second }) // names have whole ones
 	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), b.flags(server.Target), []string{"--label=later"})...)
 	data := target(t)
-	run(t, 0, []string{"asked for: " + quiet.Format(time.DateTime+" UTC")}, words("restore", b.flags(server.Target), []string{none, "--data-dir=" + data, moment})...)
+	run(t, 0, []string{"asked for: " + quiet.Format(time.DateTime)}, words("restore", b.flags(server.Target), []string{none, "--data-dir=" + data, moment})...)
 	wantState(t, etcdtest.Default, "node1", data, last.state).kill()
 }
