@@ -24,7 +24,7 @@ BENCH ?= -sizes 1GiB,4GiB -rounds 5
 FUZZTIME ?= 30s
 # The packages with goroutines of ours, whose tests run with the race detector. The others drive programs, and internal/e2e builds the
 # daemon for it with the race detector.
-RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|journal|peer|restore))?$$
+RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
 .PHONY: build demo test test-boot test-image test-kubernetes test-kubetypes kubetypes test-packages test-release packages release lint lint-dashboard fuzz bench tools clean
 
