@@ -91,7 +91,8 @@ func (b *bed) run(from, last int64, digest string) {
 	w, err := b.member.Watch(ctx, from)
 	must(b.t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- journal.NewRecorder(b.store, b.options, last, digest).Run(ctx, w, b.member, w.Head) }()
+	r, m := journal.NewRecorder(b.store, b.options, last, digest), b.member
+	go func() { ended <- r.Run(ctx, w, m, w.Head) }()
 	b.stop = sync.OnceValue(func() error {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
