@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/journaltest"
 )
@@ -25,6 +27,15 @@ type lateness struct {
 	}
 }
 
+// putsTime returns what puts the time into a key.
+func putsTime(t *testing.T, client *clientv3.Client) func() error {
+	t.Helper()
+	return func() error {
+		_, err := client.Put(t.Context(), "/registry/key", time.Now().String())
+		return err
+	}
+}
+
 // A moment while nothing was received: some of what came afterward is older than the moment, and everything that says the state says so.
 func TestRestoreAtAMomentWithinAnInterruptionWarns(t *testing.T) {
 	parallel(t)
@@ -32,10 +43,7 @@ func TestRestoreAtAMomentWithinAnInterruptionWarns(t *testing.T) {
 	client, dir := etcdtest.Dial(t, c), newStore(t)
 	p := start(t, journalFlags(dir, c)...)
 	p.says(t, "snapshot saved")
-	put := func() error {
-		_, err := client.Put(t.Context(), "/registry/key", time.Now().String())
-		return err
-	}
+	put := putsTime(t, client)
 	before := change(t, dir, client, put)
 	p.kill()
 	must(t, put())
@@ -72,10 +80,7 @@ func TestWhatChangedWhileTheDaemonWasStoppedIsLate(t *testing.T) {
 	client, dir := etcdtest.Dial(t, c), newStore(t)
 	p := start(t, journalFlags(dir, c)...)
 	p.says(t, "snapshot saved")
-	put := func() error {
-		_, err := client.Put(t.Context(), "/registry/key", time.Now().String())
-		return err
-	}
+	put := putsTime(t, client)
 	before := change(t, dir, client, put)
 	p.signal(t, syscall.SIGSTOP)
 	eventually(t, "the daemon is stopped", func() bool {

@@ -42,7 +42,7 @@ func TestRestoreOfBrokenPagesIsRefused(t *testing.T) {
 	}
 }
 
-// A database that ends before the revision of its manifest is of another etcd: a restore gives it the verdict of verify, unless it is told to go on.
+// A database that ends before the revision of its manifest is of another etcd: a restore gives it the verdict of verify, except with --skip-hash-check.
 func TestRestoreRefusesADatabaseOfAnotherEtcd(t *testing.T) {
 	for _, x := range []struct {
 		revision int64 // of the manifest; the database ends at 21
