@@ -53,9 +53,8 @@ func (p *Proof) Add(ctx context.Context, s *Segment, visit func(Record) error) e
 // Newest returns the newest revision of a snapshot's database, which has been checked, and its digest, with which a Proof begins. It closes db.
 func Newest(db *os.File) (revision int64, digest string, err error) {
 	err = snapshot.ViewDatabase(db, func(tx *bbolt.Tx) error {
-		g := &merge{tx: tx}
-		j, err := g.begin(0)
-		revision, digest = g.Base, j.last
+		j, err := joinOf(tx)
+		revision, digest = j.revision, j.digest
 		return err
 	})
 	return revision, digest, err
