@@ -72,11 +72,20 @@ func awaitSnapshot(ctx context.Context, dir string) error {
 
 // await waits until the journal has a revision; meanwhile is called now and then.
 func (j *journaling) await(ctx context.Context, meanwhile func() error, revision int64) error {
+	return j.reach(ctx, meanwhile, journaltest.Newest, revision)
+}
+
+// awaitCompaction waits until the journal knows of a compaction: the daemon asks for it once for each segment.
+func (j *journaling) awaitCompaction(ctx context.Context, meanwhile func() error, revision int64) error {
+	return j.reach(ctx, meanwhile, journaltest.Compacted, revision)
+}
+
+func (j *journaling) reach(ctx context.Context, meanwhile func() error, is func(context.Context, string) (int64, error), revision int64) error {
 	for limit := time.Now().Add(journalLimit); ; {
 		if err := meanwhile(); err != nil {
 			return err
 		}
-		last, err := journaltest.Newest(ctx, j.dir)
+		last, err := is(ctx, j.dir)
 		if err != nil || last >= revision {
 			return err
 		}

@@ -100,15 +100,32 @@ func (b *bench) momentStores(ctx context.Context, work string) (base, full strin
 	if _, err := measured(ctx, b.self, "change", b.endpoint, strconv.Itoa(momentEvents)); err != nil {
 		return "", "", errors.Join(err, j.end(os.Kill))
 	}
-	r, err := client.Get(ctx, "/bench", clientv3.WithCountOnly())
-	if err == nil {
-		err = j.await(ctx, ctx.Err, r.Header.Revision)
-	}
-	if err := errors.Join(err, j.end(os.Interrupt)); err != nil {
+	if err := errors.Join(j.finish(ctx, client), j.end(os.Interrupt)); err != nil {
 		return "", "", err
 	}
 	_, err = b.save(ctx, full)
 	return base, full, err
+}
+
+// finish waits until the journal has all, and the last compaction too: otherwise its restore would keep more than the full snapshot has.
+func (j *journaling) finish(ctx context.Context, client *clientv3.Client) error {
+	put := func() (int64, error) {
+		r, err := client.Put(ctx, "/bench/tick", "")
+		if err != nil {
+			return 0, err
+		}
+		return r.Header.Revision, nil
+	}
+	last, err := put()
+	if err != nil {
+		return err
+	}
+	compacted := last - momentKept
+	if _, err := client.Compact(ctx, compacted); err != nil {
+		return err
+	}
+	err = j.awaitCompaction(ctx, func() (err error) { last, err = put(); return err }, compacted)
+	return errors.Join(err, j.await(ctx, ctx.Err, last))
 }
 
 func (b *bench) restored(way, store string) turn {

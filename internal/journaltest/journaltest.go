@@ -40,28 +40,44 @@ func NewestSince(ctx context.Context, dir string, since time.Time) (newest int64
 		}
 		last := e.Name.Last
 		if !e.Name.Complete() && err == nil {
-			last, err = newestOf(ctx, store, e.Name)
+			var m journal.Manifest
+			m, err = unfinished(ctx, store, e.Name)
+			last = m.Last
 		}
 		newest = max(newest, last)
 	}
 	return newest, err
 }
 
-func newestOf(ctx context.Context, store *snapshot.Dir, n snapshot.SegmentName) (int64, error) {
+// Compacted is the newest compaction that the segment knows that is being written; 0: there is no such segment now.
+func Compacted(ctx context.Context, dir string) (newest int64, err error) {
+	store := snapshot.NewDir(dir)
+	l, err := store.List()
+	for _, e := range l.Segments {
+		if !e.Name.Complete() && err == nil {
+			var m journal.Manifest
+			m, err = unfinished(ctx, store, e.Name)
+			newest = max(newest, m.Compacted)
+		}
+	}
+	return newest, err
+}
+
+func unfinished(ctx context.Context, store *snapshot.Dir, n snapshot.SegmentName) (m journal.Manifest, err error) {
 	f, err := store.OpenSegment(n)
 	if errors.Is(err, snapshot.ErrNotFound) { // completed meanwhile
-		return 0, nil
+		return m, nil
 	}
 	if err != nil {
-		return 0, err
+		return m, err
 	}
 	defer f.Close()
 	s, err := journal.OpenFile(ctx, f, false)
 	if errors.Is(err, journal.ErrEmpty) {
-		return 0, nil
+		return m, nil
 	}
 	if err != nil {
-		return 0, err
+		return m, err
 	}
-	return s.Last, nil
+	return s.Manifest, nil
 }
