@@ -19,11 +19,12 @@ type Restored struct {
 	Predecessors []ID      `json:"predecessors"` // the snapshot's cluster, then that cluster's own predecessors
 	Snapshot     string    `json:"snapshot"`     // its name, for people
 	At           time.Time `json:"at"`
+	Revision     int64     `json:"revision,omitempty"` // at which the new cluster begins; 0: not recorded
 }
 
 // RecordRestore adds a record, which replaces an earlier one of the same cluster.
 func (d *Dir) RecordRestore(r Restored) error {
-	all, err := d.restores()
+	all, err := d.Restores()
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (d *Dir) Predecessors(cluster ID) ([]ID, error) {
 
 // Recorded returns a lineage with what the directory records about the cluster's last restore; without a record, as it is.
 func (d *Dir) Recorded(l Lineage) (Lineage, error) {
-	all, err := d.restores()
+	all, err := d.Restores()
 	if err != nil {
 		return l, err
 	}
@@ -68,7 +69,8 @@ func firsts(ids []ID) (out []ID) {
 	return out
 }
 
-func (d *Dir) restores() (all []Restored, err error) {
+// Restores returns the recorded restores, the latest last.
+func (d *Dir) Restores() (all []Restored, err error) {
 	if err := d.ReadNote(restoredNote, &all); err != nil {
 		return nil, fmt.Errorf("read the recorded restores: %w", err)
 	}

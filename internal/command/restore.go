@@ -63,7 +63,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	// A fetched one is put on the disk of --data-dir, which is the one that must have room.
 	room := func(size int64) error { return restore.Room(scratch, size) }
 	ask := source.Request{
-		Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At,
+		Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At, FindHighest: o.Kubernetes,
 	}
 	for {
 		again, err := r.once(ctx, &ask, now)
@@ -139,6 +139,7 @@ func (r *restoring) run(ctx context.Context, now time.Time) (err error) {
 	if r.in, err = openInput(r.from); err != nil {
 		return err
 	}
+	r.raise(r.in.Manifest)
 	if err := r.findStateFile(); err != nil {
 		return err
 	}

@@ -67,15 +67,25 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// withJournal adds the journal to the options. --kubernetes must exceed every revision that a client may have seen.
+// withJournal adds the journal to the options.
 func (r *restoring) withJournal() {
-	c := r.from.Journal
-	if c == nil {
-		return
+	if c := r.from.Journal; c != nil {
+		r.o.Journal = &restore.Journal{Revision: c.Revision, Size: c.Size, Merge: c.Merge}
 	}
-	r.o.Journal = &restore.Journal{Revision: c.Revision, Size: c.Size, Merge: c.Merge}
-	if r.o.Kubernetes {
-		r.o.BumpRevision += uint64(c.Highest - c.Revision) //nolint:gosec // not negative
+}
+
+// raise makes --kubernetes exceed every revision that a client may have seen: of the cluster as it is now, or as it was before another restore. For a
+// snapshot alone it raises in steps, because members that know different snapshots must come to the same number.
+func (r *restoring) raise(m *snapshot.Manifest) {
+	c, most := r.from.Journal, int64(config.KubernetesBump)
+	switch {
+	case !r.o.Kubernetes:
+	case c != nil:
+		r.o.BumpRevision += uint64(max(0, r.from.Highest-c.Revision))
+	case m != nil && r.from.Highest-m.Revision > most/2:
+		steps := (r.from.Highest - m.Revision + most/2) / most
+		r.o.BumpRevision += uint64(steps * most) //nolint:gosec // positive
+		r.note("the revision is raised by %d: the cluster had revision %d already", r.o.BumpRevision, r.from.Highest)
 	}
 }
 
@@ -152,19 +162,16 @@ func learn(ask *source.Request, p *source.Opened, err error) bool {
 	return false
 }
 
-// sameFlags are those that are the same on all members. What the others would compute from the journal as they find it, they are told.
+// sameFlags are those that are the same on all members, with what the others would compute from the snapshots and the journal as they find them.
 func (r *restoring) sameFlags(p *restore.Plan) (words []string) {
-	if r.from.Journal == nil {
-		return r.o.SameFlags
-	}
 	for _, w := range r.o.SameFlags {
-		if w != "--kubernetes" {
-			words = append(words, w)
+		if w == "--kubernetes" && (r.from.Journal != nil || r.o.BumpRevision != config.KubernetesBump) {
+			words = append(words, "--bump-revision", strconv.FormatUint(r.o.BumpRevision, 10), "--mark-compacted")
 			continue
 		}
-		words = append(words, "--bump-revision", strconv.FormatUint(r.o.BumpRevision, 10), "--mark-compacted")
+		words = append(words, w)
 	}
-	if !slices.Contains(words, "--initial-cluster-token") {
+	if r.from.Journal != nil && !slices.Contains(words, "--initial-cluster-token") {
 		words = append(words, "--initial-cluster-token", p.Cluster.Token)
 	}
 	return words

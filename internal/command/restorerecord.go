@@ -45,7 +45,7 @@ func (r *restoring) record(p *restore.Plan, earlier []snapshot.ID) {
 	}
 	if err == nil {
 		earlier = slices.DeleteFunc(earlier, func(e snapshot.ID) bool { return e == id })
-		err = dir.RecordRestore(snapshot.Restored{ClusterID: id, Predecessors: earlier, Snapshot: filepath.Base(r.from.Name), At: time.Now().UTC()})
+		err = dir.RecordRestore(snapshot.Restored{ClusterID: id, Predecessors: earlier, Snapshot: filepath.Base(r.from.Name), At: time.Now().UTC(), Revision: p.Revision})
 	}
 	if err != nil {
 		r.warn("the restore is not recorded in %s, so the daemon there takes the earlier snapshots for those of another cluster: %s",

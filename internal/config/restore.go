@@ -16,6 +16,9 @@ import (
 // 2^63 there are (https://github.com/kubernetes/kubernetes/issues/118501, https://github.com/etcd-io/etcd/issues/16028).
 const KubernetesBump = 1_000_000_000
 
+// maxBump is more than a cluster needs that is restored with --kubernetes each day of a century.
+const maxBump = math.MaxInt / 4
+
 // DefaultDataDir is etcd's data directory unless --data-dir says otherwise.
 const DefaultDataDir = "/var/lib/etcd"
 
@@ -23,7 +26,7 @@ const DefaultDataDir = "/var/lib/etcd"
 type Restore struct {
 	restore.Options
 	At            At
-	Kubernetes    bool // BumpRevision is counted from the newest revision that the journal knows
+	Kubernetes    bool // BumpRevision is a minimum: the cluster may have had higher revisions
 	DryRun        bool
 	From          Place // Anywhere, Local, S3 or Peer
 	Peer          string
@@ -42,7 +45,7 @@ func RestoreFlags() []cli.Flag {
 		Text(g, "wal-dir", "", "`DIRECTORY` of etcd's write-ahead log (default: in --data-dir)"),
 		Bool(g, "replace", "move existing data to DIRECTORY/member.before-restore-TIME instead of refusing"),
 		Text(g, "chown", "", "`USER[:GROUP]` that will own the data (default: the owner of the existing data, else the user of the detected etcd, else the owner of the directory)"),
-		Bool(g, "kubernetes", "raise the revision by 1000000000 and mark all earlier revisions as compacted, so that no client continues from what it has cached"),
+		Bool(g, "kubernetes", "raise the revision by 1000000000, or more if the cluster was raised before, and mark all earlier ones as compacted, so that no client continues from what it has cached"),
 		count(g, "bump-revision", 0, "raise the revision by `N`; needs --mark-compacted"),
 		Bool(g, "mark-compacted", "mark all revisions up to the raised one as compacted"),
 		Bool(g, "skip-hash-check", "accept a database without etcd's digest, such as a copy of a member's file"),
@@ -100,8 +103,8 @@ func ReadRestore(c *cli.Context) (Restore, error) {
 	bump, kubernetes := c.Int("bump-revision"), c.Bool("kubernetes")
 	o.Kubernetes = kubernetes
 	switch {
-	case bump < 0 || bump > math.MaxInt32:
-		return o, Usagef("--bump-revision: %d is not a number from 0 to %d", bump, math.MaxInt32)
+	case bump < 0 || bump > maxBump:
+		return o, Usagef("--bump-revision: %d is not a number from 0 to %d", bump, maxBump)
 	case o.Members != "" && o.Members != restore.Recorded && o.Members != restore.Single:
 		return o, Usagef("--members: %q is not recorded or single", o.Members)
 	case o.Members != "" && o.InitialCluster != "":

@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -131,10 +132,10 @@ func (h *histories) all() (out []history) {
 	return out
 }
 
-// highest is the highest revision of the clusters that count.
+// highest is the highest revision of the clusters that count, below those that no etcd reaches.
 func (h *histories) highest(counts func(snapshot.ID) bool) (revision int64) {
 	for _, s := range h.signs {
-		if counts(s.cluster) {
+		if counts(s.cluster) && s.revision < math.MaxInt64/2 {
 			revision = max(revision, s.revision)
 		}
 	}

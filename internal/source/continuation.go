@@ -33,7 +33,6 @@ type Continuation struct {
 
 	Cluster  snapshot.ID
 	Restored time.Time // the cluster was restored after this state, not later than then; zero: it was not
-	Highest  int64     // revision that is known of the cluster, also of what was before and after a restore
 
 	close func() error
 	chain []*piece

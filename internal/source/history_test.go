@@ -49,7 +49,7 @@ func (b *momentBed) ask(reference, at string) (*Opened, error) {
 		b.Fatal(err)
 	}
 	var out bytes.Buffer
-	o, err := Open(b.Context(), Request{Reference: reference, Dir: b.dir, At: &x, Notice: func(text string) { fmt.Fprintln(&out, text) }})
+	o, err := Open(b.Context(), Request{Reference: reference, Dir: b.dir, At: &x, FindHighest: true, Notice: func(text string) { fmt.Fprintln(&out, text) }})
 	if err == nil {
 		b.Cleanup(func() { _ = errors.Join(o.File.Close(), o.Journal.Close()) }) // they were only read
 	}
@@ -101,8 +101,8 @@ func TestMomentBeforeAndAfterARestore(t *testing.T) {
 				if c.Restored.Equal(b.base.Time) != x.before || c.Restored.IsZero() == x.before {
 					t.Errorf("restored at %s", c.Restored)
 				}
-				if c.Highest != 910 {
-					t.Errorf("the highest revision is %d", c.Highest)
+				if o.Highest != 910 {
+					t.Errorf("the highest revision is %d", o.Highest)
 				}
 			})
 		}

@@ -25,7 +25,13 @@ type base struct {
 }
 
 // taken is when it was, whole seconds, as its name says.
-func (b base) taken() time.Time { return b.manifest.CreatedAt.UTC().Truncate(time.Second) }
+func (b base) taken() time.Time { return takenOf(b.manifest) }
+
+func takenOf(m snapshot.Manifest) time.Time { return m.CreatedAt.UTC().Truncate(time.Second) }
+
+func baseOf(n snapshot.Name, m snapshot.Manifest) Base {
+	return Base{n, takenOf(m), m.ClusterID, m.Revision, m.RaftIndex, m.Healthy}
+}
 
 // moment is the search for the state that is asked for. It is of one history.
 type moment struct {
@@ -145,7 +151,7 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	if c.Beyond, err = m.beyond(ctx, end); err != nil {
 		return nil, err
 	}
-	c.Highest, c.Late = m.highest(max(c.End, c.Beyond)), m.late(ctx, c.Revision)
+	c.Late = m.late(ctx, c.Revision)
 	if len(chain) == 0 {
 		return c, nil
 	}

@@ -40,14 +40,14 @@ func (m *moment) live(ctx context.Context, chosen base) {
 	for _, b := range m.bases {
 		x := b.manifest
 		if x.ClusterID == cluster || m.anyHistory() {
-			bases = append(bases, Base{b.Name, b.taken(), x.ClusterID, x.Revision, x.RaftIndex, x.Healthy})
+			bases = append(bases, baseOf(b.Name, x))
 			several = several || x.ClusterID != cluster
 		}
 	}
 	var names []snapshot.SegmentName
-	for _, x := range m.pieces.all { // in their order
-		if (len(names) == 0 || names[len(names)-1] != x.Name) && (m.anyHistory() || x.Name.Last > chosen.manifest.Revision) {
-			names = append(names, x.Name)
+	for _, n := range m.pieces.names() {
+		if m.anyHistory() || n.Last > chosen.manifest.Revision {
+			names = append(names, n)
 		}
 	}
 	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
@@ -96,24 +96,6 @@ func (m *moment) ended() time.Time {
 		return time.Time{}
 	}
 	return m.lives.ended(m.in)
-}
-
-// highest is the highest revision that is known of the cluster, or that one.
-func (m *moment) highest(revision int64) int64 {
-	own, known := lifeOf(m.clusters, m.in.cluster)
-	kin := func(id snapshot.ID) bool {
-		its, found := lifeOf(m.clusters, id)
-		return id == m.in.cluster || known && found && own.Related(its.Lineage)
-	}
-	if m.lives != nil {
-		revision = max(revision, m.lives.highest(kin))
-	}
-	for _, b := range m.bases {
-		if kin(b.manifest.ClusterID) {
-			revision = max(revision, b.manifest.Revision)
-		}
-	}
-	return revision
 }
 
 // atRevision finds the only history that has a revision.
@@ -167,6 +149,16 @@ func stranger(chain []*piece) *piece {
 		}
 	}
 	return nil
+}
+
+// names has each name once, in their order.
+func (p *pieces) names() (all []snapshot.SegmentName) {
+	for _, x := range p.all {
+		if len(all) == 0 || all[len(all)-1] != x.Name {
+			all = append(all, x.Name)
+		}
+	}
+	return all
 }
 
 // manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.

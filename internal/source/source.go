@@ -52,6 +52,8 @@ type Request struct {
 	UseIntactCopy bool
 	// At is the state that is asked for; nil: that of the snapshot, without the journal.
 	At *config.At
+	// FindHighest asks for Opened.Highest.
+	FindHighest bool
 	// SkipBases and SkipSegments are what turned out not to lead to that state.
 	SkipBases    []snapshot.Name
 	SkipSegments []SkippedSegment
@@ -70,6 +72,9 @@ type Opened struct {
 	Journal *Continuation // from the snapshot to the state that is asked for; nil: none
 	// Unchanged is until when nothing had changed after the snapshot, as the journal knows, where nothing continues it. Zero: not known.
 	Unchanged time.Time
+
+	// Highest is the highest revision that snapshots and the journal know of the cluster, before and after restores too. 0: not known.
+	Highest int64
 
 	File     *os.File
 	Snapshot snapshot.Name // zero: a file with another name
@@ -109,18 +114,27 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	}
 	var journal *Continuation
 	r.noticeJournal(ctx, entry, at)
-	if r.wantsJournal() {
+	if r.wantsJournal() || r.FindHighest {
 		if err := r.addSegments(ctx, all, entry.Name.Node); err != nil {
 			return nil, err
 		}
+	}
+	if r.wantsJournal() {
 		if entry, at, journal, err = r.withJournal(ctx, all, entry, at, read); err != nil {
 			return nil, err
+		}
+	}
+	var highest int64
+	if m, noManifest := at.Manifest(ctx, entry.Name); noManifest == nil { // otherwise, what it is comes to light when it is opened
+		if highest, err = r.highest(ctx, all, m); err != nil {
+			return nil, errors.Join(err, journal.Close())
 		}
 	}
 	o, err := r.openIn(ctx, all, entry, at)
 	if err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
+	o.Highest = highest
 	if o.Journal = journal; journal == nil && r.wantsJournal() {
 		o.Unchanged = unchangedSince(ctx, all, entry.Name, at)
 	}
@@ -149,35 +163,50 @@ func (r Request) noticeJournal(ctx context.Context, e snapshot.Entry, at Listing
 // openPath opens a file, and what continues it from the directory and the bucket.
 func (r Request) openPath(ctx context.Context) (*Opened, error) {
 	o, err := openFile(r.Reference)
-	if err != nil || !r.wantsJournal() {
+	if err != nil || !r.wantsJournal() && !r.FindHighest {
 		return o, err
 	}
-	o.Journal, err = r.continueFile(ctx, o.File)
-	if err != nil {
+	if err := r.continueFile(ctx, o); err != nil {
 		return nil, errors.Join(err, o.File.Close())
 	}
 	return o, nil
 }
 
-func (r Request) continueFile(ctx context.Context, f *os.File) (*Continuation, error) {
-	info, err := f.Stat()
+// continueFile finds what continues an open file, and the highest revision of its cluster.
+func (r Request) continueFile(ctx context.Context, o *Opened) error {
+	info, err := o.File.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a, err := snapshot.OpenArchive(f, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("--at %s: %s: %w", r.At.Text, f.Name(), err)
+	a, err := snapshot.OpenArchive(o.File, info.Size())
+	switch {
+	case err != nil && r.wantsJournal():
+		return fmt.Errorf("--at %s: %s: %w", r.At.Text, o.Name, err)
+	case err != nil:
+		return nil //nolint:nilerr // it does not say its cluster; whether it can be restored comes to light later
 	}
 	all, failed, err := r.list(ctx)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil && (r.wantsJournal() || ctx.Err() != nil):
+		return err
+	case err != nil: // the file is perhaps all that there is
+		r.notice("the revision is raised from that of the file: %v", err)
+		return nil
 	}
 	defer closeAll(all)
 	if err := r.addSegments(ctx, all, a.Manifest.Node); err != nil {
-		return nil, err
+		return err
 	}
-	_, c, err := r.continued(ctx, all, base{manifest: a.Manifest}, nil)
-	return c, r.without(failed, all, err)
+	if r.wantsJournal() {
+		_, o.Journal, err = r.continued(ctx, all, base{manifest: a.Manifest}, nil)
+		if err = r.without(failed, all, err); err != nil {
+			return err
+		}
+	}
+	if o.Highest, err = r.highest(ctx, all, a.Manifest); err != nil {
+		return errors.Join(err, o.Journal.Close())
+	}
+	return nil
 }
 
 // withJournal chooses the snapshot and what continues it.

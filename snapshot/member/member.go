@@ -27,8 +27,8 @@ var (
 	ErrDifferentClusters = errors.New("endpoints of different clusters")
 	// ErrConnect marks an endpoint that did not answer, or refused the connection.
 	ErrConnect = errors.New("ask etcd at")
-	// ErrReplaced marks an etcd that was restored, or replaced by another one, between Connect and the end of the stream.
-	ErrReplaced = errors.New("etcd was restored or replaced while the snapshot was taken")
+	// ErrReplaced marks an etcd that was restored, or replaced by another one, between Connect and the end of the stream, or the begin of the watch.
+	ErrReplaced = errors.New("etcd was restored or replaced meanwhile")
 	// ErrLearner marks a member whose data may be far behind.
 	ErrLearner = errors.New("member is a learner")
 	// ErrAnswer marks an answer that no etcd member gives.

@@ -62,6 +62,32 @@ func TestStreamOfAnotherEtcdThanWasAskedIsRefused(t *testing.T) {
 	}
 }
 
+// Nor does a watch count that is opened at another etcd than the one that was asked: its revisions may be others.
+func TestWatchOfAnotherEtcdThanWasAskedIsRefused(t *testing.T) {
+	header := func(cluster, member uint64, revision int64) *pb.ResponseHeader {
+		return &pb.ResponseHeader{ClusterId: cluster, MemberId: member, Revision: revision}
+	}
+	for what, x := range map[string]struct {
+		then *pb.ResponseHeader
+		want error
+	}{
+		"nothing changed":   {header(1, 2, 40), nil},
+		"keys were written": {header(1, 2, 41), nil},
+		"another cluster":   {header(9, 2, 41), member.ErrReplaced},
+		"another member":    {header(1, 9, 41), member.ErrReplaced},
+		"a lower revision":  {header(1, 2, 39), member.ErrReplaced},
+		"no header":         {nil, member.ErrReplaced},
+	} {
+		m := connect(t, serveMember(t, &impostor{
+			status: &pb.StatusResponse{Header: header(1, 2, 40)}, members: &pb.MemberListResponse{}, key: &pb.RangeResponse{},
+			watch: []*pb.WatchResponse{{Header: x.then, Created: true}},
+		}))
+		if _, err := m.Watch(t.Context(), 41); !errors.Is(err, x.want) || (err == nil) != (x.want == nil) {
+			t.Errorf("%s: %v, want %v", what, err, x.want)
+		}
+	}
+}
+
 // Between the question and the stream, etcd's data is restored, with a new cluster ID or the same: no snapshot says that it is of the etcd before.
 func TestNoSnapshotOfAnEtcdThatIsRestoredMeanwhile(t *testing.T) {
 	for name, token := range map[string]string{"with a new cluster ID": "other", "with the same cluster ID": ""} {

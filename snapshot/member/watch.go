@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"etcd-rolling-backup/snapshot"
 )
 
 var (
@@ -32,7 +34,7 @@ type Watch struct {
 }
 
 // Watch opens a watch from a revision on, which it includes. It ends with ctx, or when the member has no leader. A revision that etcd no longer
-// has wraps ErrCompacted.
+// has wraps ErrCompacted; if the etcd is not the one that Source describes, or was restored since, the error wraps ErrReplaced.
 func (m *Member) Watch(ctx context.Context, from int64) (*Watch, error) {
 	stream, err := pb.NewWatchClient(m.client.ActiveConnection()).Watch(clientv3.WithRequireLeader(ctx), grpc.MaxCallRecvMsgSize(maxPage))
 	if err != nil {
@@ -51,7 +53,12 @@ func (m *Member) Watch(ctx context.Context, from int64) (*Watch, error) {
 	if !r.GetCreated() {
 		return nil, fmt.Errorf("%w: a watch that was not created", ErrAnswer)
 	}
-	w.Head = r.GetHeader().GetRevision()
+	h, was := r.GetHeader(), m.source
+	if snapshot.ID(h.GetClusterId()) != was.ClusterID || snapshot.ID(h.GetMemberId()) != was.MemberID || h.GetRevision() < was.Revision {
+		return nil, fmt.Errorf("%w: %s had cluster %s, member %s and revision %d, and now has %s, %s and %d", ErrReplaced, m.endpoint,
+			was.ClusterID, was.MemberID, was.Revision, snapshot.ID(h.GetClusterId()), snapshot.ID(h.GetMemberId()), h.GetRevision())
+	}
+	w.Head = h.GetRevision()
 	return w, nil
 }
 

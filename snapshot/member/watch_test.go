@@ -229,7 +229,7 @@ func TestWatchNeedsTheRightToReadAllKeys(t *testing.T) {
 // What no etcd answers ends the watch, and does not hang or crash.
 func TestWatchOfAnotherServerFails(t *testing.T) {
 	known := &pb.StatusResponse{Header: &pb.ResponseHeader{ClusterId: 1, MemberId: 1}}
-	created := &pb.WatchResponse{Created: true}
+	created := &pb.WatchResponse{Header: known.Header, Created: true}
 	for what, c := range map[string]struct {
 		answers []*pb.WatchResponse
 		want    string

@@ -1,0 +1,84 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/journaltest"
+)
+
+// Kubernetes may never see a revision twice, whichever snapshot is restored, and how often: the revision exceeds those of the snapshots and of the
+// journal, from before an earlier restore and after it.
+func TestRestoreForKubernetesExceedsEachRevisionThatAClientHasSeen(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	client := etcdtest.Dial(t, c)
+	dir := newStore(t)
+	m := c.Members[0]
+	put := func(n int) (last int64) {
+		for i := range n {
+			r, err := client.Put(t.Context(), fmt.Sprint("/registry/", i), "x")
+			must(t, err)
+			last = r.Header.Revision
+		}
+		return last
+	}
+	save := func() string {
+		newest := time.Time{}
+		if l := listed(t, dir); len(l) > 0 {
+			newest = l[0].Name.Time
+		}
+		eventually(t, "the second of the last snapshot is over", func() bool { return time.Since(newest) > time.Second })
+		run(t, 0, nil, words("save", store(dir), flags(c, m.Endpoint))...)
+		return listed(t, dir)[0].Name.String()
+	}
+	restored := func(args ...string) int64 {
+		t.Helper()
+		var report struct {
+			Revision int64 `json:"revision"`
+		}
+		p := run(t, 0, nil, words("restore", args, []string{"--kubernetes", "--output=json", "--dir=" + dir})...)
+		must(t, json.Unmarshal([]byte(p.stdout.String()), &report))
+		return report.Revision
+	}
+	exceeds := func(seen int64, args ...string) {
+		t.Helper()
+		if got := restored(append(args, "--data-dir="+target(t))...); got <= seen {
+			t.Errorf("restore %q begins at revision %d, and clients have seen %d", args, got, seen)
+		}
+	}
+	put(3)
+	first := save()
+	for i := range 4 { // more than an int32 has room for
+		seen := put(10)
+		second := save()
+		must(t, m.Stop())
+		if got := restored(first, "--data-dir="+m.DataDir, "--replace"); got <= seen {
+			t.Fatalf("restore %d begins at revision %d, and clients have seen %d", i, got, seen)
+		}
+		must(t, m.Restart(t.Context()))
+		exceeds(put(1), second)
+	}
+	seen := put(5)
+	save()
+	exceeds(seen, first)
+	exceeds(seen, first, "--from=local")
+	exceeds(seen)
+	exceeds(seen, "--at=base")
+
+	daemon := start(t, journalFlags(dir, c)...)
+	daemon.says(t, "snapshot saved")
+	seen = put(20)
+	eventually(t, "the journal has all", func() bool { return journaltest.Revision(t, dir) >= seen })
+	daemon.stop(t, syscall.SIGTERM, 0)
+	exceeds(seen, first)
+	exceeds(seen, "--at=base")
+	exceeds(seen, fmt.Sprint("--at=", seen-5))
+	exceeds(seen)
+	exceeds(seen, filepath.Join(dir, first))
+}

@@ -1,0 +1,52 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"etcd-rolling-backup/snapshot"
+)
+
+// highest finds Opened.Highest for a snapshot, if that is asked for.
+func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manifest) (revision int64, err error) {
+	if !r.FindHighest {
+		return 0, nil
+	}
+	read, late := manifests(ctx, all, snapshot.Name{}, func(snapshot.Name) bool { return true })
+	if late > 0 {
+		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: if one of them is of this cluster and has a higher revision, give --bump-revision",
+			late, wheres(all), manifestLimit)
+	}
+	kin := kinOf(clusters(all, read, snapshot.NewDir(r.Dir)), own.ClusterID)
+	var bases []Base
+	for _, e := range merged(all).Snapshots {
+		if m, known := read[of(e)]; known {
+			bases = append(bases, baseOf(e.Name, m))
+		}
+	}
+	p, err := piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped)
+	if err != nil {
+		return 0, err
+	}
+	revision = findHistories(ctx, p.names(), bases, nil, p.manifest).highest(kin)
+	restores, err := snapshot.NewDir(r.Dir).Restores()
+	if err != nil {
+		return 0, errors.Join(err, p.close())
+	}
+	for _, x := range restores { // of which there may be no snapshot yet
+		if kin(x.ClusterID) || slices.ContainsFunc(x.Predecessors, kin) {
+			revision = max(revision, x.Revision)
+		}
+	}
+	return revision, p.close()
+}
+
+// kinOf tells the clusters that are one through restores, before and after them.
+func kinOf(lives []snapshot.Life, id snapshot.ID) func(snapshot.ID) bool {
+	own, known := lifeOf(lives, id)
+	return func(other snapshot.ID) bool {
+		its, found := lifeOf(lives, other)
+		return other == id || known && found && own.Related(its.Lineage)
+	}
+}
