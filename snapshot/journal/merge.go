@@ -70,10 +70,7 @@ func (g *merge) run(ctx context.Context, revision int64) error {
 	}
 	g.out = newOutput(g.db)
 	err = g.compact(ctx, begin)
-	if failed := g.out.close(); err == nil { // a put has returned it
-		err = failed
-	}
-	if err != nil {
+	if err := errors.Join(err, g.out.close()); err != nil {
 		return err
 	}
 	g.db.NoFreelistSync = false // so that who opens it to write need not look for free pages in all of it
