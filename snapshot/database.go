@@ -92,18 +92,10 @@ func Guard(read func() error) (err error) {
 // OpenDatabase opens the database in f to be read within a Guard. Closing it closes f, and so does an error. An invalid database wraps
 // ErrDamaged.
 func OpenDatabase(f *os.File) (*bbolt.DB, error) {
-	return openDatabase(f, bbolt.Options{ReadOnly: true})
-}
-
-// ChangeDatabase is OpenDatabase for a copy that is to be changed, and that nobody needs after an error: nothing is synced. CheckDatabase must have
-// accepted it.
-func ChangeDatabase(f *os.File) (*bbolt.DB, error) {
-	return openDatabase(f, bbolt.Options{NoSync: true, NoGrowSync: true, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-}
-
-func openDatabase(f *os.File, o bbolt.Options) (*bbolt.DB, error) {
-	o.OpenFile = func(string, int, fs.FileMode) (*os.File, error) { return f, nil }
-	db, err := bbolt.Open(f.Name(), 0o600, &o)
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+		ReadOnly: true,
+		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
+	})
 	errno, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
 	case ofSystem && (Unsupported(errno) || errno == syscall.ENODEV || errno == syscall.ENOLCK):

@@ -53,9 +53,9 @@ func (c *Continuation) Skip(err error) (SkippedSegment, bool) {
 	return SkippedSegment{c.chain[i].at.Place, c.chain[i].listed}, true
 }
 
-// Merge changes the snapshot's database to the state, and closes the file.
-func (c *Continuation) Merge(ctx context.Context, database *os.File) error {
-	_, err := journal.Merge(ctx, database, c.Segments, c.Revision)
+// Merge writes the database of the state to out. base is the snapshot's; both files are closed.
+func (c *Continuation) Merge(ctx context.Context, base, out *os.File) error {
+	_, err := journal.Merge(ctx, base, c.Segments, c.Revision, out)
 	return err
 }
 

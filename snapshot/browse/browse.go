@@ -45,8 +45,8 @@ type Source struct {
 	Scratch  *snapshot.Dir // whose disk gets the unpacked database
 	MinFree  int64         // bytes that stay free there
 	Progress func(done, total int64)
-	// Continue changes the snapshot's database, which was checked, to that of a later moment, and closes the file; nil: it is read as it is.
-	Continue func(ctx context.Context, database *os.File) error
+	// Continue makes the database of a later moment out of the snapshot's, which was checked, and closes both files; nil: it is read as it is.
+	Continue func(ctx context.Context, base, out *os.File) error
 }
 
 // Proof is what vouches for the content.
@@ -67,8 +67,8 @@ func Open(ctx context.Context, s Source) (*DB, Proof, error) {
 		return nil, Proof{}, errors.Join(err, f.Close())
 	}
 	if s.Continue != nil {
-		if err := s.proceed(ctx, f); err != nil {
-			return nil, Proof{}, errors.Join(err, f.Close())
+		if f, err = s.continued(ctx, f); err != nil {
+			return nil, Proof{}, err
 		}
 	}
 	d, err := OpenFile(ctx, f)
@@ -89,29 +89,33 @@ func (s Source) checkRevision(d *DB) error {
 	return s.Input.Manifest.CheckRevision(d.retained.Newest)
 }
 
-// proceed checks the database in f, and makes it that of the later moment. f stays open.
-func (s Source) proceed(ctx context.Context, f *os.File) error {
-	db, err := snapshot.Duplicate(f)
+// continued returns the database of the later moment in a temporary file. It closes base.
+func (s Source) continued(ctx context.Context, base *os.File) (*os.File, error) {
+	again, err := snapshot.Duplicate(base)
+	if err == nil {
+		err = snapshot.ViewDatabase(again, func(tx *bbolt.Tx) error {
+			if err := snapshot.CheckDatabase(ctx, base, tx); err != nil {
+				return err
+			}
+			d := &DB{tx: tx}
+			return cmp.Or(d.describe(), s.checkRevision(d))
+		})
+	}
 	if err != nil {
-		return err
+		return nil, errors.Join(err, base.Close())
 	}
-	err = snapshot.ViewDatabase(db, func(tx *bbolt.Tx) error {
-		if err := snapshot.CheckDatabase(ctx, f, tx); err != nil {
-			return err
-		}
-		d := &DB{tx: tx}
-		return cmp.Or(d.describe(), s.checkRevision(d))
-	})
+	f, err := s.Scratch.Scratch()
 	if err != nil {
-		return err
+		return nil, errors.Join(err, base.Close())
 	}
-	if db, err = snapshot.Duplicate(f); err != nil {
-		return err
+	out, err := snapshot.Duplicate(f)
+	if err != nil {
+		return nil, errors.Join(err, base.Close(), f.Close())
 	}
-	if err := s.Continue(ctx, db); err != nil {
-		return fmt.Errorf("apply the journal: %w", err)
+	if err := s.Continue(ctx, base, out); err != nil {
+		return nil, errors.Join(fmt.Errorf("apply the journal: %w", err), f.Close())
 	}
-	return nil
+	return f, nil
 }
 
 // OpenFile is Open for an unpacked database, whose digest is the caller's to compare. It takes over f, even after an error.

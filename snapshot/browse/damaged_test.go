@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,7 +74,10 @@ func TestDatabaseOfAnotherEtcdIsDamaged(t *testing.T) {
 			must(t, err)
 			s := browse.Source{Input: in, Scratch: snapshot.NewDir(t.TempDir())}
 			if continued {
-				s.Continue = func(_ context.Context, database *os.File) error { return database.Close() }
+				s.Continue = func(_ context.Context, base, out *os.File) error {
+					_, err := io.Copy(out, io.NewSectionReader(base, 0, int64(len(data))))
+					return errors.Join(err, base.Close(), out.Close())
+				}
 			}
 			d, _, err := browse.Open(t.Context(), s)
 			if !errors.Is(err, want) || (err == nil) != (want == nil) {

@@ -33,16 +33,22 @@ type Continued struct {
 	Resources map[string]int64 `json:"resources,omitzero"`
 }
 
-// nextFile is the database with which that of a proof is compared, in options.dir.
-const nextFile = "next.db"
+// The files that only a journal needs, in options.dir.
+const (
+	mergedFile = "merged.db"
+	nextFile   = "next.db"
+)
 
 // merge continues the snapshot.
 func (d *drill) merge(ctx context.Context) error {
 	if d.journal == nil {
 		return nil
 	}
-	m, err := d.apply(ctx, d.order.Revision)
+	m, err := d.apply(ctx, d.database(), d.order.Revision)
 	if err != nil {
+		return err
+	}
+	if err := os.Rename(d.path(mergedFile), d.database()); err != nil {
 		return err
 	}
 	d.result.Journal = &Continued{Base: m.Base, Revision: m.Revision, Events: m.Events, Keys: int64(d.report.Keys), Resources: d.report.Resources}
@@ -61,8 +67,8 @@ func (d *drill) merge(ctx context.Context) error {
 
 func (d *drill) path(name string) string { return filepath.Join(d.dir, name) }
 
-// apply changes the snapshot's database to that of a later revision.
-func (d *drill) apply(ctx context.Context, revision int64) (m journal.Merged, err error) {
+// apply merges a database and the journal into a new file.
+func (d *drill) apply(ctx context.Context, base string, revision int64) (m journal.Merged, err error) {
 	chain, err := journal.OpenBundle(ctx, d.journal, d.order.Sections)
 	if err != nil {
 		return m, fmt.Errorf("the journal: %w", err)
@@ -70,11 +76,16 @@ func (d *drill) apply(ctx context.Context, revision int64) (m journal.Merged, er
 	if of := d.report.Manifest; of != nil && len(chain) > 0 && chain[0].ClusterID != of.ClusterID { // a merge does not know the snapshot's
 		return m, fmt.Errorf("the journal: %w: it is of the cluster %s, and the snapshot of %s", journal.ErrHistory, chain[0].ClusterID, of.ClusterID)
 	}
-	db, err := os.OpenFile(d.database(), os.O_RDWR, 0)
+	from, err := os.Open(base)
 	if err != nil {
 		return m, err
 	}
-	if m, err = journal.Merge(ctx, db, chain, revision); err != nil {
+	to, err := os.OpenFile(d.path(mergedFile), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		_ = from.Close() // it was not read
+		return m, err
+	}
+	if m, err = journal.Merge(ctx, from, chain, revision, to); err != nil {
 		return m, fmt.Errorf("the journal: %w", err)
 	}
 	return m, nil
@@ -96,12 +107,12 @@ func (d *drill) prove(ctx context.Context) error {
 	if err := d.unpackTo(ctx, d.base, databaseFile); err != nil {
 		return fmt.Errorf("the snapshot before it: %w", err)
 	}
-	m, err := d.apply(ctx, revision)
+	m, err := d.apply(ctx, d.database(), revision)
 	if err != nil {
 		return err
 	}
 	d.result.Revision, d.result.Journal = revision, &Continued{Base: m.Base, Revision: m.Revision, Events: m.Events}
-	merged, err := os.Open(d.database())
+	merged, err := os.Open(d.path(mergedFile))
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (c Child) needs() room {
 	}
 	merged := min(j.BaseSize, maxRawSize) + min(j.Size, maxRawSize)
 	n := needs(max(min(c.RawSize, maxRawSize), merged))
-	n.disk = min(c.RawSize, maxRawSize) + merged
+	n.disk = min(c.RawSize, maxRawSize) + min(j.BaseSize, maxRawSize) + merged
 	return n
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -206,22 +205,12 @@ func opened(t testing.TB, dir *snapshot.Dir, names []snapshot.SegmentName) (chai
 // merge makes a database of a base and segments.
 func merge(t testing.TB, base string, chain []*journal.Segment, revision int64) (string, journal.Merged, error) {
 	t.Helper()
-	db := copied(t, base, t.TempDir())
-	m, err := journal.Merge(t.Context(), db, chain, revision)
-	return db.Name(), m, err
-}
-
-// copied is a copy of a database in a directory.
-func copied(t testing.TB, base, dir string) *os.File {
-	t.Helper()
 	in, err := os.Open(base)
 	must(t, err)
-	out, err := os.Create(filepath.Join(dir, "merged"))
+	out, err := os.Create(filepath.Join(t.TempDir(), "merged"))
 	must(t, err)
-	_, err = io.Copy(out, in)
-	must(t, err)
-	must(t, in.Close())
-	return out
+	m, err := journal.Merge(t.Context(), in, chain, revision, out)
+	return out.Name(), m, err
 }
 
 // target is an etcd whose data is replaced by restored data.

@@ -53,8 +53,9 @@ func (p *Proof) Add(ctx context.Context, s *Segment, visit func(Record) error) e
 // Newest returns the newest revision of a snapshot's database, which has been checked, and its digest, with which a Proof begins. It closes db.
 func Newest(db *os.File) (revision int64, digest string, err error) {
 	err = snapshot.ViewDatabase(db, func(tx *bbolt.Tx) error {
-		j, err := joinOf(tx)
-		revision, digest = j.revision, j.digest
+		g := &merge{tx: tx}
+		j, err := g.begin(0)
+		revision, digest = g.Base, j.last
 		return err
 	})
 	return revision, digest, err

@@ -1,8 +1,8 @@
 package journal
 
 import (
+	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -40,24 +40,22 @@ func (l *latest) add(e entry) {
 	}
 }
 
-// compact applies a new compaction, if there is one, and writes what is after it. What it keeps is known only when all events up to it have been seen:
-// those of the snapshot and of the journal, side by side.
+// compact writes what a new compaction keeps, and all that is after it. What it keeps is known only when all events up to it have been seen: those of
+// the snapshot and of the journal, side by side.
 func (g *merge) compact(ctx context.Context, j join) error {
-	if g.old == nil {
-		if err := g.eachOld(ctx); err != nil {
-			return err
-		}
-		return g.eachNew(ctx, j, g.write)
-	}
 	var old errgroup.Group
-	old.Go(func() error { return snapshot.Guard(func() error { return g.eachOld(ctx) }) })
+	old.Go(func() error {
+		return snapshot.Guard(func() error {
+			return g.eachOld(ctx, func(e entry) error { g.index(g.old, e); return nil })
+		})
+	})
 	l := latest{events: map[keyDigest]heldEvent{}}
 	written := false
 	err := g.eachNew(ctx, j, func(e entry) error {
 		switch {
 		case e.main <= g.Compacted:
 			l.add(e)
-			g.index(e)
+			g.index(g.new, e)
 			return nil
 		case l.full:
 			return nil
@@ -66,44 +64,36 @@ func (g *merge) compact(ctx context.Context, j join) error {
 			if err := old.Wait(); err != nil {
 				return err
 			}
-			if err := g.upToCompaction(l); err != nil {
+			if err := g.upToCompaction(ctx, l); err != nil {
 				return err
 			}
 		}
 		return g.write(e)
 	})
-	if failed := old.Wait(); err == nil { // it works on the database until then
+	if failed := old.Wait(); err == nil { // it reads the snapshot until then
 		err = failed
 	}
 	switch {
 	case err != nil:
 		return err
 	case l.full:
-		if err := g.removeReplaced(); err != nil {
-			return err
-		}
-		return g.eachNew(ctx, j, g.write)
+		return g.each(ctx, j, g.write)
 	case !written:
-		return g.upToCompaction(l)
+		return g.upToCompaction(ctx, l)
 	}
 	return nil
 }
 
-// index notes the last change of each key up to the compaction. etcd keeps a deletion only if it is at the revision of the compaction itself.
-func (g *merge) index(e entry) {
-	if k := digestOf(e.key); e.deleted && e.main < g.Compacted {
-		g.new[k] = at{}
-	} else {
-		g.new[k] = e.at
-	}
-}
-
-// upToCompaction writes the last events up to the compaction, in the order of revisions.
-func (g *merge) upToCompaction(l latest) error {
-	if err := g.removeReplaced(); err != nil {
+// upToCompaction writes the snapshot and the last events up to the compaction, in the order of revisions.
+func (g *merge) upToCompaction(ctx context.Context, l latest) error {
+	if err := g.eachOld(ctx, g.write); err != nil {
 		return err
 	}
-	all := slices.SortedFunc(maps.Values(l.events), func(a, b heldEvent) int { return a.compare(b.at) })
+	all := make([]heldEvent, 0, len(l.events))
+	for _, h := range l.events {
+		all = append(all, h)
+	}
+	slices.SortFunc(all, func(a, b heldEvent) int { return cmp.Or(cmp.Compare(a.main, b.main), cmp.Compare(a.sub, b.sub)) })
 	for _, h := range all {
 		e, err := readEntry(h.revision, h.value)
 		if err == nil {

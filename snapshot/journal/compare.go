@@ -59,11 +59,12 @@ type kept struct {
 func (x *comparison) run(ctx context.Context) error {
 	var newest [2]int64
 	for i, tx := range x.tx {
-		j, err := joinOf(tx)
+		g := &merge{tx: tx}
+		j, err := g.begin(0)
 		if err != nil {
 			return err
 		}
-		newest[i], x.Compacted = j.revision, max(x.Compacted, j.compacted)
+		newest[i], x.Compacted = g.Base, max(x.Compacted, j.compacted)
 	}
 	if newest[0] != newest[1] {
 		return fmt.Errorf("%w: one is of revision %d, the other of revision %d", ErrDifferent, newest[0], newest[1])
@@ -134,7 +135,7 @@ func (x *comparison) each(ctx context.Context, i int, from []byte, visit func(en
 
 // changes compares everything after the compaction, side by side.
 func (x *comparison) changes(ctx context.Context) error {
-	from := at{main: x.Compacted + 1}.key(false)
+	from := revisionKey(Record{Revision: x.Compacted + 1}, 0)
 	other := x.tx[1].Bucket([]byte(keys)).Cursor()
 	k, v := other.Seek(from)
 	err := x.each(ctx, 0, from, func(e entry) (bool, error) {

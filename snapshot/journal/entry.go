@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -14,18 +13,6 @@ import (
 
 // at is a revision of etcd with its part.
 type at struct{ main, sub int64 }
-
-// key is that of its entry in the bucket "key".
-func (a at) key(deleted bool) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(a.main))          //nolint:gosec // positive
-	b = binary.BigEndian.AppendUint64(append(b, '_'), uint64(a.sub)) //nolint:gosec // positive
-	if deleted {
-		b = append(b, 't')
-	}
-	return b
-}
-
-func (a at) compare(b at) int { return cmp.Or(cmp.Compare(a.main, b.main), cmp.Compare(a.sub, b.sub)) }
 
 // entry is one entry of the bucket "key" of etcd's database. Its bytes are valid during the call that gets it.
 type entry struct {
@@ -51,7 +38,7 @@ func readEntry(k, v []byte) (entry, error) {
 
 // eventEntry is what etcd stored for an event: sub is its number within its revision.
 func eventEntry(r Record, sub int64) (e entry, err error) {
-	e = entry{at: at{r.Revision, sub}, deleted: r.Kind == KindDelete, revision: at{r.Revision, sub}.key(r.Kind == KindDelete), value: r.Data, key: r.Data}
+	e = entry{at: at{r.Revision, sub}, deleted: r.Kind == KindDelete, revision: revisionKey(r, sub), value: r.Data, key: r.Data}
 	if e.deleted {
 		e.value, err = proto.Marshal(&mvccpb.KeyValue{Key: r.Data})
 	} else {
@@ -61,6 +48,16 @@ func eventEntry(r Record, sub int64) (e entry, err error) {
 		return e, fmt.Errorf("%w: the event of revision %d: %w", snapshot.ErrDamaged, r.Revision, err)
 	}
 	return e, nil
+}
+
+// revisionKey is the key of an entry of the bucket "key".
+func revisionKey(r Record, sub int64) []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(r.Revision))    //nolint:gosec // positive
+	b = binary.BigEndian.AppendUint64(append(b, '_'), uint64(sub)) //nolint:gosec // positive
+	if r.Kind == KindDelete {
+		b = append(b, 't')
+	}
+	return b
 }
 
 // keyDigest stands for a key. No two keys that anybody can find have the same.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/server/v3/lease/leasepb"
 	"google.golang.org/protobuf/proto"
 )
@@ -14,18 +13,18 @@ const fallbackTTL = 60
 
 // leases adds those that keys have and the snapshot has not. Without them, the keys would never expire, and a put that leaves such a key its
 // lease would end etcd, at each start again.
-func (g *merge) leases(tx *bbolt.Tx) error {
+func (g *merge) leases() error {
 	missing := map[int64]bool{}
 	for _, id := range g.leased {
 		missing[id] = true
 	}
-	all, err := tx.CreateBucketIfNotExists([]byte(lease))
-	if err != nil {
+	if err := g.out.bucket(lease); err != nil {
 		return err
 	}
+	old := g.tx.Bucket([]byte(lease))
 	for id := range missing {
 		k := binary.BigEndian.AppendUint64(nil, uint64(id)) //nolint:gosec // etcd's own form of an ID
-		if all.Get(k) != nil {
+		if old != nil && old.Get(k) != nil {
 			continue
 		}
 		ttl := g.ttl[id]
@@ -36,7 +35,7 @@ func (g *merge) leases(tx *bbolt.Tx) error {
 		if err != nil {
 			return fmt.Errorf("encode a lease: %w", err)
 		}
-		if err := all.Put(k, v); err != nil {
+		if err := g.out.put(lease, k, v); err != nil {
 			return err
 		}
 		g.Leases++

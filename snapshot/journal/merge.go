@@ -22,20 +22,22 @@ type Merged struct {
 	Leases    int   // that were added
 }
 
-// Merge changes the database of a snapshot to what it was at a later revision, with the changes of the journal. It closes the file and does not sync it;
-// after an error, its content is of no use. snapshot.CheckDatabase has accepted it. The segments must continue the snapshot, as Follow chooses them.
+// Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it closes and does not sync.
+// base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
 // Of each key it keeps a digest and a revision, 50 to 100 bytes, and of values three transactions and maxValues. Errors wrap ErrGap,
 // ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
-func Merge(ctx context.Context, database *os.File, chain []*Segment, revision int64) (m Merged, err error) {
-	err = snapshot.Guard(func() error {
-		db, err := snapshot.ChangeDatabase(database)
+func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64, out *os.File) (m Merged, err error) {
+	err = snapshot.ViewDatabase(base, func(tx *bbolt.Tx) (err error) {
+		w, err := newOutput(out, tx.Size())
 		if err != nil {
 			return err
 		}
-		g := &merge{db: db, chain: chain, leased: map[keyDigest]int64{}, ttl: map[int64]int64{}}
-		defer func() { m = g.Merged }()
-		return errors.Join(g.run(ctx, revision), db.Close())
+		defer func() { err = errors.Join(err, w.close()) }() // also if a page of base can't be read
+		g := &merge{tx: tx, out: w, chain: chain, leased: map[keyDigest]int64{}, ttl: map[int64]int64{}}
+		err = g.run(ctx, revision)
+		m = g.Merged
+		return err
 	})
 	return m, err
 }
@@ -54,7 +56,7 @@ const (
 
 type merge struct {
 	Merged
-	db     *bbolt.DB
+	tx     *bbolt.Tx
 	out    *output
 	chain  []*Segment
 	old    map[keyDigest]at    // the last change of each key up to a new compaction, in the snapshot; nil: there is none
@@ -68,28 +70,27 @@ func (g *merge) run(ctx context.Context, revision int64) error {
 	if err != nil {
 		return err
 	}
-	g.out = newOutput(g.db)
-	err = g.compact(ctx, begin)
-	if err := errors.Join(err, g.out.close()); err != nil {
+	if g.old == nil {
+		err = g.each(ctx, begin, g.write)
+	} else {
+		err = g.compact(ctx, begin)
+	}
+	if err != nil {
 		return err
 	}
-	g.db.NoFreelistSync = false // so that who opens it to write need not look for free pages in all of it
-	if err := g.db.Update(g.others); err != nil {
-		return writing(err)
-	}
-	return nil
+	return g.others()
 }
 
-// join is where the journal begins to count: the end of a snapshot.
+// join is where the journal begins to count: the snapshot's newest revision and its digest.
 type join struct {
-	revision  int64  // the newest one
-	digest    string // of its events; "": some of them may be gone
-	compacted int64  // up to which the snapshot is compacted
+	last      string
+	compacted int64 // up to which the snapshot is compacted
 }
 
-func joinOf(tx *bbolt.Tx) (j join, err error) {
+// begin finds out where the snapshot ends, and which compaction to repeat: the newest one before the revision.
+func (g *merge) begin(revision int64) (j join, err error) {
 	for _, name := range []string{finished, scheduled} {
-		if v := tx.Bucket([]byte(meta)).Get([]byte(name)); v != nil {
+		if v := g.tx.Bucket([]byte(meta)).Get([]byte(name)); v != nil {
 			r, err := snapshot.ParseRevision(v)
 			if err != nil {
 				return j, fmt.Errorf("%w: %s: %w", snapshot.ErrDamaged, name, err)
@@ -97,24 +98,15 @@ func joinOf(tx *bbolt.Tx) (j join, err error) {
 			j.compacted = max(j.compacted, r.Main)
 		}
 	}
-	j.revision, j.digest, err = lastOf(tx.Bucket([]byte(keys)))
-	if j.revision <= j.compacted {
-		j.revision, j.digest = j.compacted, ""
-	}
-	j.revision = max(j.revision, 1) // as an empty etcd
-	return j, err
-}
-
-// begin finds out where the snapshot ends, and which compaction to repeat: the newest one before the revision.
-func (g *merge) begin(revision int64) (j join, err error) {
-	err = g.db.View(func(tx *bbolt.Tx) (err error) {
-		j, err = joinOf(tx)
-		return err
-	})
+	g.Base, j.last, err = lastOf(g.tx.Bucket([]byte(keys)))
 	if err != nil {
 		return j, err
 	}
-	g.Base, g.Revision, g.Compacted = j.revision, j.revision, j.compacted
+	if g.Base <= j.compacted { // some of its events may be gone
+		g.Base, j.last = j.compacted, ""
+	}
+	g.Base = max(g.Base, 1) // as an empty etcd
+	g.Revision, g.Compacted = g.Base, j.compacted
 	for _, s := range g.chain {
 		g.Revision = max(g.Revision, s.Last)
 	}
@@ -145,7 +137,7 @@ func lastOf(b *bbolt.Bucket) (int64, string, error) {
 		return 0, "", fmt.Errorf("%w: %w", snapshot.ErrDamaged, err)
 	}
 	c := b.Cursor()
-	for k, v := c.Seek(at{main: newest.Main}.key(false)); k != nil; k, v = c.Next() {
+	for k, v := c.Seek(revisionKey(Record{Revision: newest.Main}, 0)); k != nil; k, v = c.Next() {
 		e, err := readEntry(k, v)
 		if err != nil {
 			return 0, "", err
@@ -159,11 +151,38 @@ func lastOf(b *bbolt.Bucket) (int64, string, error) {
 	return newest.Main, d.String(), nil
 }
 
+// each calls visit for each entry of the snapshot, and then for each event of the journal.
+func (g *merge) each(ctx context.Context, j join, visit func(entry) error) error {
+	if err := g.eachOld(ctx, visit); err != nil {
+		return err
+	}
+	return g.eachNew(ctx, j, visit)
+}
+
+// eachOld calls visit for each entry of the snapshot.
+func (g *merge) eachOld(ctx context.Context, visit func(entry) error) error {
+	c := g.tx.Bucket([]byte(keys)).Cursor()
+	n := 0
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e, err := readEntry(k, v)
+		if err == nil {
+			err = visit(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // eachNew calls visit for each event of the journal up to the revision. It reads all of the segments, so that their digests are compared.
 func (g *merge) eachNew(ctx context.Context, j join, visit func(entry) error) error {
 	main, sub := g.Base, int64(0)
 	g.Events = 0
-	return follow(ctx, g.chain, j.revision, j.digest, func(r Record) error {
+	return follow(ctx, g.chain, g.Base, j.last, func(r Record) error {
 		if r.Kind == KindLease {
 			g.ttl[r.Lease] = max(r.TTL, g.ttl[r.Lease])
 		}
@@ -182,58 +201,70 @@ func (g *merge) eachNew(ctx context.Context, j join, visit func(entry) error) er
 	})
 }
 
-// kept reports that the compaction keeps an event, or that it is after it.
-func (g *merge) kept(e entry, k keyDigest) bool { return e.main > g.Compacted || g.new[k] == e.at }
+// index notes the last change of each key up to the compaction. etcd keeps a deletion only if it is at the revision of the compaction itself.
+func (g *merge) index(last map[keyDigest]at, e entry) {
+	switch k := digestOf(e.key); {
+	case e.main > g.Compacted:
+	case e.deleted && e.main < g.Compacted:
+		last[k] = at{}
+	default:
+		last[k] = e.at
+	}
+}
+
+// kept reports that the compaction keeps an entry, or that it is after it. The journal is newer than the snapshot.
+func (g *merge) kept(e entry, k keyDigest) bool {
+	if g.old == nil || e.main > g.Compacted {
+		return true
+	}
+	last, changed := g.new[k]
+	if !changed {
+		last = g.old[k]
+	}
+	return last == e.at
+}
 
 func (g *merge) write(e entry) error {
 	k := digestOf(e.key)
-	g.lease(e, k)
-	if !g.kept(e, k) {
-		return nil
-	}
-	return g.out.put(e.revision, e.value)
-}
-
-// lease notes the lease of a key.
-func (g *merge) lease(e entry, k keyDigest) {
 	if e.lease != 0 && !e.deleted {
 		g.leased[k] = e.lease
 	} else {
 		delete(g.leased, k)
 	}
-}
-
-// others changes the other buckets.
-func (g *merge) others(tx *bbolt.Tx) error {
-	if g.old != nil {
-		b, err := tx.CreateBucketIfNotExists([]byte(meta))
-		if err != nil {
-			return err
-		}
-		revision := at{main: g.Compacted}.key(false)
-		if err := errors.Join(b.Put([]byte(finished), revision), b.Put([]byte(scheduled), revision)); err != nil {
-			return err
-		}
-	}
-	return errors.Join(noSpace(tx), g.leases(tx))
-}
-
-// noSpace removes the alarms that would make the restored cluster read-only: it may be smaller, and is defragmented.
-func noSpace(tx *bbolt.Tx) error {
-	alarms := tx.Bucket([]byte("alarm"))
-	if alarms == nil {
+	if !g.kept(e, k) {
 		return nil
 	}
-	var found [][]byte
-	err := alarms.ForEach(func(k, _ []byte) error {
-		var a etcdserverpb.AlarmMember
-		if proto.Unmarshal(k, &a) == nil && a.Alarm == etcdserverpb.AlarmType_NOSPACE {
-			found = append(found, k)
+	return g.out.put(keys, e.revision, e.value)
+}
+
+// others copies the other buckets.
+func (g *merge) others() error {
+	err := g.tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		if string(name) == keys {
+			return nil
 		}
-		return nil
+		if err := g.out.bucket(string(name)); err != nil {
+			return err
+		}
+		return b.ForEach(func(k, v []byte) error {
+			if v == nil {
+				return fmt.Errorf("%w: a bucket in the bucket %q", snapshot.ErrDamaged, name)
+			}
+			if g.old != nil && string(name) == meta && (string(k) == finished || string(k) == scheduled) || noSpace(string(name), k) {
+				return nil
+			}
+			return g.out.put(string(name), k, v)
+		})
 	})
-	for _, k := range found {
-		err = errors.Join(err, alarms.Delete(k))
+	if err == nil && g.old != nil {
+		at := revisionKey(Record{Revision: g.Compacted}, 0)
+		err = errors.Join(g.out.put(meta, []byte(finished), at), g.out.put(meta, []byte(scheduled), at))
 	}
-	return err
+	return errors.Join(err, g.leases())
+}
+
+// noSpace reports an alarm that would make the restored cluster read-only, though the merged database is smaller.
+func noSpace(bucket string, key []byte) bool {
+	var a etcdserverpb.AlarmMember
+	return bucket == "alarm" && proto.Unmarshal(key, &a) == nil && a.Alarm == etcdserverpb.AlarmType_NOSPACE
 }

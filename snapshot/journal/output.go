@@ -1,14 +1,17 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"go.etcd.io/bbolt"
 
 	"etcd-rolling-backup/snapshot"
 )
 
-// output puts new entries into the bucket "key". One goroutine writes them, while the caller reads what comes next.
+// output is the new database. One goroutine writes it, while the caller reads what comes next.
 type output struct {
 	db    *bbolt.DB
 	next  *batch
@@ -24,7 +27,10 @@ type batch struct {
 	held []byte // keys and values
 }
 
-type put struct{ key, value []byte }
+type put struct {
+	bucket     string
+	key, value []byte // key nil: the bucket alone
+}
 
 const (
 	batchBytes = 4 << 20
@@ -32,18 +38,29 @@ const (
 	batches    = 3 // one is filled, one waits, and one is written
 )
 
-// newOutput begins to write. The caller closes it.
-func newOutput(db *bbolt.DB) *output {
-	o := &output{db: db, next: &batch{}, full: make(chan *batch, batches), free: make(chan *batch, batches), ended: make(chan struct{})}
+// newOutput begins a database of about this size. The caller closes it.
+func newOutput(f *os.File, size int64) (*output, error) {
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+		NoSync: true, NoFreelistSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType,
+		InitialMmapSize: int(size), // growing copies all that a transaction holds
+		OpenFile:        func(string, int, fs.FileMode) (*os.File, error) { return f, nil },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the database: %w", err)
+	}
+	o := &output{db: db, next: &batch{puts: []put{{bucket: keys}}}, full: make(chan *batch, batches), free: make(chan *batch, batches), ended: make(chan struct{})}
 	for range batches - 1 {
 		o.free <- &batch{}
 	}
 	go o.run()
-	return o
+	return o, nil
 }
 
-// put adds an entry, in the order of the keys. It copies both. Its error may be that of an entry before.
-func (o *output) put(k, v []byte) error {
+// bucket makes a bucket, unless there is one.
+func (o *output) bucket(name string) error { return o.put(name, nil, nil) }
+
+// put adds an entry, in the order of the keys where there are many. It copies both. Its error may be that of an entry before.
+func (o *output) put(bucket string, k, v []byte) error {
 	b := o.next
 	if size := len(b.held) + len(k) + len(v); len(b.puts) >= batchPuts || size > batchBytes && len(b.puts) > 0 {
 		if err := o.flush(); err != nil {
@@ -54,11 +71,14 @@ func (o *output) put(k, v []byte) error {
 	if need := len(b.held) + len(k) + len(v); need > cap(b.held) { // of an empty batch: nothing refers to it
 		b.held = make([]byte, 0, max(batchBytes, need))
 	}
-	b.puts = append(b.puts, put{b.hold(k), b.hold(v)})
+	b.puts = append(b.puts, put{bucket, b.hold(k), b.hold(v)})
 	return nil
 }
 
 func (b *batch) hold(p []byte) []byte {
+	if p == nil {
+		return nil
+	}
 	start := len(b.held)
 	b.held = append(b.held, p...)
 	return b.held[start:]
@@ -83,7 +103,7 @@ func (o *output) run() {
 	defer close(o.ended)
 	for b := range o.full {
 		if o.err = snapshot.Guard(func() error { return o.db.Update(b.write) }); o.err != nil {
-			o.err = writing(o.err)
+			o.err = fmt.Errorf("write the database: %w", o.err)
 			return
 		}
 		clear(b.puts)
@@ -92,20 +112,21 @@ func (o *output) run() {
 	}
 }
 
-func writing(err error) error { return fmt.Errorf("write the database: %w", err) }
-
 func (b *batch) write(tx *bbolt.Tx) error {
-	in := tx.Bucket([]byte(keys))
-	in.FillPercent = 0.95
 	for _, p := range b.puts {
-		if err := in.Put(p.key, p.value); err != nil {
+		in, err := tx.CreateBucketIfNotExists([]byte(p.bucket))
+		if err == nil && p.key != nil {
+			in.FillPercent = 0.95
+			err = in.Put(p.key, p.value)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// close writes the rest.
+// close writes the rest and ends the database. It does not wait for the disk: this file is read once, to make etcd's own of it.
 func (o *output) close() error {
 	select {
 	case <-o.ended:
@@ -114,5 +135,9 @@ func (o *output) close() error {
 		close(o.full)
 		<-o.ended
 	}
-	return o.err
+	if o.err == nil { // so that who opens it to write need not look for free pages in all of it
+		o.db.NoFreelistSync = false
+		o.err = snapshot.Guard(func() error { return o.db.Update(func(*bbolt.Tx) error { return nil }) })
+	}
+	return errors.Join(o.err, o.db.Close())
 }

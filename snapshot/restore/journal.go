@@ -15,25 +15,32 @@ import (
 type Journal struct {
 	Revision int64 // that the database will have: a part of the cluster's token
 	Size     int64 // by how many bytes it may be larger than the snapshot's
-	// Merge changes the snapshot's database to the new one, and closes the file. It has been checked.
-	Merge func(ctx context.Context, database *os.File) error
+	// Merge writes the new database to out, which is empty, and closes both files. base has been checked.
+	Merge func(ctx context.Context, base, out *os.File) error
 }
 
-// merge changes the snapshot's database to that of the later moment.
+// merge replaces the snapshot's database by that of the later moment.
 func (p *Plan) merge(ctx context.Context, base content) (content, error) {
-	db, err := snapshot.Duplicate(p.scratch)
-	if err == nil {
-		err = p.o.Journal.Merge(ctx, db)
+	out, err := snapshot.NewDir(p.data.parent()).Scratch()
+	if err != nil {
+		return base, fmt.Errorf("create a file for the database: %w", err)
 	}
+	from, to, err := duplicates(p.scratch, out)
+	if err == nil {
+		err = p.o.Journal.Merge(ctx, from, to)
+	}
+	p.Close()
+	p.scratch = out
 	if err != nil {
 		return base, fmt.Errorf("apply the journal: %w", err)
 	}
-	size, err := p.scratch.Seek(0, io.SeekEnd)
+	size, err := out.Seek(0, io.SeekEnd)
 	if err != nil {
 		return base, err
 	}
 	p.Database.Size = size
-	if db, err = snapshot.Duplicate(p.scratch); err != nil {
+	db, err := snapshot.Duplicate(out)
+	if err != nil {
 		return base, err
 	}
 	// Its pages are not verified here: it was written from what was verified, and what etcd's library makes of it is verified.
@@ -42,4 +49,13 @@ func (p *Plan) merge(ctx context.Context, base content) (content, error) {
 		err = fmt.Errorf("apply the journal: the database ends at revision %d, not at %d", found.begins(0), p.o.Journal.Revision)
 	}
 	return found, err
+}
+
+func duplicates(a, b *os.File) (x, y *os.File, err error) {
+	if x, err = snapshot.Duplicate(a); err == nil {
+		if y, err = snapshot.Duplicate(b); err != nil {
+			_ = x.Close()
+		}
+	}
+	return x, y, err
 }

@@ -106,6 +106,9 @@ func Prepare(ctx context.Context, in Input, o Options, now time.Time) (_ *Plan, 
 		}
 	}
 	copies := copies(p.data.parent())
+	if o.Journal != nil { // it makes another one
+		copies++
+	}
 	if err := p.checkSpace(times(o.Size, copies)); err != nil {
 		return nil, err
 	}
