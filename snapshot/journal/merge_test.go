@@ -220,3 +220,76 @@ func TestNoSpaceAlarmIsNotRestored(t *testing.T) {
 	_, err = r.client.Put(t.Context(), "k", "v")
 	must(t, err)
 }
+
+// A snapshot with many revisions of a key, in pages of all sizes, and compactions of them: at its newest revision, around it, and far behind it. The merged
+// database has the entries of the live one, its pages are intact, and it does not grow where the compaction makes room.
+func TestMergeRemovesWhatCompactionsRemoveOfALargeSnapshot(t *testing.T) {
+	for _, version := range []string{etcdtest.Versions()[0], etcdtest.Default} {
+		t.Run(version, func(t *testing.T) {
+			b := newBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+			n := 0
+			change := func(times int) {
+				for range times {
+					n++
+					key, size := fmt.Sprint("key-", n*n%701), 10+n%300
+					if n%50 == 0 {
+						size = 200_000
+					}
+					var err error
+					if n%11 == 0 {
+						_, err = b.client.Delete(t.Context(), key)
+					} else {
+						_, err = b.client.Put(t.Context(), key, strings.Repeat("v", size))
+					}
+					must(t, err)
+				}
+			}
+			change(7000)
+			b.record(0)
+			base, from := b.base()
+			info, err := os.Stat(base)
+			must(t, err)
+			change(50)
+			equal := func() {
+				next, revision := b.base()
+				b.waitFor(revision)
+				path, m, err := merge(t, base, open(t, b.store, journal.Follow(b.names(), from)), revision)
+				must(t, err)
+				want, got := entries(t, next), entries(t, path)
+				for k := range want {
+					if got[k] != want[k] {
+						t.Fatalf("compacted at %d: the entry %x is %.40q, not %.40q", m.Compacted, k, got[k], want[k])
+					}
+				}
+				for k := range got {
+					if k == string(etcdtest.Revision(uint64(m.Compacted), 0))+"t" { // a deletion at the compaction: some versions keep it
+						delete(got, k)
+						delete(want, k)
+					} else if _, there := want[k]; !there {
+						t.Errorf("compacted at %d, the snapshot is at %d: the entry %x of %.40q is not in the live etcd", m.Compacted, from, k, got[k])
+					}
+				}
+				if len(got) != len(want) {
+					t.Fatalf("compacted at %d: %d entries, not %d", m.Compacted, len(got), len(want))
+				}
+				f, err := os.Open(path)
+				must(t, err)
+				if d, err := snapshot.Inspect(t.Context(), f); err != nil || d.Revision != revision {
+					t.Errorf("compacted at %d: %+v, %v", m.Compacted, d, err)
+				}
+				if now, err := os.Stat(path); err != nil || m.Compacted >= from && now.Size() > info.Size() {
+					t.Errorf("compacted at %d: the database has grown from %d to %d bytes, %v", m.Compacted, info.Size(), now.Size(), err)
+				}
+			}
+			equal()
+			for _, compacted := range []int64{from / 2, from - 1, from, from + 1, from + 40} {
+				b.compact(compacted)
+				equal()
+			}
+			change(200)
+			b.compact(b.head())
+			equal()
+			must(t, b.stop())
+		})
+	}
+}
