@@ -221,8 +221,32 @@ func TestNoSpaceAlarmIsNotRestored(t *testing.T) {
 	must(t, err)
 }
 
+// An hour of changes may be many times the quota. The merged database is as small as the compactions allow, so that an etcd with the same quota takes writes.
+func TestMergedDatabaseFitsInTheQuotaOfItsEtcd(t *testing.T) {
+	const quota = 24 << 20
+	b := newBed(t, etcdtest.Options{QuotaBytes: quota, UnsafeNoFsync: true})
+	b.record(0)
+	base, from := b.base()
+	for i := range 120 {
+		_, err := b.client.Put(t.Context(), fmt.Sprint("big-", i%3), fmt.Sprint(i)+strings.Repeat("x", 400_000))
+		must(t, err)
+		if i%6 == 5 {
+			b.compact(b.head())
+		}
+	}
+	path, m := b.merged(base, from)
+	if info, err := os.Stat(path); err != nil || info.Size() > quota/3 {
+		t.Errorf("%d events, compacted at %d: the database has %d bytes, %v", m.Events, m.Compacted, info.Size(), err)
+	}
+	c := etcdtest.Run(t, etcdtest.Options{QuotaBytes: quota})
+	r := &target{t, c, etcdtest.Dial(t, c)}
+	r.restore(path)
+	_, err := r.client.Put(t.Context(), "big-0", strings.Repeat("y", 400_000))
+	must(t, err)
+}
+
 // A snapshot with many revisions of a key, in pages of all sizes, and compactions of them: at its newest revision, around it, and far behind it. The merged
-// database has the entries of the live one, its pages are intact, and it does not grow where the compaction makes room.
+// database has the entries of the live one, its pages are intact, and it is not larger than the snapshot.
 func TestMergeRemovesWhatCompactionsRemoveOfALargeSnapshot(t *testing.T) {
 	for _, version := range []string{etcdtest.Versions()[0], etcdtest.Default} {
 		t.Run(version, func(t *testing.T) {
