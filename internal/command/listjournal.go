@@ -33,8 +33,7 @@ func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch
 	var bases []source.Base
 	for _, r := range l.Snapshots {
 		if r.Manifest != nil && r.Error == "" {
-			m := r.Manifest
-			bases = append(bases, source.Base{Name: r.Name, Time: r.Time, Cluster: r.ClusterID, Revision: m.Revision, RaftIndex: m.RaftIndex, Healthy: m.Healthy})
+			bases = append(bases, source.BaseOf(r.Name, *r.Manifest))
 		}
 	}
 	restored := map[string]bool{} // nodes, since the last row

@@ -43,6 +43,12 @@ func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
 	return j
 }
 
+// JournalIn is the journal of segments that are read from a directory, also if they were listed in a bucket, which has the same. One that the directory
+// no longer has can't be read.
+func JournalIn(dir *snapshot.Dir, segments []snapshot.SegmentEntry) *Journal {
+	return JournalOf([]Listing{{Place: config.Local, Where: dir.Path(), Listing: snapshot.Listing{Segments: segments}, local: dir}}, dir)
+}
+
 // Open opens one of the segments. Errors are those of Listing.Segment, and begin with its name.
 func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
 	at, ok := j.at[n]
