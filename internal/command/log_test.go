@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"etcd-rolling-backup/internal/storetest"
 )
 
 const logLine = `^[ ≤]\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  %d  %s  %s$`
@@ -197,5 +199,32 @@ func TestLogWithoutJournalSaysHowToHaveOne(t *testing.T) {
 	status, stdout, stderr := run(t.Context(), "log", "--dir", dir)
 	if status != 0 || stdout != "" || !strings.Contains(stderr, "no journal in "+dir+": the daemon writes one with --journal") {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+}
+
+// A cluster that was restored and kept its ID has no gap, wherever it goes on.
+func TestLogReportsARestoreThatKeptTheID(t *testing.T) {
+	for name, x := range map[string]struct {
+		first    int64
+		restored bool
+		want     string
+	}{
+		"beyond the old revisions, while the daemon was away": {150, true, "the cluster was restored: what follows is of cluster a from revision 150 on"},
+		"with the next revision":                              {111, false, "the cluster was restored: what follows is of cluster a from revision 111 on"},
+		"with an old revision":                                {105, false, "the cluster was restored: what follows is of cluster a from revision 105 on"},
+		"no restore":                                          {150, false, "the journal has a gap: no revisions from 111 to 149"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, begun := t.TempDir(), time.Now().UTC().Truncate(time.Hour)
+			for i, of := range []storetest.SegmentOf{{First: 101, Last: 110}, {First: x.first, Last: x.first + 9, Before: "of another history", Restored: x.restored, Value: "other"}} {
+				of.Node, of.Cluster, of.Begun = "n1", 0xa, begun.Add(time.Duration(i)*time.Minute)
+				n, data := storetest.Segment(t, of)
+				must(t, os.WriteFile(filepath.Join(dir, n.String()), data, 0o600))
+			}
+			status, stdout, stderr := run(t.Context(), "log", "--dir", dir)
+			if status != 0 || stderr != "warning: "+x.want+"\n" || strings.Count(stdout, "\n") != 20 {
+				t.Errorf("status %d, %q; %s", status, stderr, stdout)
+			}
+		})
 	}
 }

@@ -60,7 +60,8 @@ func (l *logging) end(from []source.Listing, proof journal.Proof) string {
 // segment proves one segment, and then prints what no segment before it had.
 func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof) error {
 	start := *proof
-	if proof.Cluster != 0 && proof.Cluster == s.ClusterID && s.First > proof.Revision+1 {
+	gap := proof.Cluster == s.ClusterID && s.First > proof.Revision+1 && !s.Restored
+	if gap {
 		l.warn("the journal has a gap: no revisions from %d to %d", proof.Revision+1, s.First-1)
 	}
 	if proof.Cluster != s.ClusterID || s.First > proof.Revision+1 {
@@ -76,7 +77,7 @@ func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journa
 	if err != nil {
 		return err
 	}
-	if start.Cluster == 0 && proof.Cluster != 0 && (proof.Cluster != s.ClusterID || s.First <= proof.Revision) {
+	if start.Cluster == 0 && proof.Cluster != 0 && !gap {
 		l.warn("the cluster was restored: what follows is of cluster %s from revision %d on", s.ClusterID, s.First)
 	}
 	*proof = start
