@@ -23,7 +23,7 @@ type journalRow struct {
 	Bytes     int64         `json:"bytes"`
 	Restored  bool          `json:"after_restore,omitempty"` // the cluster was restored between the row of the node before this one, and this one
 	Places    []string      `json:"places"`
-	Mirrored  int64         `json:"mirrored_revision,omitempty"` // up to which the bucket has it too
+	Mirrored  int64         `json:"mirrored_revision,omitempty"` // the newest one that the bucket has too
 	MirrorTo  time.Time     `json:"mirrored_time,omitzero"`
 	Error     string        `json:"error,omitempty"` // a segment could not be read: verify says more
 }

@@ -80,6 +80,11 @@ func (j *Journal) Where(n snapshot.SegmentName) string { return j.places[j.at[n]
 // Size is the segment's, in bytes.
 func (j *Journal) Size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }
 
+// has reports that a snapshot is in a place of that kind.
+func (j *Journal) has(place config.Place, n snapshot.Name) bool {
+	return slices.ContainsFunc(j.places, func(l Listing) bool { return l.Place == place && l.Has(n) })
+}
+
 // of returns the names that are in a place of that kind.
 func (j *Journal) of(place config.Place, names []snapshot.SegmentName) (there []snapshot.SegmentName) {
 	for _, l := range j.places {

@@ -37,7 +37,7 @@ type Range struct {
 	Err         error     // a segment could not be read, so that this is not all that is known
 }
 
-// Mirrored is up to where the bucket has the range.
+// Mirrored is the newest state of the range that the bucket has.
 type Mirrored struct {
 	Last int64
 	To   time.Time
@@ -160,9 +160,30 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, ot
 			out.Places = append(out.Places, place)
 		}
 	}
-	if chain := journal.Follow(r.of(config.S3, listed), out.First); len(r.places) > 1 && len(chain) > 0 {
-		end := chain[len(chain)-1]
-		out.Mirrored = &Mirrored{end.Last, r.manifest(ctx, end).To}
+	if len(r.places) > 1 {
+		out.Mirrored = r.mirrored(ctx, out, r.of(config.S3, listed), bases)
 	}
 	return out
+}
+
+// mirrored says up to where the bucket has a range: with these segments, or with its newest snapshot of the range, and what continues that.
+func (r *ranging) mirrored(ctx context.Context, of Range, segments []snapshot.SegmentName, bases []Base) (m *Mirrored) {
+	reach := func(from Mirrored) {
+		if chain := journal.Follow(segments, from.Last); len(chain) > 0 {
+			end := chain[len(chain)-1]
+			from = Mirrored{end.Last, r.manifest(ctx, end).To}
+		}
+		if m == nil || from.Last > m.Last || from.Last == m.Last && from.To.After(m.To) {
+			m = &from
+		}
+	}
+	if len(journal.Follow(segments, of.First)) > 0 {
+		reach(Mirrored{Last: of.First})
+	}
+	for _, b := range bases {
+		if b.Revision >= of.First && b.Revision <= of.Last && !b.Time.Before(of.From.Truncate(time.Second)) && !b.Time.After(of.To) && r.has(config.S3, b.Name) {
+			reach(Mirrored{b.Revision, b.Time})
+		}
+	}
+	return m
 }
