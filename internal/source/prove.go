@@ -18,6 +18,31 @@ type Proven struct {
 	Next snapshot.SegmentName
 }
 
+// Of returns the journal without the segments that are known to be of another history than a snapshot. The manifests of all snapshots in its places are
+// read: they may show that the cluster was restored.
+func (j *Journal) Of(ctx context.Context, n snapshot.Name, m snapshot.Manifest) *Journal {
+	read, _ := manifests(ctx, j.places, n, func(snapshot.Name) bool { return true })
+	bases := []Base{BaseOf(n, m)}
+	for at, x := range read {
+		if at.name != n && x.ClusterID != 0 {
+			bases = append(bases, BaseOf(at.name, x))
+		}
+	}
+	slices.SortFunc(bases, func(a, b Base) int { return b.Time.Compare(a.Time) })
+	r := j.ranging()
+	names, _ := r.names(ctx)
+	h := findHistories(ctx, names, bases, nil, r.manifest)
+	its, others := h.of(m.ClusterID, takenOf(m)), map[snapshot.SegmentName]bool{}
+	for _, row := range h.rows {
+		for _, n := range row.names {
+			others[r.listed[n]] = row.cluster != 0 && row.history != its
+		}
+	}
+	out := *j
+	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return others[n] })
+	return &out
+}
+
 // Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are skipped: another node's
 // may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
 func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journal.Record) error) (found Proven, err error) {

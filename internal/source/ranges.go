@@ -46,20 +46,8 @@ type Mirrored struct {
 // Ranges says which moments can be restored from the journal of each node, in the order of nodes and time. What the names say is not read:
 // segments are read where a row of them begins and ends. So this proves nothing.
 func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
-	r := &ranging{j, map[snapshot.SegmentName]segmentRead{}, map[snapshot.SegmentName]snapshot.SegmentName{}}
-	var names []snapshot.SegmentName
-	unread := map[string]error{} // by nodes, of segments that are being written
-	for _, n := range j.Names {
-		known := n
-		if !n.Complete() {
-			x := r.read(ctx, n)
-			known.Last, unread[n.Node] = x.Last, cmp.Or(unread[n.Node], x.err)
-		}
-		if _, twice := r.listed[known]; known.Last > 0 && !twice { // completed meanwhile
-			r.listed[known] = n
-			names = append(names, known)
-		}
-	}
+	r := j.ranging()
+	names, unread := r.names(ctx)
 	h := findHistories(ctx, names, bases, nil, r.manifest)
 	h.cut()
 	for i, row := range h.rows {
@@ -79,6 +67,27 @@ type ranging struct {
 	*Journal
 	known  map[snapshot.SegmentName]segmentRead
 	listed map[snapshot.SegmentName]snapshot.SegmentName // by the names with the last revisions that count
+}
+
+func (j *Journal) ranging() *ranging {
+	return &ranging{j, map[snapshot.SegmentName]segmentRead{}, map[snapshot.SegmentName]snapshot.SegmentName{}}
+}
+
+// names returns those of all segments with their last revisions. unread says by nodes what is wrong with those that are being written.
+func (r *ranging) names(ctx context.Context) (names []snapshot.SegmentName, unread map[string]error) {
+	unread = map[string]error{}
+	for _, n := range r.Names {
+		known := n
+		if !n.Complete() {
+			x := r.read(ctx, n)
+			known.Last, unread[n.Node] = x.Last, cmp.Or(unread[n.Node], x.err)
+		}
+		if _, twice := r.listed[known]; known.Last > 0 && !twice { // completed meanwhile
+			r.listed[known] = n
+			names = append(names, known)
+		}
+	}
+	return names, unread
 }
 
 // segmentRead is what a segment says of itself, or why it could not be read.
