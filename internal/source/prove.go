@@ -18,29 +18,42 @@ type Proven struct {
 	Next snapshot.SegmentName
 }
 
-// Of returns the journal without the segments that are known to be of another history than a snapshot. The manifests of all snapshots in its places are
-// read: they may show that the cluster was restored.
+// Of returns the journal without the segments that are known to be of another history than a snapshot.
 func (j *Journal) Of(ctx context.Context, n snapshot.Name, m snapshot.Manifest) *Journal {
-	read, _ := manifests(ctx, j.places, n, func(snapshot.Name) bool { return true })
-	bases := []Base{BaseOf(n, m)}
-	for at, x := range read {
-		if at.name != n && x.ClusterID != 0 {
-			bases = append(bases, BaseOf(at.name, x))
+	h, of := j.histories(ctx, n)
+	its, out := h.of(m.ClusterID, takenOf(m)), *j
+	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return of[n].cluster != 0 && of[n] != its })
+	return &out
+}
+
+// Restores returns what reports that two segments are known to be of different histories: the cluster was restored in between.
+func (j *Journal) Restores(ctx context.Context) func(a, b snapshot.SegmentName) bool {
+	_, of := j.histories(ctx, snapshot.Name{})
+	return func(a, b snapshot.SegmentName) bool {
+		return of[a].cluster != 0 && of[b].cluster != 0 && of[a] != of[b]
+	}
+}
+
+// histories says of which history each segment is; zero: not known. It reads the manifests of the snapshots in the places of the journal, because they may
+// show that the cluster was restored; chosen is one that must be among them.
+func (j *Journal) histories(ctx context.Context, chosen snapshot.Name) (h *histories, of map[snapshot.SegmentName]history) {
+	read, _ := manifests(ctx, j.places, chosen, func(snapshot.Name) bool { return true })
+	var bases []Base
+	for at, m := range read {
+		if m.ClusterID != 0 {
+			bases = append(bases, BaseOf(at.name, m))
 		}
 	}
 	slices.SortFunc(bases, func(a, b Base) int { return b.Time.Compare(a.Time) })
 	r := j.ranging()
 	names, _ := r.names(ctx)
-	h := findHistories(ctx, names, bases, nil, r.manifest)
-	its, others := h.of(m.ClusterID, takenOf(m)), map[snapshot.SegmentName]bool{}
+	h, of = findHistories(ctx, names, bases, nil, r.manifest), map[snapshot.SegmentName]history{}
 	for _, row := range h.rows {
 		for _, n := range row.names {
-			others[r.listed[n]] = row.cluster != 0 && row.history != its
+			of[r.listed[n]] = row.history
 		}
 	}
-	out := *j
-	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return others[n] })
-	return &out
+	return h, of
 }
 
 // Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are skipped: another node's
