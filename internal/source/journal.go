@@ -30,7 +30,11 @@ type located struct {
 // JournalOf collects the segments of some listings, which stay open as long as it is used. Those of the bucket are fetched into files without a
 // name in scratch.
 func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
-	j := &Journal{scratch: scratch, places: all, at: map[snapshot.SegmentName]located{}}
+	most := 0 // there may be tens of thousands
+	for _, l := range all {
+		most = max(most, len(l.Segments))
+	}
+	j := &Journal{Names: make([]snapshot.SegmentName, 0, most), scratch: scratch, places: all, at: make(map[snapshot.SegmentName]located, most)}
 	for i, l := range all {
 		for _, e := range l.Segments {
 			if _, has := j.at[e.Name]; !has {

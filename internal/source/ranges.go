@@ -70,7 +70,7 @@ type ranging struct {
 }
 
 func (j *Journal) ranging() *ranging {
-	return &ranging{j, map[snapshot.SegmentName]segmentRead{}, map[snapshot.SegmentName]snapshot.SegmentName{}}
+	return &ranging{j, map[snapshot.SegmentName]segmentRead{}, make(map[snapshot.SegmentName]snapshot.SegmentName, len(j.Names))}
 }
 
 // names returns those of all segments with their last revisions. unread says by nodes what is wrong with those that are being written.
