@@ -16,6 +16,9 @@ func Absolute(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05") + " UTC"
 }
 
+// AbsoluteFrom is Absolute for the begin of a time: the next whole second, which is in it.
+func AbsoluteFrom(t time.Time) string { return Absolute(t.Add(time.Second - 1).Truncate(time.Second)) }
+
 // Relative formats a time relative to now: "12 min ago", "in 3 h".
 func Relative(t, now time.Time) string {
 	d := now.Sub(t)

@@ -51,6 +51,7 @@ const (
 	Role        Reason = "role"        // left to another member
 	NoSnapshot  Reason = "no_snapshot" // there is no snapshot to drill
 	CutOff      Reason = "cut_off"     // the daemon crashed during the run
+	Compacted   Reason = "compacted"   // etcd no longer has what follows the end of the journal
 
 	Config      Reason = "config"
 	Credentials Reason = "credentials"

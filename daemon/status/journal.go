@@ -53,13 +53,13 @@ type Segments struct {
 	At       time.Time `json:"at,omitzero"`        // when it was received
 }
 
-// Range is a row of revisions without a gap, and when they were received, as far as it is known.
+// Range is a row of revisions without a gap, and from when to when each moment can be restored; zero: none can.
 type Range struct {
 	First int64     `json:"first"`
 	Last  int64     `json:"last"`
 	From  time.Time `json:"from,omitzero"`
 	To    time.Time `json:"to,omitzero"`
-	// Restored: an earlier range has its revisions too, so the cluster was restored before it.
+	// Restored: the cluster was restored between the range before this one, and this one.
 	Restored bool `json:"restored,omitempty"`
 }
 
@@ -178,18 +178,15 @@ func (s State) RecoveryPoint(p Place, now time.Time) time.Time {
 // Restorable returns the times of which each moment can be restored from a place, oldest first. Between two is a gap.
 func (s State) Restorable(p Place) []Period {
 	var out []Period
-	j := s.Journal.segments(p)
+	j, restored := s.Journal.segments(p), false // since the last one
 	for i, r := range j.Ranges {
-		after := time.Time{}
-		if i > 0 {
-			after = j.Ranges[i-1].To
-		}
-		x := Period{From: s.begin(p, r, after), To: r.To, Restored: r.Restored}
+		restored = restored || r.Restored
+		x := Period{From: r.From, To: r.To, Restored: restored}
 		if i == len(j.Ranges)-1 && r.Last >= s.Journal.Revision { // nobody has written since
 			x.To = latest(x.To, map[Place]time.Time{Local: s.Journal.known(), S3: s.Journal.Mirrored}[p])
 		}
 		if !x.From.IsZero() && !x.To.Before(x.From) {
-			out = append(out, x)
+			out, restored = append(out, x), false
 		}
 	}
 	return out
@@ -204,17 +201,6 @@ func Gaps(of []Period) []Period {
 		}
 	}
 	return out
-}
-
-// begin returns the first moment of a range that can be restored: that of the oldest snapshot in it, after the range before. If none is known, it is
-// when the first revision was received.
-func (s State) begin(p Place, r Range, after time.Time) time.Time {
-	for _, c := range slices.Backward(s.Places[p].Copies) {
-		if n := s.Described(c).Revision; n+1 >= r.First && n <= r.Last && c.Name.Time.After(after) {
-			return c.Name.Time
-		}
-	}
-	return r.From
 }
 
 // latest returns the last of the times.

@@ -105,6 +105,6 @@ func (s State) journalGap(l *problemList, now time.Time) {
 	gaps := slices.DeleteFunc(Gaps(s.Restorable(Local)), func(g Period) bool { return g.Restored || now.Sub(g.To) > lossShown || g.To.After(now) })
 	if n := len(gaps); n > 0 {
 		g := gaps[n-1]
-		l.add(CodeJournalGap, g.To, "the journal has a gap: no moment between %s and %s can be restored", Absolute(g.From), Absolute(g.To)).passing()
+		l.add(CodeJournalGap, g.To, "the journal has a gap: no moment between %s and %s can be restored", Absolute(g.From), AbsoluteFrom(g.To)).passing()
 	}
 }

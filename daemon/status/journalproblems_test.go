@@ -163,7 +163,7 @@ func TestGapIsShownForAnHour(t *testing.T) {
 	wantPassing(t, tr)
 	tr.SetJournal(func(j *status.Journal) {
 		last := &j.Local.Ranges[1]
-		next := status.Range{First: list[0].Revision - 1, Last: last.Last, From: hour.Add(-2 * time.Second), To: last.To}
+		next := status.Range{First: list[0].Revision - 1, Last: last.Last, From: hour.Add(-600 * time.Millisecond), To: last.To}
 		last.Last, last.To = list[0].Revision-9_000, hour.Add(-40*time.Minute)
 		j.Local.Ranges = append(j.Local.Ranges, next)
 	})
@@ -172,6 +172,9 @@ func TestGapIsShownForAnHour(t *testing.T) {
 	if got := texts(tr.State().Passing(noon)); got != "the journal has a gap: no moment between 2026-11-22 11:20:00 UTC and 2026-11-22 12:00:00 UTC can be restored" {
 		t.Error(got)
 	}
+	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges[2].Restored = true })
+	wantPassing(t, tr)
+	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges[2].Restored = false })
 	*now = hour.Add(56 * time.Minute)
 	tr.SetJournal(func(j *status.Journal) { j.Confirmed = *now })
 	if got := tr.State().Passing(*now); len(got) > 0 {

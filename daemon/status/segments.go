@@ -15,6 +15,9 @@ func (t *Tracker) SetSegments(p Place, all []snapshot.SegmentEntry, last func(sn
 		return
 	}
 	s := segmentsOf(all, last, t.now())
+	if t.ranges != nil {
+		s.Ranges = t.ranges(t.State(), p, all)
+	}
 	t.SetJournal(func(j *Journal) {
 		if p == S3 {
 			j.Bucket = s
@@ -31,12 +34,6 @@ func segmentsOf(all []snapshot.SegmentEntry, last func(snapshot.SegmentName) tim
 			return at
 		}
 		return n.Time
-	}
-	highest := int64(0)
-	for _, row := range snapshot.SegmentRows(all, func(e snapshot.SegmentEntry) snapshot.SegmentName { return e.Name }) {
-		begin, end := row[0].Name, row[len(row)-1].Name
-		s.Ranges = append(s.Ranges, Range{First: begin.First, Last: end.Last, From: begin.Time, To: received(end), Restored: begin.First <= highest})
-		highest = max(highest, end.Last)
 	}
 	for _, e := range all {
 		s.Bytes += e.Size

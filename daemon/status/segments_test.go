@@ -1,7 +1,6 @@
 package status_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -35,46 +34,6 @@ func TestSegmentsFromBeforeARestoreDoNotCountAsMirrored(t *testing.T) {
 	tr.SetSegments(status.S3, []snapshot.SegmentEntry{old, segment(now.Add(-time.Minute), base.Revision+1, base.Revision+20)}, ends)
 	if r, _ := tr.State().Journaled(status.S3, now); r != base.Revision+20 || !tr.State().Journal.Mirrored.Equal(now) {
 		t.Errorf("with the segment of now: S3 has revision %d, and all until %s", r, tr.State().Journal.Mirrored)
-	}
-}
-
-// A restore into the past leaves two ranges with the same revisions. Neither hides the other, whichever has more of them.
-func TestRangesBeforeAndAfterARestoreAreApart(t *testing.T) {
-	now := noon
-	tr := statustest.Healthy(&now)
-	list := statustest.History(noon) // of each hour
-	segment := func(begun time.Time, first, last int64) snapshot.SegmentEntry {
-		n, err := snapshot.NewSegmentName("node-a", begun, first, last)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return snapshot.SegmentEntry{Name: n, Size: 1}
-	}
-	before, after := list[3], list[0]
-	highest := after.Revision + 5000
-	all := []snapshot.SegmentEntry{
-		segment(before.Name.Time, before.Revision+1, before.Revision+10), segment(before.Name.Time.Add(time.Minute), before.Revision+11, highest),
-		segment(after.Name.Time.Add(-time.Second), after.Revision, after.Revision+10), segment(after.Name.Time.Add(time.Minute), after.Revision+11, after.Revision+20),
-	}
-	tr.SetSegments(status.Local, all, func(n snapshot.SegmentName) time.Time { return n.Time.Add(30 * time.Second) })
-	tr.SetJournal(func(j *status.Journal) {
-		j.On, j.Running, j.Revision, j.At, j.Confirmed = true, true, after.Revision+20, now.Add(-time.Minute), now
-	})
-	want := []status.Period{
-		{From: before.Name.Time, To: before.Name.Time.Add(90 * time.Second)}, {From: after.Name.Time, To: now, Restored: true},
-	}
-	got := tr.State().Restorable(status.Local)
-	if !slices.Equal(got, want) {
-		t.Fatalf("restorable is %v, want %v", got, want)
-	}
-	gap := status.Period{From: want[0].To, To: want[1].From, Restored: true}
-	if gaps := status.Gaps(got); !slices.Equal(gaps, []status.Period{gap}) {
-		t.Errorf("gaps %v, want %v", gaps, gap)
-	}
-	for _, p := range tr.State().Passing(now) {
-		if p.Code == status.CodeJournalGap {
-			t.Errorf("a restore is reported: %v", p)
-		}
 	}
 }
 

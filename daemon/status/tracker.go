@@ -17,6 +17,8 @@ type Options struct {
 	DrillFrom Place
 	// JournalSegment is how long a segment of the journal is written at most; 0: there is no journal.
 	JournalSegment time.Duration
+	// Ranges says which moments a place can restore with these complete segments of this node; nil: that is not known.
+	Ranges func(s State, p Place, segments []snapshot.SegmentEntry) []Range
 	// Now is the clock; nil: the wall clock.
 	Now func() time.Time
 }
@@ -24,7 +26,8 @@ type Options struct {
 // Tracker guards a State and records events in it. Its methods may be called from any goroutine and do nothing on a nil Tracker.
 // All except [Tracker.Save] return immediately.
 type Tracker struct {
-	now func() time.Time
+	now    func() time.Time
+	ranges func(s State, p Place, segments []snapshot.SegmentEntry) []Range
 
 	mu    sync.Mutex
 	state State
@@ -36,7 +39,7 @@ type Tracker struct {
 
 // New makes a Tracker with an empty State. [Open] loads the saved one.
 func New(o Options) *Tracker {
-	t := &Tracker{now: o.Now, state: State{
+	t := &Tracker{now: o.Now, ranges: o.Ranges, state: State{
 		Jobs: map[Job]JobState{}, Places: map[Place]Inventory{}, Counters: newCounters(), DrillFrom: cmp.Or(o.DrillFrom, Local),
 		Enabled: map[Job]bool{Snapshot: true, Mirror: o.Mirror, Verify: o.Drill, Drill: o.Drill},
 		Journal: Journal{On: o.JournalSegment > 0, Segment: o.JournalSegment},

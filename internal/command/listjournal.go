@@ -23,7 +23,7 @@ type journalRow struct {
 	Bytes     int64         `json:"bytes"`
 	Restored  bool          `json:"after_restore,omitempty"` // the cluster was restored between the row of the node before this one, and this one
 	Places    []string      `json:"places"`
-	Mirrored  int64         `json:"mirrored_revision,omitempty"` // up to which the bucket has it too
+	Mirrored  int64         `json:"mirrored_revision,omitempty"` // the newest one that the bucket has too
 	MirrorTo  time.Time     `json:"mirrored_time,omitzero"`
 	Error     string        `json:"error,omitempty"` // a segment could not be read: verify says more
 }
@@ -33,8 +33,7 @@ func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch
 	var bases []source.Base
 	for _, r := range l.Snapshots {
 		if r.Manifest != nil && r.Error == "" {
-			m := r.Manifest
-			bases = append(bases, source.Base{Name: r.Name, Time: r.Time, Cluster: r.ClusterID, Revision: m.Revision, RaftIndex: m.RaftIndex, Healthy: m.Healthy})
+			bases = append(bases, source.BaseOf(r.Name, *r.Manifest))
 		}
 	}
 	restored := map[string]bool{} // nodes, since the last row

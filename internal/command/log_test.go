@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"etcd-rolling-backup/internal/storetest"
+	"etcd-rolling-backup/snapshot"
 )
 
 const logLine = `^[ ≤]\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  %d  %s  %s$`
@@ -197,5 +200,43 @@ func TestLogWithoutJournalSaysHowToHaveOne(t *testing.T) {
 	status, stdout, stderr := run(t.Context(), "log", "--dir", dir)
 	if status != 0 || stdout != "" || !strings.Contains(stderr, "no journal in "+dir+": the daemon writes one with --journal") {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+}
+
+// A cluster that was restored and kept its ID has no gap, wherever it goes on.
+func TestLogReportsARestoreThatKeptTheID(t *testing.T) {
+	for name, x := range map[string]struct {
+		first     int64
+		restored  bool
+		raftIndex uint64 // of a snapshot after it; the one before has 10
+		want      string
+	}{
+		"beyond the old revisions, while the daemon was away": {150, true, 20, "the cluster was restored: what follows is of cluster a from revision 150 on"},
+		"with the next revision":                              {111, false, 20, "the cluster was restored: what follows is of cluster a from revision 111 on"},
+		"with an old revision":                                {105, false, 20, "the cluster was restored: what follows is of cluster a from revision 105 on"},
+		"beyond, and a lower raft index says so":              {150, false, 5, "the cluster was restored: what follows is of cluster a from revision 150 on"},
+		"no restore":                                          {150, false, 20, "the journal has a gap: no revisions from 111 to 149"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, begun := t.TempDir(), time.Now().UTC().Truncate(time.Hour)
+			for i, of := range []storetest.SegmentOf{{First: 101, Last: 110}, {First: x.first, Last: x.first + 9, Before: "of another history", Restored: x.restored, Value: "other"}} {
+				of.Node, of.Cluster, of.Begun = "n1", 0xa, begun.Add(time.Duration(i)*time.Minute)
+				n, data := storetest.Segment(t, of)
+				must(t, os.WriteFile(filepath.Join(dir, n.String()), data, 0o600))
+			}
+			for raftIndex, at := range map[uint64]time.Time{10: begun, x.raftIndex: begun.Add(50 * time.Second)} {
+				n, err := snapshot.NewName(snapshot.RollingSet, "n1", at)
+				must(t, err)
+				of := snapshot.Source{ClusterID: 0xa, Revision: 100, RaftIndex: raftIndex, Healthy: true}
+				if raftIndex == x.raftIndex {
+					of.Revision = x.first - 1
+				}
+				must(t, os.WriteFile(filepath.Join(dir, n.String()), storetest.ArchiveOf(t, n, of), 0o600))
+			}
+			status, stdout, stderr := run(t.Context(), "log", "--dir", dir)
+			if status != 0 || stderr != "warning: "+x.want+"\n" || strings.Count(stdout, "\n") != 20 {
+				t.Errorf("status %d, %q; %s", status, stderr, stdout)
+			}
+		})
 	}
 }

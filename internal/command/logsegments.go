@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"etcd-rolling-backup/internal/config"
@@ -27,19 +28,24 @@ func (l *logging) show(ctx context.Context, from []source.Listing) error {
 		return nil
 	}
 	var proof journal.Proof
+	var last snapshot.SegmentName // that was shown
 	var damaged error
+	restores := sync.OnceValue(func() func(a, b snapshot.SegmentName) bool { return j.Restores(ctx) })
 	for _, n := range between(j.Names, l.since, l.until) {
 		l.batch = nil
 		s, closer, err := j.Open(ctx, n)
 		if err == nil {
-			err = errors.Join(l.segment(ctx, s, &proof), closer.Close(), l.flush())
+			restored := func() bool { return s.Restored || restores()(last, n) }
+			err = errors.Join(l.segment(ctx, s, &proof, restored), closer.Close(), l.flush())
 		}
 		switch {
+		case err == nil:
+			last = n
 		case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just pruned
 		case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
 			l.warn("the changes in %s are missing here: %s", n, line(journal.Unnamed(err)))
 			damaged = cmp.Or(damaged, err)
-		case err != nil:
+		default:
 			return err
 		}
 	}
@@ -57,10 +63,12 @@ func (l *logging) end(from []source.Listing, proof journal.Proof) string {
 	return fmt.Sprintf("; the journal in %s ends at revision %d, received %s", wheres(from), proof.Revision, moment(proof.To))
 }
 
-// segment proves one segment, and then prints what no segment before it had.
-func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof) error {
+// segment proves one segment, and then prints what no segment before it had. restored says whether the cluster was restored before it, where revisions are
+// missing.
+func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof, restored func() bool) error {
 	start := *proof
-	if proof.Cluster != 0 && proof.Cluster == s.ClusterID && s.First > proof.Revision+1 {
+	gap := proof.Cluster == s.ClusterID && s.First > proof.Revision+1 && !restored()
+	if gap {
 		l.warn("the journal has a gap: no revisions from %d to %d", proof.Revision+1, s.First-1)
 	}
 	if proof.Cluster != s.ClusterID || s.First > proof.Revision+1 {
@@ -76,7 +84,7 @@ func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journa
 	if err != nil {
 		return err
 	}
-	if start.Cluster == 0 && proof.Cluster != 0 && (proof.Cluster != s.ClusterID || s.First <= proof.Revision) {
+	if start.Cluster == 0 && proof.Cluster != 0 && !gap {
 		l.warn("the cluster was restored: what follows is of cluster %s from revision %d on", s.ClusterID, s.First)
 	}
 	*proof = start

@@ -104,7 +104,7 @@ func verifyWithJournal(ctx context.Context, c *call, p *source.Opened, j *source
 		return r, nil, nil, err
 	}
 	out := provenJournal{First: proof.Revision}
-	found, err := j.Prove(ctx, &proof, nil)
+	found, err := j.Of(ctx, p.Snapshot, *r.Manifest).Prove(ctx, &proof, nil)
 	if err != nil {
 		return r, nil, nil, fmt.Errorf("verify the journal after %s: %w", p.Name, err)
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"etcd-rolling-backup/internal/storetest"
 )
 
 func TestVerifyProvesTheJournalAfterASnapshot(t *testing.T) {
@@ -50,6 +53,25 @@ func TestVerifyProvesTheJournalAfterASnapshot(t *testing.T) {
 	wantText(t, stderr, "verify the journal after ", segment, "damaged", "the snapshot itself is intact")
 	if strings.Count(stderr, "\n") != 1 {
 		t.Errorf("not one line: %s", stderr)
+	}
+}
+
+// What was recorded after a restore that kept the cluster ID is no continuation of a snapshot of before.
+func TestVerifyOfASnapshotOfBeforeARestoreShowsNoGap(t *testing.T) {
+	b := newJournalBed(t)
+	b.save(t, "first")
+	stop := b.record(t)
+	last := b.put(t, "k", "1")
+	b.written(t, last)
+	stop()
+	n, data := storetest.Segment(t, storetest.SegmentOf{
+		Node: "n1", Cluster: b.member.Source().ClusterID, Begun: time.Now().Add(2 * time.Second), First: last + 10, Last: last + 12, Restored: true,
+	})
+	must(t, os.WriteFile(filepath.Join(b.dir, n.String()), data, 0o600))
+	text := b.want(t, "verify", "first")
+	wantText(t, text, "every change from ", fmt.Sprintf("to revision %d, ", last), " is there and intact\n")
+	if strings.Contains(text, "gap") {
+		t.Errorf("a restore is shown as a gap: %s", text)
 	}
 }
 

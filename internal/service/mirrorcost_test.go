@@ -32,8 +32,9 @@ type costBed struct {
 func newCostBed(t *testing.T) *costBed {
 	t.Helper()
 	server := s3test.Run(t, s3test.Options{})
-	b := &costBed{faults: s3test.RunHTTPFaults(t, server.Target), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store")), status: status.New(status.Options{Mirror: true}), known: &mirror.Segments{}}
+	b := &costBed{faults: s3test.RunHTTPFaults(t, server.Target), dir: snapshot.NewDir(filepath.Join(t.TempDir(), "store")), known: &mirror.Segments{}}
 	must(t, b.dir.Prepare())
+	b.status = status.New(status.Options{Mirror: true, Ranges: journalRanges(b.dir)})
 	keys := t.TempDir()
 	b.bucket = &s3.Config{
 		Endpoint: b.faults.URL(), Bucket: s3test.Bucket(t, server.Target, s3test.BucketOptions{}), Folder: "fleet",

@@ -63,6 +63,8 @@ func journalReason(err error) status.Reason {
 		return status.Disk
 	case errors.Is(err, member.ErrNoLeader):
 		return status.Timeout
+	case errors.Is(err, member.ErrCompacted):
+		return status.Compacted
 	case errors.Is(err, member.ErrReadRights):
 		return status.Credentials
 	}

@@ -1,7 +1,10 @@
 package service
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +57,15 @@ func TestJournalBeginsAgainAfterACompactionWhileItWasAway(t *testing.T) {
 		must(t, err)
 		b.start()
 		b.wantNewRange(client)
+		var reasons []any
+		for _, e := range b.log.AllEntries() {
+			if strings.Contains(fmt.Sprint(e.Data["error"]), "etcd has compacted") {
+				reasons = append(reasons, e.Data["reason"])
+			}
+		}
+		if !slices.Equal(reasons, []any{string(status.Compacted)}) {
+			t.Errorf("the log has the reasons %v", reasons)
+		}
 	})
 }
 

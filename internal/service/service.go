@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 		return err
 	}
 	removeDrills(dir, log)
-	tracker := openStatus(cfg, dir, log)
+	tracker := openStatus(cfg, dir, log) //nolint:contextcheck // it reads the journal of the directory also while the daemon stops
 	name := recallMember(cfg, dir, tracker.State().Cluster)
 	settings := newReloader(cfg, p, log)
 	m := &monitor{status: tracker, lines: lines, log: log, home: newHome(dir, cfg.Store), settings: settings}
@@ -171,7 +171,7 @@ func addOptional(o *daemon.Options, settings *reloader, dir *snapshot.Dir) {
 
 // openStatus knows what the last process has left. Without it the daemon works all the same.
 func openStatus(cfg config.Config, dir *snapshot.Dir, log logrus.FieldLogger) *status.Tracker {
-	o := status.Options{Mirror: cfg.S3 != nil, Drill: cfg.Drill.Schedule != nil, DrillFrom: status.Place(cfg.Drill.From)}
+	o := status.Options{Mirror: cfg.S3 != nil, Drill: cfg.Drill.Schedule != nil, DrillFrom: status.Place(cfg.Drill.From), Ranges: journalRanges(dir)}
 	if cfg.Journal.On {
 		o.JournalSegment = cfg.Journal.Segment
 	}

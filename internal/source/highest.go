@@ -22,7 +22,7 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 	var bases []Base
 	for _, e := range merged(all).Snapshots {
 		if m, known := read[of(e)]; known {
-			bases = append(bases, baseOf(e.Name, m))
+			bases = append(bases, BaseOf(e.Name, m))
 		}
 	}
 	p, err := piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped)

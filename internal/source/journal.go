@@ -30,7 +30,11 @@ type located struct {
 // JournalOf collects the segments of some listings, which stay open as long as it is used. Those of the bucket are fetched into files without a
 // name in scratch.
 func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
-	j := &Journal{scratch: scratch, places: all, at: map[snapshot.SegmentName]located{}}
+	most := 0 // there may be tens of thousands
+	for _, l := range all {
+		most = max(most, len(l.Segments))
+	}
+	j := &Journal{Names: make([]snapshot.SegmentName, 0, most), scratch: scratch, places: all, at: make(map[snapshot.SegmentName]located, most)}
 	for i, l := range all {
 		for _, e := range l.Segments {
 			if _, has := j.at[e.Name]; !has {
@@ -41,6 +45,12 @@ func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
 	}
 	slices.SortFunc(j.Names, snapshot.CompareSegments)
 	return j
+}
+
+// JournalIn is the journal of segments that are read from a directory, also if they were listed in a bucket, which has the same. One that the directory
+// no longer has can't be read.
+func JournalIn(dir *snapshot.Dir, segments []snapshot.SegmentEntry) *Journal {
+	return JournalOf([]Listing{{Place: config.Local, Where: dir.Path(), Listing: snapshot.Listing{Segments: segments}, local: dir}}, dir)
 }
 
 // Open opens one of the segments. Errors are those of Listing.Segment, and begin with its name.
@@ -73,6 +83,11 @@ func (j *Journal) Where(n snapshot.SegmentName) string { return j.places[j.at[n]
 
 // Size is the segment's, in bytes.
 func (j *Journal) Size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }
+
+// has reports that a snapshot is in a place of that kind.
+func (j *Journal) has(place config.Place, n snapshot.Name) bool {
+	return slices.ContainsFunc(j.places, func(l Listing) bool { return l.Place == place && l.Has(n) })
+}
 
 // of returns the names that are in a place of that kind.
 func (j *Journal) of(place config.Place, names []snapshot.SegmentName) (there []snapshot.SegmentName) {

@@ -29,7 +29,8 @@ func (b base) taken() time.Time { return takenOf(b.manifest) }
 
 func takenOf(m snapshot.Manifest) time.Time { return m.CreatedAt.UTC().Truncate(time.Second) }
 
-func baseOf(n snapshot.Name, m snapshot.Manifest) Base {
+// BaseOf is a snapshot as its manifest describes it.
+func BaseOf(n snapshot.Name, m snapshot.Manifest) Base {
 	return Base{n, takenOf(m), m.ClusterID, m.Revision, m.RaftIndex, m.Healthy}
 }
 

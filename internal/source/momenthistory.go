@@ -40,7 +40,7 @@ func (m *moment) live(ctx context.Context, chosen base) {
 	for _, b := range m.bases {
 		x := b.manifest
 		if x.ClusterID == cluster || m.anyHistory() {
-			bases = append(bases, baseOf(b.Name, x))
+			bases = append(bases, BaseOf(b.Name, x))
 			several = several || x.ClusterID != cluster
 		}
 	}

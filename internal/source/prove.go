@@ -18,6 +18,44 @@ type Proven struct {
 	Next snapshot.SegmentName
 }
 
+// Of returns the journal without the segments that are known to be of another history than a snapshot.
+func (j *Journal) Of(ctx context.Context, n snapshot.Name, m snapshot.Manifest) *Journal {
+	h, of := j.histories(ctx, n)
+	its, out := h.of(m.ClusterID, takenOf(m)), *j
+	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return of[n].cluster != 0 && of[n] != its })
+	return &out
+}
+
+// Restores returns what reports that two segments are known to be of different histories: the cluster was restored in between.
+func (j *Journal) Restores(ctx context.Context) func(a, b snapshot.SegmentName) bool {
+	_, of := j.histories(ctx, snapshot.Name{})
+	return func(a, b snapshot.SegmentName) bool {
+		return of[a].cluster != 0 && of[b].cluster != 0 && of[a] != of[b]
+	}
+}
+
+// histories says of which history each segment is; zero: not known. It reads the manifests of the snapshots in the places of the journal, because they may
+// show that the cluster was restored; chosen is one that must be among them.
+func (j *Journal) histories(ctx context.Context, chosen snapshot.Name) (h *histories, of map[snapshot.SegmentName]history) {
+	read, _ := manifests(ctx, j.places, chosen, func(snapshot.Name) bool { return true })
+	var bases []Base
+	for at, m := range read {
+		if m.ClusterID != 0 {
+			bases = append(bases, BaseOf(at.name, m))
+		}
+	}
+	slices.SortFunc(bases, func(a, b Base) int { return b.Time.Compare(a.Time) })
+	r := j.ranging()
+	names, _ := r.names(ctx)
+	h, of = findHistories(ctx, names, bases, nil, r.manifest), map[snapshot.SegmentName]history{}
+	for _, row := range h.rows {
+		for _, n := range row.names {
+			of[r.listed[n]] = row.history
+		}
+	}
+	return h, of
+}
+
 // Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are skipped: another node's
 // may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
 func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journal.Record) error) (found Proven, err error) {

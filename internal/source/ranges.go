@@ -37,7 +37,7 @@ type Range struct {
 	Err         error     // a segment could not be read, so that this is not all that is known
 }
 
-// Mirrored is up to where the bucket has the range.
+// Mirrored is the newest state of the range that the bucket has.
 type Mirrored struct {
 	Last int64
 	To   time.Time
@@ -46,20 +46,8 @@ type Mirrored struct {
 // Ranges says which moments can be restored from the journal of each node, in the order of nodes and time. What the names say is not read:
 // segments are read where a row of them begins and ends. So this proves nothing.
 func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
-	r := &ranging{j, map[snapshot.SegmentName]segmentRead{}, map[snapshot.SegmentName]snapshot.SegmentName{}}
-	var names []snapshot.SegmentName
-	unread := map[string]error{} // by nodes, of segments that are being written
-	for _, n := range j.Names {
-		known := n
-		if !n.Complete() {
-			x := r.read(ctx, n)
-			known.Last, unread[n.Node] = x.Last, cmp.Or(unread[n.Node], x.err)
-		}
-		if _, twice := r.listed[known]; known.Last > 0 && !twice { // completed meanwhile
-			r.listed[known] = n
-			names = append(names, known)
-		}
-	}
+	r := j.ranging()
+	names, unread := r.names(ctx)
 	h := findHistories(ctx, names, bases, nil, r.manifest)
 	h.cut()
 	for i, row := range h.rows {
@@ -79,6 +67,27 @@ type ranging struct {
 	*Journal
 	known  map[snapshot.SegmentName]segmentRead
 	listed map[snapshot.SegmentName]snapshot.SegmentName // by the names with the last revisions that count
+}
+
+func (j *Journal) ranging() *ranging {
+	return &ranging{j, map[snapshot.SegmentName]segmentRead{}, make(map[snapshot.SegmentName]snapshot.SegmentName, len(j.Names))}
+}
+
+// names returns those of all segments with their last revisions. unread says by nodes what is wrong with those that are being written.
+func (r *ranging) names(ctx context.Context) (names []snapshot.SegmentName, unread map[string]error) {
+	unread = map[string]error{}
+	for _, n := range r.Names {
+		known := n
+		if !n.Complete() {
+			x := r.read(ctx, n)
+			known.Last, unread[n.Node] = x.Last, cmp.Or(unread[n.Node], x.err)
+		}
+		if _, twice := r.listed[known]; known.Last > 0 && !twice { // completed meanwhile
+			r.listed[known] = n
+			names = append(names, known)
+		}
+	}
+	return names, unread
 }
 
 // segmentRead is what a segment says of itself, or why it could not be read.
@@ -160,9 +169,30 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, ot
 			out.Places = append(out.Places, place)
 		}
 	}
-	if chain := journal.Follow(r.of(config.S3, listed), out.First); len(r.places) > 1 && len(chain) > 0 {
-		end := chain[len(chain)-1]
-		out.Mirrored = &Mirrored{end.Last, r.manifest(ctx, end).To}
+	if len(r.places) > 1 {
+		out.Mirrored = r.mirrored(ctx, out, r.of(config.S3, listed), bases)
 	}
 	return out
+}
+
+// mirrored says up to where the bucket has a range: with these segments, or with its newest snapshot of the range, and what continues that.
+func (r *ranging) mirrored(ctx context.Context, of Range, segments []snapshot.SegmentName, bases []Base) (m *Mirrored) {
+	reach := func(from Mirrored) {
+		if chain := journal.Follow(segments, from.Last); len(chain) > 0 {
+			end := chain[len(chain)-1]
+			from = Mirrored{end.Last, r.manifest(ctx, end).To}
+		}
+		if m == nil || from.Last > m.Last || from.Last == m.Last && from.To.After(m.To) {
+			m = &from
+		}
+	}
+	if len(journal.Follow(segments, of.First)) > 0 {
+		reach(Mirrored{Last: of.First})
+	}
+	for _, b := range bases {
+		if b.Revision >= of.First && b.Revision <= of.Last && !b.Time.Before(of.From.Truncate(time.Second)) && !b.Time.After(of.To) && r.has(config.S3, b.Name) {
+			reach(Mirrored{b.Revision, b.Time})
+		}
+	}
+	return m
 }

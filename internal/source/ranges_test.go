@@ -1,10 +1,12 @@
 package source
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
 )
@@ -63,5 +65,43 @@ func TestEndsOfARowCanBeRestored(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the bucket has of a row ends with its segments, or with a later snapshot.
+func TestBucketHasARowUpToItsNewestSnapshotOrSegment(t *testing.T) {
+	b := newMomentBed(t)
+	later := storetest.Name(t, snapshot.RollingSet, "n1", 1)
+	b.write(later.String(), storetest.ArchiveAt(t, later, newCluster, 820))
+	b.segment("n1", newCluster, time.Minute, 806, 810)
+	b.segment("n1", newCluster, 10*time.Minute, 811, 820)
+	b.segment("n1", newCluster, 61*time.Minute, 821, 830)
+	all, failed := Places{Dir: b.dir}.List(t.Context())
+	if len(failed) > 0 {
+		t.Fatal(failed[0])
+	}
+	defer all[0].Close()
+	bases := []Base{{Name: later, Time: later.Time, Cluster: newCluster, Revision: 820}, {Name: b.base, Time: b.base.Time, Cluster: newCluster, Revision: baseRevision}}
+	segments := all[0].Segments
+	for name, x := range map[string]struct {
+		snapshots []snapshot.Name
+		segments  []snapshot.SegmentEntry
+		want      *Mirrored
+	}{
+		"nothing":                             {nil, nil, nil},
+		"the first snapshot":                  {[]snapshot.Name{b.base}, nil, &Mirrored{baseRevision, b.base.Time}},
+		"a segment":                           {[]snapshot.Name{b.base}, segments[:1], &Mirrored{810, b.base.Time.Add(64 * time.Second)}},
+		"a segment and the later snapshot":    {[]snapshot.Name{b.base, later}, segments[:1], &Mirrored{820, later.Time}},
+		"two segments and the later snapshot": {[]snapshot.Name{b.base, later}, segments[:2], &Mirrored{820, later.Time}},
+		"what continues the later snapshot":   {[]snapshot.Name{later}, segments[2:], &Mirrored{830, b.base.Time.Add(61*time.Minute + 9*time.Second)}},
+	} {
+		bucket := Listing{Place: config.S3, Listing: snapshot.Listing{Segments: x.segments}}
+		for _, n := range x.snapshots {
+			bucket.Snapshots = append(bucket.Snapshots, snapshot.Entry{Name: n})
+		}
+		rows := JournalOf([]Listing{all[0], bucket}, snapshot.NewDir(t.TempDir())).Ranges(t.Context(), bases)
+		if len(rows) != 1 || !reflect.DeepEqual(rows[0].Mirrored, x.want) {
+			t.Errorf("%s: %+v, want %+v", name, rows[0].Mirrored, x.want)
+		}
 	}
 }

@@ -188,7 +188,7 @@ func Journaled(now *time.Time) *status.Tracker {
 	t, at, list := Healthy(now), *now, History(*now)
 	hours := func(n time.Duration) time.Time { return at.Add(-n * time.Hour) }
 	before := status.Range{First: list[28].Revision - 40, Last: list[24].Revision + 52_000, From: list[28].Name.Time, To: hours(25)}
-	since := status.Range{First: list[23].Revision - 70, Last: list[0].Revision + 2_688, From: list[23].Name.Time.Add(-time.Second), To: at.Add(-700 * time.Millisecond)}
+	since := status.Range{First: list[23].Revision - 70, Last: list[0].Revision + 2_688, From: list[23].Name.Time, To: at.Add(-700 * time.Millisecond)}
 	there := since
 	there.Last, there.To = since.Last-180, at.Add(-31*time.Second)
 	t.SetJournal(func(j *status.Journal) {

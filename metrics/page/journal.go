@@ -28,7 +28,7 @@ func (p *painter) journalFact() []fact {
 		f.More = append(f.More, atMost(p.now.Sub(at))+" from S3")
 	}
 	if periods := p.Restorable(status.Local); len(periods) > 0 {
-		since := "any moment since " + status.Absolute(periods[0].From)
+		since := "any moment since " + status.AbsoluteFrom(periods[0].From)
 		if n := len(status.Gaps(periods)); n > 0 {
 			since += ", except in " + status.Count(n, "gap", "gaps")
 		}
@@ -52,7 +52,7 @@ func (p *painter) gapTexts() []string {
 		if g.Restored {
 			why = ", where the cluster was restored"
 		}
-		out = append(out, "from "+status.Absolute(g.From)+" to "+status.Absolute(g.To)+why)
+		out = append(out, "from "+status.Absolute(g.From)+" to "+status.AbsoluteFrom(g.To)+why)
 	}
 	return out
 }

@@ -139,7 +139,9 @@ func TestTimelineShowsTheJournalAndItsGaps(t *testing.T) {
 		t.Errorf("%d lines of the journal, %d with gaps", bars, gaps)
 	}
 	tr := journalBreaks(1)
-	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges[1].Restored = true })
+	tr.SetJournal(func(j *status.Journal) {
+		j.Local.Ranges[1].Restored, j.Local.Ranges[1].From = true, j.Local.Ranges[1].From.Add(-600*time.Millisecond)
+	})
 	wantTexts(t, show(t, tr), gap+": from 2026-11-22 10:50:00 UTC to 2026-11-22 11:00:00 UTC, where the cluster was restored<")
 	tr = statustest.Journaled(&now)
 	tr.SetJournal(func(j *status.Journal) { j.Local.Ranges, j.Bucket.Ranges = j.Local.Ranges[1:], nil })
