@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -25,14 +26,10 @@ type base struct {
 }
 
 // taken is when it was, whole seconds, as its name says.
-func (b base) taken() time.Time { return takenOf(b.manifest) }
+func (b base) taken() time.Time { return b.record().Time }
 
-func takenOf(m snapshot.Manifest) time.Time { return m.CreatedAt.UTC().Truncate(time.Second) }
-
-// BaseOf is a snapshot as its manifest describes it.
-func BaseOf(n snapshot.Name, m snapshot.Manifest) Base {
-	return Base{n, takenOf(m), m.ClusterID, m.Revision, m.RaftIndex, m.Healthy}
-}
+// record is what the search for histories knows of it.
+func (b base) record() history.Snapshot { return history.SnapshotOf(b.Name, b.manifest) }
 
 // moment is the search for the state that is asked for. It is of one history.
 type moment struct {
@@ -45,8 +42,8 @@ type moment struct {
 
 	clusters []snapshot.Life // of which there are snapshots
 
-	lives *histories // nil: there is one only
-	in    history    // that is searched
+	lives *history.Histories // nil: there is one only
+	in    history.History    // that is searched
 }
 
 // continued chooses the snapshot and the journal for the moment. chosen is the snapshot that is meant without a moment: it says which cluster. read has
@@ -194,7 +191,7 @@ func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, cha
 // beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
 func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
 	for _, x := range m.pieces.dropped {
-		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (m.lives == nil || m.lives.at(x.Name.Time) == m.in) {
+		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (m.lives == nil || m.lives.At(x.Name.Time) == m.in) {
 			newest = max(newest, x.Name.Last)
 		}
 	}
@@ -205,7 +202,7 @@ func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error
 		case x.bad != nil:
 		case err != nil:
 			return 0, err
-		case x.opened.ClusterID != m.in.cluster:
+		case x.opened.ClusterID != m.in.Cluster:
 			continue
 		}
 		return x.Name.Last, nil

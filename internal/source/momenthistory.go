@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize/english"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -35,51 +36,51 @@ func (r Request) related(all []Listing, lives []snapshot.Life, read map[copyOf]s
 
 // live finds the histories, if there may be several.
 func (m *moment) live(ctx context.Context, chosen base) {
-	var bases []Base
+	var records history.Records
 	cluster, several := chosen.manifest.ClusterID, false
 	for _, b := range m.bases {
-		x := b.manifest
-		if x.ClusterID == cluster || m.anyHistory() {
-			bases = append(bases, BaseOf(b.Name, x))
-			several = several || x.ClusterID != cluster
+		if s := b.record(); s.Cluster == cluster || m.anyHistory() {
+			records.Snapshots = append(records.Snapshots, s)
+			several = several || s.Cluster != cluster
 		}
 	}
-	var names []snapshot.SegmentName
 	for _, n := range m.pieces.names() {
 		if m.anyHistory() || n.Last > chosen.manifest.Revision {
-			names = append(names, n)
+			records.Segments = append(records.Segments, n)
 		}
 	}
-	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
 	m.lives = nil
-	if known := findHistories(ctx, names, bases, nil, unread); several || len(known.begins) > 0 || m.anyHistory() && len(known.rows) > 1 {
-		m.lives = findHistories(ctx, names, bases, func(s sign) bool { // that of another cluster without a snapshot only if a node has recorded both
-			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == s.cluster || b.Cluster == cluster && b.Name.Node == s.node })
-		}, m.pieces.manifest)
-		if len(m.lives.all()) < 2 {
-			m.lives = nil
-		}
+	records.Manifest = func(snapshot.SegmentName) (unread journal.Manifest) { return unread }
+	if known := history.Find(records); !several && !known.Restored() && (!m.anyHistory() || len(known.Rows) < 2) {
+		return
+	}
+	records.Manifest = m.pieces.reader(ctx)
+	records.Counts = func(of snapshot.ID, node string) bool { // what another cluster without a snapshot has only if a node has recorded both
+		return slices.ContainsFunc(records.Snapshots, func(s history.Snapshot) bool { return s.Cluster == of || s.Cluster == cluster && s.Name.Node == node })
+	}
+	if found := history.Find(records); len(found.All()) > 1 {
+		m.lives = found
 	}
 }
 
 // historyOf returns that of a snapshot.
-func (m *moment) historyOf(b base) history {
+func (m *moment) historyOf(b base) history.History {
 	if m.lives == nil {
-		return history{cluster: b.manifest.ClusterID}
+		return history.History{Cluster: b.manifest.ClusterID}
 	}
-	return m.lives.of(b.manifest.ClusterID, b.taken())
+	return m.lives.Of(b.manifest.ClusterID, b.taken())
 }
 
 // search makes a history the one that is searched. A segment that can't be read is of any cluster; it comes to light when it is opened.
-func (m *moment) search(h history) {
+func (m *moment) search(h history.History) {
 	m.in, m.pieces.searched = h, m.pieces.all
 	if m.lives == nil {
 		return
 	}
 	names := map[snapshot.SegmentName]bool{}
-	for _, r := range m.lives.rows {
-		for _, n := range r.names {
-			names[n] = r.history == h || r.cluster == 0 && m.lives.of(h.cluster, n.Time) == h
+	for _, r := range m.lives.Rows {
+		for _, n := range r.Names {
+			names[n] = r.History == h || r.Cluster == 0 && m.lives.Of(h.Cluster, n.Time) == h
 		}
 	}
 	m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.all), func(x *piece) bool { return !names[x.Name] })
@@ -95,14 +96,14 @@ func (m *moment) ended() time.Time {
 	if m.lives == nil {
 		return time.Time{}
 	}
-	return m.lives.ended(m.in)
+	return m.lives.Ended(m.in)
 }
 
 // atRevision finds the only history that has a revision.
 func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b base, c *Continuation, err error) {
 	var found []base
 	var continued []*Continuation
-	for _, h := range m.lives.all() {
+	for _, h := range m.lives.All() {
 		m.search(h)
 		b, noBase := m.before(chosen, revision)
 		if noBase != nil {
@@ -161,18 +162,20 @@ func (p *pieces) names() (all []snapshot.SegmentName) {
 	return all
 }
 
-// manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
-func (p *pieces) manifest(ctx context.Context, n snapshot.SegmentName) (m journal.Manifest) {
-	for _, x := range p.all {
-		if x.Name != n {
-			continue
+// reader returns what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
+func (p *pieces) reader(ctx context.Context) func(snapshot.SegmentName) journal.Manifest {
+	return func(n snapshot.SegmentName) (m journal.Manifest) {
+		for _, x := range p.all {
+			if x.Name != n {
+				continue
+			}
+			if p.open(ctx, x) == nil {
+				return x.opened.Manifest
+			}
+			x.bad = nil
 		}
-		if p.open(ctx, x) == nil {
-			return x.opened.Manifest
-		}
-		x.bad = nil
+		return m
 	}
-	return m
 }
 
 // ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.

@@ -24,7 +24,7 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 		if err := m.pieces.open(ctx, x); err != nil {
 			return 0, err
 		}
-		if x.opened.ClusterID != m.in.cluster {
+		if x.opened.ClusterID != m.in.Cluster {
 			continue
 		}
 		r, _, _, next, err := journal.At(ctx, x.opened, t)
@@ -88,7 +88,7 @@ func (m *moment) follows(ctx context.Context, such func(snapshot.SegmentName) bo
 		if err := m.pieces.open(ctx, x); err != nil {
 			return false, err
 		}
-		if x.opened.ClusterID == m.in.cluster {
+		if x.opened.ClusterID == m.in.Cluster {
 			return true, nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -23,7 +24,7 @@ func (l Listing) quiet(node string, last journal.Manifest) time.Time {
 // unchanged returns until when nothing had changed after the last revision of a segment: as the daemon's note says, or snapshots of that very
 // revision. It stops at enough; zero: nothing is known. The snapshots come in the order of time. other is when the next sign of another history
 // is: nothing is known beyond it, but that the cluster was put back, if a moment after its next snapshot is asked for.
-func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[Base], enough, asked time.Time,
+func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[history.Snapshot], enough, asked time.Time,
 	other func(after time.Time) time.Time,
 ) (until time.Time) {
 	end := other(last.To)
@@ -70,9 +71,9 @@ func (m *moment) unchanged(last *piece) time.Time {
 	for _, x := range m.pieces.searched {
 		begun = append(begun, x.Name)
 	}
-	bases := func(yield func(Base) bool) {
+	bases := func(yield func(history.Snapshot) bool) {
 		for _, b := range slices.Backward(m.inHistory()) {
-			if !yield(Base{Name: b.Name, Time: b.taken(), Cluster: b.manifest.ClusterID, Revision: b.manifest.Revision}) {
+			if !yield(b.record()) {
 				return
 			}
 		}
@@ -89,7 +90,7 @@ func (m *moment) other(after time.Time) time.Time {
 	if m.lives == nil {
 		return time.Time{}
 	}
-	return m.lives.other(m.in, after)
+	return m.lives.Next(m.in, after)
 }
 
 // unchangedSince returns until when nothing had changed after a snapshot, as the note of its node says; zero: not known.
@@ -136,7 +137,7 @@ func (m *moment) idle(revision int64) int64 {
 }
 
 // until is the last moment of a range.
-func (r *ranging) until(last journal.Manifest, bases []Base, other func(time.Time) time.Time) time.Time {
-	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b Base) int { return a.Time.Compare(b.Time) })
+func (r *ranging) until(last journal.Manifest, bases []history.Snapshot, other func(time.Time) time.Time) time.Time {
+	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b history.Snapshot) int { return a.Time.Compare(b.Time) })
 	return later(last.To, unchanged(last, r.places, r.Names, slices.Values(oldestFirst), time.Now(), time.Time{}, other))
 }
