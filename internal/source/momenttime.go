@@ -27,7 +27,7 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 		if x.opened.ClusterID != m.in.Cluster {
 			continue
 		}
-		r, _, _, next, err := journal.At(ctx, x.opened, t)
+		r, next, err := journal.At(ctx, x.opened, t)
 		if err != nil {
 			return 0, x.failed(err)
 		}
