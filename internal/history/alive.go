@@ -25,6 +25,9 @@ func (h *Histories) All() []History {
 	return slices.SortedFunc(maps.Keys(h.lives), func(a, b History) int { return last(b) - last(a) })
 }
 
+// Several reports that there is more than one.
+func (h *Histories) Several() bool { return len(h.lives) > 1 }
+
 // At returns the history that was alive at a time: that of the last sign before it. Before the first one, it is the first.
 func (h *Histories) At(t time.Time) History {
 	if len(h.signs) == 0 {

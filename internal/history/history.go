@@ -53,7 +53,7 @@ type Records struct {
 	Counts func(cluster snapshot.ID, node string) bool
 }
 
-// Histories are what was found. They do not change.
+// Histories are what was found. They do not change. Without any, each cluster has its first one.
 type Histories struct {
 	Rows []Row // in the order of nodes and time
 

@@ -17,7 +17,7 @@ func (r Request) momentDecides() bool {
 
 // decide searches the history that was alive at the time that is asked for. That of a snapshot that was named must be the one.
 func (m *moment) decide(ctx context.Context, chosen base) error {
-	if m.lives == nil {
+	if !m.lives.Several() {
 		return nil
 	}
 	t := m.At.Time
@@ -85,7 +85,7 @@ func (m *moment) reaching(ctx context.Context, chosen base, of history.History) 
 
 // advised adds to the error that a named snapshot does not lead to the moment which one does.
 func (m *moment) advised(ctx context.Context, chosen base, err error) error {
-	if m.lives == nil || !m.fixed() || m.At.Time.IsZero() || !errors.Is(err, ErrMoment) {
+	if !m.lives.Several() || !m.fixed() || m.At.Time.IsZero() || !errors.Is(err, ErrMoment) {
 		return err
 	}
 	other := *m

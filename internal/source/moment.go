@@ -42,7 +42,7 @@ type moment struct {
 
 	clusters []snapshot.Life // of which there are snapshots
 
-	lives *history.Histories // nil: there is one only
+	lives *history.Histories // empty: there is one only
 	in    history.History    // that is searched
 }
 
@@ -96,7 +96,7 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 		}
 		c, err = m.continuation(ctx, chosen, 0)
 		return chosen, c, err
-	case revision > 0 && m.lives != nil && !m.fixed():
+	case revision > 0 && m.lives.Several() && !m.fixed():
 		return m.atRevision(ctx, chosen, revision)
 	case revision == 0:
 		if err = m.decide(ctx, chosen); err == nil {
@@ -130,7 +130,7 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 		return nil, err
 	}
 	end := reach(whole, b.manifest.Revision)
-	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.ended(), close: m.pieces.close, chain: chain}
+	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in), close: m.pieces.close, chain: chain}
 	if c.Revision > end {
 		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
 	}
@@ -191,7 +191,7 @@ func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, cha
 // beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
 func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
 	for _, x := range m.pieces.dropped {
-		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (m.lives == nil || m.lives.At(x.Name.Time) == m.in) {
+		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (!m.lives.Several() || m.lives.At(x.Name.Time) == m.in) {
 			newest = max(newest, x.Name.Last)
 		}
 	}
@@ -231,7 +231,7 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 		}
 	}
 	with := fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name)
-	if m.lives != nil && !m.fixed() { // there may be two of that number
+	if m.lives.Several() && !m.fixed() { // there may be two of that number
 		with = fmt.Sprintf("the snapshot %s with --at %d restores the last revision before it", best.Name, reached)
 	}
 	switch {

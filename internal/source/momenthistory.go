@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize/english"
 
@@ -49,7 +48,7 @@ func (m *moment) live(ctx context.Context, chosen base) {
 			records.Segments = append(records.Segments, n)
 		}
 	}
-	m.lives = nil
+	m.lives = &history.Histories{}
 	records.Manifest = func(snapshot.SegmentName) (unread journal.Manifest) { return unread }
 	if known := history.Find(records); !several && !known.Restored() && (!m.anyHistory() || len(known.Rows) < 2) {
 		return
@@ -58,23 +57,18 @@ func (m *moment) live(ctx context.Context, chosen base) {
 	records.Counts = func(of snapshot.ID, node string) bool { // what another cluster without a snapshot has only if a node has recorded both
 		return slices.ContainsFunc(records.Snapshots, func(s history.Snapshot) bool { return s.Cluster == of || s.Cluster == cluster && s.Name.Node == node })
 	}
-	if found := history.Find(records); len(found.All()) > 1 {
+	if found := history.Find(records); found.Several() {
 		m.lives = found
 	}
 }
 
 // historyOf returns that of a snapshot.
-func (m *moment) historyOf(b base) history.History {
-	if m.lives == nil {
-		return history.History{Cluster: b.manifest.ClusterID}
-	}
-	return m.lives.Of(b.manifest.ClusterID, b.taken())
-}
+func (m *moment) historyOf(b base) history.History { return m.lives.Of(b.manifest.ClusterID, b.taken()) }
 
 // search makes a history the one that is searched. A segment that can't be read is of any cluster; it comes to light when it is opened.
 func (m *moment) search(h history.History) {
 	m.in, m.pieces.searched = h, m.pieces.all
-	if m.lives == nil {
+	if !m.lives.Several() {
 		return
 	}
 	names := map[snapshot.SegmentName]bool{}
@@ -89,14 +83,6 @@ func (m *moment) search(h history.History) {
 // inHistory are the snapshots of the history that is searched.
 func (m *moment) inHistory() []base {
 	return slices.DeleteFunc(slices.Clone(m.bases), func(b base) bool { return m.historyOf(b) != m.in })
-}
-
-// ended is when another history was alive, after the one that is searched; zero: it is the present one.
-func (m *moment) ended() time.Time {
-	if m.lives == nil {
-		return time.Time{}
-	}
-	return m.lives.Ended(m.in)
 }
 
 // atRevision finds the only history that has a revision.

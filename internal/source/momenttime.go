@@ -66,11 +66,11 @@ func (m *moment) afterTheEnd(revision int64, received, unchanged time.Time) erro
 		text += ", and nothing had changed until " + unchanged.UTC().Format(momentForm)
 	}
 	instead := fmt.Sprintf("--at %d restores that revision", revision)
-	if m.lives != nil { // there may be two of that number
+	if m.lives.Several() { // there may be two of that number
 		instead = fmt.Sprintf("--at %s restores that revision", received.UTC().Format(time.RFC3339Nano))
 	}
 	goesOn := slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First > revision })
-	switch ended := m.ended(); {
+	switch ended := m.lives.Ended(m.in); {
 	case goesOn:
 		return m.unreachable("it is in a gap of the journal, after "+text, instead)
 	case !ended.IsZero():
