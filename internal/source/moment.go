@@ -1,7 +1,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,93 +122,6 @@ func (r Request) skipped(l Listing, n snapshot.SegmentName) bool {
 	return slices.ContainsFunc(r.SkipSegments, func(s SkippedSegment) bool { return s.Name == n && s.Place == l.Place })
 }
 
-// continuation opens the segments that continue a snapshot up to a revision; 0: all.
-func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Continuation, error) {
-	whole, chain, err := m.opened(ctx, b, revision)
-	if err != nil {
-		return nil, err
-	}
-	end := reach(whole, b.manifest.Revision)
-	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in), close: m.pieces.close, chain: chain}
-	if c.Revision > end {
-		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
-	}
-	for _, x := range chain {
-		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
-		if !slices.Contains(c.Places, x.at.Where) {
-			c.Places = append(c.Places, x.at.Where)
-		}
-	}
-	if len(whole) > 0 {
-		c.EndAt = whole[len(whole)-1].opened.To
-	}
-	if len(whole) > 0 && c.Revision == end {
-		c.Unchanged = m.unchanged(whole[len(whole)-1])
-	}
-	if c.Beyond, err = m.beyond(ctx, end); err != nil {
-		return nil, err
-	}
-	c.Late = m.late(ctx, c.Revision)
-	if len(chain) == 0 {
-		return c, nil
-	}
-	newest := chain[len(chain)-1]
-	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
-	return c, newest.failed(err)
-}
-
-// opened chooses the segments that continue a snapshot, and opens those that are needed for a revision, 0: all, and the last one, for the report.
-func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, chain []*piece, err error) {
-	for {
-		whole = m.pieces.chain(b.manifest.Revision)
-		revision := cmp.Or(revision, reach(whole, b.manifest.Revision))
-		chain = whole
-		if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= revision }); i >= 0 {
-			chain = whole[:i+1]
-		}
-		if revision <= b.manifest.Revision {
-			chain = nil
-		}
-		wanted := chain
-		if len(whole) > 0 {
-			wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
-		}
-		if err := m.pieces.openAll(ctx, wanted); err != nil {
-			return nil, nil, err
-		}
-		if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
-			return nil, nil, err
-		}
-		wrong := stranger(chain)
-		if wrong == nil {
-			return whole, chain, nil
-		}
-		m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x == wrong })
-	}
-}
-
-// beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
-func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
-	for _, x := range m.pieces.dropped {
-		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (!m.lives.Several() || m.lives.At(x.Name.Time) == m.in) {
-			newest = max(newest, x.Name.Last)
-		}
-	}
-	later := slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
-	slices.SortFunc(later, func(a, b *piece) int { return cmp.Compare(b.Name.Last, a.Name.Last) })
-	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
-		switch err := m.pieces.open(ctx, x); {
-		case x.bad != nil:
-		case err != nil:
-			return 0, err
-		case x.opened.ClusterID != m.in.Cluster:
-			continue
-		}
-		return x.Name.Last, nil
-	}
-	return newest, nil
-}
-
 // before chooses the newest snapshot from which the journal reaches the revision.
 func (m *moment) before(chosen base, revision int64) (base, error) {
 	var best base
@@ -280,21 +192,4 @@ func (m *moment) around() (older, newer string) {
 		newer = text
 	}
 	return older, newer
-}
-
-// String says for people which state it is.
-func (c *Continuation) String() string {
-	text := fmt.Sprintf("revision %d", c.Revision)
-	if !c.At.IsZero() {
-		text += ", received " + c.At.UTC().Format(momentForm)
-	}
-	if !c.Restored.IsZero() {
-		text += ", " + c.History()
-	}
-	return text
-}
-
-// History says for people of which history the state is, if it is not the present one.
-func (c *Continuation) History() string {
-	return fmt.Sprintf("of the cluster %s, before it was restored (not later than %s)", c.Cluster, c.Restored.UTC().Format(momentForm))
 }

@@ -63,7 +63,9 @@ func (m *moment) live(ctx context.Context, chosen base) {
 }
 
 // historyOf returns that of a snapshot.
-func (m *moment) historyOf(b base) history.History { return m.lives.Of(b.manifest.ClusterID, b.taken()) }
+func (m *moment) historyOf(b base) history.History {
+	return m.lives.Of(b.manifest.ClusterID, b.taken())
+}
 
 // search makes a history the one that is searched. A segment that can't be read is of any cluster; it comes to light when it is opened.
 func (m *moment) search(h history.History) {
@@ -125,52 +127,4 @@ func ambiguous(found []base, continued []*Continuation) error {
 	}
 	return config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
 		continued[0].Revision, english.WordSeries(each, "and"))
-}
-
-// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
-func stranger(chain []*piece) *piece {
-	for i := 1; i < len(chain); i++ {
-		x, y := chain[i-1].opened, chain[i].opened
-		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
-			return chain[i]
-		}
-	}
-	return nil
-}
-
-// names has each name once, in their order.
-func (p *pieces) names() (all []snapshot.SegmentName) {
-	for _, x := range p.all {
-		if len(all) == 0 || all[len(all)-1] != x.Name {
-			all = append(all, x.Name)
-		}
-	}
-	return all
-}
-
-// reader returns what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
-func (p *pieces) reader(ctx context.Context) func(snapshot.SegmentName) journal.Manifest {
-	return func(n snapshot.SegmentName) (m journal.Manifest) {
-		for _, x := range p.all {
-			if x.Name != n {
-				continue
-			}
-			if p.open(ctx, x) == nil {
-				return x.opened.Manifest
-			}
-			x.bad = nil
-		}
-		return m
-	}
-}
-
-// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
-func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
-	for _, x := range all {
-		if x.opened.ClusterID != cluster {
-			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.listed, x.at.Where, x.opened.ClusterID, cluster)
-			err = x.bad
-		}
-	}
-	return err
 }
