@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
@@ -30,10 +31,10 @@ type journalRow struct {
 
 // addJournal adds what the journal of the listed places can restore.
 func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch *snapshot.Dir) {
-	var bases []source.Base
+	var bases []history.Snapshot
 	for _, r := range l.Snapshots {
 		if r.Manifest != nil && r.Error == "" {
-			bases = append(bases, source.BaseOf(r.Name, *r.Manifest))
+			bases = append(bases, history.SnapshotOf(r.Name, *r.Manifest))
 		}
 	}
 	restored := map[string]bool{} // nodes, since the last row

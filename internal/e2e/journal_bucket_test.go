@@ -4,24 +4,15 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
-
-	"etcd-rolling-backup/internal/etcdtest"
-	"etcd-rolling-backup/internal/s3test"
 )
 
 // Without the directory, as on a new host, the bucket alone shows, proves and restores as a test what the journal has.
 func TestJournalInTheBucketIsListedVerifiedAndShown(t *testing.T) {
 	parallel(t)
-	c := small(t, etcdtest.Options{})
-	dir := newStore(t)
-	server := s3test.Run(t, s3test.Options{})
-	b := newBucket(t, server.Target, s3test.BucketOptions{})
-	remote := b.flags(server.Target)
-	client := etcdtest.Dial(t, c)
-	p := start(t, append(journalFlags(dir, c), remote...)...)
-	eventually(t, "there is a snapshot", func() bool { return len(listed(t, dir)) == 1 })
-	last := change(t, dir, client, func() error {
-		_, err := client.Put(t.Context(), "/registry/seen", "x")
+	j := newMirroredJournal(t)
+	dir, remote := j.dir, j.remote
+	last := change(t, dir, j.kv, func() error {
+		_, err := j.kv.Put(t.Context(), "/registry/seen", "x")
 		return err
 	})
 	at := fmt.Sprintf("revision %d", last.revision)
@@ -29,7 +20,7 @@ func TestJournalInTheBucketIsListedVerifiedAndShown(t *testing.T) {
 		q := start(t, words("log", []string{"--from=s3", "--prefix=/registry/seen", "--dir=" + t.TempDir(), "--all-nodes"}, remote)...)
 		return q.ended(t) == 0 && q.stdout.String() != ""
 	})
-	p.stop(t, syscall.SIGTERM, 0)
+	j.daemon.stop(t, syscall.SIGTERM, 0)
 	empty := "--dir=" + t.TempDir()
 	run(t, 0, []string{"journal of ", fmt.Sprintf("(%s), s3", at)}, words("list", []string{"--from=s3", "--all-nodes", empty}, remote)...)
 	run(t, 0, []string{"is intact", "  journal: ", " to " + at}, words("verify", []string{"--from=s3", empty, "--min-free=0"}, remote)...)

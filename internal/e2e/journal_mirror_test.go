@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/snapshot"
@@ -28,6 +30,36 @@ func (b *bucket) segments() (names []snapshot.SegmentName) {
 func (b *bucket) reaches(revision int64) bool {
 	b.t.Helper()
 	return slices.ContainsFunc(b.segments(), func(n snapshot.SegmentName) bool { return n.Last >= revision })
+}
+
+// mirroredJournal is a daemon that records a journal, with a bucket of its own.
+type mirroredJournal struct {
+	*bucket
+	remote []string // the flags of the bucket
+	etcd   *etcdtest.Cluster
+	kv     *clientv3.Client
+	dir    string
+	daemon *process
+}
+
+// newMirroredJournal starts the daemon, and waits for its snapshot.
+func newMirroredJournal(t *testing.T, more ...string) *mirroredJournal {
+	t.Helper()
+	server, c := plainServer.get(t), small(t, etcdtest.Options{})
+	b := newBucket(t, server.Target, s3test.BucketOptions{})
+	j := &mirroredJournal{bucket: b, remote: b.flags(server.Target), etcd: c, kv: etcdtest.Dial(t, c), dir: newStore(t)}
+	j.daemon = start(t, slices.Concat(journalFlags(j.dir, c), j.remote, more)...)
+	j.daemon.says(t, "snapshot saved")
+	return j
+}
+
+// changed makes changes, and waits until the bucket has them.
+func (j *mirroredJournal) changed(t *testing.T) (last recorded) {
+	t.Helper()
+	all := changes(t, j.dir, j.kv)
+	last = all[len(all)-1]
+	eventually(t, "the bucket has the journal", func() bool { return j.reaches(last.revision) })
+	return last
 }
 
 // S3 is away while keys change, and then back: everything arrives. After that the disk is lost, and each moment is restored from the bucket.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,24 +117,10 @@ func TestRestoreOfAnIdleClusterSaysUntilWhenNothingChanged(t *testing.T) {
 // On a machine without the directory, each command that reads the journal reads it from the bucket.
 func TestJournalIsReadFromTheBucketWhereThereIsNoDirectory(t *testing.T) {
 	parallel(t)
-	server := plainServer.get(t)
-	m := newMirrorBed(t, server)
-	b := m.bucket(t)
-	c := small(t, etcdtest.Options{})
-	client, dir := etcdtest.Dial(t, c), newStore(t)
-	p := start(t, append(journalFlags(dir, c), b.flags(server.Target)...)...)
-	p.says(t, "snapshot saved")
-	all := changes(t, dir, client)
-	last := fmt.Sprint(all[len(all)-1].revision)
-	var segment string
-	eventually(t, "the bucket has the journal", func() bool {
-		for _, k := range b.keys() {
-			if name, is := strings.CutPrefix(k, "journal/"); is && strings.HasSuffix(k, "-"+last+".jnl.zst") {
-				segment = name
-			}
-		}
-		return segment != ""
-	})
+	j := newMirroredJournal(t)
+	last := fmt.Sprint(j.changed(t).revision)
+	names := j.segments()
+	segment := names[len(names)-1].String()
 	none := filepath.Join(t.TempDir(), "none")
 	missing := []string{"unusable directory: ", none, "no such file or directory", "(in a bucket? set --s3-bucket"}
 	for _, x := range []struct {
@@ -151,7 +136,7 @@ func TestJournalIsReadFromTheBucketWhereThereIsNoDirectory(t *testing.T) {
 	} {
 		args := words(x.args[0], x.args[1:], []string{"--dir=" + none})
 		run(t, 2, missing, args...).wantOneErrorLine(t)
-		out := run(t, 0, nil, append(args, b.flags(server.Target)...)...)
+		out := run(t, 0, nil, append(args, j.remote...)...)
 		if text := out.stdout.String() + out.stderr.String(); !strings.Contains(text, x.says) {
 			t.Errorf("%q does not say %q:\n%s", x.args, x.says, text)
 		}
@@ -161,31 +146,19 @@ func TestJournalIsReadFromTheBucketWhereThereIsNoDirectory(t *testing.T) {
 // A bucket does not know whether something was written that it lacks. A snapshot of the same revision there shows that nothing was.
 func TestRestoreFromTheBucketAtAMomentAfterTheLastChange(t *testing.T) {
 	parallel(t)
-	server := plainServer.get(t)
-	m := newMirrorBed(t, server)
-	b := m.bucket(t)
-	c := small(t, etcdtest.Options{})
-	client, dir := etcdtest.Dial(t, c), newStore(t)
-	p := start(t, append(journalFlags(dir, c), b.flags(server.Target)...)...)
-	p.says(t, "snapshot saved")
-	all := changes(t, dir, client)
-	last := all[len(all)-1]
-	eventually(t, "the bucket has the journal", func() bool {
-		return slices.ContainsFunc(b.keys(), func(k string) bool {
-			return strings.HasPrefix(k, "journal/") && strings.HasSuffix(k, fmt.Sprintf("-%d.jnl.zst", last.revision))
-		})
-	})
-	quiet := quietUntil(t, dir, last.at.Add(time.Second))
+	j := newMirroredJournal(t)
+	last := j.changed(t)
+	quiet := quietUntil(t, j.dir, last.at.Add(time.Second))
 	moment := "--at=" + quiet.Format(time.RFC3339Nano)
 	none := "--dir=" + filepath.Join(t.TempDir(), "none")
 	run(t, 1, []string{fmt.Sprintf("the journal ends at revision %d, received ", last.revision), fmt.Sprintf("--at %d restores that revision", last.revision)},
-		words("restore", b.flags(server.Target), []string{none, "--data-dir=" + target(t), moment})...).wantOneErrorLine(t)
-	for _, place := range [][]string{{"--dir=" + dir}, {"--dir=" + dir, "--from=local"}} { // the disk knows it
-		run(t, 0, []string{"nothing changed after it until "}, words("restore", b.flags(server.Target), place, []string{"--data-dir=" + target(t), "--dry-run", moment})...)
+		words("restore", j.remote, []string{none, "--data-dir=" + target(t), moment})...).wantOneErrorLine(t)
+	for _, place := range [][]string{{"--dir=" + j.dir}, {"--dir=" + j.dir, "--from=local"}} { // the disk knows it
+		run(t, 0, []string{"nothing changed after it until "}, words("restore", j.remote, place, []string{"--data-dir=" + target(t), "--dry-run", moment})...)
 	}
 	eventually(t, "another second", func() bool { return time.Since(quiet) > 2*time.Second }) // names have whole ones
-	run(t, 0, nil, words("save", store(dir), flags(c, c.Members[0].Endpoint), b.flags(server.Target), []string{"--label=later"})...)
+	run(t, 0, nil, words("save", store(j.dir), flags(j.etcd, j.etcd.Members[0].Endpoint), j.remote, []string{"--label=later"})...)
 	data := target(t)
-	run(t, 0, []string{"asked for: " + quiet.Format(time.DateTime)}, words("restore", b.flags(server.Target), []string{none, "--data-dir=" + data, moment})...)
+	run(t, 0, []string{"asked for: " + quiet.Format(time.DateTime)}, words("restore", j.remote, []string{none, "--data-dir=" + data, moment})...)
 	wantState(t, etcdtest.Default, "node1", data, last.state).kill()
 }

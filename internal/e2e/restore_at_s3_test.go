@@ -13,24 +13,20 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/internal/s3test"
 	"etcd-rolling-backup/snapshot"
 )
 
 // A moment is restored from the bucket alone, on a fresh machine, and from a mixture of what disk and bucket still have.
 func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	parallel(t)
-	server := plainServer.get(t)
-	m := newMirrorBed(t, server)
-	b := m.bucket(t)
-	c := small(t, etcdtest.Options{})
-	client, dir := etcdtest.Dial(t, c), newStore(t)
-	p := start(t, append(journalFlags(dir, c), append(b.flags(server.Target), "--log-level=debug")...)...)
+	j := newMirroredJournal(t, "--log-level=debug")
+	client, dir := j.kv, j.dir
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s\n%q %q", p.stderr.String(), files(t, dir), b.keys())
+			t.Logf("%s\n%q %q", j.daemon.stderr.String(), files(t, dir), j.keys())
 		}
 	})
-	p.says(t, "snapshot saved")
 	base := filepath.Base(only(t, dir))
 	var all []recorded
 	for i := range 6 {
@@ -46,28 +42,29 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	}
 	eventually(t, "the bucket has the snapshot and all segments", func() bool {
 		names := segments(t, dir)
-		have := b.keys()
+		have := j.keys()
 		return len(names) > 0 && names[len(names)-1].Last >= all[len(all)-1].revision && slices.Contains(have, base) &&
 			!slices.ContainsFunc(files(t, dir), func(f string) bool { return strings.HasPrefix(f, "journal_") && !slices.Contains(have, "journal/"+f) })
 	})
-	p.stop(t, syscall.SIGTERM, 0)
+	j.daemon.stop(t, syscall.SIGTERM, 0)
 	want := all[4]
 	revision := strconv.FormatInt(want.revision, 10)
 	at := func(store string, moment string, want state, says ...string) {
 		t.Helper()
 		data := target(t)
-		run(t, 0, says, words("restore", b.flags(server.Target), []string{"--dir=" + store, "--data-dir=" + data, "--at=" + moment})...)
+		run(t, 0, says, words("restore", j.remote, []string{"--dir=" + store, "--data-dir=" + data, "--at=" + moment})...)
 		wantState(t, etcdtest.Default, "node1", data, want).kill()
 	}
 	at(filepath.Join(t.TempDir(), "none"), revision, want.state, "from s3://", "continued by the journal in s3://", "to revision "+revision)
 	at(filepath.Join(t.TempDir(), "none"), "latest", all[len(all)-1].state, "from s3://")
 	// One damaged object in the bucket: what comes before it is restored, each time the same, and the others are intact.
-	names := segments(t, dir)
+	names := slices.DeleteFunc(segments(t, dir), func(n snapshot.SegmentName) bool { return n.Last < all[0].revision }) // those that the snapshot needs
 	if len(names) > 2 {
-		other := m.bucket(t)
-		for _, key := range b.keys() {
-			src := minio.CopySrcOptions{Bucket: b.name, Object: key}
-			_, err := b.client.CopyObject(t.Context(), minio.CopyDestOptions{Bucket: other.name, Object: key}, src)
+		server := plainServer.get(t)
+		other := newBucket(t, server.Target, s3test.BucketOptions{})
+		for _, key := range j.keys() {
+			src := minio.CopySrcOptions{Bucket: j.name, Object: key}
+			_, err := j.client.CopyObject(t.Context(), minio.CopyDestOptions{Bucket: other.name, Object: key}, src)
 			must(t, err)
 		}
 		other.put("journal/"+names[1].String(), "damaged")
@@ -82,11 +79,10 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 	// The disk has lost the snapshot, and then all segments but one, which is damaged.
 	must(t, os.Rename(filepath.Join(dir, base), filepath.Join(t.TempDir(), base)))
 	at(dir, revision, want.state, "from s3://", "continued by the journal in "+dir)
-	for i, n := range segments(t, dir) {
-		if i == 0 {
-			flip(t, filepath.Join(dir, n.String()))
-			continue
-		}
+	names = segments(t, dir)
+	last := len(names) - 1
+	flip(t, filepath.Join(dir, names[last].String()))
+	for _, n := range names[:last] {
 		must(t, os.Remove(filepath.Join(dir, n.String())))
 	}
 	at(dir, "latest", all[len(all)-1].state, "warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[len(all)-1].revision))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/snapshot"
 )
@@ -22,16 +23,16 @@ func journalRanges(dir *snapshot.Dir) func(status.State, status.Place, []snapsho
 }
 
 // journalBases are the snapshots in a place from which a restore may begin. Of those that the directory lacks, the status knows what is needed most.
-func journalBases(s status.State, p status.Place, dir *snapshot.Dir) (all []source.Base) {
+func journalBases(s status.State, p status.Place, dir *snapshot.Dir) (all []history.Snapshot) {
 	at := s.Places[p]
 	for _, c := range slices.Concat(at.Copies, at.Nodes, at.Others) {
 		if c.Damage != "" {
 			continue
 		}
 		if m, err := dir.Manifest(c.Name); err == nil {
-			all = append(all, source.BaseOf(c.Name, m))
+			all = append(all, history.SnapshotOf(c.Name, m))
 		} else if c = s.Described(c); c.Revision > 0 {
-			all = append(all, source.Base{Name: c.Name, Time: c.Name.Time, Cluster: c.Cluster, Revision: c.Revision})
+			all = append(all, history.Snapshot{Name: c.Name, Time: c.Name.Time, Cluster: c.Cluster, Revision: c.Revision})
 		}
 	}
 	return all

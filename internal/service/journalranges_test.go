@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/daemon/status"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
@@ -64,11 +65,11 @@ func (b *rangesBed) known() (daemon, list []status.Period) {
 	}
 	defer all[0].Close()
 	var copies []status.Copy
-	var bases []source.Base
+	var bases []history.Snapshot
 	for _, e := range all[0].Snapshots {
 		m, err := b.dir.Manifest(e.Name)
 		must(b.T, err)
-		copies, bases = append(copies, status.Copy{Name: e.Name, Size: e.Size, Facts: m.Facts()}), append(bases, source.BaseOf(e.Name, m))
+		copies, bases = append(copies, status.Copy{Name: e.Name, Size: e.Size, Facts: m.Facts()}), append(bases, history.SnapshotOf(e.Name, m))
 	}
 	b.status.SetInventory(status.Local, copies, nil)
 	b.status.SetSegments(status.Local, all[0].Segments, b.dir.SegmentEnd)

@@ -5,13 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -67,211 +63,128 @@ func (c *Continuation) Close() error {
 	return c.close()
 }
 
-// piece is one segment in one place.
-type piece struct {
-	snapshot.SegmentEntry // of one that is being written, with the last revision that counts
-	listed                snapshot.SegmentName
-	at                    Listing
-	opened                *journal.Segment // nil: not yet
-	bad                   error            // why it can't be used
-}
-
-// pieces are the segments of all places.
-type pieces struct {
-	all      []*piece
-	searched []*piece // those of the history that is searched
-	scratch  *snapshot.Dir
-
-	dropped []*piece // those that can't be used
-
-	mu    sync.Mutex
-	fetch *os.File // what came from the bucket, one behind the other
-	used  int64
-	parts []*os.File // segments that are being written: their names change when they are complete
-}
-
-// piecesOf are those of the listings, without those that are to be skipped. The caller closes them.
-func piecesOf(ctx context.Context, all []Listing, scratch *snapshot.Dir, skip func(Listing, snapshot.SegmentName) bool) (*pieces, error) {
-	p := &pieces{scratch: scratch}
-	for _, l := range all {
-		for _, e := range l.Segments {
-			x := &piece{SegmentEntry: e, listed: e.Name, at: l}
-			if skip(l, e.Name) {
-				continue
-			}
-			switch used, err := p.openUnfinished(ctx, x); {
-			case err != nil:
-				return nil, errors.Join(err, p.close())
-			case !used:
-				continue
-			}
-			p.all = append(p.all, x)
-		}
+// String says for people which state it is.
+func (c *Continuation) String() string {
+	text := fmt.Sprintf("revision %d", c.Revision)
+	if !c.At.IsZero() {
+		text += ", received " + c.At.UTC().Format(momentForm)
 	}
-	slices.SortStableFunc(p.all, func(a, b *piece) int { return snapshot.CompareSegments(a.Name, b.Name) })
-	return p, nil
+	if !c.Restored.IsZero() {
+		text += ", " + c.History()
+	}
+	return text
 }
 
-// openUnfinished opens a segment that is being written, so that its end is known; false: nothing of it counts.
-func (p *pieces) openUnfinished(ctx context.Context, x *piece) (used bool, err error) {
-	if x.Name.Complete() {
-		return true, nil
-	}
-	switch err := p.open(ctx, x); {
-	case errors.Is(err, journal.ErrEmpty):
-		return false, nil
-	case errors.Is(err, snapshot.ErrNotFound): // it was completed, or removed, since the directory was listed
-		e, found, err := x.at.completed(x.Name)
-		x.SegmentEntry, x.listed = e, e.Name
-		return found, err
-	case err != nil:
-		return x.bad != nil, skipBad(x, err)
-	}
-	x.Name.Last = x.opened.Last
-	return true, nil
+// History says for people of which history the state is, if it is not the present one.
+func (c *Continuation) History() string {
+	return fmt.Sprintf("of the cluster %s, before it was restored (not later than %s)", c.Cluster, c.Restored.UTC().Format(momentForm))
 }
 
-func skipBad(x *piece, err error) error {
-	if x.bad != nil { // it is reported, and skipped
-		return nil
-	}
-	return err
-}
-
-func (p *pieces) close() (err error) {
-	if p.fetch != nil {
-		err = p.fetch.Close()
-	}
-	for _, f := range p.parts {
-		err = errors.Join(err, f.Close())
-	}
-	return err
-}
-
-// open reads the manifest of a segment, of one in the bucket after it was fetched.
-func (p *pieces) open(ctx context.Context, x *piece) (err error) {
-	switch {
-	case x.opened != nil:
-		return nil
-	case x.at.local != nil && x.Name.Complete():
-		x.opened, err = journal.Open(reopened{x.at.local, x.Name}, x.Size)
-	case x.at.local != nil:
-		x.opened, err = p.openPart(ctx, x)
-	default:
-		var r io.ReaderAt
-		if r, err = p.fetched(ctx, x); err == nil {
-			x.opened, err = journal.Open(r, x.Size)
-		}
-	}
-	return x.failed(err)
-}
-
-// failed adds where it is to an error, and notes that the segment can't be used if it is damaged.
-func (x *piece) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("%s in %s: %w", x.listed, x.at.Where, journal.Unnamed(err))
-	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
-		x.bad = err
-	}
-	return err
-}
-
-// dropBad removes those that can't be used, and returns why.
-func (p *pieces) dropBad() (why []error) {
-	p.all = slices.DeleteFunc(p.all, func(x *piece) bool {
-		if x.bad != nil {
-			why, p.dropped = append(why, x.bad), append(p.dropped, x)
-		}
-		return x.bad != nil
-	})
-	return why
-}
-
-// reopened opens the file of a segment for each read: a journal has thousands.
-type reopened struct {
-	dir  *snapshot.Dir
-	name snapshot.SegmentName
-}
-
-func (r reopened) ReadAt(b []byte, offset int64) (int, error) {
-	f, err := r.dir.OpenSegment(r.name)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	return f.ReadAt(b, offset)
-}
-
-// openPart opens a segment that is being written: its name may change at any moment, and its end.
-func (p *pieces) openPart(ctx context.Context, x *piece) (*journal.Segment, error) {
-	f, err := x.at.local.OpenSegment(x.Name)
+// continuation opens the segments that continue a snapshot up to a revision; 0: all.
+func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Continuation, error) {
+	whole, chain, err := m.opened(ctx, b, revision)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	p.parts = append(p.parts, f)
-	p.mu.Unlock()
-	return journal.OpenFile(ctx, f, false)
-}
-
-// fetched copies a segment of the bucket to the disk.
-func (p *pieces) fetched(ctx context.Context, x *piece) (io.ReaderAt, error) {
-	body, size, err := x.at.getSegment(ctx, x.Name)
-	if err != nil {
-		return nil, err
+	end := reach(whole, b.manifest.Revision)
+	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in), close: m.pieces.close, chain: chain}
+	if c.Revision > end {
+		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
 	}
-	defer body.Close()
-	if size != x.Size {
-		return nil, fmt.Errorf("%w: it has %d bytes, not %d as listed", snapshot.ErrDamaged, size, x.Size)
-	}
-	at, err := p.room(size)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := io.Copy(io.NewOffsetWriter(p.fetch, at), body); err != nil || n != size {
-		return nil, fmt.Errorf("fetch it: %d of %d bytes: %w", n, size, cmp.Or(err, io.ErrUnexpectedEOF))
-	}
-	return io.NewSectionReader(p.fetch, at, size), nil
-}
-
-func (p *pieces) room(size int64) (at int64, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fetch == nil {
-		if p.fetch, err = p.scratch.Scratch(); err != nil {
-			return 0, err
+	for _, x := range chain {
+		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
+		if !slices.Contains(c.Places, x.at.Where) {
+			c.Places = append(c.Places, x.at.Where)
 		}
 	}
-	at = p.used
-	p.used += size
-	return at, nil
-}
-
-// openAll opens several, those in a bucket side by side. A damaged one is no reason to give up the others.
-func (p *pieces) openAll(ctx context.Context, of []*piece) error {
-	errs := make([]error, len(of))
-	var g errgroup.Group
-	g.SetLimit(manifestReads)
-	for i, x := range of {
-		g.Go(func() error {
-			errs[i] = p.open(ctx, x)
-			return nil
-		})
+	if len(whole) > 0 {
+		c.EndAt = whole[len(whole)-1].opened.To
 	}
-	_ = g.Wait() // its goroutines return no error
-	return cmp.Or(errs...)
-}
-
-// chain are the segments that continue a revision, up to the next gap. Of two that reach as far, that of the first place counts.
-func (p *pieces) chain(from int64) []*piece {
-	return journal.FollowIn(p.searched, func(x *piece) snapshot.SegmentName { return x.Name }, from)
-}
-
-func reach(chain []*piece, from int64) int64 {
+	if len(whole) > 0 && c.Revision == end {
+		c.Unchanged = m.unchanged(whole[len(whole)-1])
+	}
+	if c.Beyond, err = m.beyond(ctx, end); err != nil {
+		return nil, err
+	}
+	c.Late = m.late(ctx, c.Revision)
 	if len(chain) == 0 {
-		return from
+		return c, nil
 	}
-	return chain[len(chain)-1].Name.Last
+	newest := chain[len(chain)-1]
+	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
+	return c, newest.failed(err)
+}
+
+// opened chooses the segments that continue a snapshot, and opens those that are needed for a revision, 0: all, and the last one, for the report.
+func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, chain []*piece, err error) {
+	for {
+		whole = m.pieces.chain(b.manifest.Revision)
+		revision := cmp.Or(revision, reach(whole, b.manifest.Revision))
+		chain = whole
+		if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= revision }); i >= 0 {
+			chain = whole[:i+1]
+		}
+		if revision <= b.manifest.Revision {
+			chain = nil
+		}
+		wanted := chain
+		if len(whole) > 0 {
+			wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
+		}
+		if err := m.pieces.openAll(ctx, wanted); err != nil {
+			return nil, nil, err
+		}
+		if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
+			return nil, nil, err
+		}
+		wrong := stranger(chain)
+		if wrong == nil {
+			return whole, chain, nil
+		}
+		m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x == wrong })
+	}
+}
+
+// beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
+func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
+	for _, x := range m.pieces.dropped {
+		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (!m.lives.Several() || m.lives.At(x.Name.Time) == m.in) {
+			newest = max(newest, x.Name.Last)
+		}
+	}
+	later := slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
+	slices.SortFunc(later, func(a, b *piece) int { return cmp.Compare(b.Name.Last, a.Name.Last) })
+	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
+		switch err := m.pieces.open(ctx, x); {
+		case x.bad != nil:
+		case err != nil:
+			return 0, err
+		case x.opened.ClusterID != m.in.Cluster:
+			continue
+		}
+		return x.Name.Last, nil
+	}
+	return newest, nil
+}
+
+// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
+func stranger(chain []*piece) *piece {
+	for i := 1; i < len(chain); i++ {
+		x, y := chain[i-1].opened, chain[i].opened
+		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
+			return chain[i]
+		}
+	}
+	return nil
+}
+
+// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
+func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
+	for _, x := range all {
+		if x.opened.ClusterID != cluster {
+			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.listed, x.at.Where, x.opened.ClusterID, cluster)
+			err = x.bad
+		}
+	}
+	return err
 }

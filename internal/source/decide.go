@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -16,39 +17,39 @@ func (r Request) momentDecides() bool {
 
 // decide searches the history that was alive at the time that is asked for. That of a snapshot that was named must be the one.
 func (m *moment) decide(ctx context.Context, chosen base) error {
-	if m.lives == nil {
+	if !m.lives.Several() {
 		return nil
 	}
 	t := m.At.Time
-	switch alive := m.lives.at(t); {
+	switch alive := m.lives.At(t); {
 	case !m.fixed():
 		m.search(alive)
 		return m.alone(ctx, chosen, alive, t)
-	case alive != m.in && m.lives.begun(m.in, t) && !m.lives.sideBySide(alive, m.in):
+	case alive != m.in && m.lives.Begun(m.in, t) && !m.lives.SideBySide(alive, m.in):
 		return m.unreachable("the cluster was restored between that snapshot and the moment")
 	}
 	return nil
 }
 
 // alone refuses a history if another one may have been alive at the same time, and neither continues the other.
-func (m *moment) alone(ctx context.Context, chosen base, alive history, t time.Time) error {
-	own, known := lifeOf(m.clusters, alive.cluster)
+func (m *moment) alone(ctx context.Context, chosen base, alive history.History, t time.Time) error {
+	own, known := lifeOf(m.clusters, alive.Cluster)
 	both := []snapshot.Life{own}
 	strangers := map[snapshot.ID]bool{}
-	of := map[snapshot.ID]history{alive.cluster: alive}
-	for _, x := range m.lives.all() {
-		its, found := lifeOf(m.clusters, x.cluster)
-		if !known || !found || own.Continues(its) || of[x.cluster] != (history{}) {
+	of := map[snapshot.ID]history.History{alive.Cluster: alive}
+	for _, x := range m.lives.All() {
+		its, found := lifeOf(m.clusters, x.Cluster)
+		if !known || !found || own.Continues(its) || of[x.Cluster] != (history.History{}) {
 			continue
 		}
-		strangers[x.cluster] = true
-		if m.lives.begun(x, t) && m.lives.sideBySide(alive, x) {
-			both, of[x.cluster] = append(both, its), x
+		strangers[x.Cluster] = true
+		if m.lives.Begun(x, t) && m.lives.SideBySide(alive, x) {
+			both, of[x.Cluster] = append(both, its), x
 		}
 	}
 	if len(both) == 1 {
 		if len(strangers) > 0 {
-			m.notice("there are snapshots of %d clusters: this moment is of cluster %s", len(strangers)+1, alive.cluster)
+			m.notice("there are snapshots of %d clusters: this moment is of cluster %s", len(strangers)+1, alive.Cluster)
 		}
 		return nil
 	}
@@ -70,7 +71,7 @@ func (m *moment) alone(ctx context.Context, chosen base, alive history, t time.T
 }
 
 // reaching returns the snapshot of a history from which the moment is reached.
-func (m *moment) reaching(ctx context.Context, chosen base, of history) (b base, err error) {
+func (m *moment) reaching(ctx context.Context, chosen base, of history.History) (b base, err error) {
 	m.search(of)
 	revision := m.At.Revision
 	if revision == 0 {
@@ -84,7 +85,7 @@ func (m *moment) reaching(ctx context.Context, chosen base, of history) (b base,
 
 // advised adds to the error that a named snapshot does not lead to the moment which one does.
 func (m *moment) advised(ctx context.Context, chosen base, err error) error {
-	if m.lives == nil || !m.fixed() || m.At.Time.IsZero() || !errors.Is(err, ErrMoment) {
+	if !m.lives.Several() || !m.fixed() || m.At.Time.IsZero() || !errors.Is(err, ErrMoment) {
 		return err
 	}
 	other := *m

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 )
 
@@ -19,17 +20,17 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 			late, wheres(all), manifestLimit)
 	}
 	kin := kinOf(clusters(all, read, snapshot.NewDir(r.Dir)), own.ClusterID)
-	var bases []Base
+	var bases []history.Snapshot
 	for _, e := range merged(all).Snapshots {
 		if m, known := read[of(e)]; known {
-			bases = append(bases, BaseOf(e.Name, m))
+			bases = append(bases, history.SnapshotOf(e.Name, m))
 		}
 	}
 	p, err := piecesOf(ctx, all, ScratchAt(r.scratchPath()), r.skipped)
 	if err != nil {
 		return 0, err
 	}
-	revision = findHistories(ctx, p.names(), bases, nil, p.manifest).highest(kin)
+	revision = history.Find(history.Records{Segments: p.names(), Snapshots: bases, Manifest: p.reader(ctx)}).Highest(kin)
 	restores, err := snapshot.NewDir(r.Dir).Restores()
 	if err != nil {
 		return 0, errors.Join(err, p.close())

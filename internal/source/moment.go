@@ -1,13 +1,13 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -25,14 +25,10 @@ type base struct {
 }
 
 // taken is when it was, whole seconds, as its name says.
-func (b base) taken() time.Time { return takenOf(b.manifest) }
+func (b base) taken() time.Time { return b.record().Time }
 
-func takenOf(m snapshot.Manifest) time.Time { return m.CreatedAt.UTC().Truncate(time.Second) }
-
-// BaseOf is a snapshot as its manifest describes it.
-func BaseOf(n snapshot.Name, m snapshot.Manifest) Base {
-	return Base{n, takenOf(m), m.ClusterID, m.Revision, m.RaftIndex, m.Healthy}
-}
+// record is what the search for histories knows of it.
+func (b base) record() history.Snapshot { return history.SnapshotOf(b.Name, b.manifest) }
 
 // moment is the search for the state that is asked for. It is of one history.
 type moment struct {
@@ -45,8 +41,8 @@ type moment struct {
 
 	clusters []snapshot.Life // of which there are snapshots
 
-	lives *histories // nil: there is one only
-	in    history    // that is searched
+	lives *history.Histories // empty: there is one only
+	in    history.History    // that is searched
 }
 
 // continued chooses the snapshot and the journal for the moment. chosen is the snapshot that is meant without a moment: it says which cluster. read has
@@ -99,7 +95,7 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 		}
 		c, err = m.continuation(ctx, chosen, 0)
 		return chosen, c, err
-	case revision > 0 && m.lives != nil && !m.fixed():
+	case revision > 0 && m.lives.Several() && !m.fixed():
 		return m.atRevision(ctx, chosen, revision)
 	case revision == 0:
 		if err = m.decide(ctx, chosen); err == nil {
@@ -126,93 +122,6 @@ func (r Request) skipped(l Listing, n snapshot.SegmentName) bool {
 	return slices.ContainsFunc(r.SkipSegments, func(s SkippedSegment) bool { return s.Name == n && s.Place == l.Place })
 }
 
-// continuation opens the segments that continue a snapshot up to a revision; 0: all.
-func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Continuation, error) {
-	whole, chain, err := m.opened(ctx, b, revision)
-	if err != nil {
-		return nil, err
-	}
-	end := reach(whole, b.manifest.Revision)
-	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.ended(), close: m.pieces.close, chain: chain}
-	if c.Revision > end {
-		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
-	}
-	for _, x := range chain {
-		c.Segments, c.Size = append(c.Segments, x.opened), c.Size+x.opened.RawSize
-		if !slices.Contains(c.Places, x.at.Where) {
-			c.Places = append(c.Places, x.at.Where)
-		}
-	}
-	if len(whole) > 0 {
-		c.EndAt = whole[len(whole)-1].opened.To
-	}
-	if len(whole) > 0 && c.Revision == end {
-		c.Unchanged = m.unchanged(whole[len(whole)-1])
-	}
-	if c.Beyond, err = m.beyond(ctx, end); err != nil {
-		return nil, err
-	}
-	c.Late = m.late(ctx, c.Revision)
-	if len(chain) == 0 {
-		return c, nil
-	}
-	newest := chain[len(chain)-1]
-	c.At, err = journal.Received(ctx, newest.opened, c.Revision)
-	return c, newest.failed(err)
-}
-
-// opened chooses the segments that continue a snapshot, and opens those that are needed for a revision, 0: all, and the last one, for the report.
-func (m *moment) opened(ctx context.Context, b base, revision int64) (whole, chain []*piece, err error) {
-	for {
-		whole = m.pieces.chain(b.manifest.Revision)
-		revision := cmp.Or(revision, reach(whole, b.manifest.Revision))
-		chain = whole
-		if i := slices.IndexFunc(whole, func(x *piece) bool { return x.Name.Last >= revision }); i >= 0 {
-			chain = whole[:i+1]
-		}
-		if revision <= b.manifest.Revision {
-			chain = nil
-		}
-		wanted := chain
-		if len(whole) > 0 {
-			wanted = slices.Compact(append(slices.Clone(chain), whole[len(whole)-1]))
-		}
-		if err := m.pieces.openAll(ctx, wanted); err != nil {
-			return nil, nil, err
-		}
-		if err := ofOneCluster(wanted, b.manifest.ClusterID); err != nil {
-			return nil, nil, err
-		}
-		wrong := stranger(chain)
-		if wrong == nil {
-			return whole, chain, nil
-		}
-		m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x == wrong })
-	}
-}
-
-// beyond returns the newest revision of the cluster after the end, which a gap or a damaged segment separates from it; 0: there is none.
-func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error) {
-	for _, x := range m.pieces.dropped {
-		if !errors.Is(x.bad, journal.ErrHistory) && x.Name.Last > end && (m.lives == nil || m.lives.at(x.Name.Time) == m.in) {
-			newest = max(newest, x.Name.Last)
-		}
-	}
-	later := slices.DeleteFunc(slices.Clone(m.pieces.searched), func(x *piece) bool { return x.Name.Last <= max(end, newest) })
-	slices.SortFunc(later, func(a, b *piece) int { return cmp.Compare(b.Name.Last, a.Name.Last) })
-	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
-		switch err := m.pieces.open(ctx, x); {
-		case x.bad != nil:
-		case err != nil:
-			return 0, err
-		case x.opened.ClusterID != m.in.cluster:
-			continue
-		}
-		return x.Name.Last, nil
-	}
-	return newest, nil
-}
-
 // before chooses the newest snapshot from which the journal reaches the revision.
 func (m *moment) before(chosen base, revision int64) (base, error) {
 	var best base
@@ -234,7 +143,7 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 		}
 	}
 	with := fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name)
-	if m.lives != nil && !m.fixed() { // there may be two of that number
+	if m.lives.Several() && !m.fixed() { // there may be two of that number
 		with = fmt.Sprintf("the snapshot %s with --at %d restores the last revision before it", best.Name, reached)
 	}
 	switch {
@@ -283,21 +192,4 @@ func (m *moment) around() (older, newer string) {
 		newer = text
 	}
 	return older, newer
-}
-
-// String says for people which state it is.
-func (c *Continuation) String() string {
-	text := fmt.Sprintf("revision %d", c.Revision)
-	if !c.At.IsZero() {
-		text += ", received " + c.At.UTC().Format(momentForm)
-	}
-	if !c.Restored.IsZero() {
-		text += ", " + c.History()
-	}
-	return text
-}
-
-// History says for people of which history the state is, if it is not the present one.
-func (c *Continuation) History() string {
-	return fmt.Sprintf("of the cluster %s, before it was restored (not later than %s)", c.Cluster, c.Restored.UTC().Format(momentForm))
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize/english"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -35,51 +35,48 @@ func (r Request) related(all []Listing, lives []snapshot.Life, read map[copyOf]s
 
 // live finds the histories, if there may be several.
 func (m *moment) live(ctx context.Context, chosen base) {
-	var bases []Base
+	var records history.Records
 	cluster, several := chosen.manifest.ClusterID, false
 	for _, b := range m.bases {
-		x := b.manifest
-		if x.ClusterID == cluster || m.anyHistory() {
-			bases = append(bases, BaseOf(b.Name, x))
-			several = several || x.ClusterID != cluster
+		if s := b.record(); s.Cluster == cluster || m.anyHistory() {
+			records.Snapshots = append(records.Snapshots, s)
+			several = several || s.Cluster != cluster
 		}
 	}
-	var names []snapshot.SegmentName
 	for _, n := range m.pieces.names() {
 		if m.anyHistory() || n.Last > chosen.manifest.Revision {
-			names = append(names, n)
+			records.Segments = append(records.Segments, n)
 		}
 	}
-	unread := func(context.Context, snapshot.SegmentName) (none journal.Manifest) { return none }
-	m.lives = nil
-	if known := findHistories(ctx, names, bases, nil, unread); several || len(known.begins) > 0 || m.anyHistory() && len(known.rows) > 1 {
-		m.lives = findHistories(ctx, names, bases, func(s sign) bool { // that of another cluster without a snapshot only if a node has recorded both
-			return slices.ContainsFunc(bases, func(b Base) bool { return b.Cluster == s.cluster || b.Cluster == cluster && b.Name.Node == s.node })
-		}, m.pieces.manifest)
-		if len(m.lives.all()) < 2 {
-			m.lives = nil
-		}
+	m.lives = &history.Histories{}
+	records.Manifest = func(snapshot.SegmentName) (unread journal.Manifest) { return unread }
+	if known := history.Find(records); !several && !known.Restored() && (!m.anyHistory() || len(known.Rows) < 2) {
+		return
+	}
+	records.Manifest = m.pieces.reader(ctx)
+	records.Counts = func(of snapshot.ID, node string) bool { // what another cluster without a snapshot has only if a node has recorded both
+		return slices.ContainsFunc(records.Snapshots, func(s history.Snapshot) bool { return s.Cluster == of || s.Cluster == cluster && s.Name.Node == node })
+	}
+	if found := history.Find(records); found.Several() {
+		m.lives = found
 	}
 }
 
 // historyOf returns that of a snapshot.
-func (m *moment) historyOf(b base) history {
-	if m.lives == nil {
-		return history{cluster: b.manifest.ClusterID}
-	}
-	return m.lives.of(b.manifest.ClusterID, b.taken())
+func (m *moment) historyOf(b base) history.History {
+	return m.lives.Of(b.manifest.ClusterID, b.taken())
 }
 
 // search makes a history the one that is searched. A segment that can't be read is of any cluster; it comes to light when it is opened.
-func (m *moment) search(h history) {
+func (m *moment) search(h history.History) {
 	m.in, m.pieces.searched = h, m.pieces.all
-	if m.lives == nil {
+	if !m.lives.Several() {
 		return
 	}
 	names := map[snapshot.SegmentName]bool{}
-	for _, r := range m.lives.rows {
-		for _, n := range r.names {
-			names[n] = r.history == h || r.cluster == 0 && m.lives.of(h.cluster, n.Time) == h
+	for _, r := range m.lives.Rows {
+		for _, n := range r.Names {
+			names[n] = r.History == h || r.Cluster == 0 && m.lives.Of(h.Cluster, n.Time) == h
 		}
 	}
 	m.pieces.searched = slices.DeleteFunc(slices.Clone(m.pieces.all), func(x *piece) bool { return !names[x.Name] })
@@ -90,19 +87,11 @@ func (m *moment) inHistory() []base {
 	return slices.DeleteFunc(slices.Clone(m.bases), func(b base) bool { return m.historyOf(b) != m.in })
 }
 
-// ended is when another history was alive, after the one that is searched; zero: it is the present one.
-func (m *moment) ended() time.Time {
-	if m.lives == nil {
-		return time.Time{}
-	}
-	return m.lives.ended(m.in)
-}
-
 // atRevision finds the only history that has a revision.
 func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b base, c *Continuation, err error) {
 	var found []base
 	var continued []*Continuation
-	for _, h := range m.lives.all() {
+	for _, h := range m.lives.All() {
 		m.search(h)
 		b, noBase := m.before(chosen, revision)
 		if noBase != nil {
@@ -138,50 +127,4 @@ func ambiguous(found []base, continued []*Continuation) error {
 	}
 	return config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
 		continued[0].Revision, english.WordSeries(each, "and"))
-}
-
-// stranger returns the first segment of a chain that is of another history than the one before it; nil: there is none.
-func stranger(chain []*piece) *piece {
-	for i := 1; i < len(chain); i++ {
-		x, y := chain[i-1].opened, chain[i].opened
-		if y.First == x.Last+1 && y.Before != "" && x.LastDigest != "" && y.Before != x.LastDigest {
-			return chain[i]
-		}
-	}
-	return nil
-}
-
-// names has each name once, in their order.
-func (p *pieces) names() (all []snapshot.SegmentName) {
-	for _, x := range p.all {
-		if len(all) == 0 || all[len(all)-1] != x.Name {
-			all = append(all, x.Name)
-		}
-	}
-	return all
-}
-
-// manifest is what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
-func (p *pieces) manifest(ctx context.Context, n snapshot.SegmentName) (m journal.Manifest) {
-	for _, x := range p.all {
-		if x.Name != n {
-			continue
-		}
-		if p.open(ctx, x) == nil {
-			return x.opened.Manifest
-		}
-		x.bad = nil
-	}
-	return m
-}
-
-// ofOneCluster notes those that are of another cluster: the names do not say it. After a restore, the old cluster's have the same revisions.
-func ofOneCluster(all []*piece, cluster snapshot.ID) (err error) {
-	for _, x := range all {
-		if x.opened.ClusterID != cluster {
-			x.bad = fmt.Errorf("%w: %s in %s is of the cluster %s, not %s", journal.ErrHistory, x.listed, x.at.Where, x.opened.ClusterID, cluster)
-			err = x.bad
-		}
-	}
-	return err
 }

@@ -36,7 +36,7 @@ func (m *moment) late(ctx context.Context, revision int64) (l *Late) {
 // unchangedSince reports that nothing had changed from the revision to the time, so what came late is younger.
 func (m *moment) unchangedSince(revision int64) bool {
 	return slices.ContainsFunc(m.pieces.searched, func(x *piece) bool {
-		return x.Name.Last == revision && x.opened != nil && x.opened.ClusterID == m.in.cluster && !m.unchanged(x).Before(m.At.Time)
+		return x.Name.Last == revision && x.opened != nil && x.opened.ClusterID == m.in.Cluster && !m.unchanged(x).Before(m.At.Time)
 	})
 }
 
@@ -54,7 +54,7 @@ func (m *moment) lateAfter(ctx context.Context, revision int64) (last int64, at 
 		}
 		end, received, err := journal.LateAfter(ctx, x.opened, revision)
 		switch {
-		case err != nil || x.opened.ClusterID != m.in.cluster:
+		case err != nil || x.opened.ClusterID != m.in.Cluster:
 			continue
 		case end == 0:
 			return 0, time.Time{}

@@ -24,10 +24,10 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 		if err := m.pieces.open(ctx, x); err != nil {
 			return 0, err
 		}
-		if x.opened.ClusterID != m.in.cluster {
+		if x.opened.ClusterID != m.in.Cluster {
 			continue
 		}
-		r, _, _, next, err := journal.At(ctx, x.opened, t)
+		r, next, err := journal.At(ctx, x.opened, t)
 		if err != nil {
 			return 0, x.failed(err)
 		}
@@ -66,11 +66,11 @@ func (m *moment) afterTheEnd(revision int64, received, unchanged time.Time) erro
 		text += ", and nothing had changed until " + unchanged.UTC().Format(momentForm)
 	}
 	instead := fmt.Sprintf("--at %d restores that revision", revision)
-	if m.lives != nil { // there may be two of that number
+	if m.lives.Several() { // there may be two of that number
 		instead = fmt.Sprintf("--at %s restores that revision", received.UTC().Format(time.RFC3339Nano))
 	}
 	goesOn := slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First > revision })
-	switch ended := m.ended(); {
+	switch ended := m.lives.Ended(m.in); {
 	case goesOn:
 		return m.unreachable("it is in a gap of the journal, after "+text, instead)
 	case !ended.IsZero():
@@ -88,7 +88,7 @@ func (m *moment) follows(ctx context.Context, such func(snapshot.SegmentName) bo
 		if err := m.pieces.open(ctx, x); err != nil {
 			return false, err
 		}
-		if x.opened.ClusterID == m.in.cluster {
+		if x.opened.ClusterID == m.in.Cluster {
 			return true, nil
 		}
 	}

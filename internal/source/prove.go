@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
@@ -21,8 +22,8 @@ type Proven struct {
 // Of returns the journal without the segments that are known to be of another history than a snapshot.
 func (j *Journal) Of(ctx context.Context, n snapshot.Name, m snapshot.Manifest) *Journal {
 	h, of := j.histories(ctx, n)
-	its, out := h.of(m.ClusterID, takenOf(m)), *j
-	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return of[n].cluster != 0 && of[n] != its })
+	its, out := h.Of(m.ClusterID, history.SnapshotOf(n, m).Time), *j
+	out.Names = slices.DeleteFunc(slices.Clone(j.Names), func(n snapshot.SegmentName) bool { return of[n].Cluster != 0 && of[n] != its })
 	return &out
 }
 
@@ -30,27 +31,27 @@ func (j *Journal) Of(ctx context.Context, n snapshot.Name, m snapshot.Manifest) 
 func (j *Journal) Restores(ctx context.Context) func(a, b snapshot.SegmentName) bool {
 	_, of := j.histories(ctx, snapshot.Name{})
 	return func(a, b snapshot.SegmentName) bool {
-		return of[a].cluster != 0 && of[b].cluster != 0 && of[a] != of[b]
+		return of[a].Cluster != 0 && of[b].Cluster != 0 && of[a] != of[b]
 	}
 }
 
 // histories says of which history each segment is; zero: not known. It reads the manifests of the snapshots in the places of the journal, because they may
 // show that the cluster was restored; chosen is one that must be among them.
-func (j *Journal) histories(ctx context.Context, chosen snapshot.Name) (h *histories, of map[snapshot.SegmentName]history) {
+func (j *Journal) histories(ctx context.Context, chosen snapshot.Name) (h *history.Histories, of map[snapshot.SegmentName]history.History) {
 	read, _ := manifests(ctx, j.places, chosen, func(snapshot.Name) bool { return true })
-	var bases []Base
+	var bases []history.Snapshot
 	for at, m := range read {
 		if m.ClusterID != 0 {
-			bases = append(bases, BaseOf(at.name, m))
+			bases = append(bases, history.SnapshotOf(at.name, m))
 		}
 	}
-	slices.SortFunc(bases, func(a, b Base) int { return b.Time.Compare(a.Time) })
+	slices.SortFunc(bases, func(a, b history.Snapshot) int { return b.Time.Compare(a.Time) })
 	r := j.ranging()
 	names, _ := r.names(ctx)
-	h, of = findHistories(ctx, names, bases, nil, r.manifest), map[snapshot.SegmentName]history{}
-	for _, row := range h.rows {
-		for _, n := range row.names {
-			of[r.listed[n]] = row.history
+	h, of = history.Find(history.Records{Segments: names, Snapshots: bases, Manifest: r.reader(ctx)}), map[snapshot.SegmentName]history.History{}
+	for _, row := range h.Rows {
+		for _, n := range row.Names {
+			of[r.listed[n]] = row.History
 		}
 	}
 	return h, of

@@ -1,37 +1,50 @@
 package source
 
 import (
-	"context"
 	"iter"
 	"slices"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
 
-// quiet returns until when nothing had changed after the last revision of a segment, as the node's daemon has noted next to it; zero: not known. A
-// bucket has no such note: whether something was written that it lacks can't be known from it.
-func (l Listing) quiet(node string, last journal.Manifest) time.Time {
-	var q journal.QuietNote
-	if l.local == nil || l.local.ReadNote(snapshot.QuietNote(node), &q) != nil { // it only adds moments
+// quietNote is what the node's daemon has noted in the directory; empty: nothing that can be read. It only adds moments. A bucket has no such note: whether
+// something was written that it lacks can't be known from it.
+func quietNote(all []Listing, node string) (note journal.QuietNote) {
+	for _, l := range all {
+		if l.local == nil || l.local.ReadNote(snapshot.QuietNote(node), &note) != nil {
+			continue
+		}
+		return note
+	}
+	return nil
+}
+
+// quietAfter returns until when nothing had changed after a snapshot, as that note says; zero: not known.
+func quietAfter(all []Listing, n snapshot.Name, m snapshot.Manifest) time.Time {
+	note := quietNote(all, n.Node)
+	if len(note) == 0 {
 		return time.Time{}
 	}
-	return q.After(last)
+	q := note[len(note)-1]
+	if q.Cluster != m.ClusterID || q.Revision != m.Revision {
+		return time.Time{}
+	}
+	return q.Until
 }
 
 // unchanged returns until when nothing had changed after the last revision of a segment: as the daemon's note says, or snapshots of that very
 // revision. It stops at enough; zero: nothing is known. The snapshots come in the order of time. other is when the next sign of another history
 // is: nothing is known beyond it, but that the cluster was put back, if a moment after its next snapshot is asked for.
-func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[Base], enough, asked time.Time,
+func unchanged(last journal.Manifest, places []Listing, begun []snapshot.SegmentName, bases iter.Seq[history.Snapshot], enough, asked time.Time,
 	other func(after time.Time) time.Time,
 ) (until time.Time) {
-	end := other(last.To)
+	quiet, end := quietNote(places, last.Node).After(last), other(last.To)
 	noted := func() {
-		for _, l := range places {
-			if q := l.quiet(last.Node, last); end.IsZero() || q.Before(end) {
-				until = later(until, q)
-			}
+		if end.IsZero() || quiet.Before(end) {
+			until = later(until, quiet)
 		}
 	}
 	noted()
@@ -70,9 +83,9 @@ func (m *moment) unchanged(last *piece) time.Time {
 	for _, x := range m.pieces.searched {
 		begun = append(begun, x.Name)
 	}
-	bases := func(yield func(Base) bool) {
+	bases := func(yield func(history.Snapshot) bool) {
 		for _, b := range slices.Backward(m.inHistory()) {
-			if !yield(Base{Name: b.Name, Time: b.taken(), Cluster: b.manifest.ClusterID, Revision: b.manifest.Revision}) {
+			if !yield(b.record()) {
 				return
 			}
 		}
@@ -85,30 +98,7 @@ func (m *moment) unchanged(last *piece) time.Time {
 }
 
 // other returns when the next sign of another history is, after the one that is searched; zero: there is none.
-func (m *moment) other(after time.Time) time.Time {
-	if m.lives == nil {
-		return time.Time{}
-	}
-	return m.lives.other(m.in, after)
-}
-
-// unchangedSince returns until when nothing had changed after a snapshot, as the note of its node says; zero: not known.
-func unchangedSince(ctx context.Context, all []Listing, n snapshot.Name, at Listing) time.Time {
-	m, err := at.Manifest(ctx, n)
-	if err != nil {
-		return time.Time{} // what is wrong comes to light when it is unpacked
-	}
-	for _, l := range all {
-		var note journal.QuietNote
-		if l.local == nil || l.local.ReadNote(snapshot.QuietNote(n.Node), &note) != nil || len(note) == 0 {
-			continue
-		}
-		if q := note[len(note)-1]; q.Cluster == m.ClusterID && q.Revision == m.Revision && q.Until.After(m.CreatedAt) {
-			return q.Until
-		}
-	}
-	return time.Time{}
-}
+func (m *moment) other(after time.Time) time.Time { return m.lives.Next(m.in, after) }
 
 // idle returns the revision of a snapshot that was taken before the time and after the revision, if nothing had changed from then until the time; 0:
 // there is no such snapshot. The segments from before it may have been removed.
@@ -123,20 +113,14 @@ func (m *moment) idle(revision int64) int64 {
 	if i > 0 && bases[i-1].manifest.Revision == at.Revision && within(bases[i-1].taken()) { // the next one, from after the time
 		return at.Revision
 	}
-	for _, l := range m.listed {
-		var note journal.QuietNote
-		if l.local == nil || l.local.ReadNote(snapshot.QuietNote(bases[i].Name.Node), &note) != nil || len(note) == 0 {
-			continue
-		}
-		if q := note[len(note)-1]; q.Cluster == at.ClusterID && q.Revision == at.Revision && !q.Until.Before(m.At.Time) && within(q.Until) {
-			return at.Revision
-		}
+	if q := quietAfter(m.listed, bases[i].Name, at); q.IsZero() || q.Before(m.At.Time) || !within(q) {
+		return 0
 	}
-	return 0
+	return at.Revision
 }
 
 // until is the last moment of a range.
-func (r *ranging) until(last journal.Manifest, bases []Base, other func(time.Time) time.Time) time.Time {
-	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b Base) int { return a.Time.Compare(b.Time) })
+func (r *ranging) until(last journal.Manifest, bases []history.Snapshot, other func(time.Time) time.Time) time.Time {
+	oldestFirst := slices.SortedFunc(slices.Values(bases), func(a, b history.Snapshot) int { return a.Time.Compare(b.Time) })
 	return later(last.To, unchanged(last, r.places, r.Names, slices.Values(oldestFirst), time.Now(), time.Time{}, other))
 }

@@ -8,27 +8,18 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
 )
-
-// Base is a snapshot with which a restore of a moment may begin.
-type Base struct {
-	Name      snapshot.Name
-	Time      time.Time
-	Cluster   snapshot.ID
-	Revision  int64  // it has this one, or a later one
-	RaftIndex uint64 // 0: not known
-	Healthy   bool   // its member knew a leader, so it did not lag behind the cluster
-}
 
 // Range is a row of moments without a gap. Each can be restored if there is a base.
 type Range struct {
 	Node        string
 	Cluster     snapshot.ID
-	Base        *Base     // nil: no snapshot is followed by these revisions
-	First, Last int64     // revisions; First is that of the base
-	From, To    time.Time // each moment from the one to the other is one of the row
+	Base        *history.Snapshot // nil: no snapshot is followed by these revisions
+	First, Last int64             // revisions; First is that of the base
+	From, To    time.Time         // each moment from the one to the other is one of the row
 	Segments    int
 	Bytes       int64
 	Places      []config.Place
@@ -45,16 +36,15 @@ type Mirrored struct {
 
 // Ranges says which moments can be restored from the journal of each node, in the order of nodes and time. What the names say is not read:
 // segments are read where a row of them begins and ends. So this proves nothing.
-func (j *Journal) Ranges(ctx context.Context, bases []Base) (all []Range) {
+func (j *Journal) Ranges(ctx context.Context, bases []history.Snapshot) (all []Range) {
 	r := j.ranging()
 	names, unread := r.names(ctx)
-	h := findHistories(ctx, names, bases, nil, r.manifest)
-	h.cut()
-	for i, row := range h.rows {
-		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b Base) bool { return h.of(b.Cluster, b.Time) != row.history }),
-			func(t time.Time) time.Time { return h.other(row.history, t) })
-		found.Restored = i > 0 && h.rows[i-1].names[0].Node == found.Node && h.rows[i-1].history != row.history
-		if i == len(h.rows)-1 || h.rows[i+1].names[0].Node != found.Node {
+	h := history.Find(history.Records{Segments: names, Snapshots: bases, Manifest: r.reader(ctx)})
+	for i, row := range h.Rows {
+		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b history.Snapshot) bool { return h.Of(b.Cluster, b.Time) != row.History }),
+			func(t time.Time) time.Time { return h.Next(row.History, t) })
+		found.Restored = i > 0 && h.Rows[i-1].Names[0].Node == found.Node && h.Rows[i-1].History != row.History
+		if i == len(h.Rows)-1 || h.Rows[i+1].Names[0].Node != found.Node {
 			found.Err = cmp.Or(found.Err, unread[found.Node])
 		}
 		all = append(all, found)
@@ -96,6 +86,11 @@ type segmentRead struct {
 	err error
 }
 
+// reader is manifest for the search for histories.
+func (r *ranging) reader(ctx context.Context) func(snapshot.SegmentName) journal.Manifest {
+	return func(n snapshot.SegmentName) journal.Manifest { return r.manifest(ctx, n) }
+}
+
 // manifest is read for a name with its last revision.
 func (r *ranging) manifest(ctx context.Context, n snapshot.SegmentName) journal.Manifest {
 	return r.read(ctx, r.listed[n]).Manifest
@@ -134,11 +129,11 @@ func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision
 }
 
 // describe says what can be restored from segments of one history without a gap.
-func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, other func(time.Time) time.Time) Range {
-	names := row.names
+func (r *ranging) describe(ctx context.Context, row history.Row, bases []history.Snapshot, other func(time.Time) time.Time) Range {
+	names := row.Names
 	n := len(names)
 	last := r.manifest(ctx, names[n-1])
-	out := Range{Node: names[0].Node, Cluster: row.cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
+	out := Range{Node: names[0].Node, Cluster: row.Cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
 	out.To = r.until(last, bases, other)
 	for i, b := range bases {
 		if end := other(b.Time); b.Time.After(out.To) || !end.IsZero() && end.Before(out.From) { // of before or after another history
@@ -155,7 +150,7 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, ot
 			out.From = r.received(ctx, names[0], out.First)
 		}
 	}
-	for _, n := range row.names {
+	for _, n := range row.Names {
 		out.Err = cmp.Or(out.Err, r.known[r.listed[n]].err)
 	}
 	listed := make([]snapshot.SegmentName, len(names))
@@ -176,7 +171,7 @@ func (r *ranging) describe(ctx context.Context, row historyRow, bases []Base, ot
 }
 
 // mirrored says up to where the bucket has a range: with these segments, or with its newest snapshot of the range, and what continues that.
-func (r *ranging) mirrored(ctx context.Context, of Range, segments []snapshot.SegmentName, bases []Base) (m *Mirrored) {
+func (r *ranging) mirrored(ctx context.Context, of Range, segments []snapshot.SegmentName, bases []history.Snapshot) (m *Mirrored) {
 	reach := func(from Mirrored) {
 		if chain := journal.Follow(segments, from.Last); len(chain) > 0 {
 			end := chain[len(chain)-1]

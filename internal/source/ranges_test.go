@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
 )
 
 // ranges are those of the bed with these snapshots.
-func (b *momentBed) ranges(bases map[snapshot.Name]Base) []Range {
+func (b *momentBed) ranges(bases map[snapshot.Name]history.Snapshot) []Range {
 	b.Helper()
-	var of []Base
+	var of []history.Snapshot
 	for n, x := range bases {
 		x.Name, x.Time = n, n.Time
 		of = append(of, x)
 	}
-	slices.SortFunc(of, func(a, b Base) int { return b.Time.Compare(a.Time) })
+	slices.SortFunc(of, func(a, b history.Snapshot) int { return b.Time.Compare(a.Time) })
 	all, failed := Places{Dir: b.dir}.List(b.Context())
 	if len(failed) > 0 {
 		b.Fatal(failed[0])
@@ -49,7 +50,7 @@ func TestEndsOfARowCanBeRestored(t *testing.T) {
 				last = baseRevision
 			}
 			b.segment("n1", newCluster, x.begun, x.first, last)
-			rows := b.ranges(map[snapshot.Name]Base{before: {Cluster: newCluster, Revision: 700}, b.base: {Cluster: newCluster, Revision: baseRevision}})
+			rows := b.ranges(map[snapshot.Name]history.Snapshot{before: {Cluster: newCluster, Revision: 700}, b.base: {Cluster: newCluster, Revision: baseRevision}})
 			if len(rows) != 2 || !rows[1].From.Equal(b.base.Time.Add(x.from)) {
 				t.Fatalf("%+v", rows)
 			}
@@ -81,7 +82,7 @@ func TestBucketHasARowUpToItsNewestSnapshotOrSegment(t *testing.T) {
 		t.Fatal(failed[0])
 	}
 	defer all[0].Close()
-	bases := []Base{{Name: later, Time: later.Time, Cluster: newCluster, Revision: 820}, {Name: b.base, Time: b.base.Time, Cluster: newCluster, Revision: baseRevision}}
+	bases := []history.Snapshot{{Name: later, Time: later.Time, Cluster: newCluster, Revision: 820}, {Name: b.base, Time: b.base.Time, Cluster: newCluster, Revision: baseRevision}}
 	segments := all[0].Segments
 	for name, x := range map[string]struct {
 		snapshots []snapshot.Name

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
 )
@@ -22,7 +23,7 @@ func TestRestoreThatOnlyASegmentShows(t *testing.T) {
 				})
 				b.write(n.String(), data)
 			}
-			rows := b.ranges(map[snapshot.Name]Base{before: {Cluster: newCluster, Revision: 600}, b.base: {Cluster: newCluster, Revision: baseRevision}})
+			rows := b.ranges(map[snapshot.Name]history.Snapshot{before: {Cluster: newCluster, Revision: 600}, b.base: {Cluster: newCluster, Revision: baseRevision}})
 			if len(rows) != 2 || rows[1].Restored != restored || rows[1].Base == nil || rows[1].Base.Name != b.base {
 				t.Errorf("%+v", rows)
 			}

@@ -125,7 +125,8 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 		}
 	}
 	var highest int64
-	if m, noManifest := at.Manifest(ctx, entry.Name); noManifest == nil { // otherwise, what it is comes to light when it is opened
+	m, noManifest := at.Manifest(ctx, entry.Name)
+	if noManifest == nil { // otherwise, what it is comes to light when it is opened
 		if highest, err = r.highest(ctx, all, m); err != nil {
 			return nil, errors.Join(err, journal.Close())
 		}
@@ -136,7 +137,9 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	}
 	o.Highest = highest
 	if o.Journal = journal; journal == nil && r.wantsJournal() {
-		o.Unchanged = unchangedSince(ctx, all, entry.Name, at)
+		if quiet := quietAfter(all, entry.Name, m); quiet.After(m.CreatedAt) {
+			o.Unchanged = quiet
+		}
 	}
 	return o, nil
 }

@@ -7,25 +7,24 @@ import (
 
 // At finds the last revision of a segment at a time: that of the newest checkpoint before which, and at which, no checkpoint is later than t. So a
 // reader that goes on from segment to segment stops where the time is passed for the first time, even if the clock was set back afterwards, and
-// never returns a change that was recorded later. The revisions up to it were received by at, and those after it by next. late: etcd may have
-// written them earlier than at.
+// never returns a change that was recorded later. The revisions after it were received by next.
 //
 // revision is 0 if the first checkpoint is later than t; next is zero if none is. All of the segment is read: errors are those of Each.
-func At(ctx context.Context, seg *Segment, t time.Time) (revision int64, at time.Time, late bool, next time.Time, err error) {
+func At(ctx context.Context, seg *Segment, t time.Time) (revision int64, next time.Time, err error) {
 	err = seg.Each(ctx, func(r Record) error {
 		switch {
 		case r.Kind != KindCheckpoint || !next.IsZero():
 		case r.At.After(t):
 			next = r.At
 		default:
-			revision, at, late = r.Revision, r.At, r.Late
+			revision = r.Revision
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, time.Time{}, false, time.Time{}, err
+		return 0, time.Time{}, err
 	}
-	return revision, at, late, next, nil
+	return revision, next, nil
 }
 
 // LateAfter returns the last of the revisions right behind this one that were received late, and when it was; 0: the next one came in time, or is not

@@ -31,20 +31,19 @@ func TestAtStopsWhereTheTimeIsPassedForTheFirstTime(t *testing.T) {
 		times    []int
 		second   int
 		revision int64
-		at, next int
-		late     bool
+		next     int
 	}{
-		"before the first checkpoint":         {[]int{10, 20}, 9, 0, none, 10, false},
-		"at the first checkpoint":             {[]int{10, 20}, 10, 7, 10, 20, false},
-		"between two checkpoints":             {[]int{10, 20, 30}, 29, 8, 20, 30, false},
-		"at the last checkpoint":              {[]int{10, 20}, 20, 8, 20, none, false},
-		"after the last checkpoint":           {[]int{10, 20}, 99, 8, 20, none, false},
-		"several at one time":                 {[]int{10, 10, 10, 20}, 10, 9, 10, 20, false},
-		"received late":                       {[]int{10, -20, 30}, 25, 8, 20, 30, true},
-		"the clock was set back":              {[]int{10, 20, 12, 22}, 15, 7, 10, 20, false},
-		"the clock was set back, time passed": {[]int{10, 20, 12, 22}, 21, 9, 12, 22, false},
-		"the clock was set back at the end":   {[]int{10, 20, 12}, 15, 7, 10, 20, false},
-		"set back below the first time":       {[]int{10, 5}, 7, 0, none, 10, false},
+		"before the first checkpoint":         {[]int{10, 20}, 9, 0, 10},
+		"at the first checkpoint":             {[]int{10, 20}, 10, 7, 20},
+		"between two checkpoints":             {[]int{10, 20, 30}, 29, 8, 30},
+		"at the last checkpoint":              {[]int{10, 20}, 20, 8, none},
+		"after the last checkpoint":           {[]int{10, 20}, 99, 8, none},
+		"several at one time":                 {[]int{10, 10, 10, 20}, 10, 9, 20},
+		"received late":                       {[]int{10, -20, 30}, 25, 8, 30},
+		"the clock was set back":              {[]int{10, 20, 12, 22}, 15, 7, 20},
+		"the clock was set back, time passed": {[]int{10, 20, 12, 22}, 21, 9, 22},
+		"the clock was set back at the end":   {[]int{10, 20, 12}, 15, 7, 20},
+		"set back below the first time":       {[]int{10, 5}, 7, 0, 10},
 	} {
 		b := timed(t, c.times...)
 		s, err := journal.Open(bytes.NewReader(b), int64(len(b)))
@@ -55,10 +54,10 @@ func TestAtStopsWhereTheTimeIsPassedForTheFirstTime(t *testing.T) {
 			}
 			return noon.Add(time.Duration(second) * time.Second)
 		}
-		revision, at, late, next, err := journal.At(t.Context(), s, moment(c.second))
+		revision, next, err := journal.At(t.Context(), s, moment(c.second))
 		must(t, err)
-		if revision != c.revision || !at.Equal(moment(c.at)) || late != c.late || !next.Equal(moment(c.next)) {
-			t.Errorf("%s: revision %d at %v (late: %v), next %v", name, revision, at, late, next)
+		if revision != c.revision || !next.Equal(moment(c.next)) {
+			t.Errorf("%s: revision %d, next %v", name, revision, next)
 		}
 	}
 }
@@ -110,7 +109,7 @@ func TestAtOfADamagedSegmentIsDamage(t *testing.T) {
 	_, size, err := journal.DecodeTail(b, int64(len(b)))
 	must(t, err)
 	b[size-1] ^= 1
-	if revision, _, _, _, err := journal.At(t.Context(), s, noon.Add(10*time.Second)); !errors.Is(err, snapshot.ErrDamaged) || revision != 0 {
+	if revision, _, err := journal.At(t.Context(), s, noon.Add(10*time.Second)); !errors.Is(err, snapshot.ErrDamaged) || revision != 0 {
 		t.Errorf("revision %d, %v", revision, err)
 	}
 }

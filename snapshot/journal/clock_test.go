@@ -53,7 +53,7 @@ func TestClockThatIsSetChangesOnlyTheTimes(t *testing.T) {
 		}
 	}
 	for i, want := range map[int]int{0: 0, 1: 4, 2: 0, 3: -1, 4: 0, 5: 6, 6: 0} { // which step is the last before the clock passes the time for the first time
-		revision, _, _, _, err := journal.At(t.Context(), seg, steps[i].end.Add(steps[i].ahead))
+		revision, _, err := journal.At(t.Context(), seg, steps[i].end.Add(steps[i].ahead))
 		must(t, err)
 		got := -1
 		for j, s := range steps {

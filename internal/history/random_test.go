@@ -1,7 +1,6 @@
-package source
+package history
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -17,9 +16,9 @@ type written struct {
 	t         *testing.T
 	names     []snapshot.SegmentName
 	manifests map[snapshot.SegmentName]journal.Manifest
-	bases     []Base
+	snapshots []Snapshot
 	of        map[snapshot.SegmentName]int
-	baseOf    []int
+	snapOf    []int
 }
 
 // live records a cluster from a moment and a revision on, on some nodes, and returns when it ended, and its last revision.
@@ -45,13 +44,13 @@ func (w *written) live(nth int, cluster snapshot.ID, at time.Time, first int64) 
 			}
 		}
 	}
-	for i, b := range []Base{{Time: at.Add(10 * time.Second), Revision: first}, {Time: end, Revision: last}} {
+	for i, b := range []Snapshot{{Time: at.Add(10 * time.Second), Revision: first}, {Time: end, Revision: last}} {
 		n, err := snapshot.NewName(snapshot.RollingSet, "n0", b.Time)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		b.Name, b.Cluster, b.RaftIndex, b.Healthy = n, cluster, uint64(10+i), true
-		w.bases, w.baseOf = append(w.bases, b), append(w.baseOf, nth)
+		w.snapshots, w.snapOf = append(w.snapshots, b), append(w.snapOf, nth)
 	}
 	return end, last
 }
@@ -69,27 +68,27 @@ func TestHistoriesAreThoseThatWere(t *testing.T) {
 			}
 		}
 		w.Shuffle(len(w.names), func(i, j int) { w.names[i], w.names[j] = w.names[j], w.names[i] })
-		h := findHistories(t.Context(), w.names, w.bases, nil, func(_ context.Context, n snapshot.SegmentName) journal.Manifest { return w.manifests[n] })
-		found, wrong := map[int]history{}, 0
-		check := func(truth int, got history) {
+		h := Find(Records{Segments: w.names, Snapshots: w.snapshots, Manifest: func(n snapshot.SegmentName) journal.Manifest { return w.manifests[n] }})
+		found, wrong := map[int]History{}, 0
+		check := func(truth int, got History) {
 			if x, known := found[truth]; known && x != got {
 				wrong++
 			}
 			found[truth] = got
 		}
-		for _, r := range h.rows {
-			for _, n := range r.names {
-				check(w.of[n], r.history)
+		for _, r := range h.Rows {
+			for _, n := range r.Names {
+				check(w.of[n], r.History)
 			}
 		}
-		for i, b := range w.bases {
-			check(w.baseOf[i], h.of(b.Cluster, b.Time))
+		for i, b := range w.snapshots {
+			check(w.snapOf[i], h.Of(b.Cluster, b.Time))
 		}
-		apart := map[history]bool{}
+		apart := map[History]bool{}
 		for _, x := range found {
 			apart[x] = true
 		}
-		if wrong > 0 || len(apart) != len(found) || len(h.all()) != len(found) {
+		if wrong > 0 || len(apart) != len(found) || len(h.All()) != len(found) {
 			t.Fatalf("seed %d: %d histories are %d, %d times wrong: %v, restored %v", seed, len(found), len(apart), wrong, found, h.begins)
 		}
 	}

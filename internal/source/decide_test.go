@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/journal"
@@ -131,7 +132,7 @@ func TestMomentOfAClusterWithoutASnapshotIsRefused(t *testing.T) {
 // The rows of a node are in the order of time, and none reaches into another.
 func TestRowsOfAnUndoneRestoreDoNotOverlap(t *testing.T) {
 	eachUndone(t, func(t *testing.T, b *undoneBed, goesOn bool) {
-		rows := b.ranges(map[snapshot.Name]Base{
+		rows := b.ranges(map[snapshot.Name]history.Snapshot{
 			b.before: {Cluster: oldCluster, Revision: 780}, b.base: {Cluster: newCluster, Revision: 805}, b.back: {Cluster: oldCluster, Revision: 900},
 		})
 		want := []snapshot.ID{oldCluster, newCluster}
