@@ -20,7 +20,8 @@ type Segment struct {
 const ReasonJournal = "journal"
 
 // Journal keeps the snapshots from which the journal reaches every moment of the last keep: the newest one before that time, and each later
-// one that the journal does not reach from the one before it, because of a gap or a restore. It returns the IDs of the segments that are not
+// one that the journal does not reach from the one before it, because of a gap or a restore, or that is a step after the last one that is kept. Without
+// steps there would never be a snapshot that could take the place of the first one. It returns the IDs of the segments that are not
 // needed: they ended before that time and before the oldest of these snapshots.
 //
 // Times may be wrong after a clock was set, and revisions are repeated after a restore. So what ended before that snapshot must also
@@ -36,7 +37,7 @@ func Journal(plan []Decision, segments []Segment, keep time.Duration, now time.T
 	row := slices.SortedFunc(slices.Values(segments), func(a, b Segment) int {
 		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last), cmp.Compare(a.ID, b.ID))
 	})
-	oldest := keepBases(plan, row, now.Add(-keep), now)
+	oldest := keepBases(plan, row, keep, now)
 	for i, s := range row[:len(row)-1] {
 		age := now.Sub(row[i+1].Begun) // at least since it ended
 		switch {
@@ -49,8 +50,12 @@ func Journal(plan []Decision, segments []Segment, keep time.Duration, now time.T
 	return remove
 }
 
+// steps is how many snapshots the journal keeps at least, spread over its time. So it is at most a seventh longer than what is asked for.
+const steps = 7
+
 // keepBases keeps the snapshots that the journal needs and returns the oldest of them; nil: there is none. row is ordered by time.
-func keepBases(plan []Decision, row []Segment, horizon, now time.Time) (oldest *Decision) {
+func keepBases(plan []Decision, row []Segment, keep time.Duration, now time.Time) (oldest *Decision) {
+	horizon := now.Add(-keep)
 	var bases []*Decision // oldest first
 	for i := len(plan) - 1; i >= 0; i-- {
 		if b := &plan[i]; b.Revision > 0 && !b.Time.After(now) {
@@ -60,12 +65,13 @@ func keepBases(plan []Decision, row []Segment, horizon, now time.Time) (oldest *
 			bases = append(bases, b)
 		}
 	}
+	var last *Decision
 	for i, b := range bases {
-		if !journaled(*b, row) || oldest != nil && reached(*bases[i-1], *b, row) {
+		if !journaled(*b, row) || last != nil && b.Time.Sub(last.Time) < keep/steps && reached(*bases[i-1], *b, row) {
 			continue
 		}
 		b.keep(ReasonJournal)
-		if oldest == nil {
+		if last = b; oldest == nil {
 			oldest = b
 		}
 	}

@@ -70,10 +70,29 @@ var lastOne = retention.Policy{Last: 1}
 
 func TestJournalKeepsTheNewestSnapshotBeforeItsHorizonAndAllThatFollows(t *testing.T) {
 	r := hourly(10)
-	wantTexts(t, "kept for the journal", r.prune(lastOne, 3*time.Hour, hour(9.75)), "base at 6")
+	wantTexts(t, "kept for the journal", r.prune(lastOne, 3*time.Hour, hour(9.75)), "base at 9", "base at 8", "base at 7", "base at 6") // each is more than a seventh of 3 hours after the one before
 	wantTexts(t, "segments", r.ids(), "602-651", "652-701", "702-751", "752-801", "802-851", "852-901", "902-951", "952-1001")
-	if len(r.bases) != 2 {
-		t.Errorf("left are %v", r.bases)
+}
+
+// The policy keeps fewer snapshots than the journal is long. Each day one that it kept takes the place of the first one, so that the journal does not grow forever.
+func TestFirstSnapshotOfTheJournalIsReplacedWhereThePolicyKeepsLess(t *testing.T) {
+	const day, week = 24, 7 * 24
+	r := &recorded{}
+	for h := range 6 * week {
+		r.base(float64(h), int64(100*h+1))
+		r.segment(float64(h), int64(100*h+2), int64(100*h+51))
+		r.segment(float64(h)+0.5, int64(100*h+52), int64(100*h+101))
+		journal := r.prune(retention.Policy{Last: day}, week*time.Hour, hour(float64(h)+0.75))
+		if most := 7 + 2; len(journal) > most {
+			t.Fatalf("hour %d: %d snapshots are kept for the journal, and %d are enough: %q", h, len(journal), most, journal)
+		}
+		if most := 2 * (week + day + 1); len(r.segments) > most {
+			t.Fatalf("hour %d: %d segments, and %d are enough", h, len(r.segments), most)
+		}
+		from := hour(float64(max(0, h-week+1)))
+		if first := r.bases[len(r.bases)-1]; first.Time.After(from) || r.segments[0].First > first.Revision+1 {
+			t.Fatalf("hour %d: %+v is the first snapshot, and %+v the first segment", h, first, r.segments[0])
+		}
 	}
 }
 
@@ -88,10 +107,11 @@ func TestJournalThatIsYoungerThanItsHorizonKeepsItsFirstSnapshot(t *testing.T) {
 	wantTexts(t, "segments", r.ids(), "302-310", "311-0")
 }
 
+// Of 8 hours, a seventh is between one and two: so each second one is kept too.
 func TestJournalKeepsTheFirstSnapshotBehindEachGap(t *testing.T) {
 	r := hourly(10)
 	r.segments = slices.DeleteFunc(r.segments, func(s retention.Segment) bool { return s.ID == "352-401" || s.ID == "652-701" })
-	wantTexts(t, "kept for the journal", r.prune(lastOne, 8*time.Hour, hour(9.75)), "base at 7", "base at 4", "base at 1")
+	wantTexts(t, "kept for the journal", r.prune(lastOne, 8*time.Hour, hour(9.75)), "base at 9", "base at 7", "base at 6", "base at 4", "base at 3", "base at 1")
 }
 
 func TestJournalOfAnEarlierClusterNeedsItsOwnSnapshot(t *testing.T) {

@@ -85,7 +85,8 @@ func (r *restoring) raise(m *snapshot.Manifest) {
 	case m != nil && r.from.Highest-m.Revision > most/2:
 		steps := (r.from.Highest - m.Revision + most/2) / most
 		r.o.BumpRevision += uint64(steps * most) //nolint:gosec // positive
-		r.note("the revision is raised by %d: the cluster had revision %d already", r.o.BumpRevision, r.from.Highest)
+		r.note("the revision is raised by %d, because the cluster had revision %d already; all members must have the same number: where --kubernetes raises by another one, "+
+			"give --bump-revision %d --mark-compacted", r.o.BumpRevision, r.from.Highest, r.o.BumpRevision)
 	}
 }
 

@@ -64,7 +64,7 @@ func serve(ctx context.Context, c *call) error {
 	name := cmp.Or(a.Manifest.Name, p.Snapshot.String()) // a renamed archive has its own
 	out := &printer{w: c.stdout}
 	out.line("serving %s on %s until %s", name, l.Addr(), time.Now().Add(last).Format(time.TimeOnly))
-	out.line("  on the other members, with etcd stopped, and with the flags that restore had here:")
+	out.line("  on the other members, with etcd stopped, and with the flags that restore printed for them:")
 	for _, command := range c.fetchCommands(ctx, a.Manifest.Members, l, given) {
 		out.line("    %s", command)
 	}

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/journaltest"
+	"etcd-rolling-backup/internal/s3test"
 )
 
 // Kubernetes may never see a revision twice, whichever snapshot is restored, and how often: the revision exceeds those of the snapshots and of the
@@ -81,4 +83,34 @@ func TestRestoreForKubernetesExceedsEachRevisionThatAClientHasSeen(t *testing.T)
 	exceeds(seen, fmt.Sprint("--at=", seen-5))
 	exceeds(seen)
 	exceeds(seen, filepath.Join(dir, first))
+}
+
+// What only the bucket knows of the cluster counts too, where the directory has the snapshot that is named.
+func TestRestoreForKubernetesExceedsWhatOnlyTheBucketKnows(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	client := etcdtest.Dial(t, c)
+	server := plainServer.get(t)
+	b := newBucket(t, server.Target, s3test.BucketOptions{})
+	s3 := b.flags(server.Target)
+	dir, m := newStore(t), c.Members[0]
+	run(t, 0, nil, words("save", store(dir), flags(c, m.Endpoint))...)
+	first := filepath.Base(only(t, dir))
+	must(t, m.Stop())
+	elsewhere := newStore(t) // another machine, with a daemon
+	must(t, os.Mkdir(elsewhere, 0o700))
+	run(t, 0, nil, "restore", filepath.Join(dir, first), "--dir="+elsewhere, "--kubernetes", "--data-dir="+m.DataDir, "--replace")
+	must(t, m.Restart(t.Context()))
+	r, err := client.Put(t.Context(), "/registry/x", "x")
+	must(t, err)
+	run(t, 0, nil, words("save", store(elsewhere), flags(c, m.Endpoint))...)
+	run(t, 0, nil, words("mirror", s3, []string{"--dir=" + elsewhere, "--node=" + node})...)
+	p := run(t, 0, []string{"the cluster had revision"}, words("restore", []string{first}, s3, []string{"--dir=" + dir, "--kubernetes", "--data-dir=" + target(t), "--output=json"})...)
+	var report struct {
+		Revision int64 `json:"revision"`
+	}
+	must(t, json.Unmarshal([]byte(p.stdout.String()), &report))
+	if report.Revision <= r.Header.Revision {
+		t.Errorf("restore begins at revision %d, and clients have seen %d", report.Revision, r.Header.Revision)
+	}
 }

@@ -34,7 +34,7 @@ func (r Request) listBoth(ctx context.Context) (all []Listing, failed []*PlaceEr
 		switch {
 		case r.Bucket == nil && failed != nil && failed[0].NoDirectory():
 			return nil, nil, fmt.Errorf("%w %s", joined(failed), elsewhere)
-		case r.Bucket == nil, r.isNamed(all) && !r.wantsJournal() && !r.mustUseCopy(ctx, all[0], r.named(all)):
+		case r.Bucket == nil, r.isNamed(all) && !r.wantsJournal() && !r.FindHighest && !r.mustUseCopy(ctx, all[0], r.named(all)):
 			return all, nil, joined(failed)
 		}
 	}

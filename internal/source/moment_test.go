@@ -170,3 +170,22 @@ func TestSegmentThatIsCompletedAfterTheListingIsRead(t *testing.T) {
 		t.Errorf("a removed one: %v", err)
 	}
 }
+
+// A burst, or a daemon that was killed and started again, begins several segments within a second. Their names do not say which one is the last: a time is in
+// the one with the highest revisions.
+func TestMomentAfterSegmentsThatBeganInOneSecondIsOfTheLast(t *testing.T) {
+	b := newMomentBed(t)
+	for _, first := range []int64{806, 811, 816, 821} {
+		b.segment("n1", newCluster, time.Minute, first, first+4)
+	}
+	b.segment("n1", newCluster, time.Hour, 826, 830)
+	for _, after := range []time.Duration{2 * time.Minute, 59 * time.Minute} {
+		o, _, err := b.open(after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Journal == nil || o.Journal.Revision != 825 {
+			t.Errorf("%s after the snapshot: %+v", after, o.Journal)
+		}
+	}
+}

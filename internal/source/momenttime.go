@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,7 +17,9 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 	var last *piece
 	var after time.Time         // of the next checkpoint in the same segment; zero: none
 	looked := map[string]bool{} // nodes: what they recorded before is older
-	begun := slices.SortedStableFunc(slices.Values(m.pieces.searched), func(a, b *piece) int { return b.Name.Time.Compare(a.Name.Time) })
+	begun := slices.SortedStableFunc(slices.Values(m.pieces.searched), func(a, b *piece) int {
+		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(b.Name.First, a.Name.First)) // several may begin in one second
+	})
 	for _, x := range begun { // those that begin before the time, the newest first
 		if x.Name.Time.After(t) || looked[x.Name.Node] {
 			continue
