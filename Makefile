@@ -36,8 +36,8 @@ demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a m
 
 test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of packages with goroutines with the race detector
 	tools/packages.sh
-	@go test -timeout 20m $$(go list ./... | grep -vE '$(RACED)'); plain=$$?; \
-	go test -race -timeout 20m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
+	@go test -timeout 40m $$(go list ./... | grep -vE '$(RACED)'); plain=$$?; \
+	go test -race -timeout 40m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh
