@@ -49,12 +49,12 @@ func TestJournalIsPrunedInBothPlaces(t *testing.T) {
 		here = append(here, e.Name.String())
 	}
 	wantSegments(t, "on the disk", here, want...)
-	if len(l.Snapshots) != 2 || len(l.Foreign)+len(l.Partials) > 0 {
+	if len(l.Snapshots) != 3 || len(l.Foreign)+len(l.Partials) > 0 {
 		t.Errorf("on the disk are %+v", l)
 	}
 }
 
-// wantBases demands the newest snapshot and the one that the journal needs.
+// wantBases demands the newest snapshot and those that the journal needs: the one from before the horizon, and one in each seventh of its time.
 func wantBases(t *testing.T, b *segmentBed) {
 	t.Helper()
 	bucket, err := s3.Open(*b.bucket)
@@ -62,8 +62,13 @@ func wantBases(t *testing.T, b *segmentBed) {
 	defer bucket.Close()
 	all, err := bucket.List(t.Context())
 	must(t, err)
-	if len(all) != 2 || !all[0].Name.Time.Equal(b.now.Add(9*time.Hour)) || !all[1].Name.Time.Equal(b.now.Add(7*time.Hour)) {
-		t.Errorf("snapshots in the bucket: %v", all)
+	if len(all) != 3 {
+		t.Fatalf("snapshots in the bucket: %v", all)
+	}
+	for i, hour := range []time.Duration{9, 8, 7} {
+		if !all[i].Name.Time.Equal(b.now.Add(hour * time.Hour)) {
+			t.Errorf("snapshots in the bucket: %v", all)
+		}
 	}
 }
 
