@@ -19,7 +19,7 @@ type Restored struct {
 	Predecessors []ID      `json:"predecessors"` // the snapshot's cluster, then that cluster's own predecessors
 	Snapshot     string    `json:"snapshot"`     // its name, for people
 	At           time.Time `json:"at"`
-	Revision     int64     `json:"revision,omitempty"` // at which the new cluster begins; 0: not recorded
+	Revision     int64     `json:"revision,omitempty"` // at which the new cluster begins; 0: not recorded, or it was replaced before anything was written
 }
 
 // RecordRestore adds a record, which replaces an earlier one of the same cluster.

@@ -142,7 +142,7 @@ func TestStopExitsWithZero(t *testing.T) {
 	if s := end(t, cmd, syscall.SIGTERM); !s.Exited() || s.ExitStatus() != 0 {
 		t.Errorf("ended with status %d, want 0", s.ExitStatus())
 	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the stop took %s, want two seconds at most", took)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the stop took %s; the unit's TimeoutStopSec kills after 10 seconds", took)
 	}
 }

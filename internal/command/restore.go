@@ -52,7 +52,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	r := &restoring{call: c, o: o}
+	r := &restoring{call: c, o: o, replaced: source.Replaced{ClusterID: restore.ClusterOf(o.Options), Revision: restore.RevisionOf(o.Options)}}
 	before := func(ctx context.Context, m snapshot.Manifest) error {
 		if _, err := restore.Check(ctx, r.options(&m), now); err != nil {
 			return fmt.Errorf("restore: %w", err)
@@ -64,6 +64,7 @@ func restoreSnapshot(ctx context.Context, c *call) error {
 	room := func(size int64) error { return restore.Room(scratch, size) }
 	ask := source.Request{
 		Reference: c.ref, From: o.From, Peer: o.Peer, UseIntactCopy: true, Before: before, Scratch: scratch, Room: room, At: &o.At, FindHighest: o.Kubernetes,
+		Replaced: r.replaced,
 	}
 	for {
 		again, err := r.once(ctx, &ask, now)
@@ -79,7 +80,7 @@ func (r *restoring) once(ctx context.Context, ask *source.Request, now time.Time
 	more := repeated(r.o)
 	p, err := r.open(ctx, *ask)
 	if err != nil {
-		return false, r.choices(err, restore.ClusterOf(r.o.Options), more...)
+		return false, r.choices(err, r.replaced.ClusterID, more...)
 	}
 	defer func() { _ = errors.Join(p.File.Close(), p.Journal.Close()) }() // they were only read
 	r.from = p
@@ -126,6 +127,7 @@ func repeated(o config.Restore) []string {
 type restoring struct {
 	*call
 	o        config.Restore
+	replaced source.Replaced
 	from     *source.Opened
 	in       *input.Input
 	manifest *snapshot.Manifest // of the snapshot; nil: it has none

@@ -44,6 +44,9 @@ func (r *restoring) record(p *restore.Plan, earlier []snapshot.ID) {
 		err = dir.Prepare()
 	}
 	if err == nil {
+		err = r.forget(dir)
+	}
+	if err == nil {
 		earlier = slices.DeleteFunc(earlier, func(e snapshot.ID) bool { return e == id })
 		err = dir.RecordRestore(snapshot.Restored{ClusterID: id, Predecessors: earlier, Snapshot: filepath.Base(r.from.Name), At: time.Now().UTC(), Revision: p.Revision})
 	}
@@ -51,4 +54,14 @@ func (r *restoring) record(p *restore.Plan, earlier []snapshot.ID) {
 		r.warn("the restore is not recorded in %s, so the daemon there takes the earlier snapshots for those of another cluster: %s",
 			dir.Path(), config.OneLine(err.Error()))
 	}
+}
+
+// forget removes the revision from the record of the restore that this one replaces, if nothing was written in between: no client has seen it.
+func (r *restoring) forget(dir *snapshot.Dir) error {
+	all, err := dir.Restores()
+	if i := slices.IndexFunc(all, r.replaced.AsRestored); err == nil && i >= 0 {
+		all[i].Revision = 0
+		err = dir.RecordRestore(all[i])
+	}
+	return err
 }

@@ -216,7 +216,7 @@ func openSegmentFile(ctx context.Context, path string, n snapshot.SegmentName) (
 	}
 	info, err := f.Stat()
 	if err == nil {
-		s, err = journal.OpenFile(ctx, f, n.Complete())
+		s, err = journal.OpenFile(ctx, f, n)
 	}
 	if err != nil {
 		return nil, v, nil, errors.Join(err, f.Close())

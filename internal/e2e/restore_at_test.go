@@ -236,11 +236,15 @@ func TestRestoreGoesUpToADamagedSegment(t *testing.T) {
 		})
 	}
 	p.stop(t, syscall.SIGTERM, 0)
-	for _, n := range segments(t, dir) {
-		if n.First <= all[1].revision && n.Last >= all[1].revision {
-			flip(t, filepath.Join(dir, n.String()))
-		}
+	of := func(revision int64) string {
+		names := segments(t, dir)
+		return filepath.Join(dir, names[slices.IndexFunc(names, func(n snapshot.SegmentName) bool { return n.First <= revision && n.Last >= revision })].String())
 	}
+	exchange(t, of(all[1].revision), of(all[2].revision))
+	run(t, 0, []string{"warning: ", "not those of its name", fmt.Sprintf("to revision %d", all[0].revision)}, "restore", "--dir="+dir, "--data-dir="+target(t))
+	run(t, 3, []string{"not those of its name"}, "verify", "--dir="+dir)
+	exchange(t, of(all[1].revision), of(all[2].revision))
+	flip(t, of(all[1].revision))
 	run(t, 0, []string{"is restored as it is; the journal continues it: --at latest"}, "restore", filepath.Base(only(t, dir)), "--dir="+dir, "--data-dir="+target(t))
 	out := run(t, 0, []string{
 		"warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[0].revision),
@@ -251,6 +255,14 @@ func TestRestoreGoesUpToADamagedSegment(t *testing.T) {
 	}
 	run(t, 1, []string{"this moment cannot be restored", fmt.Sprintf("--at %d restores the last revision before it", all[0].revision)},
 		"restore", "--dir="+dir, "--data-dir="+target(t), "--at="+strconv.FormatInt(all[2].revision, 10))
+}
+
+// exchange gives each of two files the other's name.
+func exchange(t testing.TB, a, b string) {
+	t.Helper()
+	must(t, os.Rename(a, a+".x"))
+	must(t, os.Rename(b, a))
+	must(t, os.Rename(a+".x", b))
 }
 
 // flip changes one bit in the middle of a file.

@@ -114,3 +114,62 @@ func TestRestoreForKubernetesExceedsWhatOnlyTheBucketKnows(t *testing.T) {
 		t.Errorf("restore begins at revision %d, and clients have seen %d", report.Revision, r.Header.Revision)
 	}
 }
+
+// A restore that is repeated before anything was written has the same number: the other members may have it already. Once something was written, it exceeds that,
+// also if only the data that is replaced knows.
+func TestRestoreForKubernetesAgainHasTheSameNumber(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	client := etcdtest.Dial(t, c)
+	m := c.Members[0]
+	put := func() int64 {
+		t.Helper()
+		r, err := client.Put(t.Context(), "/registry/x", "x")
+		must(t, err)
+		return r.Header.Revision
+	}
+	put()
+	dir := newStore(t)
+	daemon := start(t, journalFlags(dir, c)...)
+	daemon.says(t, "snapshot saved")
+	seen := put()
+	eventually(t, "the journal has all", func() bool { return journaltest.Revision(t, dir) >= seen })
+	daemon.stop(t, syscall.SIGTERM, 0)
+	must(t, m.Stop())
+	type made struct {
+		Revision int64  `json:"revision"`
+		Token    string `json:"initial_cluster_token"`
+	}
+	last := time.Now()
+	restored := func(args ...string) (r made) {
+		t.Helper()
+		eventually(t, "the second of the last restore is over", func() bool { return time.Since(last) > time.Second })
+		defer func() { last = time.Now() }()
+		p := run(t, 0, nil, words("restore", args, []string{"--kubernetes", "--output=json", "--replace", "--data-dir=" + m.DataDir})...)
+		must(t, json.Unmarshal([]byte(p.stdout.String()), &r))
+		return r
+	}
+	for _, args := range [][]string{{"--dir=" + dir}, {"--dir=" + dir, "--at=base"}, {listed(t, dir)[0].Name.String(), "--dir=" + dir}} {
+		first := restored(args...)
+		if again := restored(args...); again != first || first.Revision <= seen || first.Token == "" {
+			t.Errorf("restore %q makes %+v, and again %+v", args, first, again)
+		}
+		must(t, m.Restart(t.Context()))
+		seen = put()
+		must(t, m.Stop())
+		if after := restored(args...); after.Revision <= seen {
+			t.Errorf("restore %q begins at revision %d, and clients have seen %d", args, after.Revision, seen)
+		}
+	}
+	unrecorded := newStore(t)
+	must(t, os.Mkdir(unrecorded, 0o700))
+	name := filepath.Join(dir, listed(t, dir)[0].Name.String())
+	restored(name, "--dir="+unrecorded, "--other-cluster")
+	must(t, m.Restart(t.Context()))
+	seen = put()
+	must(t, m.Stop())
+	must(t, os.Remove(filepath.Join(dir, ".restored.json")))
+	if after := restored(name, "--dir="+dir, "--other-cluster"); after.Revision <= seen {
+		t.Errorf("restore begins at revision %d, and clients have seen %d, as only the data knows", after.Revision, seen)
+	}
+}

@@ -72,7 +72,7 @@ func unfinished(ctx context.Context, store *snapshot.Dir, n snapshot.SegmentName
 		return m, err
 	}
 	defer f.Close()
-	s, err := journal.OpenFile(ctx, f, false)
+	s, err := journal.OpenFile(ctx, f, n)
 	if errors.Is(err, journal.ErrEmpty) {
 		return m, nil
 	}

@@ -49,7 +49,7 @@ func (b *rangesBed) quiet(n snapshot.SegmentName, until time.Duration) {
 	b.Helper()
 	f, err := b.dir.OpenSegment(n)
 	must(b.T, err)
-	s, err := journal.OpenFile(b.Context(), f, true)
+	s, err := journal.OpenFile(b.Context(), f, n)
 	must(b.T, err)
 	must(b.T, f.Close())
 	q := journal.Quiet{Cluster: s.ClusterID, Revision: s.Last, Digest: s.LastDigest, Until: b.begin.Add(until)}

@@ -185,7 +185,7 @@ func (r *recorder) manifest(ctx context.Context, n snapshot.SegmentName) (journa
 		return journal.Manifest{}, err
 	}
 	defer f.Close()
-	s, err := journal.OpenFile(ctx, f, true)
+	s, err := journal.OpenFile(ctx, f, n)
 	if err != nil {
 		return journal.Manifest{}, err
 	}

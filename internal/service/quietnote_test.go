@@ -51,7 +51,7 @@ func TestIdleJournalNotesUntilWhenNothingHasChanged(t *testing.T) {
 		f, err := b.dir.OpenSegment(names[len(names)-1])
 		must(t, err)
 		defer f.Close()
-		s, err := journal.OpenFile(t.Context(), f, true)
+		s, err := journal.OpenFile(t.Context(), f, names[len(names)-1])
 		must(t, err)
 		if !q.After(s.Manifest).Equal(q.Until) {
 			t.Errorf("%+v is not of %+v", q, s.Manifest)

@@ -35,12 +35,25 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 	if err != nil {
 		return 0, errors.Join(err, p.close())
 	}
+	again := false
 	for _, x := range restores { // of which there may be no snapshot yet
-		if kin(x.ClusterID) || slices.ContainsFunc(x.Predecessors, kin) {
+		switch {
+		case r.Replaced.AsRestored(x):
+			again = true
+		case kin(x.ClusterID) || slices.ContainsFunc(x.Predecessors, kin):
 			revision = max(revision, x.Revision)
 		}
 	}
+	if !again {
+		revision = max(revision, r.Replaced.Revision)
+	}
 	return revision, p.close()
+}
+
+// AsRestored reports that nothing was written since a restore. Then the same restore again must have the same number: other members may be
+// restored with it already.
+func (d Replaced) AsRestored(x snapshot.Restored) bool {
+	return x.ClusterID == d.ClusterID && x.Revision == d.Revision
 }
 
 // kinOf tells the clusters that are one through restores, before and after them.

@@ -148,7 +148,11 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 	}
 	switch {
 	case reached > 0:
-		return base{}, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision), with)
+		why := fmt.Sprintf("the journal has no revision %d", revision)
+		if slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First <= revision && revision <= x.Name.Last }) {
+			why = fmt.Sprintf("the journal has revision %d only behind a gap after revision %d", revision, reached)
+		}
+		return base{}, m.unreachableBehind(best.Name, why, with)
 	case m.fixed():
 		return base{}, m.unreachable(fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
 	}
@@ -157,7 +161,12 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 
 // unreachable is the error with what can be restored instead.
 func (m *moment) unreachable(why string, instead ...string) error {
-	older, newer := m.around()
+	return m.unreachableBehind(snapshot.Name{}, why, instead...)
+}
+
+// unreachableBehind does so where a snapshot is named already.
+func (m *moment) unreachableBehind(named snapshot.Name, why string, instead ...string) error {
+	older, newer := m.around(named)
 	for _, n := range []string{older, newer} {
 		if n != "" {
 			instead = append(instead, n)
@@ -178,14 +187,17 @@ func (m *moment) unreachable(why string, instead ...string) error {
 	return fmt.Errorf("%w: %s", ErrMoment, text)
 }
 
-// around names the snapshots next to the moment.
-func (m *moment) around() (older, newer string) {
+// around names the snapshots next to the moment, but not the one that is named already.
+func (m *moment) around(named snapshot.Name) (older, newer string) {
 	for _, b := range m.inHistory() {
 		after := b.manifest.Revision > m.At.Revision
 		if !m.At.Time.IsZero() {
 			after = b.manifest.CreatedAt.After(m.At.Time)
 		}
 		text := fmt.Sprintf("the snapshot %s is of revision %d, %s", b.Name, b.manifest.Revision, b.manifest.CreatedAt.UTC().Format(momentForm))
+		if b.Name == named {
+			text = ""
+		}
 		if !after {
 			return text, newer
 		}

@@ -103,13 +103,13 @@ func (p *pieces) open(ctx context.Context, x *piece) (err error) {
 	case x.opened != nil:
 		return nil
 	case x.at.local != nil && x.Name.Complete():
-		x.opened, err = journal.Open(reopened{x.at.local, x.Name}, x.Size)
+		x.opened, err = journal.OpenNamed(reopened{x.at.local, x.Name}, x.Size, x.Name)
 	case x.at.local != nil:
 		x.opened, err = p.openPart(ctx, x)
 	default:
 		var r io.ReaderAt
 		if r, err = p.fetched(ctx, x); err == nil {
-			x.opened, err = journal.Open(r, x.Size)
+			x.opened, err = journal.OpenNamed(r, x.Size, x.Name)
 		}
 	}
 	return x.failed(err)
@@ -162,7 +162,7 @@ func (p *pieces) openPart(ctx context.Context, x *piece) (*journal.Segment, erro
 	p.mu.Lock()
 	p.parts = append(p.parts, f)
 	p.mu.Unlock()
-	return journal.OpenFile(ctx, f, false)
+	return journal.OpenFile(ctx, f, x.Name)
 }
 
 // fetched copies a segment of the bucket to the disk.

@@ -26,7 +26,11 @@ func (b *momentBed) manifest(revisions string) journal.Manifest {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	s, err := journal.OpenFile(context.Background(), f, true)
+	n, err := snapshot.ParseSegmentName(filepath.Base(found[0]))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := journal.OpenFile(context.Background(), f, n)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (l Listing) Segment(ctx context.Context, e snapshot.SegmentEntry, scratch *
 	if err != nil {
 		return nil, nil, err
 	}
-	if s, err = journal.OpenFile(ctx, f, e.Name.Complete()); err != nil {
+	if s, err = journal.OpenFile(ctx, f, e.Name); err != nil {
 		return nil, nil, errors.Join(journal.Named(e.Name, err), f.Close())
 	}
 	return s, f, nil

@@ -54,11 +54,19 @@ type Request struct {
 	At *config.At
 	// FindHighest asks for Opened.Highest.
 	FindHighest bool
+	// Replaced is the data that is where the restore would be. What clients have seen of it counts for Opened.Highest.
+	Replaced Replaced
 	// SkipBases and SkipSegments are what turned out not to lead to that state.
 	SkipBases    []snapshot.Name
 	SkipSegments []SkippedSegment
 	// AnyCluster is for a caller that only looks: snapshots of several clusters are reported, and the newest of all is opened.
 	AnyCluster bool
+}
+
+// Replaced is data of an etcd; zero: there is none, or it can't be read.
+type Replaced struct {
+	ClusterID snapshot.ID
+	Revision  int64
 }
 
 // SkippedSegment is a segment in a place.

@@ -81,14 +81,23 @@ func OpenPart(ctx context.Context, r io.ReaderAt, size int64) (*Segment, error) 
 	return s, nil
 }
 
-// OpenFile opens the file of a segment, complete or not. Errors are those of Open and OpenPart. The caller closes the file.
-func OpenFile(ctx context.Context, f *os.File, complete bool) (*Segment, error) {
+// OpenNamed is Open for a segment of which the name is known. Its revisions must be those of the name, by which it was chosen.
+func OpenNamed(r io.ReaderAt, size int64, n snapshot.SegmentName) (*Segment, error) {
+	s, err := Open(r, size)
+	if err == nil && (s.First != n.First || s.Last != n.Last) {
+		err = fmt.Errorf("%w: it has revisions %d to %d, not those of its name", snapshot.ErrDamaged, s.First, s.Last)
+	}
+	return s, err
+}
+
+// OpenFile opens the file of a segment, complete or not. Errors are those of OpenNamed and OpenPart. The caller closes the file.
+func OpenFile(ctx context.Context, f *os.File, n snapshot.SegmentName) (*Segment, error) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
 		return nil, err
-	case complete:
-		return Open(f, info.Size())
+	case n.Complete():
+		return OpenNamed(f, info.Size(), n)
 	}
 	return OpenPart(ctx, f, info.Size())
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -70,7 +71,7 @@ func (p *Plan) Existing() (c DataCluster, err error) {
 	log := logOf(p.DataDir, p.WALDir)
 	var idErr, membersErr error
 	c.Cluster, idErr = clusterOfLog(log)
-	c.Members, membersErr = membersOf(filepath.Join(p.DataDir, "member", "snap", "db"))
+	c.Members, membersErr = membersOf(databaseIn(p.DataDir))
 	return c, errors.Join(idErr, membersErr)
 }
 
@@ -82,6 +83,17 @@ func ClusterOf(o Options) snapshot.ID {
 	}
 	return id
 }
+
+// RevisionOf reads the newest revision of the data that is where a restore would be; 0: there is none, or it can't be read.
+func RevisionOf(o Options) int64 {
+	var c content
+	if err := view(databaseIn(o.DataDir), c.readRevisions); err != nil {
+		return 0
+	}
+	return c.begins(0)
+}
+
+func databaseIn(data string) string { return filepath.Join(data, "member", "snap", "db") }
 
 func logOf(data, wal string) string { return cmp.Or(wal, filepath.Join(data, "member", "wal")) }
 
@@ -132,13 +144,18 @@ func clusterOfFile(path string) (id snapshot.ID, err error) {
 }
 
 func membersOf(path string) ([]snapshot.Member, error) {
-	f, err := regular.Open(path, os.O_RDONLY|unix.O_NOFOLLOW)
-	if err != nil {
-		return nil, fmt.Errorf("read the members: %w", err)
-	}
 	var c content
-	if err := snapshot.ViewDatabase(f, c.readMembers); err != nil {
+	if err := view(path, c.readMembers); err != nil {
 		return nil, fmt.Errorf("read the members in %s: %w", path, err)
 	}
 	return c.members, nil
+}
+
+// view reads a database whose path another user may change.
+func view(path string, read func(*bbolt.Tx) error) error {
+	f, err := regular.Open(path, os.O_RDONLY|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	return snapshot.ViewDatabase(f, read)
 }
