@@ -85,5 +85,5 @@ func (n SegmentName) Complete() bool { return n.Last != 0 }
 
 // CompareSegments is the order of segments: by their first revision, the longer one first.
 func CompareSegments(a, b SegmentName) int {
-	return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last), cmp.Compare(a.String(), b.String()))
+	return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last), cmp.Compare(a.Node, b.Node), a.Time.Compare(b.Time))
 }

@@ -11,7 +11,8 @@ import (
 //
 // Revisions say what follows what, because the clock may have been set. Times count only where the revisions leave a choice.
 func SegmentRows[T any](all []T, name func(T) SegmentName) (rows [][]T) {
-	sorted := slices.SortedStableFunc(slices.Values(all), func(a, b T) int {
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b T) int {
 		x, y := name(a), name(b)
 		return cmp.Or(cmp.Compare(x.First, y.First), x.Time.Compare(y.Time), cmp.Compare(x.Last, y.Last))
 	})
@@ -27,7 +28,9 @@ func SegmentRows[T any](all []T, name func(T) SegmentName) (rows [][]T) {
 		if at < 0 {
 			at, rows = len(rows), append(rows, nil)
 		}
-		ends[end] = slices.DeleteFunc(ends[end], func(i int) bool { return i == at })
+		if ends[end] = slices.DeleteFunc(ends[end], func(i int) bool { return i == at }); len(ends[end]) == 0 {
+			delete(ends, end)
+		}
 		rows[at], ends[n.Last] = append(rows[at], s), append(ends[n.Last], at)
 	}
 	slices.SortStableFunc(rows, func(a, b []T) int { return name(a[0]).Time.Compare(name(b[0]).Time) })

@@ -81,6 +81,7 @@ type sign struct {
 func Find(r Records) *Histories {
 	rows := r.rows()
 	h := &Histories{begins: r.restores(rows), lives: map[History][]int{}, others: map[History][]int{}}
+	h.signs = make([]sign, 0, len(r.Segments)+len(r.Snapshots))
 	for _, x := range rows {
 		for _, n := range x.names {
 			h.sign(r, x.cluster, n.Node, n.Time, n.Last)

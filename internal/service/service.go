@@ -26,8 +26,22 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
-// journalGC lets the garbage of large values take half as much memory as what is in use, and not as much, for little time of the processor.
-const journalGC = 50
+// With a journal, memory stays under 96 MiB at any rate and size of values. journalGC lets their garbage take half as much as what is in use, and not as
+// much, for little time of the processor. Near journalMemory, bytes, Go collects garbage more often; that is not a hard limit.
+const (
+	journalGC     = 50
+	journalMemory = 76 << 20
+)
+
+// boundMemory leaves what the environment says.
+func boundMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(journalGC)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(journalMemory)
+	}
+}
 
 // Process is what the daemon gets from its process.
 type Process struct {
@@ -103,9 +117,7 @@ func Run(ctx context.Context, cfg config.Config, p Process) error {
 	}
 	addOptional(&o, settings, dir)
 	if cfg.Journal.On {
-		if os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(journalGC)
-		}
+		boundMemory()
 		r := newRecorder(settings.config, etcd, dir, p.Version, log)
 		defer r.close()
 		t.forced, o.Journal = r.owed.Load, r

@@ -19,6 +19,7 @@ type Journal struct {
 	scratch *snapshot.Dir
 	places  []Listing
 	at      map[snapshot.SegmentName]located
+	also    []map[snapshot.SegmentName]bool // by places: what it has too, and another place is read instead
 }
 
 // located is where a segment is read from.
@@ -34,13 +35,16 @@ func JournalOf(all []Listing, scratch *snapshot.Dir) *Journal {
 	for _, l := range all {
 		most = max(most, len(l.Segments))
 	}
-	j := &Journal{Names: make([]snapshot.SegmentName, 0, most), scratch: scratch, places: all, at: make(map[snapshot.SegmentName]located, most)}
+	j := &Journal{Names: make([]snapshot.SegmentName, 0, most), scratch: scratch, places: all, at: make(map[snapshot.SegmentName]located, most), also: make([]map[snapshot.SegmentName]bool, len(all))}
 	for i, l := range all {
+		j.also[i] = map[snapshot.SegmentName]bool{}
 		for _, e := range l.Segments {
-			if _, has := j.at[e.Name]; !has {
-				j.at[e.Name] = located{e, i}
-				j.Names = append(j.Names, e.Name)
+			if _, has := j.at[e.Name]; has {
+				j.also[i][e.Name] = true
+				continue
 			}
+			j.at[e.Name] = located{e, i}
+			j.Names = append(j.Names, e.Name)
 		}
 	}
 	slices.SortFunc(j.Names, snapshot.CompareSegments)
@@ -91,16 +95,15 @@ func (j *Journal) has(place config.Place, n snapshot.Name) bool {
 
 // of returns the names that are in a place of that kind.
 func (j *Journal) of(place config.Place, names []snapshot.SegmentName) (there []snapshot.SegmentName) {
-	for _, l := range j.places {
-		if l.Place != place {
+	for i, l := range j.places {
+		switch {
+		case l.Place != place:
 			continue
-		}
-		has := map[snapshot.SegmentName]bool{}
-		for _, e := range l.Segments {
-			has[e.Name] = true
+		case len(j.places) == 1: // it has all of them
+			return names
 		}
 		for _, n := range names {
-			if has[n] {
+			if j.at[n].place == i || j.also[i][n] {
 				there = append(there, n)
 			}
 		}

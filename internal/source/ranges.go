@@ -65,7 +65,7 @@ func (j *Journal) ranging() *ranging {
 
 // names returns those of all segments with their last revisions. unread says by nodes what is wrong with those that are being written.
 func (r *ranging) names(ctx context.Context) (names []snapshot.SegmentName, unread map[string]error) {
-	unread = map[string]error{}
+	names, unread = make([]snapshot.SegmentName, 0, len(r.Names)), map[string]error{}
 	for _, n := range r.Names {
 		known := n
 		if !n.Complete() {
