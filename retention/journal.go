@@ -50,8 +50,9 @@ func Journal(plan []Decision, segments []Segment, keep time.Duration, now time.T
 	return remove
 }
 
-// steps is how many snapshots the journal keeps at least, spread over its time. So it is at most a seventh longer than what is asked for.
-const steps = 7
+// steps is into how many parts the time of the journal is divided: of each, a snapshot is kept if there is one. Of snapshots each day, all of 7 days are kept, though
+// they are seconds less than a day apart.
+const steps = 8
 
 // keepBases keeps the snapshots that the journal needs and returns the oldest of them; nil: there is none. row is ordered by time.
 func keepBases(plan []Decision, row []Segment, keep time.Duration, now time.Time) (oldest *Decision) {

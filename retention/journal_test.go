@@ -70,7 +70,7 @@ var lastOne = retention.Policy{Last: 1}
 
 func TestJournalKeepsTheNewestSnapshotBeforeItsHorizonAndAllThatFollows(t *testing.T) {
 	r := hourly(10)
-	wantTexts(t, "kept for the journal", r.prune(lastOne, 3*time.Hour, hour(9.75)), "base at 9", "base at 8", "base at 7", "base at 6") // each is more than a seventh of 3 hours after the one before
+	wantTexts(t, "kept for the journal", r.prune(lastOne, 3*time.Hour, hour(9.75)), "base at 9", "base at 8", "base at 7", "base at 6") // each is more than an eighth of 3 hours after the one before
 	wantTexts(t, "segments", r.ids(), "602-651", "652-701", "702-751", "752-801", "802-851", "852-901", "902-951", "952-1001")
 }
 
@@ -107,11 +107,25 @@ func TestJournalThatIsYoungerThanItsHorizonKeepsItsFirstSnapshot(t *testing.T) {
 	wantTexts(t, "segments", r.ids(), "302-310", "311-0")
 }
 
-// Of 8 hours, a seventh is between one and two: so each second one is kept too.
+// Daily snapshots are a day apart, and sometimes seconds less: so each of a week is kept.
+func TestJournalKeepsEachOfDailySnapshots(t *testing.T) {
+	r := &recorded{}
+	var want []string
+	for d := range 9 {
+		r.base(24*float64(d)-0.001*float64(d), int64(100*d+1))
+		r.segment(24*float64(d)+0.1, int64(100*d+2), int64(100*d+101))
+		if d > 0 {
+			want = slices.Insert(want, 0, r.bases[d].ID)
+		}
+	}
+	wantTexts(t, "kept for the journal", r.prune(lastOne, 7*24*time.Hour, hour(24*8.5)), want...)
+}
+
+// Of these hours, an eighth is between one and two: so each second one is kept too.
 func TestJournalKeepsTheFirstSnapshotBehindEachGap(t *testing.T) {
 	r := hourly(10)
 	r.segments = slices.DeleteFunc(r.segments, func(s retention.Segment) bool { return s.ID == "352-401" || s.ID == "652-701" })
-	wantTexts(t, "kept for the journal", r.prune(lastOne, 8*time.Hour, hour(9.75)), "base at 9", "base at 7", "base at 6", "base at 4", "base at 3", "base at 1")
+	wantTexts(t, "kept for the journal", r.prune(lastOne, 8*time.Hour+time.Minute, hour(9.75)), "base at 9", "base at 7", "base at 6", "base at 4", "base at 3", "base at 1")
 }
 
 func TestJournalOfAnEarlierClusterNeedsItsOwnSnapshot(t *testing.T) {

@@ -218,7 +218,10 @@ func (j Journal) UploadSegments(ctx context.Context, now time.Time) (done Upload
 	}
 	var bad error
 	for i, e := range inUploadOrder(missing, j.revisions(l)) {
-		if i%recordEvery == 0 {
+		switch {
+		case i == 0:
+			j.Status.SetWaitingSegments(done.Pending, done.Bytes)
+		case i%recordEvery == 0:
 			j.record(done)
 		}
 		failed := j.Known.badness(e.Name)

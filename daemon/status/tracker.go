@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Tracker guards a State and records events in it. Its methods may be called from any goroutine and do nothing on a nil Tracker.
-// All except [Tracker.Save] return immediately.
+// All except [Tracker.Save] and [Tracker.SetSegments], which read files, return immediately.
 type Tracker struct {
 	now    func() time.Time
 	ranges func(s State, p Place, segments []snapshot.SegmentEntry) []Range

@@ -93,6 +93,9 @@ func (r *restoring) once(ctx context.Context, ask *source.Request, now time.Time
 	if learn(ask, p, err) {
 		return true, err
 	}
+	if ask.Reference == snapshot.Latest && r.o.At.Text == "" && p.Journaled { // a snapshot that is named is restored without the journal
+		more = append([]string{"--at", snapshot.Latest}, more...)
+	}
 	return false, r.orInstead(ctx, fmt.Errorf("restore %s: %w", p.Name, err), p.Snapshot, p.From, r.o.From, more...)
 }
 

@@ -69,7 +69,7 @@ func known(t time.Time) *time.Time {
 
 // withJournal adds the journal to the options.
 func (r *restoring) withJournal() {
-	if c := r.from.Journal; c != nil {
+	if c := r.from.Journal; c != nil && (len(c.Segments) > 0 || !r.o.At.Newest()) {
 		r.o.Journal = &restore.Journal{Revision: c.Revision, Size: c.Size, Merge: c.Merge}
 	}
 }
@@ -77,13 +77,16 @@ func (r *restoring) withJournal() {
 // raise makes --kubernetes exceed every revision that a client may have seen: of the cluster as it is now, or as it was before another restore. For a
 // snapshot alone it raises in steps, because members that know different snapshots must come to the same number.
 func (r *restoring) raise(m *snapshot.Manifest) {
-	c, most := r.from.Journal, int64(config.KubernetesBump)
+	c, most, own := r.from.Journal, int64(config.KubernetesBump), int64(0)
+	if m != nil { // otherwise the revision is known only when it is unpacked
+		own = m.Revision
+	}
 	switch {
 	case !r.o.Kubernetes:
 	case c != nil:
 		r.o.BumpRevision += uint64(max(0, r.from.Highest-c.Revision))
-	case m != nil && r.from.Highest-m.Revision > most/2:
-		steps := (r.from.Highest - m.Revision + most/2) / most
+	case r.from.Highest-own > most/2:
+		steps := (r.from.Highest - own + most/2) / most
 		r.o.BumpRevision += uint64(steps * most) //nolint:gosec // positive
 		r.note("the revision is raised by %d, because the cluster had revision %d already; all members must have the same number: where --kubernetes raises by another one, "+
 			"give --bump-revision %d --mark-compacted", r.o.BumpRevision, r.from.Highest, r.o.BumpRevision)

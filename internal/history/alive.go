@@ -93,11 +93,22 @@ func (h *Histories) other(of History, such func(i int) bool) time.Time {
 	return time.Time{}
 }
 
-// Highest is the highest revision of the clusters that count, below those that no etcd reaches.
+// Highest is the highest revision of the clusters that count, below those that no etcd reaches. Segments that can't be read may be of any cluster, so they
+// count.
 func (h *Histories) Highest(counts func(snapshot.ID) bool) (revision int64) {
+	seen := func(r int64) {
+		if r < math.MaxInt64/2 {
+			revision = max(revision, r)
+		}
+	}
 	for _, s := range h.signs {
-		if counts(s.Cluster) && s.revision < math.MaxInt64/2 {
-			revision = max(revision, s.revision)
+		if counts(s.Cluster) {
+			seen(s.revision)
+		}
+	}
+	for _, r := range h.Rows {
+		if r.Cluster == 0 {
+			seen(r.Names[len(r.Names)-1].Last)
 		}
 	}
 	return revision

@@ -13,6 +13,7 @@ import (
 	"etcd-rolling-backup/daemon/status"
 	"etcd-rolling-backup/internal/config"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
 	"etcd-rolling-backup/snapshot/member"
 )
 
@@ -59,7 +60,11 @@ func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.M
 	if err != nil && journalReason(err) == status.Credentials {
 		return err
 	}
-	why := r.needsBase(limited, m, auth, want, r.newestBase(cfg.Store.Node, l))
+	newest := r.newestBase(cfg.Store.Node, l)
+	why := r.needsBase(limited, m, auth, want, newest)
+	if why == "" {
+		why = r.broken(newest, l)
+	}
 	r.owed.Store(why != "")
 	events.NeedBase(why)
 	return nil
@@ -79,6 +84,42 @@ func (r *recorder) needsBase(ctx context.Context, m *member.Member, auth string,
 		return "members have changed"
 	}
 	return ""
+}
+
+// broken returns which revisions behind the newest snapshot are missing, because somebody has removed segments; "": all are there.
+func (r *recorder) broken(newest base, l snapshot.Listing) (why string) {
+	for range 2 { // a segment may get its name while it is listed
+		var since []snapshot.SegmentName
+		for _, e := range l.Segments {
+			if n := e.Name; n.Node == newest.name.Node && !n.Time.Before(newest.name.Time) && !n.Time.After(r.now()) {
+				since = append(since, n)
+			}
+		}
+		end := newest.Revision
+		for _, n := range journal.Follow(names(l, newest.name.Node), end) {
+			end = n.Last
+		}
+		if !slices.ContainsFunc(since, func(n snapshot.SegmentName) bool { return n.First > end+1 }) {
+			return ""
+		}
+		why = fmt.Sprintf("the journal has no revision %d any more", end+1)
+		again, err := r.dir.List()
+		if err != nil {
+			return "" // the snapshots report it
+		}
+		l = again
+	}
+	return why
+}
+
+// names are those of the complete segments of a node.
+func names(l snapshot.Listing, node string) (all []snapshot.SegmentName) {
+	for _, e := range l.Segments {
+		if e.Name.Node == node && e.Name.Complete() {
+			all = append(all, e.Name)
+		}
+	}
+	return all
 }
 
 // ordered makes lists of members comparable.

@@ -16,7 +16,7 @@ func journalRanges(dir *snapshot.Dir) func(status.State, status.Place, []snapsho
 	return func(s status.State, p status.Place, segments []snapshot.SegmentEntry) (out []status.Range) {
 		j := source.JournalIn(dir, segments)
 		for _, r := range j.Ranges(context.Background(), journalBases(s, p, dir)) {
-			out = append(out, rangeOf(r, j.Names))
+			out = append(out, rangeOf(r, j.Names, p == status.S3))
 		}
 		return out
 	}
@@ -39,12 +39,15 @@ func journalBases(s status.State, p status.Place, dir *snapshot.Dir) (all []hist
 }
 
 // rangeOf has no times if there is no base. Of segments that only the bucket has, the names are all that is known.
-func rangeOf(r source.Range, names []snapshot.SegmentName) status.Range {
+func rangeOf(r source.Range, names []snapshot.SegmentName, bucket bool) status.Range {
 	out := status.Range{First: r.First, Last: r.Last, From: r.From, To: r.To, Restored: r.Restored}
-	unread := r.To.IsZero()
-	if unread {
-		i := slices.IndexFunc(names, func(n snapshot.SegmentName) bool { return n.Last == r.Last })
-		out.To = names[i].Time
+	unread := bucket && r.To.IsZero()
+	if r.To.IsZero() {
+		for _, n := range names {
+			if n.Last == r.Last && n.Time.After(out.To) { // after a restore, two may have that revision
+				out.To = n.Time
+			}
+		}
 	}
 	switch {
 	case r.Base != nil && out.From.IsZero():

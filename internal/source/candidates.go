@@ -10,8 +10,8 @@ const (
 	// allRead is up to how many snapshots of a place the manifests of all are read. One node or cluster hardly has more.
 	allRead = 1000
 	// closely is how many of the newest snapshots of the chosen one's node are read where a place has more than allRead: with them
-	// it is compared, and hourly ones of a day are among them.
-	closely = 32
+	// it is compared, and the journal may continue each of them. Hourly ones of 20 days are among them.
+	closely = 500
 )
 
 // candidates are the snapshots whose manifests show whether others than the chosen one may be meant. Of a folder that hundreds of nodes

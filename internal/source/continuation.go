@@ -157,8 +157,10 @@ func (m *moment) beyond(ctx context.Context, end int64) (newest int64, err error
 	for _, x := range later[:min(len(later), 3)] { // the names do not say the cluster
 		switch err := m.pieces.open(ctx, x); {
 		case x.bad != nil:
-		case err != nil:
+			x.bad = nil // nothing is restored from it
+		case err != nil && ctx.Err() != nil:
 			return 0, err
+		case err != nil: // it may be: better one too many in a report
 		case x.opened.ClusterID != m.in.Cluster:
 			continue
 		}

@@ -75,7 +75,7 @@ func (m *moment) reaching(ctx context.Context, chosen base, of history.History) 
 	m.search(of)
 	revision := m.At.Revision
 	if revision == 0 {
-		revision, err = m.atTime(ctx)
+		revision, err = m.atTime(ctx, chosen)
 	}
 	if err != nil {
 		return b, err

@@ -31,12 +31,19 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 		return 0, err
 	}
 	revision = history.Find(history.Records{Segments: p.names(), Snapshots: bases, Manifest: p.reader(ctx)}).Highest(kin)
-	restores, err := snapshot.NewDir(r.Dir).Restores()
-	if err != nil {
-		return 0, errors.Join(err, p.close())
+	recorded, err := r.highestRestored(kin)
+	return max(revision, recorded), errors.Join(err, p.close())
+}
+
+// highestRestored is the highest revision of what restores have made of such clusters, of which there may be no snapshot yet, and of the data that is
+// replaced.
+func (r Request) highestRestored(kin func(snapshot.ID) bool) (revision int64, err error) {
+	if !r.FindHighest {
+		return 0, nil
 	}
+	restores, err := snapshot.NewDir(r.Dir).Restores()
 	again := false
-	for _, x := range restores { // of which there may be no snapshot yet
+	for _, x := range restores {
 		switch {
 		case r.Replaced.AsRestored(x):
 			again = true
@@ -47,8 +54,11 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 	if !again {
 		revision = max(revision, r.Replaced.Revision)
 	}
-	return revision, p.close()
+	return revision, err
 }
+
+// unknownCluster has no kin: the snapshot does not say its cluster.
+func unknownCluster(snapshot.ID) bool { return false }
 
 // AsRestored reports that nothing was written since a restore. Then the same restore again must have the same number: other members may be
 // restored with it already.

@@ -91,7 +91,9 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 	switch {
 	case m.At.Newest():
 		if len(m.pieces.chain(chosen.manifest.Revision)) == 0 {
-			return chosen, nil, nil
+			if beyond, err := m.beyond(ctx, chosen.manifest.Revision); beyond == 0 || err != nil {
+				return chosen, nil, err
+			}
 		}
 		c, err = m.continuation(ctx, chosen, 0)
 		return chosen, c, err
@@ -99,7 +101,7 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 		return m.atRevision(ctx, chosen, revision)
 	case revision == 0:
 		if err = m.decide(ctx, chosen); err == nil {
-			revision, err = m.atTime(ctx)
+			revision, err = m.atTime(ctx, chosen)
 		}
 	}
 	if err == nil {
@@ -122,10 +124,8 @@ func (r Request) skipped(l Listing, n snapshot.SegmentName) bool {
 	return slices.ContainsFunc(r.SkipSegments, func(s SkippedSegment) bool { return s.Name == n && s.Place == l.Place })
 }
 
-// before chooses the newest snapshot from which the journal reaches the revision.
-func (m *moment) before(chosen base, revision int64) (base, error) {
-	var best base
-	var reached int64
+// nearest chooses the newest snapshot from which the journal reaches the revision, or comes nearest to it. reached is how far; 0: there is none.
+func (m *moment) nearest(chosen base, revision int64) (best base, reached int64) {
 	bases := m.inHistory()
 	if m.fixed() {
 		bases = []base{chosen}
@@ -136,11 +136,20 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 		}
 		end := reach(m.pieces.chain(b.manifest.Revision), b.manifest.Revision)
 		if end >= revision {
-			return b, nil
+			return b, end
 		}
 		if end > reached {
 			best, reached = b, end
 		}
+	}
+	return best, reached
+}
+
+// before chooses the newest snapshot from which the journal reaches the revision.
+func (m *moment) before(chosen base, revision int64) (base, error) {
+	best, reached := m.nearest(chosen, revision)
+	if reached >= revision {
+		return best, nil
 	}
 	with := fmt.Sprintf("--at %d restores the last revision before it, with %s", reached, best.Name)
 	if m.lives.Several() && !m.fixed() { // there may be two of that number
@@ -153,6 +162,9 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 			why = fmt.Sprintf("the journal has revision %d only behind a gap after revision %d", revision, reached)
 		}
 		return base{}, m.unreachableBehind(best.Name, why, with)
+	case len(m.SkipBases) > 0:
+		last := m.SkipBases[len(m.SkipBases)-1]
+		return base{}, m.unreachableBehind(last, fmt.Sprintf("%s has changes after revision %d, which were made while it was taken, and no earlier snapshot leads to it", last, revision))
 	case m.fixed():
 		return base{}, m.unreachable(fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
 	}

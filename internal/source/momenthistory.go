@@ -91,12 +91,13 @@ func (m *moment) inHistory() []base {
 func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b base, c *Continuation, err error) {
 	var found []base
 	var continued []*Continuation
+	var most int64 // that a history has of what comes before the revision
 	for _, h := range m.lives.All() {
 		m.search(h)
 		b, noBase := m.before(chosen, revision)
 		if noBase != nil {
-			if err == nil {
-				err = noBase
+			if _, reached := m.nearest(chosen, revision); err == nil || reached > most {
+				err, most = noBase, reached
 			}
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // atTime returns the last revision at the time that is asked for.
-func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
+func (m *moment) atTime(ctx context.Context, chosen base) (revision int64, err error) {
 	t := m.At.Time
 	var last *piece
 	var after time.Time         // of the next checkpoint in the same segment; zero: none
@@ -58,6 +58,9 @@ func (m *moment) atTime(ctx context.Context) (revision int64, err error) {
 	unchanged := m.unchanged(last)
 	if !unchanged.Before(t) {
 		return revision, nil
+	}
+	if _, err := m.before(chosen, revision); err != nil { // then it is no help that this revision is recorded
+		return 0, err
 	}
 	return 0, m.afterTheEnd(revision, last.opened.To, unchanged)
 }

@@ -225,14 +225,21 @@ func (p *pieces) names() (all []snapshot.SegmentName) {
 
 // reader returns what a segment of that name says of itself; zero: it can't be read now. That is no reason to say so: it may not be needed.
 func (p *pieces) reader(ctx context.Context) func(snapshot.SegmentName) journal.Manifest {
+	refused := map[string]bool{} // places that fail for another reason than the segment: the next would fail too
 	return func(n snapshot.SegmentName) (m journal.Manifest) {
-		for _, x := range p.all {
+		first, _ := slices.BinarySearchFunc(p.all, n, func(x *piece, n snapshot.SegmentName) int { return snapshot.CompareSegments(x.Name, n) })
+		for _, x := range p.all[first:] {
 			if x.Name != n {
+				break
+			}
+			if refused[x.at.Where] {
 				continue
 			}
-			if p.open(ctx, x) == nil {
+			err := p.open(ctx, x)
+			if err == nil {
 				return x.opened.Manifest
 			}
+			refused[x.at.Where] = x.bad == nil && !errors.Is(err, snapshot.ErrNotFound)
 			x.bad = nil
 		}
 		return m

@@ -40,10 +40,14 @@ func (j *Journal) Ranges(ctx context.Context, bases []history.Snapshot) (all []R
 	r := j.ranging()
 	names, unread := r.names(ctx)
 	h := history.Find(history.Records{Segments: names, Snapshots: bases, Manifest: r.reader(ctx)})
+	var before history.Row // the last one of which the cluster is known
 	for i, row := range h.Rows {
 		found := r.describe(ctx, row, slices.DeleteFunc(slices.Clone(bases), func(b history.Snapshot) bool { return h.Of(b.Cluster, b.Time) != row.History }),
 			func(t time.Time) time.Time { return h.Next(row.History, t) })
-		found.Restored = i > 0 && h.Rows[i-1].Names[0].Node == found.Node && h.Rows[i-1].History != row.History
+		if row.Cluster != 0 {
+			found.Restored = before.Names != nil && before.Names[0].Node == found.Node && before.History != row.History
+			before = row
+		}
 		if i == len(h.Rows)-1 || h.Rows[i+1].Names[0].Node != found.Node {
 			found.Err = cmp.Or(found.Err, unread[found.Node])
 		}
@@ -55,12 +59,13 @@ func (j *Journal) Ranges(ctx context.Context, bases []history.Snapshot) (all []R
 // ranging is one call of Ranges.
 type ranging struct {
 	*Journal
-	known  map[snapshot.SegmentName]segmentRead
+	known  map[snapshot.SegmentName]*segmentRead
+	unread *segmentRead                                  // of each that is gone, or has no revision: the bucket may have tens of thousands that the directory lacks
 	listed map[snapshot.SegmentName]snapshot.SegmentName // by the names with the last revisions that count
 }
 
 func (j *Journal) ranging() *ranging {
-	return &ranging{j, map[snapshot.SegmentName]segmentRead{}, make(map[snapshot.SegmentName]snapshot.SegmentName, len(j.Names))}
+	return &ranging{j, map[snapshot.SegmentName]*segmentRead{}, &segmentRead{}, make(map[snapshot.SegmentName]snapshot.SegmentName, len(j.Names))}
 }
 
 // names returns those of all segments with their last revisions. unread says by nodes what is wrong with those that are being written.
@@ -86,7 +91,7 @@ type segmentRead struct {
 	err error
 }
 
-// reader is manifest for the search for histories.
+// reader returns [ranging.manifest] with a context.
 func (r *ranging) reader(ctx context.Context) func(snapshot.SegmentName) journal.Manifest {
 	return func(n snapshot.SegmentName) journal.Manifest { return r.manifest(ctx, n) }
 }
@@ -96,19 +101,19 @@ func (r *ranging) manifest(ctx context.Context, n snapshot.SegmentName) journal.
 	return r.read(ctx, r.listed[n]).Manifest
 }
 
-// read reads what a segment says of itself. That of one without a revision, or that is gone, is zero.
-func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) segmentRead {
+// read reads what a segment says of itself.
+func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) *segmentRead {
 	if x, ok := r.known[n]; ok {
 		return x
 	}
-	var x segmentRead
+	x := r.unread
 	s, closer, err := r.Open(ctx, n)
 	switch {
 	case err == nil:
-		x.Manifest, x.err = s.Manifest, closer.Close()
+		x = &segmentRead{s.Manifest, closer.Close()}
 	case errors.Is(err, snapshot.ErrNotFound), errors.Is(err, journal.ErrEmpty): // it is being written, or was just completed or pruned
 	default:
-		x.err = err
+		x = &segmentRead{err: err}
 	}
 	r.known[n] = x
 	return x
@@ -135,12 +140,12 @@ func (r *ranging) describe(ctx context.Context, row history.Row, bases []history
 	last := r.manifest(ctx, names[n-1])
 	out := Range{Node: names[0].Node, Cluster: row.Cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
 	out.To = r.until(last, bases, other)
-	for i, b := range bases {
+	for _, b := range bases {
 		if end := other(b.Time); b.Time.After(out.To) || !end.IsZero() && end.Before(out.From) { // of before or after another history
 			continue
 		}
 		if b.Revision >= out.First-1 && b.Revision <= out.Last && (out.Base == nil || b.Revision < out.Base.Revision) {
-			out.Base = &bases[i]
+			out.Base = &b // not in bases, which would stay as long as it
 		}
 	}
 	if out.Base != nil {
@@ -151,7 +156,9 @@ func (r *ranging) describe(ctx context.Context, row history.Row, bases []history
 		}
 	}
 	for _, n := range row.Names {
-		out.Err = cmp.Or(out.Err, r.known[r.listed[n]].err)
+		if x := r.known[r.listed[n]]; x != nil {
+			out.Err = cmp.Or(out.Err, x.err)
+		}
 	}
 	listed := make([]snapshot.SegmentName, len(names))
 	for i, n := range names {

@@ -81,6 +81,8 @@ type Opened struct {
 	// Unchanged is until when nothing had changed after the snapshot, as the journal knows, where nothing continues it. Zero: not known.
 	Unchanged time.Time
 
+	Journaled bool // the places that were searched have a journal
+
 	// Highest is the highest revision that snapshots and the journal know of the cluster, before and after restores too. 0: not known.
 	Highest int64
 
@@ -134,16 +136,19 @@ func Open(ctx context.Context, r Request) (*Opened, error) {
 	}
 	var highest int64
 	m, noManifest := at.Manifest(ctx, entry.Name)
-	if noManifest == nil { // otherwise, what it is comes to light when it is opened
-		if highest, err = r.highest(ctx, all, m); err != nil {
-			return nil, errors.Join(err, journal.Close())
-		}
+	if noManifest == nil {
+		highest, err = r.highest(ctx, all, m)
+	} else { // what it is comes to light when it is opened
+		highest, err = r.highestRestored(unknownCluster)
+	}
+	if err != nil {
+		return nil, errors.Join(err, journal.Close())
 	}
 	o, err := r.openIn(ctx, all, entry, at)
 	if err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
-	o.Highest = highest
+	o.Highest, o.Journaled = highest, slices.ContainsFunc(all, func(l Listing) bool { return len(l.Segments) > 0 })
 	if o.Journal = journal; journal == nil && r.wantsJournal() {
 		if quiet := quietAfter(all, entry.Name, m); quiet.After(m.CreatedAt) {
 			o.Unchanged = quiet
@@ -193,16 +198,18 @@ func (r Request) continueFile(ctx context.Context, o *Opened) error {
 	switch {
 	case err != nil && r.wantsJournal():
 		return fmt.Errorf("--at %s: %s: %w", r.At.Text, o.Name, err)
-	case err != nil:
-		return nil //nolint:nilerr // it does not say its cluster; whether it can be restored comes to light later
+	case err != nil: // whether it can be restored comes to light later
+		o.Highest, err = r.highestRestored(unknownCluster)
+		return err
 	}
 	all, failed, err := r.list(ctx)
 	switch {
 	case err != nil && (r.wantsJournal() || ctx.Err() != nil):
 		return err
 	case err != nil: // the file is perhaps all that there is
-		r.notice("the revision is raised from that of the file: %v", err)
-		return nil
+		r.notice("the revision is raised from those of the file and of the data that is replaced: %v", err)
+		o.Highest, err = r.highestRestored(kinOf(nil, a.Manifest.ClusterID))
+		return err
 	}
 	defer closeAll(all)
 	if err := r.addSegments(ctx, all, a.Manifest.Node); err != nil {

@@ -36,7 +36,10 @@ func Open(r io.ReaderAt, size int64) (*Segment, error) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	m, dataSize, err := DecodeTail(tail, size)
-	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize, size: size}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Segment{Manifest: m, Complete: true, r: r, dataSize: dataSize, size: size}, nil
 }
 
 // DecodeTail reads the manifest from the last bytes of a complete segment of size bytes, min(size, snapshot.TailSize) bytes. dataSize is the
@@ -85,7 +88,7 @@ func OpenPart(ctx context.Context, r io.ReaderAt, size int64) (*Segment, error) 
 func OpenNamed(r io.ReaderAt, size int64, n snapshot.SegmentName) (*Segment, error) {
 	s, err := Open(r, size)
 	if err == nil && (s.First != n.First || s.Last != n.Last) {
-		err = fmt.Errorf("%w: it has revisions %d to %d, not those of its name", snapshot.ErrDamaged, s.First, s.Last)
+		return nil, fmt.Errorf("%w: it has revisions %d to %d, not those of its name", snapshot.ErrDamaged, s.First, s.Last)
 	}
 	return s, err
 }
