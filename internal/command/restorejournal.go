@@ -112,10 +112,13 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 	if t := r.o.At.Time; !t.IsZero() {
 		out.line("  asked for: %s", t.UTC().Format(time.DateTime+".999999999 UTC"))
 	}
-	if len(c.Segments) == 0 {
-		out.line("  its own revision %d is the state that is asked for", c.Revision)
-	} else {
+	switch {
+	case len(c.Segments) > 0:
 		out.line("  continued by the journal in %s to revision %d%s", english.OxfordWordSeries(c.Places, "and"), c.Revision, when)
+	case r.o.At.Newest():
+		out.line("  nothing in the journal continues it")
+	default:
+		out.line("  its own revision %d is the state that is asked for", c.Revision)
 	}
 	if !c.Restored.IsZero() {
 		out.line("  %s: what was written after the restore is not restored", c.History())

@@ -43,7 +43,7 @@ func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64,
 }
 
 // ErrRevision marks a revision that the snapshot and the journal do not reach, or that is before the snapshot's.
-var ErrRevision = errors.New("the journal does not reach this revision")
+var ErrRevision = errors.New("the snapshot and the journal do not lead to this revision")
 
 // Buckets and names of etcd's database.
 const (
@@ -112,8 +112,10 @@ func (g *merge) begin(revision int64) (j join, err error) {
 	}
 	switch {
 	case revision == 0:
-	case revision < g.Base || revision > g.Revision:
-		return j, fmt.Errorf("%w: %d is not between %d and %d", ErrRevision, revision, g.Base, g.Revision)
+	case revision < g.Base:
+		return j, fmt.Errorf("%w: %d is before revision %d, which was written while the snapshot was taken", ErrRevision, revision, g.Base)
+	case revision > g.Revision:
+		return j, fmt.Errorf("%w: %d is after the end, revision %d", ErrRevision, revision, g.Revision)
 	default:
 		g.Revision = revision
 	}
