@@ -21,6 +21,8 @@ type Part struct {
 	file *os.File
 	over bool // an existing file of that name is replaced
 
+	stays bool // also if it does not get its name
+
 	steady           bool  // see writeSteadily
 	written, started int64 // bytes: of all, and of those that the kernel has begun to write to the disk
 }
@@ -106,18 +108,18 @@ func (p *Part) Sync() error { return p.dir.explainSpace(syncFile(p.file)) }
 // crash after it the complete snapshot; there is no state in between. After an error the partial file is gone.
 func (p *Part) Commit(ctx context.Context) error {
 	if err := syncFile(p.file); err != nil {
-		return errors.Join(p.dir.explainSpace(fmt.Errorf("sync snapshot: %w", err)), p.Abort())
+		return errors.Join(p.dir.explainSpace(fmt.Errorf("sync snapshot: %w", err)), p.giveUp())
 	}
 	tried := false
 	err := p.dir.locked(ctx, func() (err error) {
 		tried = true
 		if err = p.publish(); err != nil {
-			err = errors.Join(p.dir.explainSpace(err), p.Abort())
+			err = errors.Join(p.dir.explainSpace(err), p.giveUp())
 		}
 		return err
 	})
 	if !tried {
-		err = errors.Join(err, p.Abort())
+		err = errors.Join(err, p.giveUp())
 	}
 	if err != nil {
 		return fmt.Errorf("rename snapshot: %w", err)
@@ -138,6 +140,17 @@ func (p *Part) publish() error {
 		return os.Rename(p.file.Name(), p.path())
 	}
 	return renameNew(p.file.Name(), p.path())
+}
+
+// giveUp ends a Commit that failed.
+func (p *Part) giveUp() error {
+	if !p.stays {
+		return p.Abort()
+	}
+	if err := p.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Abort removes the partial file, while its lock is held if it is still open.

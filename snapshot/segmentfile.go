@@ -27,9 +27,10 @@ func (d *Dir) CreateSegment(ctx context.Context, n SegmentName) (*Part, error) {
 	})
 }
 
-// CommitAs is Commit for a segment, whose name was not known when it was begun.
+// CommitAs is Commit for a segment, whose name was not known when it was begun. After an error its file stays under its partial name: nobody could record
+// again what is in it.
 func (p *Part) CommitAs(ctx context.Context, n SegmentName) error {
-	p.base = n.String()
+	p.base, p.stays = n.String(), true
 	return p.Commit(ctx)
 }
 

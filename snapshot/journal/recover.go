@@ -63,8 +63,11 @@ func copySegment(ctx context.Context, dir *snapshot.Dir, s *Segment) (m Manifest
 	if err == nil {
 		m, err = w.Finish()
 	}
-	if err != nil {
-		return m, errors.Join(err, part.Abort())
+	if err == nil {
+		err = part.CommitAs(ctx, name)
 	}
-	return m, part.CommitAs(ctx, name)
+	if err != nil {
+		return m, errors.Join(err, part.Abort()) // what it was copied from stays
+	}
+	return m, nil
 }
