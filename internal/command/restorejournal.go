@@ -81,8 +81,12 @@ func (r *restoring) raise(m *snapshot.Manifest) {
 	if m != nil { // otherwise the revision is known only when it is unpacked
 		own = m.Revision
 	}
+	if c != nil {
+		own = c.Revision
+	}
 	switch {
 	case !r.o.Kubernetes:
+	case r.from.Highest == own+most && r.replaced.Revision == own+most: // a restore of this very state, after which nothing was written
 	case c != nil:
 		r.o.BumpRevision += uint64(max(0, r.from.Highest-c.Revision))
 	case r.from.Highest-own > most/2:

@@ -117,6 +117,8 @@ func TestRestoreRefusesToReplaceTheDataOfAnotherCluster(t *testing.T) {
 	var archives, raws, dirs []string
 	for range 2 {
 		c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+		_, err := etcdtest.Dial(t, c).Put(t.Context(), "a", "b")
+		must(t, err)
 		archives = append(archives, saved(t, c))
 		raws = append(raws, unpack(t, archives[len(archives)-1]))
 		dirs = append(dirs, c.Members[0].DataDir)
@@ -137,7 +139,7 @@ func TestRestoreRefusesToReplaceTheDataOfAnotherCluster(t *testing.T) {
 	silent(t, words("restore", []string{archives[0], "--kubernetes"}, replace, []string{"--dir=" + store})...)
 	restored := time.Now().Unix()
 	eventually(t, "the name for the next old data is free", func() bool { return time.Now().Unix() > restored })
-	silent(t, words("restore", []string{archives[0], "--kubernetes", "--dry-run"}, replace)...)
+	silent(t, words("restore", []string{archives[0], "--kubernetes", "--dry-run", "--dir=" + t.TempDir()}, replace)...)
 	run(t, 2, []string{"another cluster"}, words("restore", []string{archives[0]}, replace)...)
 	silent(t, words("restore", []string{archives[0], "--dry-run"}, replace, []string{"--dir=" + store})...)
 	run(t, 0, []string{"warning: another cluster"}, words("restore", []string{archives[1], "--other-cluster", "--dry-run"}, replace)...)
