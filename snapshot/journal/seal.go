@@ -61,6 +61,7 @@ func (r *Recorder) seal(ctx context.Context) (err error) {
 	if r.out == nil {
 		return nil
 	}
+	ctx = context.WithoutCancel(ctx) // a stop in the middle of it would leave a segment without its name
 	out, part := r.out, r.part
 	r.out, r.part, r.done = nil, nil, out
 	var m Manifest
