@@ -22,13 +22,13 @@ func TestSegmentWithoutItsNameIsNotLost(t *testing.T) {
 	for name, x := range map[string]struct {
 		ctx  context.Context
 		harm func(t *testing.T, path string)
-		mend func(t *testing.T, path string)
+		free func(t *testing.T, path string)
 	}{
 		"the directory is locked by another": {ctx: ended},
 		"the name belongs to something else": {
 			ctx:  t.Context(),
 			harm: func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
-			mend: func(t *testing.T, path string) { must(t, os.Remove(path)) },
+			free: func(t *testing.T, path string) { must(t, os.Remove(path)) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,8 +56,8 @@ func TestSegmentWithoutItsNameIsNotLost(t *testing.T) {
 			if err := file.CommitAs(x.ctx, complete); err == nil {
 				t.Fatal("it got its name")
 			}
-			if x.mend != nil {
-				x.mend(t, path)
+			if x.free != nil {
+				x.free(t, path)
 			}
 			got, err := journal.Recover(t.Context(), dir, part)
 			must(t, err)
