@@ -162,7 +162,7 @@ func learn(ask *source.Request, p *source.Opened, err error) bool {
 		ask.At = &config.At{Text: ask.At.Text, Base: true}
 		return true
 	}
-	if errors.Is(err, journal.ErrRevision) && ask.Reference == snapshot.Latest { // the snapshot has changes behind its own revision
+	if errors.Is(err, journal.ErrRevision) && ask.Reference == snapshot.Latest { // the snapshot was compacted behind its own revision
 		ask.SkipBases = append(ask.SkipBases, p.Snapshot)
 		return true
 	}

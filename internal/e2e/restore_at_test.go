@@ -16,6 +16,7 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/journaltest"
 	"etcd-rolling-backup/snapshot"
+	etcd "etcd-rolling-backup/snapshot/member"
 )
 
 // recorded is a moment that can be restored.
@@ -98,6 +99,49 @@ func TestRestoreAtEachMomentOfTheJournal(t *testing.T) {
 			data := target(t)
 			run(t, 0, []string{fmt.Sprintf("to revision %d", last.revision)}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data})...)
 			wantState(t, version, "node1", data, last.state)
+		})
+	}
+}
+
+// etcd goes on while a snapshot is taken: its database has later changes than its manifest says. All of these revisions can be restored from it, and the
+// journal continues what it has.
+func TestRestoreAtEachRevisionOfASnapshotTakenDuringChanges(t *testing.T) {
+	parallel(t)
+	for _, version := range []string{"3.4", etcdtest.Default} {
+		t.Run(version, func(t *testing.T) {
+			c := etcdtest.Run(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
+			client, dir := etcdtest.Dial(t, c), newStore(t)
+			p := start(t, journalFlags(dir, c)...)
+			p.says(t, "snapshot saved")
+			first := only(t, dir)
+			put := func(value string) recorded {
+				return change(t, dir, client, func() error {
+					_, err := client.Put(t.Context(), "/registry/key", value)
+					return err
+				})
+			}
+			all := []recorded{put("before")}
+			m, err := etcd.Connect(t.Context(), etcd.Config{Endpoints: []string{c.Members[0].Endpoint}, Timeout: endLimit})
+			must(t, err)
+			defer func() { must(t, m.Close()) }()
+			all = append(all, changes(t, dir, client)...)
+			taken, err := snapshot.Take(t.Context(), m, snapshot.NewDir(dir), snapshot.TakeOptions{Set: "during", Node: node, Stall: endLimit})
+			must(t, err)
+			if taken.Manifest.Revision != all[0].revision {
+				t.Fatalf("the manifest says revision %d, not %d", taken.Manifest.Revision, all[0].revision)
+			}
+			all = append(all, put("after"))
+			p.stop(t, syscall.SIGTERM, 0)
+			must(t, os.Remove(first))
+
+			run(t, 0, []string{fmt.Sprintf("%d", all[0].revision), fmt.Sprintf("%d", all[len(all)-1].revision)}, "list", "--dir="+dir)
+			for _, m := range all {
+				data := target(t)
+				run(t, 0, nil, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + strconv.FormatInt(m.revision, 10)})...)
+				wantState(t, version, "node1", data, m.state).kill()
+			}
+			data := target(t)
+			run(t, 1, []string{"is of revision"}, words("restore", []string{"--dir=" + dir, "--data-dir=" + data, "--at=" + strconv.FormatInt(all[0].revision-1, 10)})...)
 		})
 	}
 }

@@ -30,8 +30,9 @@ type Continuation struct {
 	Cluster  snapshot.ID
 	Restored time.Time // the cluster was restored after this state, not later than then; zero: it was not
 
-	close func() error
-	chain []*piece
+	newest bool // the newest state is asked for, which may be the snapshot's
+	close  func() error
+	chain  []*piece
 }
 
 // Skip is the segment that an error of Merge names; false: it names none.
@@ -51,7 +52,10 @@ func (c *Continuation) Skip(err error) (SkippedSegment, bool) {
 
 // Merge writes the database of the state to out. base is the snapshot's; both files are closed.
 func (c *Continuation) Merge(ctx context.Context, base, out *os.File) error {
-	_, err := journal.Merge(ctx, base, c.Segments, c.Revision, out)
+	made, err := journal.Merge(ctx, base, c.Segments, c.Revision, out)
+	if err == nil && c.newest && made.Base > made.Revision {
+		return fmt.Errorf("%w: the snapshot goes on to revision %d", journal.ErrRevision, made.Base)
+	}
 	return err
 }
 
@@ -87,7 +91,8 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 		return nil, err
 	}
 	end := reach(whole, b.manifest.Revision)
-	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in), close: m.pieces.close, chain: chain}
+	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in)}
+	c.newest, c.close, c.chain = m.At.Newest(), m.pieces.close, chain
 	if c.Revision > end {
 		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
 	}

@@ -164,7 +164,7 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 		return base{}, m.unreachableBehind(best.Name, why, with)
 	case len(m.SkipBases) > 0:
 		last := m.SkipBases[len(m.SkipBases)-1]
-		return base{}, m.unreachableBehind(last, fmt.Sprintf("%s has changes after revision %d, which were made while it was taken, and no earlier snapshot leads to it", last, revision))
+		return base{}, m.unreachableBehind(last, fmt.Sprintf("%s was compacted after revision %d while it was taken, and no earlier snapshot leads to it", last, revision))
 	case m.fixed():
 		return base{}, m.unreachable(fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
 	}

@@ -85,7 +85,11 @@ func (d *drill) apply(ctx context.Context, base string, revision int64) (m journ
 		_ = from.Close() // it was not read
 		return m, err
 	}
-	if m, err = journal.Merge(ctx, from, chain, revision, to); err != nil {
+	m, err = journal.Merge(ctx, from, chain, revision, to)
+	if err == nil && m.Base > m.Revision {
+		err = fmt.Errorf("%w: the snapshot goes on to revision %d", journal.ErrRevision, m.Base)
+	}
+	if err != nil {
 		return m, fmt.Errorf("the journal: %w", err)
 	}
 	return m, nil

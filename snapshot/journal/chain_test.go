@@ -158,7 +158,7 @@ func TestSegmentOfAnotherHistoryIsRefusedWhereItOverlaps(t *testing.T) {
 
 func TestRevisionOutOfTheJournalIsRefused(t *testing.T) {
 	five := segment(t, header(5), 9)
-	for _, revision := range []int64{1, 5, 10, 1 << 40} {
+	for _, revision := range []int64{-1, 10, 1 << 40} {
 		if _, _, err := merge(t, six(t), []*journal.Segment{five}, revision); !errors.Is(err, journal.ErrRevision) {
 			t.Errorf("%d: %v", revision, err)
 		}
@@ -171,5 +171,34 @@ func TestRevisionOutOfTheJournalIsRefused(t *testing.T) {
 	}
 	if _, m, err := merge(t, six(t), nil, 0); err != nil || m.Revision != 6 {
 		t.Errorf("without a journal: %+v, %v", m, err)
+	}
+}
+
+// A snapshot still has the revisions back to its compaction.
+func TestRevisionThatTheSnapshotNoLongerHasIsRefused(t *testing.T) {
+	path := database(t, map[string][]byte{
+		string(etcdtest.Revision(3, 0)): put(t, 3, "a", "x").Data,
+		string(etcdtest.Revision(5, 0)): put(t, 5, "b", "y").Data,
+		string(etcdtest.Revision(6, 0)): put(t, 6, "c", "z").Data,
+	})
+	db, err := bbolt.Open(path, 0o600, nil)
+	must(t, err)
+	must(t, db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("scheduledCompactRev"), etcdtest.Revision(4, 0))
+	}))
+	must(t, db.Close())
+	for revision, want := range map[int64]int{4: 1, 5: 2, 6: 3} {
+		merged, m, err := merge(t, path, nil, revision)
+		must(t, err)
+		f, err := os.Open(merged)
+		must(t, err)
+		var keys int
+		must(t, snapshot.ViewDatabase(f, func(tx *bbolt.Tx) error { keys = tx.Bucket([]byte("key")).Stats().KeyN; return nil }))
+		if m.Revision != revision || m.Base != 6 || keys != want {
+			t.Errorf("%d: %+v with %d keys, want %d", revision, m, keys, want)
+		}
+	}
+	if _, _, err := merge(t, path, nil, 3); !errors.Is(err, journal.ErrRevision) {
+		t.Errorf("3: %v", err)
 	}
 }

@@ -22,8 +22,9 @@ type Merged struct {
 	Leases    int   // that were added
 }
 
-// Merge writes the database of a snapshot with the changes of the journal up to a revision into the empty file out, which it closes and does not sync.
-// base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
+// Merge writes the database of a snapshot with the changes of the journal up to a revision, 0: all, into the empty file out, which it closes and does not
+// sync. Of a snapshot that is newer than the revision, it writes what was there at the revision, if that is not compacted: etcd goes on while its status and
+// its database are read. base has been checked (snapshot.CheckDatabase) and is closed too. The segments must continue the snapshot, as Follow chooses them.
 //
 // Of each key it keeps a digest and a revision, 50 to 100 bytes, and of values three transactions and maxValues. Errors wrap ErrGap,
 // ErrRevision or snapshot.ErrDamaged, or are a SegmentError.
@@ -42,7 +43,7 @@ func Merge(ctx context.Context, base *os.File, chain []*Segment, revision int64,
 	return m, err
 }
 
-// ErrRevision marks a revision that the snapshot and the journal do not reach, or that is before the snapshot's.
+// ErrRevision marks a revision that the snapshot and the journal do not reach, or that the snapshot no longer has.
 var ErrRevision = errors.New("the snapshot and the journal do not lead to this revision")
 
 // Buckets and names of etcd's database.
@@ -112,8 +113,10 @@ func (g *merge) begin(revision int64) (j join, err error) {
 	}
 	switch {
 	case revision == 0:
+	case revision < g.Compacted, revision < 1:
+		return j, fmt.Errorf("%w: %d is before revision %d, up to which the snapshot is compacted", ErrRevision, revision, g.Base)
 	case revision < g.Base:
-		return j, fmt.Errorf("%w: %d is before revision %d, which was written while the snapshot was taken", ErrRevision, revision, g.Base)
+		g.Revision, g.chain = revision, nil
 	case revision > g.Revision:
 		return j, fmt.Errorf("%w: %d is after the end, revision %d", ErrRevision, revision, g.Revision)
 	default:
@@ -161,7 +164,7 @@ func (g *merge) each(ctx context.Context, j join, visit func(entry) error) error
 	return g.eachNew(ctx, j, visit)
 }
 
-// eachOld calls visit for each entry of the snapshot.
+// eachOld calls visit for each entry of the snapshot up to the revision.
 func (g *merge) eachOld(ctx context.Context, visit func(entry) error) error {
 	c := g.tx.Bucket([]byte(keys)).Cursor()
 	n := 0
@@ -170,6 +173,9 @@ func (g *merge) eachOld(ctx context.Context, visit func(entry) error) error {
 			return context.Cause(ctx)
 		}
 		e, err := readEntry(k, v)
+		if err == nil && e.main > g.Revision {
+			return nil
+		}
 		if err == nil {
 			err = visit(e)
 		}

@@ -16,10 +16,12 @@ func TestMergedDatabaseEqualsTheLiveEtcdAtEveryRevision(t *testing.T) {
 			b := newBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
 			l := newLoad(b)
 			l.run(50)
+			states := []state{b.state()} // that the snapshot has, though it is newer
 			b.record(0)
 			l.run(30)
+			states = append(states, b.state())
+			l.run(1)
 			base, from := b.base()
-			var states []state
 			for i := range 5 {
 				l.run(150)
 				states = append(states, b.state())
