@@ -24,7 +24,7 @@ func (l *logging) show(ctx context.Context, from []source.Listing) error {
 		if l.cfg.S3 != nil && !slices.ContainsFunc(from, func(f source.Listing) bool { return f.Place == config.S3 }) {
 			elsewhere = " (in the bucket? --from s3)"
 		}
-		l.note("there is no journal in %s: the daemon writes one with --journal%s", wheres(from), elsewhere)
+		l.note("there is no journal in %s: the daemon writes one with --journal%s", source.Wheres(from), elsewhere)
 		return nil
 	}
 	var proof journal.Proof
@@ -60,7 +60,7 @@ func (l *logging) end(from []source.Listing, proof journal.Proof) string {
 	if proof.Revision == 0 || l.until != (point{}) {
 		return ""
 	}
-	return fmt.Sprintf("; the journal in %s ends at revision %d, received %s", wheres(from), proof.Revision, moment(proof.To))
+	return fmt.Sprintf("; the journal in %s ends at revision %d, received %s", source.Wheres(from), proof.Revision, moment(proof.To))
 }
 
 // segment proves one segment, and then prints what no segment before it had. restored says whether the cluster was restored before it, where revisions are
@@ -112,15 +112,4 @@ func between(names []snapshot.SegmentName, since, until point) (chosen []snapsho
 	}
 	slices.Reverse(chosen)
 	return chosen
-}
-
-func wheres(from []source.Listing) string {
-	text := ""
-	for i, l := range from {
-		if i > 0 {
-			text += " and "
-		}
-		text += l.Where
-	}
-	return text
 }

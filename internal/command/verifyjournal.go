@@ -37,12 +37,18 @@ type provenJournal struct {
 	chain []snapshot.SegmentName
 }
 
-// journalOf lists the journal where the snapshot is; nil: it is a file that may be from anywhere.
+// journalOf lists the journal from which restore would continue the snapshot: that of the place that --from names, else of both. nil: the snapshot is a file
+// that may be from anywhere.
 func (c *call) journalOf(ctx context.Context, p *source.Opened) (j *source.Journal, closeIt func(), err error) {
 	if p.From == config.Anywhere {
 		return nil, func() {}, nil
 	}
-	return c.journalIn(ctx, p.From, p.Snapshot.Node)
+	place, err := config.ReadPlace(c.Context, config.Anywhere, config.Local, config.S3)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, _, closeIt, err = c.journalAt(ctx, place, p.Snapshot.Node) // who looked for the snapshot has warned of a place that can't be read
+	return j, closeIt, err
 }
 
 // bundle copies the segments that were proven into a temporary file; nil: there are none.
@@ -55,10 +61,21 @@ func (p *provenJournal) bundle(ctx context.Context, j *source.Journal, scratch *
 
 // journalIn lists the journal in the directory, the bucket or both, as far as it is of that node; "": of all. closeAll closes the places.
 func (c *call) journalIn(ctx context.Context, place config.Place, node string) (j *source.Journal, closeAll func(), err error) {
+	j, failed, closeAll, err := c.journalAt(ctx, place, node)
+	for _, f := range failed {
+		if !f.NoDirectory() {
+			c.warn("only %s is searched, and not %s: %s", j.Wheres(), f.Where, line(f))
+		}
+	}
+	return j, closeAll, err
+}
+
+// journalAt is journalIn without its warnings: failed are the places that can't be read, if others can.
+func (c *call) journalAt(ctx context.Context, place config.Place, node string) (j *source.Journal, failed []*source.PlaceError, closeAll func(), err error) {
 	dir, bucket := c.cfg.Store.Dir, c.cfg.S3
 	switch {
 	case place == config.S3 && bucket == nil:
-		return nil, nil, config.Usagef("--from s3 needs --s3-bucket")
+		return nil, nil, nil, config.Usagef("--from s3 needs --s3-bucket")
 	case place == config.S3:
 		dir = ""
 	case place == config.Local:
@@ -75,14 +92,9 @@ func (c *call) journalIn(ctx context.Context, place config.Place, node string) (
 		}
 	}
 	if len(all) == 0 {
-		return nil, nil, c.noPlace(failed)
+		return nil, nil, nil, c.noPlace(failed)
 	}
-	for _, f := range failed {
-		if !f.NoDirectory() {
-			c.warn("only %s is searched, and not %s: %s", wheres(all), f.Where, line(f))
-		}
-	}
-	return source.JournalOf(all, c.scratch()), closeAll, nil
+	return source.JournalOf(all, c.scratch()), failed, closeAll, nil
 }
 
 // verifyWithJournal is verifyInto, and proves what continues the snapshot. damage is that of the journal.

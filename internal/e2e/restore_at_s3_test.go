@@ -75,6 +75,17 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 				t.Errorf("%d segments are not used:\n%s", n, p.stderr.String())
 			}
 		}
+		// What one place lacks the other has: verify sees what restore sees.
+		must(t, other.client.RemoveObject(t.Context(), other.name, "journal/"+names[1].String(), minio.RemoveObjectOptions{}))
+		half := t.TempDir()
+		must(t, os.CopyFS(half, os.DirFS(dir)))
+		must(t, os.Remove(filepath.Join(half, names[2].String())))
+		p := run(t, 0, []string{fmt.Sprintf("to revision %d, ", all[len(all)-1].revision), "is there and intact"},
+			words("verify", other.flags(server.Target), []string{"--dir=" + half, "--min-free=0"})...)
+		if strings.Contains(p.stdout.String(), "gap") {
+			t.Errorf("there is no gap:\n%s", p.stdout.String())
+		}
+		run(t, 0, []string{"gap after revision "}, words("verify", []string{"--from=local", "--dir=" + half, "--min-free=0"})...)
 	}
 	// The disk has lost the snapshot, and then all segments but one, which is damaged.
 	must(t, os.Rename(filepath.Join(dir, base), filepath.Join(t.TempDir(), base)))

@@ -68,7 +68,7 @@ func (r Request) without(failed []*PlaceError, all []Listing, err error) error {
 		case errors.Is(err, snapshot.ErrNotFound):
 			return fmt.Errorf("%w; %s was not searched: %w", err, e.Where, e)
 		case err == nil:
-			r.notice("warning: only %s is searched, and %s may have newer snapshots: %v", wheres(all), e.Where, e)
+			r.notice("warning: only %s is searched, and %s may have newer snapshots: %v", Wheres(all), e.Where, e)
 		}
 	}
 	return err
@@ -87,7 +87,7 @@ func (r Request) pick(ctx context.Context, all []Listing) (entry snapshot.Entry,
 		} else if r.Reference != snapshot.Latest && all[0].Place == config.Local {
 			err = fmt.Errorf("%w (a file elsewhere: give its path with a slash in it)", err)
 		}
-		return entry, at, nil, fmt.Errorf("look in %s: %w", wheres(all), r.describe(ctx, err, all))
+		return entry, at, nil, fmt.Errorf("look in %s: %w", Wheres(all), r.describe(ctx, err, all))
 	case err != nil:
 		return entry, at, nil, err
 	}

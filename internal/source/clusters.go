@@ -94,7 +94,7 @@ func (r Request) oneHistory(ctx context.Context, all []Listing, chosen snapshot.
 		return nil, context.Cause(ctx)
 	}
 	if late > 0 {
-		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: whether another cluster's are among them is not known", late, wheres(all), manifestLimit)
+		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: whether another cluster's are among them is not known", late, Wheres(all), manifestLimit)
 	}
 	r.noticeRevision(read, chosen)
 	r.noticeLoss(read, chosen)
@@ -202,7 +202,7 @@ func (r Request) several(all []Listing, found []snapshot.Life, here map[snapshot
 		more = fmt.Sprintf("; and %d more: list --node NAME shows those of one node, and fleet the newest of each", n-namedClusters)
 	}
 	e.text = fmt.Sprintf("%s %s snapshots of %d clusters, and %q may mean any of them: give the full name of the one that you want: %s%s",
-		wheres(all), has, len(found), r.Reference, strings.Join(lines, "; "), more)
+		Wheres(all), has, len(found), r.Reference, strings.Join(lines, "; "), more)
 	return e
 }
 

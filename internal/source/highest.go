@@ -17,7 +17,7 @@ func (r Request) highest(ctx context.Context, all []Listing, own snapshot.Manife
 	read, late := manifests(ctx, all, snapshot.Name{}, func(snapshot.Name) bool { return true })
 	if late > 0 {
 		r.notice("warning: %d snapshots in %s were not read, because there are too many for %s: if one of them is of this cluster and has a higher revision, give --bump-revision",
-			late, wheres(all), manifestLimit)
+			late, Wheres(all), manifestLimit)
 	}
 	kin := kinOf(clusters(all, read, snapshot.NewDir(r.Dir)), own.ClusterID)
 	var bases []history.Snapshot

@@ -61,7 +61,7 @@ func JournalIn(dir *snapshot.Dir, segments []snapshot.SegmentEntry) *Journal {
 func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
 	at, ok := j.at[n]
 	if !ok {
-		return nil, nil, journal.Named(n, fmt.Errorf("there is no such segment in %s: list shows what there is", wheres(j.places)))
+		return nil, nil, journal.Named(n, fmt.Errorf("there is no such segment in %s: list shows what there is", Wheres(j.places)))
 	}
 	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
 }
@@ -84,6 +84,9 @@ func (j *Journal) Bundle(ctx context.Context, w io.Writer, chain []snapshot.Segm
 
 // Where says for people where a segment is read from.
 func (j *Journal) Where(n snapshot.SegmentName) string { return j.places[j.at[n].place].Where }
+
+// Wheres names all places of the journal for people.
+func (j *Journal) Wheres() string { return Wheres(j.places) }
 
 // Size is the segment's, in bytes.
 func (j *Journal) Size(n snapshot.SegmentName) int64 { return j.at[n].entry.Size }

@@ -258,8 +258,8 @@ func ScratchAt(path string) *snapshot.Dir {
 	return snapshot.NewDir(os.TempDir())
 }
 
-// wheres names the listed places.
-func wheres(all []Listing) string {
+// Wheres names the places for people.
+func Wheres(all []Listing) string {
 	var names []string
 	for _, l := range all {
 		names = append(names, l.Where)
