@@ -22,8 +22,8 @@ BENCH ?= -sizes 1GiB,4GiB -rounds 5
 # How long each fuzz target runs. It begins with the corpus in testdata/fuzz, which every test run uses too. An input that fails is written
 # there. To keep others, copy them from $(go env GOCACHE)/fuzz.
 FUZZTIME ?= 30s
-# The packages with goroutines of ours, whose tests run with the race detector. The others drive programs, and internal/e2e builds the
-# daemon for it with the race detector.
+# The packages with goroutines of ours, whose tests run with the race detector. The others drive programs; internal/e2e starts
+# daemons that do much at once with it.
 RACED   := ^etcd-rolling-backup/(daemon|metrics|s3|internal/service)(/|$$)|/snapshot(/(drill|input|peer|restore))?$$
 
 .PHONY: build demo test test-boot test-image test-kubernetes test-kubetypes kubetypes test-packages test-release packages release lint lint-dashboard fuzz bench tools clean

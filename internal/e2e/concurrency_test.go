@@ -1,15 +1,19 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
+	"etcd-rolling-backup/snapshot"
 )
 
 // Several saves beside a daemon with a run every second: each gets its own snapshot, and the daemon goes on.
@@ -18,7 +22,7 @@ func TestSavesAndDaemonShareADirectory(t *testing.T) {
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	reach := flags(c, c.Members[0].Endpoint)
-	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1s", "--keep-last=2"})...)
+	d := startChecked(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1s", "--keep-last=2"})...)
 	d.says(t, "snapshot saved")
 	var saves []*process
 	for round := range 3 {
@@ -38,37 +42,64 @@ func TestSavesAndDaemonShareADirectory(t *testing.T) {
 	wantWhole(t, dir, len(saves)+2)
 }
 
-// Of saves that want the same name, one gets it and the others fail, whether they meet or come one after the other; none is
-// overwritten.
-func TestOnlyOneOfTwoSavesGetsAName(t *testing.T) {
+// Of saves that want the same name at once, one gets it and the others fail.
+func TestOnlyOneOfManySavesGetsAName(t *testing.T) {
 	parallel(t)
 	c := small(t, etcdtest.Options{})
-	for name, at := range map[string]int{"at once": 4, "one after the other": 1} {
-		t.Run(name, func(t *testing.T) {
-			dir := newStore(t)
-			args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--label=same"})
-			winners, losers := 0, 0
-			for round := 0; losers == 0; round++ {
-				if round == 50 {
-					t.Fatal("no two saves met in the same second")
-				}
-				var all []*process
-				for range at {
-					all = append(all, launch(t, exec.Command(lean, args...)))
-				}
-				for _, p := range all {
-					if p.ended(t) == 0 {
-						winners++
-					} else {
-						losers++
-						p.demand(t, 1, "exists", "same_node-a_")
-					}
-				}
-				wantTaken(t, dir, all)
+	dir := newStore(t)
+	args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--label=same"})
+	winners, losers := 0, 0
+	for round := 0; losers == 0; round++ {
+		if round == 50 {
+			t.Fatal("never were two of six saves in the same second")
+		}
+		var all []*process
+		for range 6 {
+			all = append(all, launch(t, exec.Command(lean, args...)))
+		}
+		for _, p := range all {
+			if p.ended(t) == 0 {
+				winners++
+			} else {
+				losers++
+				p.demand(t, 1, "exists", "same_node-a_")
 			}
-			t.Logf("%d saves got the name of their second, %d found it taken", winners, losers)
-			wantWhole(t, dir, winners)
-		})
+		}
+		wantTaken(t, dir, all)
+	}
+	t.Logf("%d saves got the name of their second, %d found it taken", winners, losers)
+	wantWhole(t, dir, winners)
+}
+
+// A save whose name is taken fails, and what has the name stays. The names of the next quarter of an hour are all taken, for which
+// one the save wants depends on the machine.
+func TestSaveDoesNotOverwriteASnapshot(t *testing.T) {
+	parallel(t)
+	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
+	dir := newStore(t)
+	args := words("save", store(dir), flags(c, c.Members[0].Endpoint), []string{"--label=same"})
+	run(t, 0, nil, args...)
+	taken, err := snapshot.ParseName(find(files(t, dir), "same_", ".db.zst"))
+	must(t, err)
+	whole, err := os.ReadFile(filepath.Join(dir, taken.String()))
+	must(t, err)
+	const names = 900
+	for range names {
+		taken, err = snapshot.NewName(taken.Set, taken.Node, taken.Time.Add(time.Second))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, taken.String()), whole, 0o600))
+	}
+
+	lost := run(t, 1, []string{"exists"}, args...)
+	wantTaken(t, dir, []*process{lost})
+	snapshots := slices.DeleteFunc(files(t, dir), func(name string) bool { return !strings.HasSuffix(name, ".db.zst") })
+	if len(snapshots) != names+1 {
+		t.Errorf("there are %d snapshots, want the %d from before", len(snapshots), names+1)
+	}
+	for _, name := range snapshots {
+		if now, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(now, whole) {
+			t.Errorf("%s changed (%v)", name, err)
+		}
 	}
 }
 
@@ -112,7 +143,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 		t.Errorf("%s of a dead save outlives the start of the next", left)
 	}
 
-	d := start(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1h"})...)
+	d := startChecked(t, words("daemon", store(dir), reach, []string{"--schedule=@every 1h"})...)
 	d.says(t, "snapshot saved")
 	run(t, 0, nil, words("save", store(dir), reach)...)
 	if !slices.Contains(files(t, dir), own) {
@@ -153,7 +184,7 @@ func TestTwoDaemonsShareADirectory(t *testing.T) {
 	dir := newStore(t)
 	var all []*process
 	for _, n := range []string{"node-a", "node-b"} {
-		all = append(all, start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint),
+		all = append(all, startChecked(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint),
 			[]string{"--node=" + n, "--schedule=@every 1s", "--keep-last=2"})...))
 	}
 	for _, p := range all {

@@ -23,7 +23,13 @@ type watched struct {
 // watch starts a daemon and waits until it has said where it answers.
 func watch(t *testing.T, dir string, more ...[]string) *watched {
 	t.Helper()
-	w := &watched{process: start(t, words("daemon", append([][]string{store(dir)}, more...)...)...)}
+	return answering(t, start(t, words("daemon", append([][]string{store(dir)}, more...)...)...))
+}
+
+// answering waits until a daemon has said where it answers.
+func answering(t *testing.T, p *process) *watched {
+	t.Helper()
+	w := &watched{process: p}
 	w.base = "http://" + w.address(t)
 	return w
 }

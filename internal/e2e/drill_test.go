@@ -53,12 +53,12 @@ func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
 	c := small(t, etcdtest.Options{})
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h"})
-	p := start(t, append(args, "--drill-schedule=@every 7d")...)
+	p := startChecked(t, append(args, "--drill-schedule=@every 7d")...)
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
 	wantOnlySnapshots(t, dir, 1)
 
-	p = start(t, append(args, "--drill-schedule=@every 7d")...)
+	p = startChecked(t, append(args, "--drill-schedule=@every 7d")...)
 	p.says(t, "started")
 	p.stop(t, syscall.SIGTERM, 0)
 	if strings.Contains(p.stderr.String(), "restore drill") {
@@ -67,7 +67,7 @@ func TestDrillPassesOnceAndFindsDamage(t *testing.T) {
 
 	archive := only(t, dir)
 	alter(t, archive)
-	p = start(t, append(args, "--drill-schedule=@every 1s")...)
+	p = startChecked(t, append(args, "--drill-schedule=@every 1s")...)
 	p.says(t, "restore drill failed")
 	p.says(t, "renamed a damaged snapshot to NAME.broken")
 	p.says(t, "restore drill passed") // of the one that replaces it
@@ -90,7 +90,7 @@ func TestDrillFromS3FindsAnAlteredObject(t *testing.T) {
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(bed.etcd, bed.etcd.Members[0].Endpoint), b.flags(bed.server.Target),
 		[]string{"--schedule=@every 1h", "--drill-from=s3", "--drill-schedule=@every 1s"})
-	p := start(t, args...)
+	p := startChecked(t, args...)
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)
 	data, err := os.ReadFile(only(t, dir))
@@ -98,7 +98,7 @@ func TestDrillFromS3FindsAnAlteredObject(t *testing.T) {
 	data[100] ^= 1
 	b.put(b.keys()[0], string(data)) // as large as before, or the mirror would put it anew
 	run(t, 0, nil, "verify", "--dir="+dir)
-	p = start(t, args...)
+	p = startChecked(t, args...)
 	p.says(t, "restore drill failed")
 	p.stop(t, syscall.SIGTERM, 0)
 }
@@ -154,12 +154,12 @@ func TestKilledDrillLeavesNothing(t *testing.T) {
 	dir := newStore(t)
 	args := words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1h", "--drill-schedule=@every 1s"})
 	for range 5 {
-		p := start(t, args...)
+		p := startChecked(t, args...)
 		eventually(t, "a drill runs", func() bool { return len(drillsIn(t, dir)) > 0 })
 		p.kill()
 	}
 	must(t, os.Mkdir(filepath.Join(dir, ".drill-1"), 0o700))
-	p := start(t, args...)
+	p := startChecked(t, args...)
 	p.says(t, "removed the leftovers of an interrupted restore drill")
 	p.says(t, "restore drill passed")
 	p.stop(t, syscall.SIGTERM, 0)

@@ -48,7 +48,7 @@ func newMirroredJournal(t *testing.T, more ...string) *mirroredJournal {
 	server, c := plainServer.get(t), small(t, etcdtest.Options{})
 	b := newBucket(t, server.Target, s3test.BucketOptions{})
 	j := &mirroredJournal{bucket: b, remote: b.flags(server.Target), etcd: c, kv: etcdtest.Dial(t, c), dir: newStore(t)}
-	j.daemon = start(t, slices.Concat(journalFlags(j.dir, c), j.remote, more)...)
+	j.daemon = startChecked(t, slices.Concat(journalFlags(j.dir, c), j.remote, more)...)
 	j.daemon.says(t, "snapshot saved")
 	return j
 }
@@ -68,7 +68,7 @@ func TestJournalIsRestoredFromS3AloneAfterAnOutage(t *testing.T) {
 	c := small(t, etcdtest.Options{})
 	server := plainServer.get(t)
 	client, dir, b, proxy := etcdtest.Dial(t, c), newStore(t), newBucket(t, server.Target, s3test.BucketOptions{}), s3test.RunProxy(t, server.Target)
-	p := start(t, slices.Concat(journalFlags(dir, c), b.flags(proxy.Target), impatient)...)
+	p := startChecked(t, slices.Concat(journalFlags(dir, c), b.flags(proxy.Target), impatient)...)
 	p.says(t, "snapshot saved")
 	p.says(t, "mirrored")
 	first := changes(t, dir, client)
@@ -101,12 +101,12 @@ func TestJournalThatWasSwitchedOffIsMirroredAndPrunedManually(t *testing.T) {
 	server := plainServer.get(t)
 	client, dir, b := etcdtest.Dial(t, c), newStore(t), newBucket(t, server.Target, s3test.BucketOptions{})
 	for _, say := range []string{"snapshot saved", "journal continues"} {
-		p := start(t, journalFlags(dir, c)...)
+		p := startChecked(t, journalFlags(dir, c)...)
 		p.says(t, say)
 		changes(t, dir, client)
 		p.stop(t, syscall.SIGTERM, 0)
 	}
-	p := start(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--drill-schedule=off"})...)
+	p := startChecked(t, words("daemon", store(dir), flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s", "--drill-schedule=off"})...)
 	p.says(t, "snapshot saved")
 	p.stop(t, syscall.SIGTERM, 0)
 	here := segments(t, dir)

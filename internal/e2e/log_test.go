@@ -44,7 +44,7 @@ func watchDeaf(t *testing.T, dir string, env []string, more ...[]string) *deaf {
 	_, err = d.log.Write(append(bytes.Repeat([]byte{'.'}, size-1), '\n'))
 	must(t, err)
 	address := freePort(t) // the daemon can't tell which it was given
-	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, program(t, "daemon"), "daemon", "--listen=" + address}, store(dir), slices.Concat(more...))...)
+	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, lean, "daemon", "--listen=" + address}, store(dir), slices.Concat(more...))...)
 	cmd.ExtraFiles, cmd.Env = []*os.File{d.log}, env
 	d.watched = &watched{process: launch(t, cmd), base: "http://" + address}
 	must(t, d.log.Close())

@@ -21,8 +21,8 @@ import (
 
 var seed = flag.Uint64("seed", 0, "seed of the random moments and damage, as a failed run logged it")
 
-// The programs under test: lean as people run it, and one with the race detector for the daemon, where our goroutines meet real servers.
-// The latter takes a while to build, while tests that do without it run.
+// The programs under test: lean as people run it, and one with the race detector for daemons that do much at once, where our goroutines meet
+// real servers. The latter takes a while to build, while tests that do without it run.
 var (
 	lean    string
 	checked func() (string, error)

@@ -101,7 +101,7 @@ func (m *mirrorBed) bucket(t testing.TB) *bucket {
 }
 
 // impatient are flags with which a server's silence soon ends.
-var impatient = []string{"--s3-timeout=2s", "--s3-stall=2s"}
+var impatient = []string{"--s3-timeout=5s", "--s3-stall=5s"}
 
 // follow starts a daemon with a snapshot every second that keeps three of them here.
 func (m *mirrorBed) follow(t *testing.T, mirror ...[]string) (*follower, string) {

@@ -31,7 +31,7 @@ func TestMirrorWorksWithHighLatency(t *testing.T) {
 	m := newMirrorBed(t, plainServer.get(t))
 	b, proxy := m.bucket(t), s3test.RunProxy(t, m.server.Target)
 	must(t, proxy.Latency(300*time.Millisecond))
-	p, dir := m.follow(t, b.flags(proxy.Target))
+	p, dir := m.follow(t, b.flags(proxy.Target), []string{"--s3-timeout=1m", "--s3-stall=1m"})
 	p.next(t, "msg=mirrored")
 	p.next(t, "msg=mirrored")
 	if log := p.stderr.String(); strings.Contains(log, "level=error") {

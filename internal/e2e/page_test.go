@@ -39,11 +39,9 @@ func pasted(t *testing.T, line string, variables ...string) *process {
 // watchIn starts a daemon in a directory, in which its relative paths begin.
 func watchIn(t *testing.T, dir string, variables []string, more ...[]string) *watched {
 	t.Helper()
-	cmd := exec.Command(program(t, "daemon"), words("daemon", append([][]string{store("store"), {"--schedule=@every 1h"}}, more...)...)...)
+	cmd := exec.Command(withDetector(t), words("daemon", append([][]string{store("store"), {"--schedule=@every 1h"}}, more...)...)...)
 	cmd.Dir, cmd.Env = dir, variables
-	w := &watched{process: launch(t, cmd)}
-	w.base = "http://" + w.address(t)
-	return w
+	return answering(t, launch(t, cmd))
 }
 
 // The command restores where all went wrong: etcd is stopped, its data is there, the shell stands elsewhere than the daemon, and

@@ -48,15 +48,18 @@ func (o *output) String() string {
 // start runs the program. It ends with the test at the latest.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
-	return launch(t, exec.Command(program(t, args[0]), args...))
+	return launch(t, exec.Command(lean, args...))
 }
 
-// program is the one that a command is run with.
-func program(t testing.TB, command string) string {
+// startChecked is start with the race detector. Such a daemon takes ten times as long to start, so it is for tests in which much of it happens at once.
+func startChecked(t testing.TB, args ...string) *process {
 	t.Helper()
-	if command != "daemon" {
-		return lean
-	}
+	return launch(t, exec.Command(withDetector(t), args...))
+}
+
+// withDetector is the program with the race detector.
+func withDetector(t testing.TB) string {
+	t.Helper()
 	path, err := checked()
 	must(t, err)
 	return path
@@ -65,7 +68,7 @@ func program(t testing.TB, command string) string {
 // startWith is start with a variable in the environment; none when it is empty.
 func startWith(t testing.TB, variable string, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(program(t, args[0]), args...)
+	cmd := exec.Command(lean, args...)
 	if variable != "" {
 		cmd.Env = []string{variable}
 	}

@@ -24,7 +24,7 @@ func configure(t *testing.T, text string, more ...string) *configured {
 	c := &configured{dir: newStore(t), file: filepath.Join(t.TempDir(), "config.yaml")}
 	c.write(t, text)
 	member := small(t, etcdtest.Options{}).Members[0]
-	c.watched = watch(t, c.dir, []string{"--config=" + c.file, "--endpoints=" + member.Endpoint, "--status-page=network"}, more)
+	c.watched = answering(t, startChecked(t, words("daemon", store(c.dir), []string{"--config=" + c.file, "--endpoints=" + member.Endpoint, "--status-page=network"}, more)...))
 	c.says(t, "snapshot saved")
 	return c
 }
@@ -101,8 +101,7 @@ func TestReloadChangesDrillsRoleAndFreeSpace(t *testing.T) {
 	c := &configured{dir: newStore(t), file: filepath.Join(t.TempDir(), "config.yaml")}
 	fixed := fmt.Sprintf("schedule: '@every 1s'\ndir: %s\nnode: %s\nendpoints: %s\nstatus-page: network\n", c.dir, node, small(t, etcdtest.Options{}).Members[0].Endpoint)
 	c.write(t, fixed+"drill-schedule: 'off'\nmin-free: 0\n")
-	c.watched = &watched{process: startWith(t, "ETCD_BACKUP_DRILL_SCHEDULE=", "daemon", "--config="+c.file)}
-	c.base = "http://" + c.address(t)
+	c.watched = answering(t, startWith(t, "ETCD_BACKUP_DRILL_SCHEDULE=", "daemon", "--config="+c.file))
 	c.says(t, "snapshot saved")
 	if text := c.stderr.String(); strings.Contains(text, "restore drill") {
 		t.Errorf("a drill before the reload:\n%s", text)
@@ -178,7 +177,7 @@ func TestReloadWaitsForTheCycleAndTheStart(t *testing.T) {
 	member, dir, file := solid(t).Members[0], newStore(t), filepath.Join(t.TempDir(), "config.yaml")
 	must(t, os.WriteFile(file, []byte("schedule: '@yearly'\n"), 0o600))
 	v := newValve(t, member.Endpoint, middle)
-	p := start(t, words("daemon", store(dir), []string{"--endpoints=" + v.Endpoint(), "--config=" + file})...)
+	p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + v.Endpoint(), "--config=" + file})...)
 	v.holds(t)
 	must(t, os.WriteFile(file, []byte("schedule: '@every 1d'\n"), 0o600))
 	p.signal(t, syscall.SIGHUP)
@@ -193,7 +192,7 @@ func TestReloadWaitsForTheCycleAndTheStart(t *testing.T) {
 	wantWhole(t, dir, 1)
 
 	dir = newStore(t)
-	p = start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t), "--config=" + file})...)
+	p = startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t), "--config=" + file})...)
 	eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
 	p.signal(t, syscall.SIGHUP)
 	p.says(t, `msg="settings reloaded" changed=`)
@@ -223,7 +222,7 @@ func TestReloadIsLoggedAtTheLevelsBeforeAndAfter(t *testing.T) {
 	file, settings := filepath.Join(t.TempDir(), "config.yaml"), "schedule: '@yearly'\nlog-level: "
 	must(t, os.WriteFile(file, []byte(settings+"warn\n"), 0o600))
 	dir := newStore(t)
-	p := start(t, words("daemon", store(dir), []string{"--endpoints=" + solid(t).Members[0].Endpoint, "--config=" + file})...)
+	p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + solid(t).Members[0].Endpoint, "--config=" + file})...)
 	eventually(t, "the first snapshot", func() bool { found, _ := filepath.Glob(filepath.Join(dir, "rolling_*.zst")); return len(found) == 1 })
 	reload := func(text, want string) {
 		t.Helper()

@@ -33,7 +33,7 @@ func (h rkeHost) kubectl() string { return filepath.Join(h.root, "usr/local/bin/
 // rolls starts the program under the name by which RKE calls it.
 func (h rkeHost) rolls(t *testing.T) *process {
 	t.Helper()
-	cmd := exec.Command(program(t, "etcd-backup"), words("etcd-backup", []string{"save"}, h.flags)...)
+	cmd := exec.Command(lean, words("etcd-backup", []string{"save"}, h.flags)...)
 	cmd.Args[0] = "/opt/rke-tools/rke-etcd-backup"
 	cmd.Env = []string{"ETCD_BACKUP_RKE_ROOT=" + h.root}
 	return launch(t, cmd)

@@ -37,7 +37,7 @@ func TestDaemonGoesOnAfterItsLogIsClosed(t *testing.T) {
 	must(t, err)
 	must(t, unread.Close())
 	defer log.Close()
-	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, program(t, "daemon"), "daemon"}, store(dir),
+	cmd := exec.Command("sh", words("-c", []string{`exec "$0" "$@" 2>&3`, withDetector(t), "daemon"}, store(dir),
 		flags(c, c.Members[0].Endpoint), []string{"--schedule=@every 1s"})...)
 	cmd.ExtraFiles = []*os.File{log}
 	p := launch(t, cmd)
@@ -59,7 +59,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Run("daemon between two runs", func(t *testing.T) {
 				dir := newStore(t)
-				p := start(t, words("daemon", store(dir), flags(c, server.Endpoint), []string{"--schedule=@every 1h"})...)
+				p := startChecked(t, words("daemon", store(dir), flags(c, server.Endpoint), []string{"--schedule=@every 1h"})...)
 				p.says(t, "snapshot saved")
 				p.stop(t, s, 0)
 				wantWhole(t, dir, 1)
@@ -67,7 +67,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 			t.Run("daemon in a stream", func(t *testing.T) {
 				dir := newStore(t)
 				v := newValve(t, server.Endpoint, middle)
-				p := start(t, words("daemon", store(dir), flags(c, v.Endpoint()))...)
+				p := startChecked(t, words("daemon", store(dir), flags(c, v.Endpoint()))...)
 				v.holds(t)
 				partial(t, dir)
 				p.stop(t, s, 0)
@@ -76,7 +76,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 			for wait, login := range map[string][]string{"an answer": nil, "a login": {"--user=root", "--password-file=" + password}} {
 				t.Run("daemon that waits for "+wait, func(t *testing.T) {
 					dir := newStore(t)
-					p := start(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)}, login)...)
+					p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)}, login)...)
 					eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
 					p.stop(t, s, 0)
 					wantNothing(t, dir)
@@ -84,7 +84,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 			}
 			t.Run("daemon after a failure", func(t *testing.T) {
 				dir := newStore(t)
-				p := start(t, words("daemon", store(dir), []string{"--endpoints=" + freePort(t)})...)
+				p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + freePort(t)})...)
 				p.says(t, "snapshot failed")
 				p.stop(t, s, 0)
 				wantNothing(t, dir)
