@@ -38,7 +38,7 @@ demo: build $(BIN)/etcd-3.7/etcd ## the main job on a throwaway etcd, within a m
 test: $(ETCDS) $(MINIO) $(MC) $(PROMTOOL) $(MANIFESTS) ## all tests, those of packages with goroutines with the race detector
 	tools/packages.sh
 	@nice -n 18 go test -timeout 40m $$(go list ./... | grep -vE '$(RACED)'); plain=$$?; \
-	nice -n 18 go test -race -timeout 40m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
+	nice -n 18 go test -race -p 3 -timeout 40m $$(go list ./... | grep -E '$(RACED)') && exit $$plain
 
 test-boot: build $(BIN)/etcd-3.7/etcd ## the systemd unit in a booted Debian; root, mmdebstrap, systemd-container
 	systemd/test-boot.sh

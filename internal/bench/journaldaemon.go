@@ -29,6 +29,10 @@ type journaling struct {
 
 // startJournal starts a daemon with all defaults but these flags, and returns when it records and has a snapshot. The client puts keys until then: without changes there is no segment.
 func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir string, flags ...string) (*journaling, error) {
+	before, err := snapshotsIn(dir)
+	if err != nil {
+		return nil, err
+	}
 	log, err := os.Create(filepath.Join(b.work, "daemon.log"))
 	if err != nil {
 		return nil, err
@@ -47,7 +51,7 @@ func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir s
 		err = j.await(ctx, func() error { _, err := client.Put(ctx, "/bench/tick", ""); return err }, r.Header.Revision)
 	}
 	if err == nil {
-		err = awaitSnapshot(ctx, dir)
+		err = awaitSnapshot(ctx, dir, before)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the daemon: %w", err), j.end(os.Kill))
@@ -55,10 +59,13 @@ func (b *bench) startJournal(ctx context.Context, client *clientv3.Client, dir s
 	return j, nil
 }
 
-func awaitSnapshot(ctx context.Context, dir string) error {
+func snapshotsIn(dir string) ([]string, error) { return filepath.Glob(filepath.Join(dir, "*.db.zst")) }
+
+// awaitSnapshot waits for one that was not there before.
+func awaitSnapshot(ctx context.Context, dir string, before []string) error {
 	for limit := time.Now().Add(journalLimit); ; {
-		files, err := filepath.Glob(filepath.Join(dir, "*.db.zst"))
-		if err != nil || len(files) > 0 {
+		files, err := snapshotsIn(dir)
+		if err != nil || slices.ContainsFunc(files, func(f string) bool { return !slices.Contains(before, f) }) {
 			return err
 		}
 		if time.Now().After(limit) {

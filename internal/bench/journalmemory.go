@@ -11,6 +11,7 @@ import (
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/internal/s3test"
+	"etcd-rolling-backup/snapshot"
 )
 
 // busyBase is the size of the database that is streamed meanwhile.
@@ -22,13 +23,13 @@ func (b *bench) busy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("memory of a busy daemon: %w", err)
 	}
-	fmt.Printf("\n%d puts a second, of which %d have %d bytes, during snapshots of %s and their upload\n\n", mixedRate, mixedRate/mixedLarge, largeBytes, ibytes(busyBase))
+	fmt.Printf("\n%d puts a second, of which %d have %d bytes, during snapshots of %s and their upload, with a journal of a week\n\n", mixedRate, mixedRate/mixedLarge, largeBytes, ibytes(busyBase))
 	fmt.Printf("| figure | measured | wanted |\n|--- |--- |--- |\n| peak memory of daemon --journal, without mapped files | %s | under 96 MiB |\n", ibytes(peak))
 	return nil
 }
 
 // busyMemory returns the peak of a daemon's own memory while it does all at once: it records large values at a high rate, streams a large snapshot
-// as fast as it can, again and again, and uploads both.
+// as fast as it can, again and again, and uploads both, with the segments of a week.
 func (b *bench) busyMemory(ctx context.Context) (peak int64, err error) {
 	work := filepath.Join(b.work, "busy")
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
@@ -52,7 +53,15 @@ func (b *bench) busyMemory(ctx context.Context) (peak int64, err error) {
 		return 0, err
 	}
 	defer client.Close()
-	j, err := b.startJournal(ctx, client, filepath.Join(work, "store"), append(b.s3Flags(), "--schedule", "@every 1s", "--stream-rate", "off", "--keep-last", "2")...)
+	store := filepath.Join(work, "store")
+	status, err := client.Status(ctx, b.endpoint)
+	if err == nil {
+		err = errors.Join(writeWeek(store, snapshot.ID(status.Header.ClusterId)), liveAWeek(ctx, client))
+	}
+	if err != nil {
+		return 0, err
+	}
+	j, err := b.startJournal(ctx, client, store, append(b.s3Flags(), "--schedule", "@every 1s", "--stream-rate", "off", "--keep-last", "2")...)
 	if err != nil {
 		return 0, err
 	}
