@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/history"
 	"etcd-rolling-backup/internal/service"
 	"etcd-rolling-backup/internal/source"
 	"etcd-rolling-backup/s3"
@@ -40,8 +41,9 @@ type listing struct {
 	// Journal are the moments that can be restored, not only those of snapshots.
 	Journal []journalRow `json:"journal,omitempty"`
 
-	ranges []source.Range // what Journal is made of, and what no snapshot begins
-	others bool           // only other nodes have snapshots, as a note has said
+	ranges []source.Range     // what Journal is made of, and what no snapshot begins
+	bases  []history.Snapshot // those that may begin them
+	others bool               // only other nodes have snapshots, as a note has said
 }
 
 // missing is a place that could not be listed.
@@ -116,7 +118,7 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		switch {
 		case !ok:
 			fresh = append(fresh, entry)
-		case several || entry.Size != l.Snapshots[i].Size: // two clusters may have taken them in the same second
+		case several || entry.Size != l.Snapshots[i].Size || l.Snapshots[i].Error != "": // two clusters may have taken them in the same second
 			again = append(again, entry)
 		default:
 			l.Snapshots[i].alsoIn(p.Place, entry.Size)
@@ -127,6 +129,9 @@ func (l *listing) add(ctx context.Context, p source.Listing) {
 		if id := read.Manifest.ClusterID; read.Err == nil && id != 0 && r.ClusterID != 0 && id != r.ClusterID {
 			fresh = append(fresh, read.Entry)
 			continue
+		}
+		if read.Err == nil && r.Error != "" && read.HasManifest() {
+			r.intact = &read.Manifest
 		}
 		r.alsoIn(p.Place, read.Bytes)
 	}

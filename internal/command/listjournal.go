@@ -33,10 +33,14 @@ type journalRow struct {
 func (l *listing) addJournal(ctx context.Context, from []source.Listing, scratch *snapshot.Dir) {
 	var bases []history.Snapshot
 	for _, r := range l.Snapshots {
-		if r.Manifest != nil && r.Error == "" {
+		switch {
+		case r.Manifest != nil && r.Error == "":
 			bases = append(bases, history.SnapshotOf(r.Name, *r.Manifest))
+		case r.intact != nil:
+			bases = append(bases, history.SnapshotOf(r.Name, *r.intact))
 		}
 	}
+	l.bases = bases
 	restored := map[string]bool{} // nodes, since the last row
 	for _, r := range source.JournalOf(from, scratch).Ranges(ctx, bases) {
 		l.ranges = append(l.ranges, r)
@@ -75,7 +79,7 @@ func (l *listing) printJournal(out *printer) {
 		restored = restored || r.Restored
 		switch {
 		case r.Base == nil:
-			out.line("  revisions %d to %d%s can't be restored: no snapshot is from before them", r.First, r.Last, span(r))
+			out.line("  revisions %d to %d%s can't be restored: %s", r.First, r.Last, span(r), l.noBase(i))
 		case before != nil:
 			_, end := moments(*before)
 			begin, _ := moments(r)
@@ -90,6 +94,24 @@ func (l *listing) printJournal(out *printer) {
 			out.line("  warning: a segment could not be read, so this may not be all: %s", line(r.Err))
 		}
 	}
+}
+
+// noBase says why no snapshot leads to a row.
+func (l *listing) noBase(i int) string {
+	r := l.ranges[i]
+	var before int64 // the newest revision before the row that is recorded or in a snapshot
+	if i > 0 && l.ranges[i-1].Node == r.Node && l.ranges[i-1].Cluster == r.Cluster {
+		before = l.ranges[i-1].Last
+	}
+	for _, b := range l.bases {
+		if b.Cluster == r.Cluster && b.Revision < r.First && !b.Time.After(r.From) {
+			before = max(before, b.Revision)
+		}
+	}
+	if before == 0 || before >= r.First-1 || r.Restored {
+		return "no snapshot is from before them"
+	}
+	return fmt.Sprintf("the journal lacks revisions %d to %d, and no snapshot is from after them", before+1, r.First-1)
 }
 
 // separation says what is between two rows.

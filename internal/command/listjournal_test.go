@@ -3,6 +3,8 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -71,6 +73,37 @@ func TestListSaysThatNoSnapshotBeginsTheJournal(t *testing.T) {
 	if _, ok := listed(t, b)["journal"]; ok {
 		t.Error("a range is shown that can't be restored")
 	}
+}
+
+// What can't be read hides nothing that comes before it, and what is missing is named.
+func TestListShowsWhatComesBeforeDamage(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	b.save(t, "first")
+	first := b.put(t, "k", "1")
+	b.written(t, first)
+	stop()
+	stop = b.recordFrom(t, first+1)
+	last := b.put(t, "k", "2")
+	b.written(t, last)
+	stop()
+	names := b.complete(t)
+	if len(names) != 2 {
+		t.Fatalf("segments %q", names)
+	}
+	b.cut(t, names[1], 10)
+	wantText(t, b.want(t, "list"), "  any moment from ", fmt.Sprintf("(revision %d), local\n", first), "  warning: a segment could not be read", names[1])
+	if rows := listed(t, b)["journal"].([]any); len(rows) != 1 || rows[0].(map[string]any)["error"] == nil {
+		t.Errorf("%v", rows)
+	}
+
+	must(t, os.Remove(filepath.Join(b.dir, names[1])))
+	b.put(t, "k", "lost")
+	stop = b.record(t)
+	seen := b.put(t, "k", "3")
+	b.written(t, seen)
+	stop()
+	wantText(t, b.want(t, "list"), fmt.Sprintf("can't be restored: the journal lacks revisions %d to ", last), ", and no snapshot is from after them\n")
 }
 
 func listed(t *testing.T, b *journalBed) (all map[string]any) {

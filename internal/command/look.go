@@ -45,6 +45,9 @@ func (c *call) lookInto(ctx context.Context, ref string, more ...string) (*brows
 		case learn(&ask, p, err):
 			c.warn("%s: trying without it", line(err))
 		default:
+			if ask.At != nil {
+				more = append([]string{"--at", ask.At.Text}, more...)
+			}
 			return nil, c.orInstead(ctx, fmt.Errorf("look into %s: %w", p.Name, err), p.Snapshot, p.From, from, more...)
 		}
 	}

@@ -47,9 +47,10 @@ type row struct {
 	ClusterID  snapshot.ID `json:"cluster_id,omitempty"`
 	RestoredAs snapshot.ID `json:"restored_as,omitempty"`
 
-	short   string         // Error in a few words, for the table
-	earlier bool           // than the first listed snapshot of RestoredAs
-	entry   snapshot.Entry // as it was listed
+	short   string             // Error in a few words, for the table
+	earlier bool               // than the first listed snapshot of RestoredAs
+	entry   snapshot.Entry     // as it was listed
+	intact  *snapshot.Manifest // of a copy in another place, if this one can't be read; nil: there is none
 }
 
 func snapshotRow(e snapshot.Entry, m snapshot.Manifest) row {

@@ -127,10 +127,10 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 	if !c.Restored.IsZero() {
 		out.line("  %s: what was written after the restore is not restored", c.History())
 	}
-	lost, ends := max(c.End, c.Beyond)-c.Revision, c.EndAt.UTC().Format(time.DateTime+" UTC")
+	lost, ends := c.End-c.Revision, c.EndAt.UTC().Format(time.DateTime+" UTC")
 	switch {
 	case c.Beyond > 0 && !r.o.At.Newest():
-		out.line("  not restored: %s after it; behind revision %d of %s, the journal has a gap", english.Plural(int(lost), "revision", "revisions"), c.End, ends)
+		out.line("  not restored: what came after it, up to revision %d; the journal has a gap or damage behind revision %d", c.Beyond, c.End)
 	case lost > 0 && c.Beyond == 0:
 		out.line("  not restored: %s after it, until %s, where the journal ends", english.Plural(int(lost), "revision", "revisions"), ends)
 	case c.Beyond == 0 && !c.Unchanged.IsZero():
@@ -149,8 +149,8 @@ func (r *restoring) warnOfMoment() {
 	if c == nil || c.Beyond == 0 || !r.o.At.Newest() {
 		return
 	}
-	r.warn("the journal has a gap behind revision %d: %s after it, up to revision %d, are recorded and can't be restored; is the missing segment in another place? "+
-		"list shows the gaps", c.End, english.Plural(int(c.Beyond-c.Revision), "revision", "revisions"), c.Beyond)
+	r.warn("the journal has a gap or damage behind revision %d: later revisions, up to %d, are recorded and can't be restored; look for the missing or damaged "+
+		"segment in another place: list and verify show which it is", c.End, c.Beyond)
 }
 
 // learn notes what turned out not to lead to the state that is asked for; false: nothing else can be tried.

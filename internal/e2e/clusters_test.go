@@ -101,6 +101,7 @@ func TestTwoClustersInOneDirectoryKeepTheirOwn(t *testing.T) {
 	a = watch(t, dir, args(main)...)
 	eventually(t, "the first daemon took more", func() bool { return strings.Count(a.stderr.String(), "snapshot saved") >= 3 })
 	a.stop(t, syscall.SIGTERM, 0)
+	keepTwo(t, dir, mainID)
 	if n := len(takenFrom(t, dir, mainID)); n != 2 {
 		t.Errorf("%d are left of cluster %s", n, mainID)
 	}
@@ -180,6 +181,12 @@ func TestTwoClustersInOneFolderKeepTheirOwn(t *testing.T) {
 	}
 }
 
+// keepTwo makes up for a daemon that was stopped between a snapshot and its pruning.
+func keepTwo(t *testing.T, dir string, cluster snapshot.ID) {
+	t.Helper()
+	run(t, 0, nil, "prune", "--dir="+dir, "--node="+node, "--keep-last=2", "--cluster="+cluster.String())
+}
+
 // A cluster that was restored has a new ID. What its predecessor left stays, on the disk and in the bucket.
 func TestHistoryFromBeforeARestoreStays(t *testing.T) {
 	parallel(t)
@@ -194,6 +201,7 @@ func TestHistoryFromBeforeARestoreStays(t *testing.T) {
 	d := watch(t, dir, args(before)...)
 	eventually(t, "some snapshots were in the bucket", func() bool { return strings.Count(d.stderr.String(), "msg=mirrored") >= 3 })
 	d.stop(t, syscall.SIGTERM, 0)
+	keepTwo(t, dir, beforeID)
 	left := takenFrom(t, dir, beforeID)
 	must(t, snapshot.NewDir(dir).RecordRestore(snapshot.Restored{ClusterID: afterID, Predecessors: []snapshot.ID{beforeID}, At: time.Now()}))
 	for range 2 { // the second time without the record: the manifests know it as well
@@ -201,6 +209,7 @@ func TestHistoryFromBeforeARestoreStays(t *testing.T) {
 		eventually(t, "some more snapshots were in the bucket", func() bool { return strings.Count(d.stderr.String(), "msg=mirrored") >= 4 })
 		d.ready(t, http.StatusOK, "ok")
 		d.stop(t, syscall.SIGTERM, 0)
+		keepTwo(t, dir, afterID)
 		if got := takenFrom(t, dir, beforeID); len(left) != 2 || !slices.Equal(got, left) {
 			t.Errorf("of the predecessor there are %q, want %q", got, left)
 		}
@@ -256,7 +265,9 @@ func TestSnapshotsFromBeforeTheAlarmCorruptStay(t *testing.T) {
 	dir := newStore(t)
 	f := follow(t, dir, words("--keep-last=3", flags(c, c.Endpoints()[0])))
 	f.goesOn(t, 4)
+	f.rests(t, c.Members[0])
 	f.stop(t, syscall.SIGTERM, 0)
+	must(t, c.Restart(t.Context()))
 	good := takenFrom(t, dir, id)
 	client := etcdtest.Dial(t, c)
 	_, err := etcdserverpb.NewMaintenanceClient(client.ActiveConnection()).Alarm(t.Context(),
@@ -264,6 +275,7 @@ func TestSnapshotsFromBeforeTheAlarmCorruptStay(t *testing.T) {
 	must(t, err)
 	f = follow(t, dir, words("--keep-last=3", flags(c, c.Endpoints()[0])))
 	f.goesOn(t, 5)
+	f.rests(t, c.Members[0])
 	f.stop(t, syscall.SIGTERM, 0)
 	now := takenFrom(t, dir, id)
 	for _, n := range good {

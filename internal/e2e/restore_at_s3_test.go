@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,22 +70,33 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 		}
 		other.put("journal/"+names[1].String(), "damaged")
 		for range 3 {
-			p := run(t, 0, []string{fmt.Sprintf("to revision %d", names[0].Last), "the journal has a gap behind revision "}, words("restore", other.flags(server.Target),
+			p := run(t, 0, []string{fmt.Sprintf("to revision %d", names[0].Last), "the journal has a gap or damage behind revision "}, words("restore", other.flags(server.Target),
 				[]string{"--dir=" + filepath.Join(t.TempDir(), "none"), "--data-dir=" + target(t)})...)
 			if n := strings.Count(p.stderr.String(), "trying without it"); n != 1 {
 				t.Errorf("%d segments are not used:\n%s", n, p.stderr.String())
 			}
 		}
 		// What one place lacks the other has: verify sees what restore sees.
-		must(t, other.client.RemoveObject(t.Context(), other.name, "journal/"+names[1].String(), minio.RemoveObjectOptions{}))
+		second := "journal/" + names[1].String()
+		_, err := other.client.CopyObject(t.Context(), minio.CopyDestOptions{Bucket: other.name, Object: second}, minio.CopySrcOptions{Bucket: j.name, Object: second})
+		must(t, err)
+		must(t, other.client.RemoveObject(t.Context(), other.name, "journal/"+names[0].String(), minio.RemoveObjectOptions{}))
 		half := t.TempDir()
 		must(t, os.CopyFS(half, os.DirFS(dir)))
-		must(t, os.Remove(filepath.Join(half, names[2].String())))
+		must(t, os.Remove(filepath.Join(half, names[1].String())))
 		p := run(t, 0, []string{fmt.Sprintf("to revision %d, ", all[len(all)-1].revision), "is there and intact"},
 			words("verify", other.flags(server.Target), []string{"--dir=" + half, "--min-free=0"})...)
 		if strings.Contains(p.stdout.String(), "gap") {
 			t.Errorf("there is no gap:\n%s", p.stdout.String())
 		}
+		must(t, os.Truncate(filepath.Join(half, base), 500)) // without its manifest
+		for _, at := range [][]string{nil, {"--at=latest"}} {
+			run(t, 0, []string{"warning: " + base + " in " + half + " is damaged: using the copy in s3://", "continued by the journal in ", fmt.Sprintf("to revision %d", all[len(all)-1].revision)},
+				words("restore", other.flags(server.Target), at, []string{"--dir=" + half, "--data-dir=" + target(t), "--dry-run"})...)
+		}
+		run(t, 0, []string{fmt.Sprintf("(revision %d), local+s3", all[len(all)-1].revision)}, words("list", other.flags(server.Target), []string{"--dir=" + half})...)
+		whole, err := os.ReadFile(filepath.Join(dir, base))
+		must(t, errors.Join(err, os.WriteFile(filepath.Join(half, base), whole, 0o600)))
 		run(t, 0, []string{"gap after revision "}, words("verify", []string{"--from=local", "--dir=" + half, "--min-free=0"})...)
 	}
 	// The disk has lost the snapshot, and then all segments but one, which is damaged.

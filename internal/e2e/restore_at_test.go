@@ -292,7 +292,7 @@ func TestRestoreGoesUpToADamagedSegment(t *testing.T) {
 	run(t, 0, []string{"is restored as it is; the journal continues it: --at latest"}, "restore", filepath.Base(only(t, dir)), "--dir="+dir, "--data-dir="+target(t))
 	out := run(t, 0, []string{
 		"warning: ", "damaged", "trying without it", fmt.Sprintf("to revision %d", all[0].revision),
-		fmt.Sprintf("the journal has a gap behind revision %d: 2 revisions after it, up to revision %d, are recorded and can't be restored", all[0].revision, all[2].revision),
+		fmt.Sprintf("the journal has a gap or damage behind revision %d: later revisions, up to %d, are recorded and can't be restored", all[0].revision, all[2].revision),
 	}, "restore", "--dir="+dir, "--data-dir="+target(t))
 	if n := strings.Count(out.stdout.String(), "restored "); n != 1 {
 		t.Errorf("it printed\n%s", out.stdout.String())

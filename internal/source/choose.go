@@ -97,7 +97,32 @@ func (r Request) pick(ctx context.Context, all []Listing) (entry snapshot.Entry,
 			return entry, at, nil, err
 		}
 	}
-	return entry, all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(entry.Name) })], read, nil
+	entry, at = r.readable(ctx, all, entry)
+	return entry, at, read, nil
+}
+
+// readable chooses the first place that has a snapshot. If its manifest is damaged there, and the caller wants an intact copy, that is the first one
+// where it is not.
+func (r Request) readable(ctx context.Context, all []Listing, e snapshot.Entry) (snapshot.Entry, Listing) {
+	has := slices.DeleteFunc(slices.Clone(all), func(l Listing) bool { return !l.Has(e.Name) })
+	if len(has) == 1 || r.From != config.Anywhere || !r.UseIntactCopy {
+		return e, has[0]
+	}
+	if _, err := has[0].Manifest(ctx, e.Name); !errors.Is(err, snapshot.ErrDamaged) {
+		return e, has[0]
+	}
+	for _, l := range has[1:] {
+		if _, err := l.Manifest(ctx, e.Name); err == nil || errors.Is(err, snapshot.ErrNoManifest) {
+			r.noticeCopy(e.Name, has[0], l)
+			own, _ := l.entry(e.Name)
+			return own, l
+		}
+	}
+	return e, has[0]
+}
+
+func (r Request) noticeCopy(n snapshot.Name, damaged, used Listing) {
+	r.notice("warning: %s in %s is damaged: using the copy in %s", n, damaged.Where, used.Where)
 }
 
 // noticeFuture warns of a snapshot that is dated in the future: the clock of this machine, or that of the other one, was wrong.
@@ -197,7 +222,7 @@ func (r Request) intactCopy(ctx context.Context, all []Listing, e snapshot.Entry
 	if _, err := all[i].Manifest(ctx, e.Name); err != nil && !errors.Is(err, snapshot.ErrNoManifest) {
 		return at
 	}
-	r.notice("warning: %s in %s is damaged: using the copy in %s", e.Name, at.Where, all[i].Where)
+	r.noticeCopy(e.Name, at, all[i])
 	return all[i]
 }
 

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,52 @@ func TestDamagedSegmentEndsTheJournal(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A moment is reached from the snapshot before one that has lost its manifest.
+func TestMomentIsReachedWithoutADamagedSnapshot(t *testing.T) {
+	b := newMomentBed(t)
+	b.segment("n1", newCluster, time.Minute, 806, 820)
+	b.segment("n1", newCluster, 2*time.Minute, 821, 830)
+	newest := storetest.Name(t, snapshot.RollingSet, "n1", 1)
+	b.write(newest.String(), storetest.ArchiveAt(t, newest, newCluster, 820)[:300])
+	for at, want := range map[string]int64{"815": 815, "825": 825, "latest": 830} {
+		o, notices, err := b.opened(snapshot.Latest, at)
+		if err != nil {
+			t.Errorf("--at %s: %v", at, err)
+			continue
+		}
+		if o.Journal == nil || o.Journal.Revision != want || o.Snapshot != b.base || !strings.Contains(notices, newest.String()) || !strings.Contains(notices, "trying without it") {
+			t.Errorf("--at %s: %s, continued by %+v, %q", at, o.Snapshot, o.Journal, notices)
+		}
+	}
+	if _, _, err := b.opened(newest.String(), "825"); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("the damaged one by name: %v", err)
+	}
+}
+
+// A revision that a refusal proposes can be restored: a segment with an altered record ends the journal before it.
+func TestRefusalProposesWhatIsIntact(t *testing.T) {
+	b := newMomentBed(t)
+	b.segment("n1", newCluster, time.Minute, 806, 810)
+	b.segment("n1", newCluster, 2*time.Minute, 811, 820)
+	b.segment("n1", newCluster, 3*time.Minute, 830, 840)
+	path := b.segmentFile("811-820")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[100] ^= 0xff
+	b.write(filepath.Base(path), data)
+	for _, at := range []string{"835", "900", b.after(3*time.Minute + time.Second)} {
+		_, notices, err := b.opened(snapshot.Latest, at)
+		if !errors.Is(err, ErrMoment) || !strings.Contains(err.Error(), "--at 810 restores") || !strings.Contains(notices, "811-820") {
+			t.Errorf("--at %s: %v, %q", at, err, notices)
+		}
+	}
+	if o, _, err := b.opened(snapshot.Latest, "810"); err != nil || o.Journal.Revision != 810 {
+		t.Errorf("what was proposed: %v", err)
 	}
 }
 

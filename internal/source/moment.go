@@ -41,6 +41,8 @@ type moment struct {
 
 	clusters []snapshot.Life // of which there are snapshots
 
+	proposed []*piece // the segments that lead to what a refusal proposes
+
 	lives *history.Histories // empty: there is one only
 	in    history.History    // that is searched
 }
@@ -65,7 +67,13 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base, read
 	m.bases = r.related(all, m.clusters, read, chosen)
 	for {
 		m.live(ctx, chosen)
+		m.proposed = nil
 		b, c, err = m.choose(ctx, chosen)
+		if errors.Is(err, ErrMoment) { // what it proposes must work
+			if e := m.pieces.prove(ctx, m.proposed); e != nil && !errors.Is(e, snapshot.ErrDamaged) && !errors.Is(e, snapshot.ErrFormat) {
+				return b, c, errors.Join(err, e)
+			}
+		}
 		bad := m.pieces.dropBad()
 		for _, why := range bad {
 			if !errors.Is(why, journal.ErrHistory) { // another cluster's has no fault
@@ -148,6 +156,9 @@ func (m *moment) nearest(chosen base, revision int64) (best base, reached int64)
 // before chooses the newest snapshot from which the journal reaches the revision.
 func (m *moment) before(chosen base, revision int64) (base, error) {
 	best, reached := m.nearest(chosen, revision)
+	if reached > 0 {
+		m.proposed = append(m.proposed, m.pieces.chain(best.manifest.Revision)...)
+	}
 	if reached >= revision {
 		return best, nil
 	}

@@ -18,19 +18,31 @@ import (
 func (r Request) related(all []Listing, lives []snapshot.Life, read map[copyOf]snapshot.Manifest, chosen base) (out []base) {
 	own, known := clusterOf(lives, chosen.manifest)
 	for _, e := range merged(all).Snapshots {
-		m := read[of(e)]
+		b, _ := readBase(all, read, e)
+		m := b.manifest
 		its, ok := clusterOf(lives, m)
 		if !ok || e.Name == chosen.Name || m.ClusterID != chosen.manifest.ClusterID && r.At.Newest() && (!known || !own.Continues(its)) {
 			continue
 		}
-		at := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(e.Name) })]
-		out = append(out, base{Entry: e, at: at, manifest: m})
+		out = append(out, b)
 	}
 	i := slices.IndexFunc(out, func(b base) bool { return !b.taken().After(chosen.taken()) })
 	if i < 0 {
 		i = len(out)
 	}
 	return slices.Insert(out, i, chosen)
+}
+
+// readBase is a snapshot in the first place where its manifest could be read; false: there is none.
+func readBase(all []Listing, read map[copyOf]snapshot.Manifest, e snapshot.Entry) (base, bool) {
+	for _, l := range all {
+		if own, has := l.entry(e.Name); has {
+			if m, was := read[of(own)]; was {
+				return base{Entry: own, at: l, manifest: m}, true
+			}
+		}
+	}
+	return base{}, false
 }
 
 // live finds the histories, if there may be several.

@@ -137,6 +137,10 @@ func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision
 func (r *ranging) describe(ctx context.Context, row history.Row, bases []history.Snapshot, other func(time.Time) time.Time) Range {
 	names := row.Names
 	n := len(names)
+	for n > 1 && r.manifest(ctx, names[n-1]).ClusterID == 0 { // it can't be read, but what is before it can be restored
+		n--
+	}
+	names = names[:n]
 	last := r.manifest(ctx, names[n-1])
 	out := Range{Node: names[0].Node, Cluster: row.Cluster, First: names[0].First, Last: names[n-1].Last, From: names[0].Time, To: last.To}
 	out.To = r.until(last, bases, other)

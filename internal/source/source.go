@@ -234,11 +234,31 @@ func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entr
 	switch {
 	case err != nil && r.At.Text == "": // what it is comes to light when it is opened
 		return e, at, nil, nil
-	case err != nil:
-		return e, at, nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
-	b, journal, err := r.continued(ctx, all, base{Entry: e, at: at, manifest: m}, read)
+	chosen := base{Entry: e, at: at, manifest: m}
+	if err != nil {
+		other, found := r.anotherBase(all, read, e)
+		if !errors.Is(err, snapshot.ErrDamaged) || !found {
+			return e, at, nil, fmt.Errorf("%s: %w", e.Name, err)
+		}
+		r.notice("warning: %v: trying without it", err)
+		chosen = other
+	}
+	b, journal, err := r.continued(ctx, all, chosen, read)
 	return b.Entry, b.at, journal, err
+}
+
+// anotherBase is the newest snapshot before a damaged one that may be meant instead; false: there is none.
+func (r Request) anotherBase(all []Listing, read map[copyOf]snapshot.Manifest, damaged snapshot.Entry) (base, bool) {
+	if r.Reference != snapshot.Latest {
+		return base{}, false
+	}
+	for _, e := range merged(all).Snapshots { // newest first
+		if b, found := readBase(all, read, e); found && b.manifest.ClusterID != 0 && r.mayMean(e.Name) && !e.Name.Time.After(damaged.Name.Time) {
+			return b, true
+		}
+	}
+	return base{}, false
 }
 
 // openIn opens a listed snapshot.
