@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -104,6 +106,50 @@ func TestListShowsWhatComesBeforeDamage(t *testing.T) {
 	b.written(t, seen)
 	stop()
 	wantText(t, b.want(t, "list"), fmt.Sprintf("can't be restored: the journal lacks revisions %d to ", last), ", and no snapshot is from after them\n")
+}
+
+// The command that is proposed instead of one with a damaged snapshot shows the same moment.
+func TestCommandInsteadOfADamagedSnapshotKeepsTheMoment(t *testing.T) {
+	b := newJournalBed(t)
+	stop := b.record(t)
+	b.save(t, "same")
+	older := filepath.Base(b.file(t, "same_"))
+	first := b.put(t, "k", "1")
+	newer := b.take(t, "same", older)
+	last := b.put(t, "k", "2")
+	b.written(t, last)
+	stop()
+	path := filepath.Join(b.dir, newer)
+	data, err := os.ReadFile(path)
+	must(t, err)
+	data[100] ^= 1 // of the database: the manifest says nothing of it
+	must(t, os.WriteFile(path, data, 0o600))
+	status, _, stderr := run(t.Context(), "get", "k", "--at", fmt.Sprint(last), "--dir", b.dir)
+	_, command, _ := strings.Cut(stderr, ": "+program+" ")
+	if status != exitDamaged || !strings.Contains(command, older) {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if got := b.want(t, strings.Fields(command)...); got != "2\n" && got != "2" {
+		t.Errorf("%s prints %q; revisions %d and %d", command, got, first, last)
+	}
+}
+
+// take takes a snapshot that has another name than one before it.
+func (b *journalBed) take(t *testing.T, label, before string) string {
+	t.Helper()
+	for {
+		status, _, stderr := run(t.Context(), "save", "--dir", b.dir, "--node", "n1", "--label", label, "--endpoints", b.endpoint)
+		found, err := filepath.Glob(filepath.Join(b.dir, label+"_*"))
+		must(t, err)
+		switch i := slices.IndexFunc(found, func(path string) bool { return filepath.Base(path) != before }); {
+		case i >= 0:
+			return filepath.Base(found[i])
+		case status == 0:
+			t.Fatalf("there are %q", found)
+		case t.Context().Err() != nil:
+			t.Fatal(stderr)
+		}
+	}
 }
 
 func listed(t *testing.T, b *journalBed) (all map[string]any) {
