@@ -119,6 +119,12 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) *segmentRead
 	return x
 }
 
+// unusable reports that a segment is damaged, empty or gone. A place that can't be read is another matter: it is not asked for the next one too.
+func (r *ranging) unusable(ctx context.Context, n snapshot.SegmentName) bool {
+	x := r.read(ctx, r.listed[n])
+	return x.ClusterID == 0 && (x.err == nil || errors.Is(x.err, snapshot.ErrDamaged) || errors.Is(x.err, snapshot.ErrFormat))
+}
+
 // received returns when a revision was: no earlier moment of its segment can be restored from a snapshot of that revision. If it can't be read, it is
 // when the segment ends.
 func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision int64) time.Time {
@@ -137,7 +143,7 @@ func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision
 func (r *ranging) describe(ctx context.Context, row history.Row, bases []history.Snapshot, other func(time.Time) time.Time) Range {
 	names := row.Names
 	n := len(names)
-	for n > 1 && r.manifest(ctx, names[n-1]).ClusterID == 0 { // it can't be read, but what is before it can be restored
+	for n > 1 && r.unusable(ctx, names[n-1]) { // what is before it can be restored
 		n--
 	}
 	names = names[:n]
