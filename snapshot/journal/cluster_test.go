@@ -235,7 +235,6 @@ func TestJournalOfAUserWhoMayReadAllKeys(t *testing.T) {
 			b.member = root
 			base, from := b.base()
 			l.run(150)
-			b.waitFor(b.head())
 			b.compact(b.head() - 30)
 			l.run(50)
 			g, err := b.client.Grant(t.Context(), 3600)

@@ -25,9 +25,10 @@ func (b *bed) merged(base string, from int64) (string, journal.Merged) {
 	return path, m
 }
 
-// compact compacts the live etcd at a revision, and then puts a key until a segment knows it.
+// compact compacts the live etcd at a revision that the journal has, and then puts a key until a segment knows it.
 func (b *bed) compact(revision int64) {
 	b.t.Helper()
+	b.waitFor(revision) // etcd compacts also what a watch has not seen yet
 	_, err := b.client.Compact(b.t.Context(), revision, clientv3.WithCompactPhysical())
 	must(b.t, err)
 	for limit := time.Now().Add(time.Minute); ; {
@@ -57,7 +58,6 @@ func TestMergeKeepsWhatACompactionKeeps(t *testing.T) {
 			b.record(0)
 			base, from := b.base()
 			l.run(100)
-			b.waitFor(b.head()) // etcd compacts also what a watch has not seen yet
 			for _, key := range []string{"tombstone", "deleted and put"} {
 				_, err := b.client.Put(t.Context(), key, "x")
 				must(t, err)
@@ -68,7 +68,6 @@ func TestMergeKeepsWhatACompactionKeeps(t *testing.T) {
 			must(t, err)
 			d, err := b.client.Delete(t.Context(), "tombstone")
 			must(t, err)
-			b.waitFor(d.Header.Revision)
 			b.compact(d.Header.Revision)
 			l.run(60)
 			s := b.state()
@@ -92,7 +91,6 @@ func TestSnapshotAndJournalEqualTheNextSnapshot(t *testing.T) {
 	b.record(0)
 	base, from := b.base()
 	l.run(200)
-	b.waitFor(b.head())
 	b.compact(b.head() - 50)
 	l.run(50)
 	next, revision := b.base()
