@@ -213,7 +213,8 @@ func TestRestoreAtAMomentInAGapIsRefused(t *testing.T) {
 	}
 	refused(moment.Format(time.RFC3339Nano), "it is in a gap of the journal, after revision "+strconv.FormatInt(last.revision, 10),
 		fmt.Sprintf("--at %d restores that revision", last.revision))
-	refused(strconv.FormatInt(gone.revision-1, 10), fmt.Sprintf("--at %d restores the last revision before it", last.revision))
+	refused(strconv.FormatInt(gone.revision-1, 10), fmt.Sprintf("revision %d is in a gap of the journal, after revision %d", gone.revision-1, last.revision),
+		fmt.Sprintf("--at %d restores the last revision before it", last.revision))
 	for _, m := range []recorded{last, after[0], after[len(after)-1]} {
 		data := target(t)
 		run(t, 0, nil, "restore", "--dir="+dir, "--data-dir="+data, "--at="+strconv.FormatInt(m.revision, 10))

@@ -168,11 +168,7 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 	}
 	switch {
 	case reached > 0:
-		why := fmt.Sprintf("the journal has no revision %d", revision)
-		if slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First <= revision && revision <= x.Name.Last }) {
-			why = fmt.Sprintf("the journal has revision %d only behind a gap after revision %d", revision, reached)
-		}
-		return base{}, m.unreachableBehind(best.Name, why, with)
+		return base{}, m.unreachableBehind(best.Name, m.whyNot(revision, reached), with)
 	case len(m.SkipBases) > 0:
 		last := m.SkipBases[len(m.SkipBases)-1]
 		return base{}, m.unreachableBehind(last, fmt.Sprintf("%s was compacted after revision %d while it was taken, and no earlier snapshot leads to it", last, revision))
@@ -180,6 +176,17 @@ func (m *moment) before(chosen base, revision int64) (base, error) {
 		return base{}, m.unreachable(fmt.Sprintf("%s has revision %d", chosen.Name, chosen.manifest.Revision))
 	}
 	return base{}, m.unreachable(fmt.Sprintf("no snapshot has revision %d or an earlier one", revision))
+}
+
+// whyNot says why the journal, which reaches an earlier revision, does not reach this one.
+func (m *moment) whyNot(revision, reached int64) string {
+	switch {
+	case slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First <= revision && revision <= x.Name.Last }):
+		return fmt.Sprintf("the journal has revision %d only behind a gap after revision %d", revision, reached)
+	case slices.ContainsFunc(m.pieces.searched, func(x *piece) bool { return x.Name.First > revision }), slices.ContainsFunc(m.inHistory(), func(b base) bool { return b.manifest.Revision > revision }):
+		return fmt.Sprintf("revision %d is in a gap of the journal, after revision %d", revision, reached)
+	}
+	return fmt.Sprintf("the journal has no revision %d", revision)
 }
 
 // unreachable is the error with what can be restored instead.
