@@ -3,6 +3,7 @@ package etcdtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +34,26 @@ func (c *Cluster) boot(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.each(ctx, (*Member).Run)
+	if err := c.each(ctx, (*Member).Run); err != nil || len(c.Members) == 1 {
+		return err
+	}
+	return c.settle(ctx) // each knows the names and addresses of the others
+}
+
+// settle returns when each voter has applied all that the cluster has acknowledged until now.
+func (c *Cluster) settle(ctx context.Context) error {
+	for _, m := range c.Members {
+		client, err := m.Client(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = client.Get(ctx, "settled") // a linearizable read waits for that
+		_ = client.Close()
+		if err != nil {
+			return fmt.Errorf("%s has not applied everything: %w", m.Name, err)
+		}
+	}
+	return nil
 }
 
 // Restart starts all voters that are down, in parallel, and returns once they report that they are healthy: use it after the quorum was

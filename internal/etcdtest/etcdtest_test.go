@@ -116,7 +116,11 @@ func TestRefusedCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tryTLS(t.Context(), c, config)
+		limit := 2 * time.Second
+		if name == "own" {
+			limit = time.Minute
+		}
+		err = tryTLS(t.Context(), c, config, limit)
 		if accepted := err == nil; accepted != (name == "own") {
 			t.Errorf("%s certificate: %v", name, err)
 		}

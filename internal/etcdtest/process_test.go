@@ -42,8 +42,8 @@ func alive(pid int) bool {
 	return err == nil && !bytes.Contains(text, []byte(") Z "))
 }
 
-func tryTLS(ctx context.Context, c *Cluster, config *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+func tryTLS(ctx context.Context, c *Cluster, config *tls.Config, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	client, err := clientv3.New(clientv3.Config{Context: ctx, Endpoints: c.Endpoints(), TLS: config, Logger: zap.NewNop()})
 	if err != nil {

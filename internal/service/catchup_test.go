@@ -15,7 +15,7 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// A snapshot has what the cluster acknowledged before it. A follower that can't confirm that delays it by a second at most, and the log
+// A snapshot has what the cluster acknowledged before it. A follower that can't confirm that delays it by seconds at most, and the log
 // says so; without a leader nobody is asked.
 func TestSnapshotOfAFollowerHasAcknowledgedWritesOrALogLine(t *testing.T) {
 	l := etcdtest.RunLag(t, etcdtest.Default)

@@ -50,18 +50,19 @@ func (r *recorder) snapshots() (map[snapshot.Name]bool, error) {
 // checkBase asks for a new snapshot if the journal does not continue the newest one, or if that lacks what no watch shows. It returns an error if etcd
 // refuses the login by now: the watch goes on without it, and nothing else would.
 func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.Member, want position, events daemon.JournalEvents) error {
-	l, err := r.dir.List()
-	if err != nil || ctx.Err() != nil {
-		return nil // the snapshots report it
-	}
 	limited, cancel := context.WithTimeout(ctx, cfg.Etcd.Timeout)
 	defer cancel()
 	auth, err := m.ReadAuth(limited) // without the right to, or without an answer, it is not compared; here for the renewed login in any case
 	if err != nil && journalReason(err) == status.Credentials {
 		return err
 	}
+	members, _ := m.ReadMembers(limited) // without an answer, they are not compared
+	l, err := r.dir.List()               // after the questions: a snapshot that is saved meanwhile will do
+	if err != nil || ctx.Err() != nil {
+		return nil // the snapshots report it
+	}
 	newest := r.newestBase(cfg.Store.Node, l)
-	why := r.needsBase(limited, m, auth, want, newest)
+	why := needsBase(newest, want, auth, members)
 	if why == "" {
 		why = r.broken(newest, l)
 	}
@@ -71,16 +72,14 @@ func (r *recorder) checkBase(ctx context.Context, cfg config.Config, m *member.M
 }
 
 // needsBase returns why a new snapshot is needed; "": the newest one will do.
-func (r *recorder) needsBase(ctx context.Context, m *member.Member, auth string, want position, base base) string {
+func needsBase(base base, want position, auth string, members []snapshot.Member) string {
 	switch {
 	case base.ClusterID != want.cluster || base.Revision < want.base || want.before[base.name],
 		base.Revision > want.head && want.there[base.name]: // of another history
 		return fmt.Sprintf("it has no snapshot since revision %d", want.base)
 	case auth != "" && base.Auth != "" && auth != base.Auth:
 		return "users or roles have changed"
-	}
-	members, err := m.ReadMembers(ctx)
-	if err == nil && len(base.Members) > 0 && !reflect.DeepEqual(ordered(members), ordered(base.Members)) {
+	case len(members) > 0 && len(base.Members) > 0 && !reflect.DeepEqual(ordered(members), ordered(base.Members)):
 		return "members have changed"
 	}
 	return ""

@@ -68,7 +68,10 @@ func TestReasonOfErrorsFromRealServers(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&c)
 			}
-			c.Endpoints, c.Timeout = []string{tc.endpoint}, time.Second
+			c.Endpoints, c.Timeout = []string{tc.endpoint}, time.Minute
+			if tc.want == status.Unreachable {
+				c.Timeout = time.Second
+			}
 			err := stream(t.Context(), c)
 			if got := reason(status.Snapshot, err); got != tc.want {
 				t.Errorf("%s, want %s: %v", got, tc.want, err)

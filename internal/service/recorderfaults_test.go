@@ -71,7 +71,6 @@ func TestJournalWaitsForAQuorum(t *testing.T) {
 func TestJournalFailsOverToTheNextEndpoint(t *testing.T) {
 	oldestAndNewest(t, func(t *testing.T, version string) {
 		b := newJournalBed(t, etcdtest.Options{Version: version, Members: 3, UnsafeNoFsync: true})
-		b.cfg.Etcd.Timeout = 2 * time.Second
 		b.start()
 		b.waitForBases(1)
 		for i, m := range b.cluster.Members {

@@ -18,7 +18,6 @@ import (
 func TestJournalWaitsForAMemberThatLagsBehindIt(t *testing.T) {
 	l := etcdtest.RunLag(t, etcdtest.Default)
 	b := newJournalBedOf(t, l.Cluster)
-	b.cfg.Etcd.Timeout = time.Second
 	client, err := l.Leader.Client(t.Context())
 	must(t, err)
 	defer client.Close()
@@ -29,7 +28,7 @@ func TestJournalWaitsForAMemberThatLagsBehindIt(t *testing.T) {
 	puts(t, client, 20)
 	b.reaches(client)
 	b.stop()
-	b.cfg.Etcd.Endpoints = []string{l.Follower.Endpoint}
+	b.cfg.Etcd.Timeout, b.cfg.Etcd.Endpoints = time.Second, []string{l.Follower.Endpoint}
 	b.start()
 	b.until("it waits", func(j status.Journal) bool { return !j.Running && j.Message != "" })
 	l.Release()

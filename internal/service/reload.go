@@ -42,6 +42,8 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 		}
 		return daemon.Settings{}, err
 	}
+	r.current.Store(&cfg) // before the log says so
+	r.failed.Store(nil)
 	changed, restart := config.Changed(r.read, fresh.Settings)
 	level, _ := logrus.ParseLevel(cfg.Log.Level.String()) // knows all of them
 	r.log.SetLevel(max(level, r.log.GetLevel()))          // whoever asks for fewer lines still sees this one
@@ -52,8 +54,6 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 		log.Info(done)
 	}
 	r.log.SetLevel(level)
-	r.current.Store(&cfg)
-	r.failed.Store(nil)
 	r.read = config.Merge(r.read, fresh.Settings)
 	warnExposed(r.log, fresh.Config, fresh.Sources)
 	return daemon.Settings{
@@ -63,7 +63,6 @@ func (r *reloader) reload(ctx context.Context) (daemon.Settings, error) {
 
 // refuse logs and records why the old settings stay.
 func (r *reloader) refuse(err error) {
-	r.log.WithField("error", ErrorLine(err)).Error("reload failed; the old settings stay")
 	remedy := "correct this and reload, before the daemon is restarted"
 	if errors.Is(err, errTogether) {
 		remedy = "restart the daemon"
@@ -71,6 +70,7 @@ func (r *reloader) refuse(err error) {
 	r.failed.Store(&status.Problem{
 		Code: status.CodeReloadFailed, Since: time.Now(), Text: fmt.Sprintf("the last reload failed, and the old settings stay: %s: %s", ErrorLine(err), remedy),
 	})
+	r.log.WithField("error", ErrorLine(err)).Error("reload failed; the old settings stay")
 }
 
 // errTogether marks settings that are right, and of which a reload takes over only a part that is not.

@@ -25,7 +25,7 @@ const (
 	// sameSecondTries is how many seconds are tried for a snapshot whose name another daemon takes.
 	sameSecondTries = 10
 	// catchUpTimeout is how long a snapshot waits for a follower that lags.
-	catchUpTimeout = time.Second
+	catchUpTimeout = 3 * time.Second
 )
 
 // taker takes snapshots of the member into the local directory. Each run connects with the certificates and the password of that time.

@@ -62,7 +62,7 @@ func TestMemberNameIsLearned(t *testing.T) {
 	dir := snapshot.NewDir(filepath.Join(t.TempDir(), "store"))
 	must(t, dir.Prepare())
 	of := func(node string, endpoints ...string) *taker {
-		cfg := member.Config{Endpoints: endpoints, Timeout: 2 * time.Second}
+		cfg := member.Config{Endpoints: endpoints, Timeout: 20 * time.Second}
 		return &taker{
 			member: func() (member.Config, error) { return cfg, nil }, role: daemon.RoleAny, dir: dir, name: &memberName{},
 			options: snapshot.TakeOptions{Set: snapshot.RollingSet, Node: node, Stall: 10 * time.Second},

@@ -21,12 +21,12 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// booted is a drill that has come up to its comparison, of a snapshot with keys under a lease of 2 s.
+// booted is a drill that has come up to its comparison, of a snapshot with keys under a lease of 15 s.
 func booted(t *testing.T) *drill {
 	t.Helper()
 	c := etcdtest.Run(t, etcdtest.Options{UnsafeNoFsync: true})
 	client := etcdtest.Dial(t, c)
-	lease, err := client.Grant(t.Context(), 5)
+	lease, err := client.Grant(t.Context(), 15)
 	must(t, err)
 	alive, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -66,7 +66,7 @@ func booted(t *testing.T) *drill {
 func TestCompare(t *testing.T) {
 	d := booted(t)
 	kv := d.server.Server.KV()
-	for end := time.Now().Add(30 * time.Second); kv.Rev() == d.contents.revision; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); kv.Rev() == d.contents.revision; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the lease did not run out")
 		}

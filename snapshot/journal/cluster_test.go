@@ -47,23 +47,18 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 			a.record(start)
 			b.record(start)
 			l := newLoad(a)
-			l.run(300)
-			head := a.head()
-			a.waitFor(head)
-			b.waitFor(head)
+			var ofA, ofB []snapshot.SegmentName
+			var head int64
+			for len(ofA) < 3 || len(ofB) < 3 {
+				l.run(150)
+				head = a.head()
+				a.waitFor(head)
+				b.waitFor(head)
+				ofA, ofB = a.of("node-a"), a.of("node-b")
+			}
 			must(t, a.stop())
 			must(t, b.stop())
-			var ofA, ofB []snapshot.SegmentName
-			for _, n := range slices.SortedFunc(slices.Values(a.names()), snapshot.CompareSegments) {
-				if n.Node == "node-a" {
-					ofA = append(ofA, n)
-				} else {
-					ofB = append(ofB, n)
-				}
-			}
-			if len(ofA) < 3 || len(ofB) < 3 {
-				t.Fatalf("%d and %d segments", len(ofA), len(ofB))
-			}
+			etcdtest.Settle(t, a.cluster)
 			want := hashKV(t, a.client, a.cluster.Members[2].ClientURL, head)
 			r := newTarget(t, version)
 			for what, names := range map[string][]snapshot.SegmentName{
@@ -83,6 +78,12 @@ func TestSegmentsOfTwoNodesMakeOneJournal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// of lists the segments of a node in their order.
+func (b *bed) of(node string) []snapshot.SegmentName {
+	all := slices.SortedFunc(slices.Values(b.names()), snapshot.CompareSegments)
+	return slices.DeleteFunc(all, func(n snapshot.SegmentName) bool { return n.Node != node })
 }
 
 // changed are the first half of a, and what of b goes beyond it.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"etcd-rolling-backup/internal/etcdtest"
 	"etcd-rolling-backup/snapshot"
@@ -122,7 +123,7 @@ func flipped(v []byte) []byte {
 // compact0 compacts the live etcd, without waiting for the journal to know it.
 func (b *bed) compact0(revision int64) {
 	b.t.Helper()
-	_, err := b.client.Compact(b.t.Context(), revision)
+	_, err := b.client.Compact(b.t.Context(), revision, clientv3.WithCompactPhysical())
 	must(b.t, err)
 	_, err = b.client.Defragment(b.t.Context(), b.cluster.Members[0].ClientURL)
 	must(b.t, err)

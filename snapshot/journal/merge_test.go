@@ -127,6 +127,7 @@ func entries(t testing.TB, path string) map[string]string {
 func TestLeasesOfTheJournalAreRestored(t *testing.T) {
 	for _, version := range etcdtest.Versions() {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel() // it waits for a lease
 			b := newBed(t, etcdtest.Options{Version: version, UnsafeNoFsync: true})
 			b.record(0)
 			base, from := b.base()
@@ -137,7 +138,7 @@ func TestLeasesOfTheJournalAreRestored(t *testing.T) {
 				must(t, err)
 				return g.ID
 			}
-			short, long := put("short", 5), put("long", 3600)
+			short, long := put("short", 20), put("long", 3600)
 			gone := put("gone", 3600)
 			_, err := b.client.Revoke(t.Context(), gone)
 			must(t, err)
@@ -158,7 +159,7 @@ func TestLeasesOfTheJournalAreRestored(t *testing.T) {
 			if ttl.GrantedTTL != 3600 || len(ttl.Keys) != 1 {
 				t.Errorf("the lease is %+v", ttl)
 			}
-			if ttl, err := r.client.TimeToLive(t.Context(), short); err != nil || ttl.GrantedTTL != 5 {
+			if ttl, err := r.client.TimeToLive(t.Context(), short); err != nil || ttl.GrantedTTL != 20 {
 				t.Errorf("the short lease is %+v, %v", ttl, err)
 			}
 			_, err = r.client.Put(t.Context(), "long", "y", clientv3.WithIgnoreLease())

@@ -94,7 +94,7 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 			b := newBed(t, etcdtest.Options{UnsafeNoFsync: true})
 			b.store = snapshot.NewDir(filepath.Join(d.path, "store"))
 			base, from := b.base()
-			j := job{Dir: b.store.Path(), Node: "node-a", Endpoint: b.cluster.Members[0].Endpoint, From: from, Sync: syncEach, Seal: 3 * syncEach, SealSize: 8 << 20}
+			j := job{Dir: b.store.Path(), Node: "node-a", Endpoint: b.cluster.Members[0].Endpoint, From: from, Sync: syncEach, Seal: 20 * syncEach, SealSize: 8 << 20}
 			var acks etcdtest.Acknowledged
 			ctx, cancel := context.WithCancel(t.Context())
 			var writer sync.WaitGroup
@@ -106,7 +106,7 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 				late := hindered(t.Context())
 				p := j.start(t)
 				p.reach(end + 1)
-				time.Sleep(syncEach*3/2 + time.Duration(round)*syncEach/4) // when the power fails does not matter
+				time.Sleep(syncEach*3 + time.Duration(round)*syncEach/4) // when the power fails does not matter
 				d.fail()
 				now, hindrance := time.Now(), late()
 				_ = p.cmd.Process.Kill()
@@ -119,7 +119,7 @@ func TestPowerLossCostsNoMoreThanTheTimeBetweenSyncs(t *testing.T) {
 				must(t, err)
 				lost := acks.Lost(end, now)
 				t.Logf("round %d: to revision %d, lost %s, hindered %s", round, end, lost, hindrance)
-				if lost > syncEach*12/10+hindrance {
+				if lost > syncEach*2+hindrance { // one for the sync, one for a slow disk; without any sync it would be three
 					t.Errorf("round %d: %s lost", round, lost)
 				}
 				b.equal(base, from)

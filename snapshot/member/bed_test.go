@@ -12,8 +12,11 @@ import (
 	"etcd-rolling-backup/snapshot/member"
 )
 
-// answerLimit is the configuration's Timeout: long enough for a busy machine, short if the answer never comes.
-const answerLimit = 3 * time.Second
+// The configuration's Timeout: answerLimit where etcd answers, however busy the machine is, and silenceLimit where it does not.
+const (
+	answerLimit  = 30 * time.Second
+	silenceLimit = 3 * time.Second
+)
 
 // oldest and newest are the first and last etcd version supported; other versions behave like one of them.
 func oldestAndNewest() []string {

@@ -32,7 +32,7 @@ func TestConnectTakesFirstThatAnswers(t *testing.T) {
 		{[]string{a, down, silent}, a},
 	} {
 		cfg := at(plain(c), x.endpoints...)
-		cfg.Timeout = time.Second
+		cfg.Timeout = 5 * time.Second
 		if m := connect(t, cfg); m.Endpoint() != "http://"+x.want {
 			t.Errorf("of %s took %s, want %s", x.endpoints, m.Endpoint(), x.want)
 		}

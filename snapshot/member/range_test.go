@@ -65,7 +65,7 @@ func TestKeysAreReadWithoutQuorum(t *testing.T) {
 	for _, m := range c.Members[1:] {
 		must(t, m.Kill())
 	}
-	k := connect(t, plain(c)).Keys(nil, answerLimit)
+	k := connect(t, plain(c)).Keys(nil, silenceLimit)
 	if got := readKeys(t, k, func() {}); len(got) != 40 || !k.MayBeBehind() {
 		t.Errorf("%d keys, want 40; may be behind: %v", len(got), k.MayBeBehind())
 	}

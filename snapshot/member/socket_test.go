@@ -69,14 +69,14 @@ func TestSocketErrorsAreExplained(t *testing.T) {
 
 	here, err := os.Getwd()
 	must(t, err)
-	none := member.Config{Timeout: answerLimit}
+	none := member.Config{Timeout: silenceLimit}
 	for _, x := range []struct {
 		name string
 		cfg  member.Config
 		want string
 	}{
 		{"no file", at(none, "unix:///run/none/etcd.sock"), "at unix:///run/none/etcd.sock: /run/none/etcd.sock: no such file or directory (is etcd running"},
-		{"no file for a login", member.Config{Endpoints: []string{"unix:///run/none"}, User: "root", Password: "x", Timeout: answerLimit}, ": /run/none: no such file or directory (is"},
+		{"no file for a login", member.Config{Endpoints: []string{"unix:///run/none"}, User: "root", Password: "x", Timeout: silenceLimit}, ": /run/none: no such file or directory (is"},
 		{"no file at a relative path", at(none, "unix://etcd.sock"), ": " + filepath.Join(here, "etcd.sock") + ": no such file or directory (is"},
 		{"no directory", at(none, "unix://"+other+"/etcd.sock"), ": " + other + "/etcd.sock: no such file or directory (is"},
 		{"a directory", at(none, "unix://"+here), here + " is a directory and not a socket"},

@@ -130,7 +130,9 @@ func TestUsersWithoutQuorum(t *testing.T) {
 			if _, err := download(t.Context(), m); err != nil {
 				t.Errorf("Stream with the certificate of root: %v", err)
 			}
-			refusal{"login without quorum", as(mutual(c), "root", "open sesame"), []string{"quorum", "--cert"}}.demand(t)
+			login := as(mutual(c), "root", "open sesame")
+			login.Timeout = silenceLimit
+			refusal{"login without quorum", login, []string{"quorum", "--cert"}}.demand(t)
 		})
 	}
 }

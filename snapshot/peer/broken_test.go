@@ -95,7 +95,6 @@ func TestTransferResumesAfterRestartOfPeer(t *testing.T) {
 	begin := func(stall time.Duration) (r io.ReadCloser, addr string) {
 		b := serve(t, server(pki), first)
 		c := dial(t, client(pki), b.addr)
-		c.Stall = stall
 		remote, err := c.Offer(t.Context())
 		must(t, err)
 		r, err = c.Get(t.Context(), remote)
@@ -103,6 +102,7 @@ func TestTransferResumesAfterRestartOfPeer(t *testing.T) {
 		t.Cleanup(func() { _ = r.Close() })
 		_, err = io.ReadFull(r, make([]byte, 1<<20))
 		must(t, err)
+		c.Stall = stall // from here on: what came before may take its time
 		b.stop()
 		return r, b.addr
 	}
@@ -130,9 +130,9 @@ func TestTransferResumesAfterRestartOfPeer(t *testing.T) {
 	refused(t, "another snapshot", err, addr, "offers another snapshot", fmt.Sprintf("of %d bytes", size))
 	wraps(t, "another snapshot", err, peer.ErrChanged)
 
-	r, addr = begin(time.Second)
+	r, addr = begin(5 * time.Second)
 	_, err = io.Copy(io.Discard, r)
-	refused(t, "stays away", err, addr, "no progress for 1s", "connection refused", "is serve running")
+	refused(t, "stays away", err, addr, "no progress for 5s", "connection refused", "is serve running")
 	wraps(t, "stays away", err, snapshot.ErrStalled)
 }
 
@@ -161,10 +161,10 @@ func TestStall(t *testing.T) {
 	_, err = r.Read(make([]byte, 1))
 	wraps(t, "an ended context", err, enough)
 
-	c.Stall = 600 * time.Millisecond
 	r, err = c.Get(t.Context(), remote)
 	must(t, err)
 	defer r.Close()
+	c.Stall = 600 * time.Millisecond
 	// A server that ignores ranges cannot continue the transfer.
 	_, err = io.Copy(io.Discard, r)
 	if !errors.Is(err, snapshot.ErrStalled) && !errors.Is(err, peer.ErrNoPeer) {
@@ -199,7 +199,7 @@ func TestChangedBytesAreDamage(t *testing.T) {
 // A client that reads nothing is disconnected, and does not delay the others.
 func TestClientThatReadsNothingIsDisconnected(t *testing.T) {
 	pki := newPKI(t)
-	b := serveAt(t, listen(t, "127.0.0.1:0"), server(pki), peer.Offer{Name: name, Archive: zeros{}, Size: 256 << 20}, 500*time.Millisecond)
+	b := serveAt(t, listen(t, "127.0.0.1:0"), server(pki), peer.Offer{Name: name, Archive: zeros{}, Size: 256 << 20}, 3*time.Second)
 	c := dial(t, client(pki), b.addr)
 	remote, err := c.Offer(t.Context())
 	must(t, err)
@@ -242,7 +242,7 @@ func TestServeStopsWithinItsGracePeriod(t *testing.T) {
 	defer half.Close()
 	began := time.Now()
 	b.stop()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("ended after %s", took)
 	}
 	if _, err := net.Dial("tcp", b.addr); err == nil {
