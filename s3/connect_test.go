@@ -110,7 +110,10 @@ func TestUnreachableServerIsReported(t *testing.T) {
 		t.Run(u.what, func(t *testing.T) {
 			t.Parallel()
 			d := c
-			d.Endpoint, d.Timeout, d.Stall = u.endpoint, time.Second, time.Second
+			d.Endpoint = u.endpoint
+			if errors.Is(u.kind, s3.ErrTimeout) {
+				d.Timeout, d.Stall = time.Second, time.Second
+			}
 			if strings.HasPrefix(d.Endpoint, "http:") {
 				d.CA = ""
 			}
@@ -122,7 +125,7 @@ func TestUnreachableServerIsReported(t *testing.T) {
 			if !errors.Is(u.kind, s3.ErrConfig) {
 				wantError(t, tryPut(t, b, rolling(t, 0), noise(part+1)), u.kind)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 		})

@@ -234,7 +234,7 @@ func TestVersionStoredBeforeTheTimeInItsNameIsNotTrusted(t *testing.T) {
 	c, _ := appendOnly(t, "early", s3test.BucketOptions{Versioning: true})
 	b := open(t, c)
 	thief := s3test.Dial(t, server.As("bk-early", userSecret))
-	soon, err := snapshot.NewName(snapshot.RollingSet, "node-a", time.Now().Add(3*time.Second))
+	soon, err := snapshot.NewName(snapshot.RollingSet, "node-a", time.Now().Add(20*time.Second)) // until then the thief is done
 	must(t, err)
 	later, err := snapshot.NewName(snapshot.RollingSet, "node-a", time.Now().Add(time.Hour))
 	must(t, err)

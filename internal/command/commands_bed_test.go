@@ -108,7 +108,7 @@ func glob(ts *testscript.TestScript, neg bool, args []string) {
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for timeout := time.After(30 * time.Second); ; {
+	for timeout := time.After(3 * time.Minute); ; {
 		found, err := filepath.Glob(ts.MkAbs(args[0]))
 		ts.Check(err)
 		if len(found) > 0 != neg {
@@ -127,7 +127,7 @@ func untilDone(ts *testscript.TestScript, neg bool, args []string) {
 	unnegated(ts, neg)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for timeout := time.After(30 * time.Second); ts.Exec(program, args...) != nil; {
+	for timeout := time.After(3 * time.Minute); ts.Exec(program, args...) != nil; {
 		select {
 		case <-tick.C:
 		case <-timeout:

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,6 +129,7 @@ func (b *proofBed) diskFills() breakage {
 // There is room for snapshots, and not for a segment: the journal stops first, and says so.
 func (b *proofBed) diskFillsForTheJournal() breakage {
 	filler := filepath.Join(b.disk, "filler")
+	var release func()
 	return breakage{
 		name:     "disk too full for the journal",
 		alerts:   map[string]string{"EtcdBackupJournalStopped": pending, "EtcdBackupNotReady": pending},
@@ -135,12 +139,7 @@ func (b *proofBed) diskFillsForTheJournal() breakage {
 		repaired: "journal continues",
 		do: func(t *testing.T) {
 			b.says(t, b.logged(t), "restore drill passed")
-			f, err := os.Create(filler)
-			must(t, err)
-			defer f.Close()
-			var disk unix.Statfs_t
-			must(t, unix.Statfs(b.disk, &disk))
-			must(t, unix.Fallocate(int(f.Fd()), 0, 0, int64(disk.Bavail)*disk.Bsize-proofMinFree-6<<20))
+			release = keepFree(t, filler, proofMinFree+6<<20)
 			seen, client := b.logged(t), etcdtest.Dial(t, b.etcd)
 			eventually(t, "the journal stopped", func() bool {
 				_, err := client.Put(t.Context(), "/registry/a", "value")
@@ -150,7 +149,42 @@ func (b *proofBed) diskFillsForTheJournal() breakage {
 				return strings.Contains(string(text[seen:]), "journal interrupted")
 			})
 		},
-		repair: func(t *testing.T) { must(t, os.Remove(filler)) },
+		repair: func(*testing.T) { release() },
+	}
+}
+
+// keepFree fills the disk but for so many bytes, with a file that shrinks when others write.
+func keepFree(t *testing.T, filler string, free int64) (release func()) {
+	t.Helper()
+	f, err := os.Create(filler)
+	must(t, err)
+	room := func() (int64, error) {
+		var disk unix.Statfs_t
+		err := unix.Fstatfs(int(f.Fd()), &disk)
+		return int64(disk.Bavail)*disk.Bsize - free, err
+	}
+	size, err := room()
+	must(t, err)
+	must(t, unix.Fallocate(int(f.Fd()), 0, 0, size))
+	ctx, cancel := context.WithCancel(t.Context())
+	var keeper sync.WaitGroup
+	keeper.Go(func() {
+		for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			n, err := room()
+			if err == nil && n < 0 {
+				size += n
+				err = f.Truncate(size)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		keeper.Wait()
+		must(t, errors.Join(f.Close(), os.Remove(filler)))
 	}
 }
 

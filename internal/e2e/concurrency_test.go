@@ -123,7 +123,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 	v := newValve(t, c.Members[0].Endpoint, middle)
 	reach := flags(c, c.Members[0].Endpoint)
 
-	dead := start(t, words("save", store(dir), flags(c, v.Endpoint()), []string{"--label=dead"})...)
+	dead := start(t, words("save", store(dir), flags(c, v.Endpoint()), unhurried, []string{"--label=dead"})...)
 	v.holds(t)
 	left := partial(t, dir)
 	dead.kill()
@@ -132,7 +132,7 @@ func TestPartialOfARunningSaveStays(t *testing.T) {
 	}
 
 	living := newValve(t, c.Members[0].Endpoint, middle)
-	save := start(t, words("save", store(dir), flags(c, living.Endpoint()), []string{"--label=living"})...)
+	save := start(t, words("save", store(dir), flags(c, living.Endpoint()), unhurried, []string{"--label=living"})...)
 	living.holds(t)
 	var own string
 	eventually(t, "the living save had its partial", func() bool {

@@ -177,7 +177,24 @@ func TestEndpointsOfTwoClustersAreRefused(t *testing.T) {
 	both := "--endpoints=" + a.Members[0].Endpoint + "," + b.Members[0].Endpoint
 	for _, command := range []string{"save", "daemon", "check"} {
 		dir := newStore(t)
-		p := run(t, 2, []string{"different clusters", a.Members[0].Endpoint, b.Members[0].Endpoint}, words(command, store(dir), []string{both})...)
+		var p *process
+		eventually(t, "it had both answers in the time that a start waits for them", func() bool {
+			p = start(t, words(command, store(dir), []string{both})...)
+			eventually(t, "it judged them", func() bool {
+				select {
+				case <-p.done:
+					return true
+				default:
+					return strings.Contains(p.stderr.String(), "does not answer yet")
+				}
+			})
+			late := strings.Contains(p.stderr.String(), "does not answer yet")
+			if late {
+				p.kill()
+			}
+			return !late
+		})
+		p.demand(t, 2, "different clusters", a.Members[0].Endpoint, b.Members[0].Endpoint)
 		wantNothing(t, dir)
 		t.Log(p.stdout.String(), p.stderr.String())
 	}

@@ -175,8 +175,8 @@ func TestRecoveredKeysEndTheReportAndNotTheProtection(t *testing.T) {
 	w.cycles(t, 1)
 	w.stop(t, syscall.SIGTERM, 0)
 	good := listed(t, b.dir)[0].Name.String()
-	w = watch(t, b.dir, b.args...)
 	deleteAll(t, client, "\x00", clientv3.WithFromKey())
+	w = watch(t, b.dir, b.args...)
 	w.ready(t, http.StatusServiceUnavailable, "the newest snapshot has 0 keys, less than half of the ")
 	for i := range keys + 1 {
 		_, err := client.Put(t.Context(), fmt.Sprintf("/back/%d", i), strings.Repeat("x", 4<<10))

@@ -93,7 +93,9 @@ func TestDaemonGoesOnWhileItsLogIsNotRead(t *testing.T) {
 
 	// The filling, and after it every line from the first one on: what nobody read waited in the queue.
 	log := text.String()
-	lines := strings.Split(strings.TrimSuffix(log, "\n"), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSuffix(log, "\n"), "\n"), func(l string) bool {
+		return strings.Contains(l, "does not answer yet") // of etcd, on a busy machine
+	})
 	if len(lines) < 6 || strings.Trim(lines[0], ".") != "" || !strings.Contains(lines[1], "msg=listening") || !strings.Contains(lines[2], "msg=\"started") {
 		t.Fatalf("the log does not begin with its first lines:\n%s", log)
 	}

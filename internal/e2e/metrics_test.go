@@ -57,7 +57,8 @@ func TestScrapeHasEveryDocumentedFamily(t *testing.T) {
 		t.Errorf("%d requests to S3 while nothing but questions came", now-asked)
 	}
 	w.stop(t, syscall.SIGTERM, 0)
-	if n := strings.Count(w.stderr.String(), "level="); n != strings.Count(w.stderr.String(), "level=info") {
+	log := regexp.MustCompile("(?m)^.*does not answer yet.*\n").ReplaceAllString(w.stderr.String(), "") // etcd, on a busy machine
+	if n := strings.Count(log, "level="); n != strings.Count(log, "level=info") {
 		t.Errorf("lines beside those of information:\n%s", w.stderr.String())
 	}
 }

@@ -103,6 +103,9 @@ func (m *mirrorBed) bucket(t testing.TB) *bucket {
 // impatient are flags with which a server's silence soon ends.
 var impatient = []string{"--s3-timeout=5s", "--s3-stall=5s"}
 
+// patient are flags for a test in which S3 may fail no request, however busy the machine is.
+var patient = []string{"--s3-timeout=1m", "--s3-stall=1m"}
+
 // follow starts a daemon with a snapshot every second that keeps three of them here.
 func (m *mirrorBed) follow(t *testing.T, mirror ...[]string) (*follower, string) {
 	t.Helper()

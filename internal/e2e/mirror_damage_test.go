@@ -34,7 +34,7 @@ func TestMirrorSendsADamagedArchiveOnce(t *testing.T) {
 		}
 		return count
 	}
-	p := bed.followIn(t, dir, b.flags(faults.Target))
+	p := bed.followIn(t, dir, b.flags(faults.Target), patient)
 	p.next(t, "mirroring failed: a snapshot on the disk is damaged", n.String(), "waiting=1")
 	p.says(t, "renamed a damaged snapshot to NAME.broken")
 	for range 3 {

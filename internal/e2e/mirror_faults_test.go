@@ -31,7 +31,7 @@ func TestMirrorWorksWithHighLatency(t *testing.T) {
 	m := newMirrorBed(t, plainServer.get(t))
 	b, proxy := m.bucket(t), s3test.RunProxy(t, m.server.Target)
 	must(t, proxy.Latency(300*time.Millisecond))
-	p, dir := m.follow(t, b.flags(proxy.Target), []string{"--s3-timeout=1m", "--s3-stall=1m"})
+	p, dir := m.follow(t, b.flags(proxy.Target), patient)
 	p.next(t, "msg=mirrored")
 	p.next(t, "msg=mirrored")
 	if log := p.stderr.String(); strings.Contains(log, "level=error") {
@@ -57,7 +57,7 @@ func TestMirrorGivesUpOnASilentServer(t *testing.T) {
 	p.next(t, "snapshot saved") // which begins the next pass
 	p.stop(t, syscall.SIGTERM, 0)
 	must(t, proxy.Clear())
-	run(t, 0, []string{"uploaded", "0 waiting"}, words("mirror", mirror, []string{"--dir=" + dir, "--node=" + node})...)
+	run(t, 0, []string{"uploaded", "0 waiting"}, words("mirror", mirror, patient, []string{"--dir=" + dir, "--node=" + node})...)
 	b.converges(dir)
 }
 
@@ -68,7 +68,7 @@ func TestMirrorUploadsWithoutTheRightToDelete(t *testing.T) {
 	b := m.bucket(t)
 	whole := s3test.MinimalPolicy(b.name, "")
 	must(t, m.server.AddUser(t.Context(), "keeper", "keeper-secret", s3test.AppendOnlyPolicy(b.name, "")))
-	p, dir := m.follow(t, b.flags(m.server.As("keeper", "keeper-secret")))
+	p, dir := m.follow(t, b.flags(m.server.As("keeper", "keeper-secret")), patient)
 	for _, pause := range []string{"5 ", "10 ", "20 "} {
 		p.next(t, "mirroring failed", "s3:DeleteObject", "retry_in_seconds="+pause, "waiting=0")
 	}

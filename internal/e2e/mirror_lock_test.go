@@ -42,7 +42,7 @@ func (m *mirrorBed) keepsLocked(t *testing.T, archive string, mode minio.Retenti
 	b.has(names...)
 
 	// With a single run the log has a single pass that brings a snapshot.
-	p, _ := m.follow(t, args, lock, []string{"--s3-keep-last=1", "--schedule=@every 1h"})
+	p, _ := m.follow(t, args, lock, patient, []string{"--s3-keep-last=1", "--schedule=@every 1h"})
 	p.next(t, "msg=mirrored", "uploaded=1", "pruned=0", "locked=3")
 	p.stop(t, syscall.SIGTERM, 0)
 	if log := p.stderr.String(); strings.Contains(log, "level=error") {

@@ -169,7 +169,7 @@ func TestCrashedRunsCountAsFailures(t *testing.T) {
 	c, dir := solid(t), newStore(t)
 	again := func() (*watched, *valve) {
 		v := newValve(t, c.Members[0].Endpoint, middle)
-		return watch(t, dir, flags(c, v.Endpoint()), []string{"--schedule=@every 1h"}), v
+		return watch(t, dir, flags(c, v.Endpoint()), unhurried, []string{"--schedule=@every 1h"}), v
 	}
 	const failed = `failures_in_a_row{kind="snapshot"}`
 	for n := range 3 {
@@ -217,7 +217,10 @@ func TestPastOfS3IsReadFromItsListing(t *testing.T) {
 		w.has(t, `last_success_timestamp_seconds{kind="mirror"}`, at(arrived.Time))
 		w.has(t, "waiting_snapshots", 1)
 		w.has(t, `snapshots{place="s3"}`, 1)
-		w.has(t, `runs_total{kind="mirror",reason="permission",result="failure"}`, 1)
+		eventually(t, "a pass failed", func() bool {
+			n, _ := w.value(t, `runs_total{kind="mirror",reason="permission",result="failure"}`)
+			return n >= 1
+		})
 		if age, _ := w.value(t, "waiting_oldest_age_seconds"); age < 600 || age > 900 {
 			t.Errorf("the oldest has waited for %v s", age)
 		}

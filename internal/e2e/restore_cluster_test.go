@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"etcd-rolling-backup/internal/etcdtest"
 )
@@ -61,8 +63,12 @@ func TestRestoredMembersFormACluster(t *testing.T) {
 				if got := stateOf(t, m.client); got.keys != l.keys+int64(i) {
 					t.Errorf("member %d has %d keys, want %d", i, got.keys, l.keys+int64(i))
 				}
-				_, err := m.client.Put(t.Context(), fmt.Sprint("/written/", i), "")
-				must(t, err)
+				eventually(t, "the write was taken, perhaps by the next leader", func() bool {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					defer cancel()
+					_, err := m.client.Put(ctx, fmt.Sprint("/written/", i), "")
+					return err == nil
+				})
 			}
 			want := stateOf(t, members[0].client)
 			for i, m := range members {

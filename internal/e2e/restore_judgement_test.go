@@ -16,6 +16,17 @@ import (
 	"etcd-rolling-backup/snapshot"
 )
 
+// awaitLeader waits until each of the members knows a leader that lives.
+func awaitLeader(t *testing.T, members []*etcdtest.Member) {
+	t.Helper()
+	for _, m := range members {
+		client, err := m.Client(t.Context())
+		must(t, err)
+		eventually(t, "there was a leader", func() bool { _, err := client.Get(t.Context(), "x"); return err == nil })
+		must(t, client.Close())
+	}
+}
+
 // While most members run, the restore of a lost one is refused before anything is unpacked or changed, with the snapshot in any form; if
 // they do not run, it is not in the way.
 func TestRestoreIsRefusedWhileMostMembersRun(t *testing.T) {
@@ -25,6 +36,7 @@ func TestRestoreIsRefusedWhileMostMembersRun(t *testing.T) {
 	raw := unpack(t, archive)
 	lost := c.Members[2]
 	must(t, lost.Kill())
+	awaitLeader(t, c.Members[:2])
 	before := tree(t, filepath.Dir(lost.DataDir))
 	remedy := []string{"the cluster still runs", "2 of 3 members run: node1 (http://", ") and node2 (http://", "etcdctl member remove and etcdctl member add", "--ignore-running-members"}
 	own := []string{"--name=" + lost.Name, "--data-dir=" + lost.DataDir, "--replace"}
@@ -63,6 +75,7 @@ func TestRestoreIsRefusedBeforeTheDownload(t *testing.T) {
 	archive := saved(t, c)
 	b.plant(archive, filepath.Base(archive))
 	must(t, c.Members[2].Kill())
+	awaitLeader(t, c.Members[:2])
 	proxy, err := s3test.NewHTTPFaults(t.Context(), server.Target)
 	must(t, err)
 	defer proxy.Close()
@@ -90,6 +103,7 @@ func TestRestoreSeesMembersThatDemandCertificates(t *testing.T) {
 	c := etcdtest.Run(t, etcdtest.Options{Members: 3, TLS: true, UnsafeNoFsync: true})
 	archive := saved(t, c)
 	must(t, c.Members[2].Kill())
+	awaitLeader(t, c.Members[:2])
 	restore := []string{archive, "--name=node3", "--data-dir=" + target(t)}
 	run(t, 2, []string{"node1 (https://", "a server answers there"}, words("restore", restore)...)
 	run(t, 2, []string{"node1 (https://", "knows a leader"}, words("restore", restore,

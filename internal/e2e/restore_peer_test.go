@@ -33,15 +33,16 @@ func serve(t *testing.T, pki *etcdtest.Authority, archive, address string, more 
 	s := &serving{process: start(t, words("serve", []string{archive, "--serve-on=" + address}, certificates(pki, pki.Server), more)...)}
 	on := regexp.MustCompile(`serving \S+ on (\S+) until`)
 	eventually(t, "the member served", func() bool {
+		if m := on.FindStringSubmatch(s.stdout.String()); m != nil {
+			s.address = m[1]
+			return true
+		}
 		select {
 		case <-s.done:
 			t.Fatalf("serve ended: %s", s.stderr.String())
 		default:
 		}
-		if m := on.FindStringSubmatch(s.stdout.String()); m != nil {
-			s.address = m[1]
-		}
-		return s.address != ""
+		return false
 	})
 	return s
 }

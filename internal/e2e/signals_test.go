@@ -11,9 +11,9 @@ import (
 	"etcd-rolling-backup/internal/etcdtest"
 )
 
-// stopLimit is far more than the second or two in which a daemon ends cleanly, also on a busy machine, and less than anything that it
-// could wait for: etcd's answer, a stream, S3, the next try.
-const stopLimit = 5 * time.Second
+// stopLimit is far more than the second or two in which a daemon ends cleanly, also on a busy machine, and less than what it waits for with
+// unhurried: etcd's answer, a stream.
+const stopLimit = time.Minute
 
 // stop sends the signal and demands the end in time, with the status and nothing of a snapshot half made.
 func (p *process) stop(t *testing.T, s os.Signal, status int) {
@@ -67,7 +67,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 			t.Run("daemon in a stream", func(t *testing.T) {
 				dir := newStore(t)
 				v := newValve(t, server.Endpoint, middle)
-				p := startChecked(t, words("daemon", store(dir), flags(c, v.Endpoint()))...)
+				p := startChecked(t, words("daemon", store(dir), flags(c, v.Endpoint()), unhurried)...)
 				v.holds(t)
 				partial(t, dir)
 				p.stop(t, s, 0)
@@ -76,7 +76,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 			for wait, login := range map[string][]string{"an answer": nil, "a login": {"--user=root", "--password-file=" + password}} {
 				t.Run("daemon that waits for "+wait, func(t *testing.T) {
 					dir := newStore(t)
-					p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)}, login)...)
+					p := startChecked(t, words("daemon", store(dir), []string{"--endpoints=" + silentPort(t)}, login, unhurried)...)
 					eventually(t, "the daemon had made its directory", func() bool { _, err := os.Stat(dir); return err == nil })
 					p.stop(t, s, 0)
 					wantNothing(t, dir)
@@ -95,7 +95,7 @@ func TestSignalsLeaveNoPartial(t *testing.T) {
 		t.Run("save in a stream, "+s.String(), func(t *testing.T) {
 			dir := newStore(t)
 			v := newValve(t, server.Endpoint, middle)
-			p := start(t, words("save", store(dir), flags(c, v.Endpoint()))...)
+			p := start(t, words("save", store(dir), flags(c, v.Endpoint()), unhurried)...)
 			v.holds(t)
 			partial(t, dir)
 			p.stop(t, s, 1)

@@ -47,6 +47,9 @@ func flags(c *etcdtest.Cluster, endpoint string) []string {
 	return f
 }
 
+// unhurried are flags with which a test may hold a stream, or an answer of etcd, for as long as it takes.
+var unhurried = []string{"--etcd-timeout=10m", "--stall-timeout=10m"}
+
 // words joins a command, lists of flags and single ones.
 func words(command string, lists ...[]string) []string {
 	return append([]string{command}, slices.Concat(lists...)...)

@@ -147,7 +147,7 @@ func TestDaemonLeavesZipsOfOtherProgramsAlone(t *testing.T) {
 	bucket := m.bucket(t)
 	bucket.plant(filepath.Join(b.dir, k3sZip), k3sZip)
 	theirs := files(t, b.dir)
-	d := m.followIn(t, b.dir, bucket.flags(m.server.Target))
+	d := m.followIn(t, b.dir, bucket.flags(m.server.Target), patient)
 	eventually(t, "the daemon pruned, and the bucket followed", func() bool {
 		return strings.Count(d.stderr.String(), "pruned=1") > 2 && len(bucket.keys()) >= 4
 	})

@@ -141,7 +141,7 @@ func TestPodReadsAKeyOfAnotherUserByTheCapability(t *testing.T) {
 // After the loss of a cluster, the node has all that a restore needs: the program, copied out of the container, and the snapshots.
 func TestRestoreOnTheNode(t *testing.T) {
 	n := newNode(t, build(t))
-	s := n.run(t, decoded(t, "base"), nil)
+	s := n.run(t, decoded(t, "base"), nil, "ETCD_BACKUP_SCHEDULE=@every 1000h")
 	n.succeeded(t, "snapshot")
 	client := etcdtest.Dial(t, n.etcd)
 	_, err := client.Put(t.Context(), "/registry/minions/"+nodeName, "after")
