@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +76,7 @@ func TestDamagedSegmentEndsTheJournal(t *testing.T) {
 func TestMomentIsReachedWithoutADamagedSnapshot(t *testing.T) {
 	b := newMomentBed(t)
 	b.segment("n1", newCluster, time.Minute, 806, 820)
-	b.segment("n1", newCluster, 2*time.Minute, 821, 830)
+	b.segment("n1", newCluster, time.Hour+time.Minute, 821, 830) // an hour later, after the damaged one
 	newest := storetest.Name(t, snapshot.RollingSet, "n1", 1)
 	b.write(newest.String(), storetest.ArchiveAt(t, newest, newCluster, 820)[:300])
 	for at, want := range map[string]int64{"815": 815, "825": 825, "latest": 830} {
@@ -90,6 +91,50 @@ func TestMomentIsReachedWithoutADamagedSnapshot(t *testing.T) {
 	}
 	if _, _, err := b.opened(newest.String(), "825"); !errors.Is(err, snapshot.ErrDamaged) {
 		t.Errorf("the damaged one by name: %v", err)
+	}
+}
+
+// The newest state is not that of a snapshot that the journal can't continue, if the journal behind another one goes on until later. Where it does not, the
+// snapshot is opened as it is, and what the others have is said.
+func TestNewestStateWithoutTheNewestSnapshotsManifest(t *testing.T) {
+	newest := storetest.Name(t, snapshot.RollingSet, "n1", 1) // an hour after the first one
+	for name, damage := range map[string]func(whole []byte) []byte{
+		"its end is cut off": func(whole []byte) []byte { return whole[:len(whole)-5] },
+		"half of it":         func(whole []byte) []byte { return whole[:len(whole)/2] },
+		"empty":              func([]byte) []byte { return nil },
+	} {
+		for _, gap := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", gap ", gap), func(t *testing.T) {
+				b := newMomentBed(t)
+				b.segment("n1", newCluster, 10*time.Second, 806, 812)
+				if !gap {
+					b.segment("n1", newCluster, 30*time.Second, 813, 820)
+				}
+				b.segment("n1", newCluster, time.Hour+time.Minute, 821, 830)
+				b.write(newest.String(), damage(storetest.ArchiveAt(t, newest, newCluster, 820)))
+				for _, at := range []string{"", "latest"} {
+					o, notices, err := b.opened(snapshot.Latest, at)
+					switch {
+					case !gap:
+						if err != nil || o.Snapshot != b.base || o.Journal == nil || o.Journal.Revision != 830 || !strings.Contains(notices, newest.String()) {
+							t.Errorf("--at %q: %+v, %v, %q", at, o, err, notices)
+						}
+					case at == "latest":
+						if !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "--at 812 restores that") {
+							t.Errorf("--at %q behind a gap: %v", at, err)
+						}
+					case err != nil || o.Snapshot != newest || o.Journal != nil || !strings.Contains(notices, "the journal can't continue it") || !strings.Contains(notices, "--at 812 restores that"):
+						t.Errorf("behind a gap: %+v, %v, %q", o, err, notices)
+					}
+				}
+				if o, _, err := b.opened(snapshot.Latest, "812"); err != nil || o.Journal.Revision != 812 {
+					t.Errorf("what was proposed: %v", err)
+				}
+				if _, _, err := b.opened(newest.String(), "latest"); !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "without its name") {
+					t.Errorf("by name: %v", err)
+				}
+			})
+		}
 	}
 }
 

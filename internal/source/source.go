@@ -227,40 +227,6 @@ func (r Request) continueFile(ctx context.Context, o *Opened) error {
 	return nil
 }
 
-// withJournal chooses the snapshot and what continues it.
-func (r Request) withJournal(ctx context.Context, all []Listing, e snapshot.Entry, at Listing, read map[copyOf]snapshot.Manifest,
-) (snapshot.Entry, Listing, *Continuation, error) {
-	m, err := at.Manifest(ctx, e.Name)
-	switch {
-	case err != nil && r.At.Text == "": // what it is comes to light when it is opened
-		return e, at, nil, nil
-	}
-	chosen := base{Entry: e, at: at, manifest: m}
-	if err != nil {
-		other, found := r.anotherBase(all, read, e)
-		if !errors.Is(err, snapshot.ErrDamaged) || !found {
-			return e, at, nil, fmt.Errorf("%s: %w", e.Name, err)
-		}
-		r.notice("warning: %v: trying without it", err)
-		chosen = other
-	}
-	b, journal, err := r.continued(ctx, all, chosen, read)
-	return b.Entry, b.at, journal, err
-}
-
-// anotherBase is the newest snapshot before a damaged one that may be meant instead; false: there is none.
-func (r Request) anotherBase(all []Listing, read map[copyOf]snapshot.Manifest, damaged snapshot.Entry) (base, bool) {
-	if r.Reference != snapshot.Latest {
-		return base{}, false
-	}
-	for _, e := range merged(all).Snapshots { // newest first
-		if b, found := readBase(all, read, e); found && b.manifest.ClusterID != 0 && r.mayMean(e.Name) && !e.Name.Time.After(damaged.Name.Time) {
-			return b, true
-		}
-	}
-	return base{}, false
-}
-
 // openIn opens a listed snapshot.
 func (r Request) openIn(ctx context.Context, all []Listing, entry snapshot.Entry, at Listing) (*Opened, error) {
 	if r.Newest == nil && !r.isNamed(all) && (r.At == nil || r.At.Newest()) {
