@@ -74,14 +74,15 @@ func (r *recorder) plan(m *member.Member, maxBehind int64) daemon.JournalStart {
 	return s
 }
 
-// ended notes what prevents the next watch from continuing.
-func (r *recorder) ended(err error) error {
+// ended notes what prevents the next watch from continuing, after one that began with a revision.
+func (r *recorder) ended(from int64, err error) error {
 	switch {
+	case errors.Is(err, member.ErrCompacted) && from < r.at.next(): // the next one begins later
 	case errors.Is(err, member.ErrCompacted):
 		r.at.lost = fmt.Sprintf("etcd has compacted what followed revision %d", r.at.next())
 	case errors.Is(err, journal.ErrHistory):
 		r.at.back = true
-		r.at.lost = fmt.Sprintf("etcd was restored: its revision %d is not that of the journal", r.at.next())
+		r.at.lost = fmt.Sprintf("etcd was restored: its revisions up to %d are not those of the journal", r.at.next())
 	case errors.Is(err, journal.ErrGap) && r.at.gap == r.at.next(): // a second watch did not show it either
 		r.at.lost = fmt.Sprintf("etcd does not show what followed revision %d", r.at.next())
 	case errors.Is(err, journal.ErrGap):

@@ -112,13 +112,19 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	if err != nil {
 		return err
 	}
+	from, tail := start.Revision, journal.Tail{}
+	if start.New == "" {
+		if from, tail, err = r.tail(ctx, cfg, m); err != nil {
+			return err
+		}
+	}
 	late := time.AfterFunc(cfg.Etcd.Timeout, func() { cancel(fmt.Errorf("no answer within %s: %w", cfg.Etcd.Timeout, context.DeadlineExceeded)) })
-	w, err := m.Watch(ctx, start.Revision)
+	w, err := m.Watch(ctx, from)
 	if late.Stop(); ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return r.ended(fmt.Errorf("open the watch at %s: %w", m.Endpoint(), err))
+		return r.ended(from, fmt.Errorf("open the watch at %s: %w", m.Endpoint(), err))
 	}
 	if start.New != "" {
 		r.begin(m.Source().ClusterID, start.Revision, there)
@@ -134,7 +140,7 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 			Node: cfg.Store.Node, ClusterID: src.ClusterID, MemberID: src.MemberID, EtcdVersion: src.EtcdVersion, ToolVersion: r.version, Restored: at.back,
 		},
 		Sync: cfg.Journal.Sync, Seal: cfg.Journal.Segment, SealSize: segmentSize, Timeout: cfg.Etcd.Timeout,
-		Clock: r.clock, From: at.from, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
+		Clock: r.clock, From: at.from, Tail: tail, Room: func() error { return r.room(segmentSize) }, Seen: s.set, Quiet: quiet.set,
 		Sealed: func(m journal.Manifest) {
 			r.at.sealed(m)
 			r.log.WithFields(logrus.Fields{"segment": m.Name, "events": m.Events}).Debug("segment of the journal complete")
@@ -156,7 +162,7 @@ func (r *recorder) record(ctx context.Context, cfg config.Config, m *member.Memb
 	cancel(err)
 	alongside.Wait()
 	s.report()
-	return r.ended(err)
+	return r.ended(from, err)
 }
 
 // connect asks the endpoints one after another for a member that has everything that the cluster has acknowledged.

@@ -37,6 +37,8 @@ type Options struct {
 	Timeout  time.Duration // of each question to the member
 	// From is the revision with which the watch of a new journal begins, so that it misses none after it; 0: not known.
 	From int64
+	// Tail is what the watch must show again before the last revision of the journal, if it begins so early.
+	Tail Tail
 	// Clock is what the clock on the wall shows at a time, which the records have; nil: that time. Durations are measured without it.
 	Clock func(time.Time) time.Time
 	// Room returns an error if the disk has no room for a journal, which then ends; nil: it always has.
@@ -77,7 +79,7 @@ type Recorder struct {
 	head   int64  // of the cluster when it was opened, or after a standstill
 	header int64  // the revision of the member in the last response
 	joined bool   // it has shown the last revision again
-	own    digest // as it shows it
+	own    digest // of a revision up to that one, as it shows it
 
 	turned time.Time // when the recorder was last ready for a response
 	stood  time.Time // when it was after a standstill, until it knows what came meanwhile; zero: it does
@@ -99,8 +101,8 @@ func NewRecorder(dir *snapshot.Dir, o Options, last int64, digest string) *Recor
 // Last is the last revision in the journal, which the next watch must begin with; 0: none.
 func (r *Recorder) Last() int64 { return r.last }
 
-// Run records a watch until it ends or ctx does, and then completes the segment. The watch begins with the last revision, whose events
-// must be those in the journal: otherwise the error wraps ErrHistory, or ErrGap if revisions are missing. head is the cluster's revision when the watch
+// Run records a watch until it ends or ctx does, and then completes the segment. The watch begins with the last revision, or with that of the tail. Their
+// events must be those in the journal: otherwise the error wraps ErrHistory, or ErrGap if revisions are missing. head is the cluster's revision when the watch
 // was opened. The caller ends the watch after Run.
 func (r *Recorder) Run(ctx context.Context, src Source, m Member, head int64) (err error) {
 	outer := ctx // that of the watch too: when the watch sees its end, ctx may not have seen it yet
@@ -253,15 +255,14 @@ func (r *Recorder) event(ctx context.Context, rec Record) error {
 		return fmt.Errorf("%w: the watch from revision %d begins with %d", ErrGap, r.o.From, rec.Revision)
 	case r.last == 0: // the first of a new journal
 		r.last = rec.Revision - 1
-	case !r.joined && rec.Revision < r.last:
-		return nil
-	case !r.joined && rec.Revision == r.last:
-		r.own.add(rec)
-		return nil
+	case !r.joined && rec.Revision <= r.last:
+		return r.again(rec)
 	case !r.joined && r.own.revision != r.last:
 		return fmt.Errorf("%w: the watch does not show revision %d again", ErrGap, r.last)
-	case !r.joined && r.own.String() != r.digest:
-		return fmt.Errorf("%w: revision %d has other events than in the journal", ErrHistory, r.last)
+	case !r.joined:
+		if err := r.same(r.digest); err != nil {
+			return err
+		}
 	}
 	r.joined = true
 	if rec.Revision > r.last && r.size >= largeBatch {
@@ -278,6 +279,25 @@ func (r *Recorder) event(ctx context.Context, rec Record) error {
 		return err
 	}
 	r.last, r.size = rec.Revision, r.size+recordHeader+numberLen+len(rec.Data)
+	return nil
+}
+
+// again takes an event that the journal has.
+func (r *Recorder) again(rec Record) error {
+	if want := r.o.Tail.of(r.own.revision); rec.Revision != r.own.revision && want != "" { // all of that one was shown
+		if err := r.same(want); err != nil {
+			return err
+		}
+	}
+	r.own.add(rec)
+	return nil
+}
+
+// same demands that the watch has shown a revision as it is in the journal.
+func (r *Recorder) same(digest string) error {
+	if r.own.String() != digest {
+		return fmt.Errorf("%w: revision %d has other events than in the journal", ErrHistory, r.own.revision)
+	}
 	return nil
 }
 

@@ -134,7 +134,7 @@ func (m *Member) Compacted(ctx context.Context, known int64) (int64, error) {
 	case err == nil:
 		return known, nil
 	case !errors.Is(rpctypes.Error(err), rpctypes.ErrCompacted):
-		return 0, explain(err)
+		return 0, ended(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
