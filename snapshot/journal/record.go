@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"etcd-rolling-backup/snapshot"
 )
 
 // Kind says what a record is. The letters are a part of the format.
@@ -112,7 +110,7 @@ func decode(kind Kind, p []byte) (Record, error) {
 		return r, nil
 	}
 	if len(p) < least || exact && len(p) != least {
-		return r, fmt.Errorf("%w: a record %q of %d bytes", snapshot.ErrDamaged, kind, len(p))
+		return r, fmt.Errorf("a record %q of %d bytes", kind, len(p))
 	}
 	switch kind {
 	case KindLease:
@@ -140,7 +138,7 @@ func (s *records) next() (Record, int64, error) {
 	}
 	size := int64(binary.LittleEndian.Uint32(s.head[1:]))
 	if size > longestPayload {
-		return Record{}, 0, fmt.Errorf("%w: a record of %d bytes", snapshot.ErrDamaged, size)
+		return Record{}, 0, errors.New("the length of a record is not possible")
 	}
 	s.buf.Reset()
 	if _, err := io.CopyN(&s.buf, s.r, size); err != nil { // grows with what is there, not with what a damaged length says

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func TestFlippedBitInASegmentIsDamage(t *testing.T) {
 		if err == nil {
 			_, err = events(t, s)
 		}
-		if !errors.Is(err, snapshot.ErrDamaged) {
+		if !errors.Is(err, snapshot.ErrDamaged) || strings.Count(err.Error(), "damaged") != 1 {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}
