@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,11 +128,11 @@ func verifyWithJournal(ctx context.Context, c *call, p *source.Opened, j *source
 		out.Damaged = append(out.Damaged, err.Error())
 	}
 	if len(found.Damaged) > 0 {
-		what := fmt.Sprintf("any moment up to %s can be restored", out.end())
+		what := fmt.Sprintf("any moment up to %s, can be restored from %s", out.end(), j.Wheres())
 		if out.Segments == 0 {
 			what = "the snapshot itself is intact"
 		}
-		damage = fmt.Errorf("verify the journal after %s: %w: %s", p.Name, found.Damaged[0], what)
+		damage = fmt.Errorf("verify the journal after %s: %w: %s", p.Name, cmp.Or(found.Lost, found.Damaged[0]), what)
 	}
 	if out.Segments == 0 && out.Gap == 0 && damage == nil {
 		return r, nil, nil, nil

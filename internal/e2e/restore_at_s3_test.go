@@ -98,6 +98,10 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 		whole, err := os.ReadFile(filepath.Join(dir, base))
 		must(t, errors.Join(err, os.WriteFile(filepath.Join(half, base), whole, 0o600)))
 		run(t, 0, []string{"gap after revision "}, words("verify", []string{"--from=local", "--dir=" + half, "--min-free=0"})...)
+		flip(t, filepath.Join(half, names[0].String()))
+		run(t, 3, []string{
+			names[0].String() + " in " + half + ": damaged: ", "restore uses the intact copy in s3://" + j.name, fmt.Sprintf("any moment up to revision %d, received ", all[len(all)-1].revision),
+		}, words("verify", j.flags(server.Target), []string{"--dir=" + half, "--min-free=0"})...)
 	}
 	// The disk has lost the snapshot, and then all segments but one, which is damaged.
 	must(t, os.Rename(filepath.Join(dir, base), filepath.Join(t.TempDir(), base)))

@@ -66,6 +66,44 @@ func (j *Journal) Open(ctx context.Context, n snapshot.SegmentName) (*journal.Se
 	return j.places[at.place].Segment(ctx, at.entry, j.scratch)
 }
 
+// openIntact opens the first copy of a segment that can be opened. The error is that of Open.
+func (j *Journal) openIntact(ctx context.Context, n snapshot.SegmentName) (*journal.Segment, io.Closer, error) {
+	s, closer, err := j.Open(ctx, n)
+	if err == nil || !unusable(err) {
+		return s, closer, err
+	}
+	for _, at := range j.copies(n)[1:] {
+		if s, closer, err := j.places[at.place].Segment(ctx, at.entry, j.scratch); err == nil {
+			return s, closer, nil
+		}
+	}
+	return nil, nil, err
+}
+
+// unusable reports that an error is about the segment itself: another copy of it may be intact.
+func unusable(err error) bool {
+	return errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat)
+}
+
+// copies are where a segment is, beginning with where it is read from.
+func (j *Journal) copies(n snapshot.SegmentName) []located {
+	all := []located{j.at[n]}
+	for i, l := range j.places {
+		if j.also[i][n] {
+			k := slices.IndexFunc(l.Segments, func(e snapshot.SegmentEntry) bool { return e.Name == n })
+			all = append(all, located{l.Segments[k], i})
+		}
+	}
+	return all
+}
+
+// use reads a segment from another copy from now on.
+func (j *Journal) use(n snapshot.SegmentName, copied located) {
+	j.also[j.at[n].place][n] = true
+	delete(j.also[copied.place], n)
+	j.at[n] = copied
+}
+
 // Bundle copies segments one behind the other, see [journal.Bundle]. size is that of their records, bytes.
 func (j *Journal) Bundle(ctx context.Context, w io.Writer, chain []snapshot.SegmentName) (all []journal.Section, size int64, err error) {
 	for _, n := range chain {

@@ -70,7 +70,7 @@ func (r Request) continued(ctx context.Context, all []Listing, chosen base, read
 		m.proposed = nil
 		b, c, err = m.choose(ctx, chosen)
 		if errors.Is(err, ErrMoment) { // what it proposes must work
-			if e := m.pieces.prove(ctx, m.proposed); e != nil && !errors.Is(e, snapshot.ErrDamaged) && !errors.Is(e, snapshot.ErrFormat) {
+			if e := m.pieces.prove(ctx, m.proposed); e != nil && !unusable(e) {
 				return b, c, errors.Join(err, e)
 			}
 		}

@@ -121,11 +121,15 @@ func (x *piece) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s in %s: %w", x.listed, x.at.Where, journal.Unnamed(err))
-	if errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrFormat) {
+	err = x.located(err)
+	if unusable(err) {
 		x.bad = err
 	}
 	return err
+}
+
+func (x *piece) located(err error) error {
+	return fmt.Errorf("%s in %s: %w", x.listed, x.at.Where, journal.Unnamed(err))
 }
 
 // dropBad removes those that can't be used, and returns why.

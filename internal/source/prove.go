@@ -1,8 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"etcd-rolling-backup/internal/history"
@@ -14,7 +16,8 @@ import (
 type Proven struct {
 	Chain   []snapshot.SegmentName // that was proven, in order
 	Bytes   int64                  // of its files
-	Damaged []error                // segments that can't be read, each with its name
+	Damaged []error                // segments that can't be read, each with its name and places; restore uses an intact copy where there is one
+	Lost    error                  // the first of Damaged of which there is no intact copy; nil: there is none
 	// Next is the first segment of the same cluster after a gap; zero: there is none.
 	Next snapshot.SegmentName
 }
@@ -57,8 +60,8 @@ func (j *Journal) histories(ctx context.Context, chosen snapshot.Name) (h *histo
 	return h, of
 }
 
-// Prove reads all segments that continue p, one at a time, and proves each. Damaged ones, and those of other histories, are skipped: another node's
-// may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
+// Prove reads all segments that continue p, one at a time, and proves each. Of a damaged one an intact copy in another place is used, and by j
+// from now on. Without it, and if it is of another history, it is skipped: another node's may have the same revisions. visit is that of [journal.Proof.Add]. The error is about this machine, or comes from visit; damage is no error.
 func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journal.Record) error) (found Proven, err error) {
 	left := slices.Clone(j.Names)
 	for {
@@ -74,10 +77,14 @@ func (j *Journal) Prove(ctx context.Context, p *journal.Proof, visit func(journa
 		for _, n := range chain {
 			tried[n] = true
 			before := p.Revision
-			switch err := j.prove(ctx, p, n, visit); {
+			damage, err := j.prove(ctx, p, n, visit)
+			if damage != nil {
+				found.Damaged = append(found.Damaged, damage)
+			}
+			switch {
 			case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just completed or pruned
-			case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
-				found.Damaged = append(found.Damaged, err)
+			case err != nil && unusable(err):
+				found.Lost = cmp.Or(found.Lost, damage)
 			case errors.Is(err, journal.ErrHistory), errors.Is(err, journal.ErrGap):
 			case err != nil:
 				return found, err
@@ -105,8 +112,31 @@ func (c *Continuation) LeadsTo(from, to snapshot.Manifest) bool {
 	return true
 }
 
-func (j *Journal) prove(ctx context.Context, p *journal.Proof, n snapshot.SegmentName, visit func(journal.Record) error) error {
-	s, closer, err := j.Open(ctx, n)
+// prove proves the first copy of a segment that is not damaged. damage is what is wrong with those before it. If all are damaged, that is the error too.
+func (j *Journal) prove(ctx context.Context, p *journal.Proof, n snapshot.SegmentName, visit func(journal.Record) error) (damage, err error) {
+	for i, at := range j.copies(n) {
+		err := j.proveCopy(ctx, p, at, visit)
+		where := j.places[at.place].Where
+		switch {
+		case i == 0 && (err == nil || !unusable(err)):
+			return nil, err
+		case i == 0:
+			damage = fmt.Errorf("%s in %s: %w", n, where, journal.Unnamed(err))
+		case ctx.Err() != nil, errors.Is(err, journal.ErrHistory):
+			return nil, err
+		case errors.Is(err, snapshot.ErrNotFound): // pruned meanwhile
+		case err == nil:
+			j.use(n, at)
+			return fmt.Errorf("%w; restore uses the intact copy in %s, and the damaged file can be deleted", damage, where), nil
+		default: // what is wrong with one copy is no worse than that
+			damage = fmt.Errorf("%w; in %s: %w", damage, where, journal.Unnamed(err))
+		}
+	}
+	return damage, damage
+}
+
+func (j *Journal) proveCopy(ctx context.Context, p *journal.Proof, at located, visit func(journal.Record) error) error {
+	s, closer, err := j.places[at.place].Segment(ctx, at.entry, j.scratch)
 	if err != nil {
 		return err
 	}
@@ -122,7 +152,7 @@ func (j *Journal) next(ctx context.Context, left []snapshot.SegmentName, p journ
 		if n.First <= p.Revision+1 {
 			continue
 		}
-		s, closer, err := j.Open(ctx, n)
+		s, closer, err := j.openIntact(ctx, n)
 		if err != nil {
 			continue
 		}

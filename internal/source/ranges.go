@@ -107,7 +107,7 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) *segmentRead
 		return x
 	}
 	x := r.unread
-	s, closer, err := r.Open(ctx, n)
+	s, closer, err := r.openIntact(ctx, n)
 	switch {
 	case err == nil:
 		x = &segmentRead{s.Manifest, closer.Close()}
@@ -122,13 +122,13 @@ func (r *ranging) read(ctx context.Context, n snapshot.SegmentName) *segmentRead
 // unusable reports that a segment is damaged, empty or gone. A place that can't be read is another matter: it is not asked for the next one too.
 func (r *ranging) unusable(ctx context.Context, n snapshot.SegmentName) bool {
 	x := r.read(ctx, r.listed[n])
-	return x.ClusterID == 0 && (x.err == nil || errors.Is(x.err, snapshot.ErrDamaged) || errors.Is(x.err, snapshot.ErrFormat))
+	return x.ClusterID == 0 && (x.err == nil || unusable(x.err))
 }
 
 // received returns when a revision was: no earlier moment of its segment can be restored from a snapshot of that revision. If it can't be read, it is
 // when the segment ends.
 func (r *ranging) received(ctx context.Context, n snapshot.SegmentName, revision int64) time.Time {
-	s, closer, err := r.Open(ctx, r.listed[n])
+	s, closer, err := r.openIntact(ctx, r.listed[n])
 	if err != nil {
 		return r.manifest(ctx, n).To
 	}
