@@ -50,7 +50,7 @@ func TestVerifyProvesTheJournalAfterASnapshot(t *testing.T) {
 	if status != exitDamaged || !strings.HasPrefix(stdout, strings.TrimSuffix(without, "\n")) {
 		t.Errorf("status %d, %q", status, stdout)
 	}
-	wantText(t, stderr, "verify the journal after ", segment, "damaged", "the snapshot itself is intact")
+	wantText(t, stderr, "verify the journal after ", segment+" in "+b.dir+": damaged", "the snapshot itself is intact")
 	if strings.Count(stderr, "\n") != 1 {
 		t.Errorf("not one line: %s", stderr)
 	}
@@ -132,6 +132,7 @@ func TestJSONHasTheWarningsOfAJournalWithDamage(t *testing.T) {
 				t.Errorf("%s, %q: status %d, warnings %q, want %q", what, args, status, got.Warnings, want)
 			}
 			wantNamedOnce(t, stderr, name)
+			wantText(t, stderr, name+" in "+b.dir+": damaged: ", ": trying without it")
 			if again := slices.Compact(slices.Sorted(slices.Values(want))); len(again) != len(want) {
 				t.Errorf("%s, %q warns twice: %q", what, args, want)
 			}

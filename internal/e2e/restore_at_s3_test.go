@@ -91,7 +91,7 @@ func TestRestoreAtAMomentFromTheBucketAndFromBoth(t *testing.T) {
 		}
 		must(t, os.Truncate(filepath.Join(half, base), 500)) // without its manifest
 		for _, at := range [][]string{nil, {"--at=latest"}} {
-			run(t, 0, []string{"warning: " + base + " in " + half + " is damaged: using the copy in s3://", "continued by the journal in ", fmt.Sprintf("to revision %d", all[len(all)-1].revision)},
+			run(t, 0, []string{"warning: " + base + " in " + half + " is damaged: trying the copy in s3://", "continued by the journal in ", fmt.Sprintf("to revision %d", all[len(all)-1].revision)},
 				words("restore", other.flags(server.Target), at, []string{"--dir=" + half, "--data-dir=" + target(t), "--dry-run"})...)
 		}
 		run(t, 0, []string{fmt.Sprintf("(revision %d), local+s3", all[len(all)-1].revision)}, words("list", other.flags(server.Target), []string{"--dir=" + half})...)

@@ -271,7 +271,7 @@ func TestDamagedSnapshotNamesWhatToUseInstead(t *testing.T) {
 		t.Helper()
 		run(t, status, want, words("restore", mirror[:len(mirror)-1], []string{"--data-dir=" + target(t), "--dry-run"})...)
 	}
-	restore(0, "warning: "+names[0]+" in "+dir+" is damaged: using the copy in s3://"+b.name, "restoring "+names[0]+" from s3://"+b.name)
+	restore(0, "warning: "+names[0]+" in "+dir+" is damaged: trying the copy in s3://"+b.name, "restoring "+names[0]+" from s3://"+b.name)
 	empty := m.bucket(t)
 	mirror = append(empty.flags(m.server.Target), "--dir="+dir, "--min-free=0")
 	restore(3, "damaged")

@@ -285,7 +285,7 @@ func TestDamagedSnapshotNamesAZipInstead(t *testing.T) {
 	m := newMirrorBed(t, plainServer.get(t))
 	bucket := m.bucket(t)
 	bucket.put(k3sZip, string(whole))
-	run(t, 0, []string{"warning: " + k3sZip + " in " + b.dir + " is damaged: using the copy in s3://" + bucket.name}, words("restore", bucket.flags(m.server.Target),
+	run(t, 0, []string{"warning: " + k3sZip + " in " + b.dir + " is damaged: trying the copy in s3://" + bucket.name}, words("restore", bucket.flags(m.server.Target),
 		[]string{"--dir=" + b.dir, "--data-dir=" + target(t), "--dry-run", strings.TrimSuffix(k3sZip, ".zip")})...)
 	run(t, 0, []string{"unreadable: run verify"}, "list", "--dir="+b.dir)
 }

@@ -113,7 +113,6 @@ func (r Request) readable(ctx context.Context, all []Listing, e snapshot.Entry) 
 	}
 	for _, l := range has[1:] {
 		if _, err := l.Manifest(ctx, e.Name); err == nil || errors.Is(err, snapshot.ErrNoManifest) {
-			r.noticeCopy(e.Name, has[0], l)
 			own, _ := l.entry(e.Name)
 			return own, l
 		}
@@ -122,7 +121,7 @@ func (r Request) readable(ctx context.Context, all []Listing, e snapshot.Entry) 
 }
 
 func (r Request) noticeCopy(n snapshot.Name, damaged, used Listing) {
-	r.notice("warning: %s in %s is damaged: using the copy in %s", n, damaged.Where, used.Where)
+	r.notice("warning: %s in %s is damaged: trying the copy in %s", n, damaged.Where, used.Where)
 }
 
 // noticeFuture warns of a snapshot that is dated in the future: the clock of this machine, or that of the other one, was wrong.
@@ -213,8 +212,14 @@ func (r Request) compare(all []Listing, chosen snapshot.Entry, at Listing) {
 	}
 }
 
-// intactCopy chooses the place whose copy is intact, if the caller wants that.
+// intactCopy chooses the place whose copy is intact, if the caller wants that, and says why it is not the first one that has it.
 func (r Request) intactCopy(ctx context.Context, all []Listing, e snapshot.Entry, at Listing) Listing {
+	if first := all[slices.IndexFunc(all, func(l Listing) bool { return l.Has(e.Name) })]; first.Place != at.Place {
+		if _, err := first.Manifest(ctx, e.Name); errors.Is(err, snapshot.ErrDamaged) {
+			r.noticeCopy(e.Name, first, at)
+		}
+		return at
+	}
 	i := slices.IndexFunc(all, func(l Listing) bool { return l.Place != at.Place && l.Has(e.Name) })
 	if i < 0 || !r.mustUseCopy(ctx, at, e.Name) {
 		return at

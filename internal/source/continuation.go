@@ -41,13 +41,21 @@ func (c *Continuation) Skip(err error) (SkippedSegment, bool) {
 	if !named {
 		return SkippedSegment{}, false
 	}
-	i := slices.IndexFunc(c.chain, func(x *piece) bool {
-		return x.Name.Node == bad.Segment.Node && x.Name.Time.Equal(bad.Segment.Time) && x.Name.First == bad.Segment.First
-	})
-	if i < 0 {
+	x, found := c.piece(bad.Segment)
+	if !found {
 		return SkippedSegment{}, false
 	}
-	return SkippedSegment{c.chain[i].at.Place, c.chain[i].listed}, true
+	return SkippedSegment{x.at.Place, x.listed}, true
+}
+
+func (c *Continuation) piece(n snapshot.SegmentName) (x *piece, found bool) {
+	i := slices.IndexFunc(c.chain, func(x *piece) bool {
+		return x.Name.Node == n.Node && x.Name.Time.Equal(n.Time) && x.Name.First == n.First
+	})
+	if i < 0 {
+		return nil, false
+	}
+	return c.chain[i], true
 }
 
 // Merge writes the database of the state to out. base is the snapshot's; both files are closed.
@@ -55,6 +63,11 @@ func (c *Continuation) Merge(ctx context.Context, base, out *os.File) error {
 	made, err := journal.Merge(ctx, base, c.Segments, c.Revision, out)
 	if err == nil && c.newest && made.Base > made.Revision {
 		return fmt.Errorf("%w: the snapshot goes on to revision %d", journal.ErrRevision, made.Base)
+	}
+	if bad, named := errors.AsType[*journal.SegmentError](err); named {
+		if x, found := c.piece(bad.Segment); found {
+			return &journal.SegmentError{Segment: bad.Segment, Err: x.located(err)}
+		}
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,13 +41,18 @@ func (l Listing) Manifests(ctx context.Context, of []snapshot.Entry) []Read {
 	return out
 }
 
-// Manifest reads that of one snapshot. A file of another program wraps snapshot.ErrNoManifest.
+// Manifest reads that of one snapshot. A file of another program wraps snapshot.ErrNoManifest. Errors name it and the place.
 func (l Listing) Manifest(ctx context.Context, n snapshot.Name) (snapshot.Manifest, error) {
 	r := l.describe(ctx, snapshot.Entry{Name: n})
-	if r.Err == nil && !r.HasManifest() {
+	switch {
+	case r.Err == nil && r.HasManifest():
+		return r.Manifest, nil
+	case r.Err == nil:
 		r.Err = snapshot.ErrNoManifest
+	case l.local != nil: // it has the path
+		return r.Manifest, r.Err
 	}
-	return r.Manifest, r.Err
+	return r.Manifest, fmt.Errorf("%s in %s: %w", n, l.Where, r.Err)
 }
 
 // Origins reads of which clusters some snapshots are, in the same order. Those whose manifests can't be read are missing.
