@@ -237,7 +237,7 @@ func (x *exporting) noteEndings(ctx context.Context, kept []outline) error {
 		}
 		remedy := "an older snapshot has all of it"
 		if found {
-			remedy = fmt.Sprintf("--revision %d has all of it", began-1)
+			remedy = x.showing(began-1) + " has all of it"
 		}
 		x.warn("%s was being deleted, so that some of what was in it may be missing: %s", e.what, remedy)
 	}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"etcd-rolling-backup/internal/config"
+	"etcd-rolling-backup/internal/printable"
 	"etcd-rolling-backup/internal/source"
+	"etcd-rolling-backup/snapshot"
 	"etcd-rolling-backup/snapshot/browse"
 )
 
@@ -53,16 +55,33 @@ func (c *call) lookInto(ctx context.Context, ref string, more ...string) (*brows
 	}
 }
 
+// showing are the flags with which the command shows the state at an earlier revision that the opened database has.
+func (c *call) showing(revision int64) string {
+	j, name := c.found.Journal, c.found.Name
+	if c.found.Snapshot != (snapshot.Name{}) {
+		name = c.found.Snapshot.String()
+	}
+	flag := "--at"
+	if c.at == nil || j == nil || revision < j.Base { // the snapshot retains it, and the one before it may be gone
+		flag = "--revision"
+	}
+	words := []string{flag, fmt.Sprint(revision)}
+	if c.at != nil && (j == nil || revision < j.Base || j.Several) {
+		words = append([]string{"--snapshot", name}, words...)
+	}
+	return printable.Command(words...)
+}
+
 // readAt reads --at.
 func (c *call) readAt() error {
 	text := c.String("at")
 	if text == "" {
 		return nil
 	}
-	if c.String("revision") != "" {
+	at, err := config.ParseAt(text, time.Now())
+	if err == nil && !at.Base && c.String("revision") != "" {
 		return config.Usagef("--at and --revision both say which state is meant: remove one of them")
 	}
-	at, err := config.ParseAt(text, time.Now())
 	if !at.Base {
 		c.at = &at
 	}

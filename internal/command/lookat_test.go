@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,4 +44,31 @@ func TestLookAtAMomentOfTheJournal(t *testing.T) {
 	if status, _, stderr := run(t.Context(), "get", "k", "--dir", b.dir, "--at", "1000000"); status == 0 || !strings.Contains(stderr, "1000000") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("a revision that does not exist yet: status %d, %s", status, stderr)
 	}
+}
+
+// What shows the last value of a key that was deleted keeps to the state that --at means, not to the newest snapshot's.
+func TestLastValueBehindTheJournalIsProposedWithAt(t *testing.T) {
+	b := newJournalBed(t)
+	early := b.put(t, "early", "1")
+	earlyGone := b.remove(t, "early")
+	stop := b.record(t)
+	b.save(t, "base")
+	b.put(t, "k", "one")
+	gone := b.remove(t, "k")
+	end := b.put(t, "other", "x")
+	b.written(t, end)
+	stop()
+	for key, last := range map[string]string{"k": fmt.Sprintf("--at %d", gone-1), "early": fmt.Sprintf(`--snapshot base_\S+ --revision %d`, early)} {
+		status, _, stderr := run(t.Context(), "get", key, "--dir", b.dir, "--at", fmt.Sprint(end))
+		proposed := regexp.MustCompile(`: (` + last + `) shows its last value\n$`).FindStringSubmatch(stderr)
+		if status != 1 || proposed == nil {
+			t.Errorf("%s: status %d, %q, want %s", key, status, stderr, last)
+			continue
+		}
+		if got, want := b.want(t, append([]string{"get", key}, strings.Fields(proposed[1])...)...), map[string]string{"k": "one", "early": "1"}[key]; got != want {
+			t.Errorf("%s: %q, want %q", proposed[1], got, want)
+		}
+	}
+	wantText(t, b.want(t, "ls", "", "--deleted", "--at", fmt.Sprint(end)), "DELETED   GET ", fmt.Sprint(earlyGone), " --snapshot base_", fmt.Sprint(gone), fmt.Sprintf(" --at %d ", gone-1))
+	wantText(t, b.want(t, "get", "early", "--at", "base", "--revision", fmt.Sprint(early)), "1")
 }

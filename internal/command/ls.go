@@ -149,12 +149,16 @@ func (o *contents) addDeleted(ctx context.Context, c *call, l *browse.List) erro
 		}
 	}
 	number := len(fmt.Sprint(o.Revision))
-	return c.showRows(o, l, []column{{"KEY", widest(l)}, {"DELETED", number}, {"GET --revision", number}, {"SIZE", 0}}, func(row func(...string) error) error {
+	get, with := column{"GET --revision", number}, func(revision int64) string { return fmt.Sprint(revision) }
+	if c.at != nil { // --revision is of another snapshot then
+		get, with = column{"GET", len(c.showing(o.Revision))}, c.showing
+	}
+	return c.showRows(o, l, []column{{"KEY", widest(l)}, {"DELETED", number}, get, {"SIZE", 0}}, func(row func(...string) error) error {
 		return l.EachDeletion(ctx, func(d browse.Deletion) error {
 			if d.Last.Key == nil {
 				return row(shownKey(d.Key), fmt.Sprint(d.Revision), "compacted", "-")
 			}
-			return row(shownKey(d.Key), fmt.Sprint(d.Revision), fmt.Sprint(d.Revision-1), size(int64(len(d.Last.Value))))
+			return row(shownKey(d.Key), fmt.Sprint(d.Revision), with(d.Revision-1), size(int64(len(d.Last.Value))))
 		})
 	})
 }

@@ -29,7 +29,7 @@ func (g *getting) noKey(ctx context.Context, revision int64, keys ...string) err
 		case found && x.Last.Key == nil:
 			return fmt.Errorf("%w: it was deleted at revision %d, and its last value was compacted: an older snapshot may have it", missing(key), x.Revision)
 		case found:
-			return fmt.Errorf("%w: it was deleted at revision %d: --revision %d shows its last value", missing(key), x.Revision, x.Revision-1)
+			return fmt.Errorf("%w: it was deleted at revision %d: %s shows its last value", missing(key), x.Revision, g.showing(x.Revision-1))
 		}
 		if later, err := g.db.Get(ctx, []byte(key), 0); err == nil {
 			return fmt.Errorf("%w: it was created at revision %d", missing(key), later.Created)

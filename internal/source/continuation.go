@@ -17,6 +17,7 @@ import (
 type Continuation struct {
 	Segments []*journal.Segment // in order
 	Places   []string           // where they are, for people
+	Base     int64              // the revision of the snapshot
 	Revision int64              // of the state that is asked for
 	At       time.Time          // when that revision was received; zero: it is the snapshot's own
 	End      int64              // the newest revision that continues the snapshot without a gap
@@ -28,6 +29,7 @@ type Continuation struct {
 	Size      int64 // of the records, bytes
 
 	Cluster  snapshot.ID
+	Several  bool      // the cluster was restored: a revision alone may mean another one
 	Restored time.Time // the cluster was restored after this state, not later than then; zero: it was not
 
 	newest bool // the newest state is asked for, which may be the snapshot's
@@ -105,6 +107,7 @@ func (m *moment) continuation(ctx context.Context, b base, revision int64) (*Con
 	}
 	end := reach(whole, b.manifest.Revision)
 	c := &Continuation{Revision: cmp.Or(revision, end), End: end, Cluster: b.manifest.ClusterID, Restored: m.lives.Ended(m.in)}
+	c.Base, c.Several = b.manifest.Revision, m.lives.Several()
 	c.newest, c.close, c.chain = m.At.Newest(), m.pieces.close, chain
 	if c.Revision > end {
 		return nil, m.unreachable(fmt.Sprintf("the journal has no revision %d", revision))
