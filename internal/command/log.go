@@ -136,11 +136,19 @@ func (p point) passed(revision int64, at time.Time) bool {
 
 // read reads the flags.
 func (l *logging) read(now time.Time) (err error) {
-	for flag, p := range map[string]*point{"since": &l.since, "until": &l.until} {
-		if text := l.String(flag); text != "" {
-			if p.revision, p.at, err = config.ParsePoint(text, now); err != nil {
-				return config.Usagef("--%s: %w", flag, err)
-			}
+	for _, x := range []struct {
+		flag string
+		*point
+	}{{"since", &l.since}, {"until", &l.until}} {
+		text := l.String(x.flag)
+		if text == "" {
+			continue
+		}
+		if x.revision, x.at, err = config.ParsePoint(text, now); err != nil {
+			return config.Usagef("--%s: %w", x.flag, err)
+		}
+		if config.Yesterdays(text, now) {
+			l.note("--%s %s is yesterday's, %s: today's is in the future", x.flag, text, moment(x.at))
 		}
 	}
 	if !l.until.at.IsZero() && l.until.at.Before(l.since.at) || l.until.revision > 0 && l.until.revision < l.since.revision {

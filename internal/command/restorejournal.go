@@ -114,7 +114,7 @@ func (r *restoring) announceJournal(out *printer, now time.Time) {
 		when = fmt.Sprintf(", received %s (%s)", c.At.UTC().Format(time.DateTime+" UTC"), humanize.RelTime(c.At, now, "ago", "from now"))
 	}
 	if t := r.o.At.Time; !t.IsZero() {
-		out.line("  asked for: %s", t.UTC().Format(time.DateTime+".999999999 UTC"))
+		out.line("  asked for: %s", t.UTC().Format(time.DateTime+".999 UTC"))
 	}
 	switch {
 	case len(c.Segments) > 0:

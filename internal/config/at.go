@@ -41,11 +41,14 @@ func ParseAt(text string, now time.Time) (a At, err error) {
 // ParsePoint reads a revision, or a time as ParseMoment does, also with the sign that log prints before a time. Errors wrap ErrUsage.
 func ParsePoint(text string, now time.Time) (revision int64, at time.Time, err error) {
 	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "≤"))
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if n < 1 {
-			return 0, at, Usagef("%d is no revision: etcd begins at 1", n)
-		}
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch number := err == nil || errors.Is(err, strconv.ErrRange); {
+	case number && n < 1:
+		return 0, at, Usagef("%s is no revision: etcd begins at 1", text)
+	case err == nil:
 		return n, at, nil
+	case number:
+		return 0, at, Usagef("%s is too large for a revision: the largest is %d", text, n)
 	}
 	if at, err = ParseMoment(text, now); err != nil {
 		return 0, at, err

@@ -31,12 +31,14 @@ func TestAtIsARevisionAMomentOrAWord(t *testing.T) {
 	}
 	const forms = `use a time such as 2026-11-29T14:03:06Z, "2026-11-29 14:03:06", 14:03:06 or "10m ago", or a revision such as 98211, latest or base`
 	for text, want := range map[string]string{
-		"0":          "--at: 0 is no revision: etcd begins at 1",
-		"-3":         "--at: -3 is no revision: etcd begins at 1",
-		"tomorrow":   `--at: "tomorrow" is not a moment: ` + forms,
-		"lastest":    `--at: did you mean latest? "lastest" is not a moment: ` + forms,
-		"98,211":     `--at: "98,211" is not a moment: ` + forms,
-		"2026-11-30": `--at: "2026-11-30" is in the future: it is now 2026-11-29T14:30:00Z`,
+		"0":                     "--at: 0 is no revision: etcd begins at 1",
+		"-3":                    "--at: -3 is no revision: etcd begins at 1",
+		"-99999999999999999999": "--at: -99999999999999999999 is no revision: etcd begins at 1",
+		"99999999999999999999":  "--at: 99999999999999999999 is too large for a revision: the largest is 9223372036854775807",
+		"tomorrow":              `--at: "tomorrow" is not a moment: ` + forms,
+		"lastest":               `--at: did you mean latest? "lastest" is not a moment: ` + forms,
+		"98,211":                `--at: "98,211" is not a moment: ` + forms,
+		"2026-11-30":            `--at: "2026-11-30" is in the future: it is now 2026-11-29T14:30:00Z`,
 	} {
 		if _, err := config.ParseAt(text, now); !errors.Is(err, config.ErrUsage) || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)

@@ -45,17 +45,23 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 			return onClock(wall, now)
 		}
 	}
-	for _, zone := range []string{" UTC", "Z", ""} {
-		clock, ok := strings.CutSuffix(text, zone)
-		if !ok {
-			continue
+	return parseClock(text, now)
+}
+
+// parseClock reads a time alone.
+func parseClock(text string, now time.Time) (time.Time, error) {
+	for _, zone := range []string{" UTC", "Z"} {
+		if clock, ok := strings.CutSuffix(text, zone); ok {
+			return lastClock(clock, now.UTC())
 		}
-		if zone != "" {
-			now = now.UTC()
-		}
-		return lastClock(clock, now)
 	}
-	return time.Time{}, errForm
+	return lastClock(text, now)
+}
+
+// Yesterdays reports that a moment is a time alone which the clock has not shown yet today, so that yesterday's is meant.
+func Yesterdays(text string, now time.Time) bool {
+	at, err := parseClock(strings.Join(strings.Fields(text), " "), now)
+	return err == nil && at.Day() != now.In(at.Location()).Day()
 }
 
 // lastClock returns when the clock, in the zone of now, last showed a time of day.

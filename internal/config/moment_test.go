@@ -75,6 +75,19 @@ func TestMomentIsReadInEachForm(t *testing.T) {
 	}
 }
 
+func TestTimeAloneThatIsStillToComeTodayIsYesterdays(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 29, 0, 30, 0, 0, berlin(t)) // 23:30 UTC
+	for text, want := range map[string]bool{
+		"00:30": false, "00:31": true, " 14:03:06 ": true, "23:30 UTC": false, "23:31Z": true, "23:31:00  UTC": true, "10m": false, "1h ago": false,
+		"2026-11-28 14:03:06": false, "98211": false, "noon": false,
+	} {
+		if got := config.Yesterdays(text, now); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestMomentThatTheClockSkippedOrHadTwiceIsRefused(t *testing.T) {
 	t.Parallel()
 	berlin := berlin(t)

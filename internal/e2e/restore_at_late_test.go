@@ -57,7 +57,7 @@ func TestRestoreAtAMomentWithinAnInterruptionWarns(t *testing.T) {
 	at := "--at=" + moment.Format(time.RFC3339Nano)
 	first, last := before.revision+1, before.revision+2
 	late := fmt.Sprintf("warning: the changes of revisions %d to %d were received late, at ", first, last)
-	run(t, 0, []string{late, "asked for: " + moment.UTC().Format(time.DateTime+".999999999")}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", at})...)
+	run(t, 0, []string{late, "asked for: " + moment.UTC().Format(time.DateTime+".999")}, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", at})...)
 	run(t, 0, []string{late}, "get", "/registry/key", "--dir="+dir, at)
 	out := run(t, 0, nil, words("restore", []string{"--dir=" + dir, "--data-dir=" + target(t), "--dry-run", "--output=json", at})...)
 	var report lateness
