@@ -60,7 +60,8 @@ type logging struct {
 	prefix       []byte
 	decoder      *kube.Decoder
 
-	shown   int // changes
+	unread  string // that a place was not read, until that is said
+	shown   int    // changes
 	out     *bufio.Writer
 	printed printer
 	batch   []recordedChange // since the last checkpoint, which says when they were received

@@ -1,17 +1,20 @@
 package command
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"etcd-rolling-backup/internal/storetest"
 	"etcd-rolling-backup/snapshot"
+	"etcd-rolling-backup/snapshot/journal"
 )
 
 const logLine = `^[ ≤]\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  %d  %s  %s$`
@@ -158,6 +161,95 @@ func TestLogReportsGapsAndDamage(t *testing.T) {
 	must(t, json.Unmarshal([]byte(first), &w))
 	if warned, _, _ := strings.Cut(stderr, "\n"); w.Warning == "" || warned != "warning: "+w.Warning {
 		t.Errorf("the first line as JSON is %q, and on stderr %q", w.Warning, warned)
+	}
+}
+
+// continuous writes segments of 10 revisions, one in each second, and returns their names.
+func continuous(t *testing.T, dir string, begun time.Time, firsts ...int64) (names []string) {
+	t.Helper()
+	before := ""
+	for _, first := range firsts {
+		n, data := storetest.Segment(t, storetest.SegmentOf{
+			Node: "n1", Cluster: 0xa, Begun: begun.Add(time.Duration(first) * time.Second), First: first, Last: first + 9, Before: before,
+		})
+		must(t, os.WriteFile(filepath.Join(dir, n.String()), data, 0o600))
+		s, err := journal.Open(bytes.NewReader(data), int64(len(data)))
+		must(t, err)
+		names, before = append(names, n.String()), s.LastDigest
+	}
+	return names
+}
+
+// What is missing in the range is reported also if no change of the journal is in it, and nothing that is missing elsewhere.
+func TestLogReportsTheGapThatTheRangeIsIn(t *testing.T) {
+	dir, begun := t.TempDir(), time.Now().UTC().Truncate(time.Hour).Add(-2*time.Hour)
+	keys := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(keys, []byte("key"), 0o600))
+	continuous(t, dir, begun, 101, 111, 151, 161)
+	second := func(n int) string { return begun.Add(time.Duration(n) * time.Second).Format(time.RFC3339) }
+	const gap = "the journal has a gap: no revisions from 121 to 150"
+	for _, c := range []struct {
+		since, until string
+		gap          bool
+		changes      int
+	}{
+		{"130", "131", true, 0},
+		{"121", "121", true, 0},
+		{"150", "150", true, 0},
+		{"150", "151", true, 1},
+		{"120", "121", true, 1},
+		{"130", "165", true, 15},
+		{"130", "", true, 20},
+		{"", "130", true, 20},
+		{second(130), second(131), true, 0},
+		{second(130), "155", true, 5},
+		{"115", second(130), true, 6},
+		{"151", "165", false, 15},
+		{"105", "120", false, 16},
+		{"162", "", false, 9},
+		{second(105), second(115), false, 11},
+		{second(155), second(165), false, 11},
+	} {
+		args := []string{"log", "--dir", dir, "--since", c.since, "--until", c.until}
+		if c.since == "" {
+			args = slices.Delete(args, 3, 5)
+		}
+		if c.until == "" {
+			args = args[:len(args)-2]
+		}
+		status, stdout, stderr := run(t.Context(), args...)
+		if warned := strings.Count(stderr, "warning: "+gap+"\n"); status != 0 || (warned == 1) != c.gap || strings.Count(stderr, "warning: ") != warned || strings.Count(stdout, "\n") != c.changes {
+			t.Errorf("%q: status %d, %q, %s", args, status, stderr, stdout)
+		}
+	}
+	_, stdout, _ := run(t.Context(), "log", "--dir", dir, "--since", "130", "--until", "131", "--output", "json")
+	if stdout != `{"warning":"`+gap+`"}`+"\n" {
+		t.Errorf("JSON: %q", stdout)
+	}
+	_, _, stderr := run(t.Context(), "log", "--dir", dir, "--since", "130", "--until", "131", "--s3-bucket", "backups", "--s3-folder", "c", "--s3-endpoint", "http://127.0.0.1:1", "--s3-access-key-file", keys, "--s3-secret-key-file", keys)
+	if want := "warning: " + gap + " in " + dir + "; the bucket was not read: --from all reads both\nno such change is recorded\n"; stderr != want {
+		t.Errorf("with a bucket: %q, want %q", stderr, want)
+	}
+}
+
+// A damaged segment is reported once: with its own words, not as a gap, and not by the error either.
+func TestLogReportsDamageOnce(t *testing.T) {
+	dir, begun := t.TempDir(), time.Now().UTC().Truncate(time.Hour).Add(-2*time.Hour)
+	keys := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(keys, []byte("key"), 0o600))
+	damaged := continuous(t, dir, begun, 101, 111, 121)[1]
+	path := filepath.Join(dir, damaged)
+	data, err := os.ReadFile(path)
+	must(t, err)
+	data[len(data)/2] ^= 1
+	must(t, os.WriteFile(path, data, 0o600))
+	status, stdout, stderr := run(t.Context(), "log", "--dir", dir, "--s3-bucket", "backups", "--s3-folder", "c", "--s3-endpoint", "http://127.0.0.1:1", "--s3-access-key-file", keys, "--s3-secret-key-file", keys)
+	if status != exitDamaged || strings.Count(stdout, "\n") != 20 || strings.Count(stderr, "\n") != 2 || strings.Count(stderr, damaged) != 1 {
+		t.Errorf("status %d, %q; %s", status, stderr, stdout)
+	}
+	wantText(t, stderr, "warning: the changes in "+damaged+" are missing here: ", "; the bucket was not read: --from all reads both\n", "damaged: not all changes could be read\n")
+	if status, _, stderr := run(t.Context(), "log", "--dir", dir, "--since", "125"); status != 0 || stderr != "" {
+		t.Errorf("behind it: status %d, %q", status, stderr)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 // show prints the changes of all segments, each once. What is missing is reported, and what is damaged is the error at the end.
 func (l *logging) show(ctx context.Context, from []source.Listing) error {
 	j := source.JournalOf(from, l.scratch())
+	l.unread = l.notRead(from)
 	if len(j.Names) == 0 {
 		elsewhere := ""
 		if l.cfg.S3 != nil && !slices.ContainsFunc(from, func(f source.Listing) bool { return f.Place == config.S3 }) {
@@ -31,7 +33,8 @@ func (l *logging) show(ctx context.Context, from []source.Listing) error {
 	var last snapshot.SegmentName // that was shown
 	var damaged error
 	restores := sync.OnceValue(func() func(a, b snapshot.SegmentName) bool { return j.Restores(ctx) })
-	for _, n := range between(j.Names, l.since, l.until) {
+	chosen, around := between(j.Names, l.since, l.until)
+	for _, n := range slices.SortedStableFunc(slices.Values(slices.Concat(chosen, around)), begun) {
 		l.batch = nil
 		s, closer, err := j.Open(ctx, n)
 		if err == nil {
@@ -42,15 +45,22 @@ func (l *logging) show(ctx context.Context, from []source.Listing) error {
 		case err == nil:
 			last = n
 		case errors.Is(err, journal.ErrEmpty), errors.Is(err, snapshot.ErrNotFound): // it is being written, or was just pruned
+		case !slices.Contains(chosen, n) && ctx.Err() == nil: // its changes were not asked for
+			if proof.Revision == 0 {
+				proof.Revision = n.Last
+			}
 		case errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrFormat):
-			l.warn("the changes in %s are missing here: %s", n, line(journal.Unnamed(err)))
-			damaged = cmp.Or(damaged, err)
+			l.warn("the changes in %s are missing here: %s%s", n, line(journal.Unnamed(err)), l.elsewhere())
+			damaged = cmp.Or(damaged, fmt.Errorf("%w: not all changes could be read", snapshot.ErrDamaged))
+			if proof.Revision == 0 || n.First <= proof.Revision+1 && n.Last > proof.Revision { // the next one has no gap before it
+				proof.Revision, proof.Digest = n.Last, ""
+			}
 		default:
 			return err
 		}
 	}
 	if l.shown == 0 && damaged == nil {
-		l.note("no such change is recorded%s", l.end(from, proof))
+		l.note("no such change is recorded%s%s", l.end(from, proof), l.elsewhere())
 	}
 	return damaged
 }
@@ -67,9 +77,9 @@ func (l *logging) end(from []source.Listing, proof journal.Proof) string {
 // missing.
 func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journal.Proof, restored func() bool) error {
 	start := *proof
-	gap := proof.Cluster == s.ClusterID && s.First > proof.Revision+1 && !restored()
-	if gap {
-		l.warn("the journal has a gap: no revisions from %d to %d", proof.Revision+1, s.First-1)
+	gap := (proof.Cluster == s.ClusterID || proof.Cluster == 0 && proof.Revision > 0) && s.First > proof.Revision+1 && !restored() // of a damaged one, the cluster is not known
+	if gap && l.touches(proof.Revision, s.First, proof.To, s.From) {
+		l.warn("the journal has a gap: no revisions from %d to %d%s", proof.Revision+1, s.First-1, l.elsewhere())
 	}
 	if proof.Cluster != s.ClusterID || s.First > proof.Revision+1 {
 		start = journal.Proof{Revision: s.First - 1}
@@ -91,25 +101,60 @@ func (l *logging) segment(ctx context.Context, s *journal.Segment, proof *journa
 	return proof.Add(ctx, s, l.add)
 }
 
+// touches reports that what is asked for may have changes between two revisions, which were received at these times.
+func (l *logging) touches(before, after int64, from, to time.Time) bool {
+	u := l.until
+	return !l.since.follows(max(after-1, before), to) && (u.revision == 0 || u.revision > before) && (u.at.IsZero() || !u.at.Before(from))
+}
+
+// notRead says which place may have what is missing; "": all were read.
+func (l *logging) notRead(from []source.Listing) string {
+	other := ""
+	switch place := l.String("from"); {
+	case l.cfg.S3 != nil && place == string(config.Local):
+		other = "the bucket"
+	case place == string(config.S3):
+		if _, err := os.Stat(l.cfg.Store.Dir); err == nil {
+			other = "the directory " + l.cfg.Store.Dir
+		}
+	}
+	if other == "" {
+		return ""
+	}
+	return fmt.Sprintf(" in %s; %s was not read: --from all reads both", source.Wheres(from), other)
+}
+
+// elsewhere is what notRead says, the first time.
+func (l *logging) elsewhere() (text string) {
+	text, l.unread = l.unread, ""
+	return text
+}
+
+// begun is the order in which segments were begun.
+func begun(a, b snapshot.SegmentName) int {
+	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.First, b.First))
+}
+
 // between are the segments that may have changes between two points, in the order in which they were begun. One ends before the next one of its
-// node begins.
-func between(names []snapshot.SegmentName, since, until point) (chosen []snapshot.SegmentName) {
-	all := slices.SortedStableFunc(slices.Values(names), func(a, b snapshot.SegmentName) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.First, b.First))
-	})
-	next := map[string]time.Time{}
-	for _, n := range slices.Backward(all) {
-		end, has := next[n.Node]
-		next[n.Node] = n.Time
+// node begins. around are those on the two sides of revisions that are missing between the points: only they show that.
+func between(names []snapshot.SegmentName, since, until point) (chosen, around []snapshot.SegmentName) {
+	next, early := map[string]snapshot.SegmentName{}, map[snapshot.SegmentName]bool{}
+	late := func(n snapshot.SegmentName) bool { return until.passed(n.First, n.Time) }
+	for _, n := range slices.Backward(slices.SortedStableFunc(slices.Values(names), begun)) {
+		x, has := next[n.Node]
+		next[n.Node] = n
 		last := n.Last
 		if !n.Complete() {
 			last = math.MaxInt64
 		}
-		if has && end.Add(time.Second).Before(since.at) || has && last < since.revision || until.passed(n.First, n.Time) { // names have whole seconds
-			continue
+		early[n] = has && (x.Time.Add(time.Second).Before(since.at) || last < since.revision) // names have whole seconds
+		if !early[n] && !late(n) {
+			chosen = append(chosen, n)
 		}
-		chosen = append(chosen, n)
+		if has && !early[x] && !late(n) && x.First > max(n.Last+1, since.revision) {
+			around = append(around, n, x)
+		}
 	}
-	slices.Reverse(chosen)
-	return chosen
+	around = slices.DeleteFunc(slices.Compact(around), func(n snapshot.SegmentName) bool { return slices.Contains(chosen, n) })
+	return chosen, around
 }
