@@ -22,7 +22,8 @@ func (x *restored) by(t time.Time) {
 //
 //   - between two rows of a node if the second has revisions of the first again,
 //   - before a row if the daemon has seen other events in the last revision that it had recorded,
-//   - between two snapshots if the member's raft index is lower in the second: it only grows while a cluster lives.
+//   - between two snapshots if the member's raft index is lower in the second, or the revision has grown by more than the index: while a cluster lives, the
+//     index only grows, by at least one for each revision.
 func (r Records) restores(rows []row) map[snapshot.ID][]time.Time {
 	found := map[snapshot.ID][]restored{}
 	for i, x := range rows {
@@ -36,8 +37,8 @@ func (r Records) restores(rows []row) map[snapshot.ID][]time.Time {
 		}
 	}
 	for _, s := range r.Snapshots {
-		if before := r.higherBefore(s); before.RaftIndex > 0 {
-			found[s.Cluster] = append(found[s.Cluster], lowered(rows, before, s))
+		if before := r.otherLifeBefore(s); before.RaftIndex > 0 {
+			found[s.Cluster] = append(found[s.Cluster], betweenSnapshots(rows, before, s))
 		}
 	}
 	begins := map[snapshot.ID][]time.Time{}
@@ -100,22 +101,35 @@ func (r Records) noticed(rows []row, again row) restored {
 // skew is by how much the clocks of two nodes may differ, and how far a healthy member may lag behind another.
 const skew = time.Minute
 
-// higherBefore returns the last snapshot that was taken before this one, with a higher raft index; zero: there is none.
-func (r Records) higherBefore(s Snapshot) (last Snapshot) {
+// unapplied is by how many changes the revision of a snapshot may be behind its raft index: the member may be slow to apply what it has received.
+// --kubernetes raises the revision by a thousand times that.
+const unapplied = 1_000_000
+
+// otherLifeBefore returns the last snapshot that was taken before this one, and not in the same life of the cluster; zero: there is none.
+func (r Records) otherLifeBefore(s Snapshot) (last Snapshot) {
 	for _, x := range r.Snapshots {
 		before := s.Time
 		if x.Name.Node != s.Name.Node {
 			before = before.Add(-skew)
 		}
-		if s.Healthy && s.RaftIndex > 0 && x.Cluster == s.Cluster && x.RaftIndex > s.RaftIndex && x.Time.Before(before) && x.Time.After(last.Time) {
+		if x.Cluster == s.Cluster && s.Healthy && !s.mayFollow(x) && x.Time.Before(before) && x.Time.After(last.Time) {
 			last = x
 		}
 	}
 	return last
 }
 
-// lowered is the restore between two snapshots. The journal begins again before its snapshot is taken: with the last row that leads to it.
-func lowered(rows []row, before, after Snapshot) restored {
+// mayFollow reports that a snapshot may be a later one of the same life, as far as both raft indexes are known.
+func (s Snapshot) mayFollow(x Snapshot) bool {
+	if s.RaftIndex == 0 || x.RaftIndex == 0 {
+		return true
+	}
+	grown := s.RaftIndex - x.RaftIndex
+	return s.RaftIndex >= x.RaftIndex && (s.Revision <= x.Revision || uint64(s.Revision-x.Revision) <= grown+unapplied) //nolint:gosec // positive
+}
+
+// betweenSnapshots is the restore between two snapshots. The journal begins again before its snapshot is taken: with the last row that leads to it.
+func betweenSnapshots(rows []row, before, after Snapshot) restored {
 	x := restored{before.Time, after.Time}
 	for _, r := range rows {
 		begun := r.first().Time
