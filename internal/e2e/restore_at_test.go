@@ -166,7 +166,7 @@ func TestRestoreAtAMomentThatTheJournalLacksIsRefused(t *testing.T) {
 	}
 	refused(strconv.FormatInt(last.revision+1, 10), fmt.Sprintf("the journal has no revision %d: --at %d restores the last revision before it, with %s", last.revision+1, last.revision, base))
 	refused("1", "no snapshot has revision 1 or an earlier one: the snapshot "+base+" is of revision ")
-	refused(before.Format(time.RFC3339Nano), "the journal has no change before it", "the snapshot "+base+" is of revision ")
+	refused(before.Format(time.RFC3339Nano), "the journal has no change before it: the snapshot "+base+" with --at base restores the first state after it, revision ")
 	eventually(t, "a second after the end of the journal", func() bool { return time.Since(last.at) > time.Second })
 	refused(time.Now().Format(time.RFC3339Nano), fmt.Sprintf("the journal ends at revision %d, received ", last.revision), fmt.Sprintf("--at %d restores that revision", last.revision))
 	for text, why := range map[string]string{

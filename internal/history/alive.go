@@ -43,6 +43,18 @@ func (h *Histories) Begun(of History, t time.Time) bool {
 	return len(signs) > 0 && !h.signs[signs[0]].time.After(t)
 }
 
+// Before returns the history whose place this one took: that of the last such sign before its first one; zero: there is none.
+func (h *Histories) Before(of History) (before History) {
+	signs, others := h.lives[of], h.others[of]
+	if len(signs) == 0 {
+		return before
+	}
+	if i := sort.SearchInts(others, signs[0]); i > 0 {
+		before = h.signs[others[i-1]].History
+	}
+	return before
+}
+
 // SideBySide reports that two histories are of clusters that may have lived at the same time: no node has recorded both, or their signs take turns.
 // One that was restored, and then put back, has no sign while the other lived.
 func (h *Histories) SideBySide(a, b History) bool {

@@ -15,7 +15,11 @@ import (
 // ErrMoment marks a moment that no snapshot with a journal behind it reaches.
 var ErrMoment = errors.New("this moment cannot be restored")
 
-const momentForm = "2006-01-02 15:04:05 UTC"
+// Times for people: whole seconds, and what was asked for.
+const (
+	momentForm = "2006-01-02 15:04:05 UTC"
+	exactForm  = "2006-01-02 15:04:05.999999999 UTC"
+)
 
 // base is a snapshot that the journal may continue.
 type base struct {
@@ -114,6 +118,9 @@ func (m *moment) choose(ctx context.Context, chosen base) (b base, c *Continuati
 	}
 	if err == nil {
 		b, err = m.before(chosen, revision)
+		if _, reached := m.nearest(chosen, revision); err != nil && reached == 0 && !m.At.Time.IsZero() && !m.fixed() && m.begunByRestore() {
+			err = m.noBaseBefore(ctx, chosen, revision)
+		}
 	}
 	if err == nil {
 		c, err = m.continuation(ctx, b, revision)
@@ -204,7 +211,7 @@ func (m *moment) unreachableBehind(named snapshot.Name, why string, instead ...s
 	}
 	asked := m.At.Text
 	if !m.At.Time.IsZero() {
-		asked += " (" + m.At.Time.UTC().Format(momentForm) + ")"
+		asked += " (" + m.At.Time.UTC().Format(exactForm) + ")"
 	}
 	text := fmt.Sprintf("--at %s: %s", asked, why)
 	for i, s := range instead {

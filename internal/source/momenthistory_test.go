@@ -251,3 +251,49 @@ func TestClockThatWasSetBackIsNoRestore(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+// What is known of the restored cluster begins in the second of its snapshot, or after it. A moment before that is not refused as if there were nothing from
+// before the restore: the nearest states are named, and can be restored.
+func TestMomentBeforeTheFirstStateAfterARestoreIsRefusedWithTheNearest(t *testing.T) {
+	for name, x := range map[string]struct {
+		begun time.Duration // the segment with the snapshot's revision
+		first int64
+		at    time.Duration
+		want  string
+	}{
+		"within the second":       {400 * time.Millisecond, 805, 0, "what is recorded of the cluster after it was restored begins later"},
+		"behind a first revision": {-3 * time.Second, 802, -2 * time.Second, "no snapshot of the cluster after it was restored has revision 803 or an earlier one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newMomentBed(t)
+			before := storetest.Name(t, snapshot.RollingSet, "n1", -2)
+			b.write(before.String(), storetest.ArchiveAt(t, before, oldCluster, 780))
+			if err := snapshot.NewDir(b.dir).RecordRestore(snapshot.Restored{ClusterID: newCluster, Predecessors: []snapshot.ID{oldCluster}}); err != nil {
+				t.Fatal(err)
+			}
+			b.segment("n1", oldCluster, -time.Hour, 781, 840)
+			b.segment("n1", newCluster, x.begun, x.first, 860)
+			_, err := b.ask(snapshot.Latest, b.after(x.at))
+			end := b.base.Time.Add(-time.Hour + 59*time.Second).UTC().Format(time.RFC3339Nano)
+			want := fmt.Sprintf("%s: --at %s restores revision 840, the last one before the restore; the snapshot %s with --at base restores the first state after it, revision 805, "+
+				"2026-11-21 00:00:00 UTC", x.want, end, b.base)
+			if !errors.Is(err, ErrMoment) || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%v\nwant %s", err, want)
+			}
+			if o, err := b.ask(snapshot.Latest, end); err != nil || o.Snapshot != before || o.Journal.Revision != 840 {
+				t.Errorf("what was proposed: %+v, %v", o, err)
+			}
+		})
+	}
+}
+
+// A moment before all that is recorded is answered with the first one.
+func TestMomentBeforeTheFirstSnapshotIsRefusedWithIt(t *testing.T) {
+	b := newMomentBed(t)
+	b.segment("n1", newCluster, time.Minute, 806, 860)
+	_, err := b.ask(snapshot.Latest, b.after(-time.Minute))
+	want := "the journal has no change before it: the snapshot " + b.base.String() + " with --at base restores the first state after it, revision 805, 2026-11-21 00:00:00 UTC"
+	if !errors.Is(err, ErrMoment) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}

@@ -14,30 +14,9 @@ import (
 // atTime returns the last revision at the time that is asked for.
 func (m *moment) atTime(ctx context.Context, chosen base) (revision int64, err error) {
 	t := m.At.Time
-	var last *piece
-	var after time.Time         // of the next checkpoint in the same segment; zero: none
-	looked := map[string]bool{} // nodes: what they recorded before is older
-	begun := slices.SortedStableFunc(slices.Values(m.pieces.searched), func(a, b *piece) int {
-		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(b.Name.First, a.Name.First)) // several may begin in one second
-	})
-	for _, x := range begun { // those that begin before the time, the newest first
-		if x.Name.Time.After(t) || looked[x.Name.Node] {
-			continue
-		}
-		if err := m.pieces.open(ctx, x); err != nil {
-			return 0, err
-		}
-		if x.opened.ClusterID != m.in.Cluster {
-			continue
-		}
-		r, next, err := journal.At(ctx, x.opened, t)
-		if err != nil {
-			return 0, x.failed(err)
-		}
-		looked[x.Name.Node] = r > 0 // the first change may have come in the second of the name, and after the time
-		if r > revision {
-			revision, last, after = r, x, next
-		}
+	revision, last, after, err := m.recordedAt(ctx)
+	if err != nil {
+		return 0, err
 	}
 	follows, err := m.follows(ctx, func(n snapshot.SegmentName) bool { return revision > 0 && n.First <= revision+1 && n.Last > revision })
 	switch {
@@ -53,7 +32,7 @@ func (m *moment) atTime(ctx context.Context, chosen base) (revision int64, err e
 		return idle, nil
 	}
 	if last == nil {
-		return 0, m.unreachable("the journal has no change before it")
+		return 0, m.beforeTheBegin(ctx, chosen)
 	}
 	unchanged := m.unchanged(last)
 	if !unchanged.Before(t) {
@@ -63,6 +42,36 @@ func (m *moment) atTime(ctx context.Context, chosen base) (revision int64, err e
 		return 0, err
 	}
 	return 0, m.afterTheEnd(revision, last.opened.To, unchanged)
+}
+
+// recordedAt returns the last revision at the time that is recorded, and the segment that has it; nil: there is none. after is when the next checkpoint in the
+// same segment was written; zero: it has none.
+func (m *moment) recordedAt(ctx context.Context) (revision int64, last *piece, after time.Time, err error) {
+	t := m.At.Time
+	looked := map[string]bool{} // nodes: what they recorded before is older
+	begun := slices.SortedStableFunc(slices.Values(m.pieces.searched), func(a, b *piece) int {
+		return cmp.Or(b.Name.Time.Compare(a.Name.Time), cmp.Compare(b.Name.First, a.Name.First)) // several may begin in one second
+	})
+	for _, x := range begun { // those that begin before the time, the newest first
+		if x.Name.Time.After(t) || looked[x.Name.Node] {
+			continue
+		}
+		if err := m.pieces.open(ctx, x); err != nil {
+			return 0, nil, after, err
+		}
+		if x.opened.ClusterID != m.in.Cluster {
+			continue
+		}
+		r, next, err := journal.At(ctx, x.opened, t)
+		if err != nil {
+			return 0, nil, after, x.failed(err)
+		}
+		looked[x.Name.Node] = r > 0 // the first change may have come in the second of the name, and after the time
+		if r > revision {
+			revision, last, after = r, x, next
+		}
+	}
+	return revision, last, after, nil
 }
 
 // afterTheEnd is the error that the journal, or a part of it before a gap, ends before the time.
@@ -80,7 +89,7 @@ func (m *moment) afterTheEnd(revision int64, received, unchanged time.Time) erro
 	case goesOn:
 		return m.unreachable("it is in a gap of the journal, after "+text, instead)
 	case !ended.IsZero():
-		return m.unreachable(fmt.Sprintf("before the cluster was restored at %s, the journal ends at %s", ended.Format(momentForm), text), instead)
+		return m.unreachableBetween(fmt.Sprintf("before the cluster was restored at %s, the journal ends at %s", ended.Format(momentForm), text), instead)
 	}
 	return m.unreachable("the journal ends at "+text, instead)
 }
