@@ -111,7 +111,7 @@ func (l *listing) noBase(i int) string {
 	if before == 0 || before >= r.First-1 || r.Restored {
 		return "no snapshot is from before them"
 	}
-	return fmt.Sprintf("the journal lacks revisions %d to %d, and no snapshot is from after them", before+1, r.First-1)
+	return fmt.Sprintf("the journal lacks revisions %d to %d, and no snapshot has a revision from %d to %d", before+1, r.First-1, r.First-1, r.Last)
 }
 
 // separation says what is between two rows.

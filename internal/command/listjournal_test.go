@@ -105,7 +105,10 @@ func TestListShowsWhatComesBeforeDamage(t *testing.T) {
 	seen := b.put(t, "k", "3")
 	b.written(t, seen)
 	stop()
-	wantText(t, b.want(t, "list"), fmt.Sprintf("can't be restored: the journal lacks revisions %d to ", last), ", and no snapshot is from after them\n")
+	wantText(t, b.want(t, "list"), fmt.Sprintf("can't be restored: the journal lacks revisions %d to ", last), fmt.Sprintf(", and no snapshot has a revision from %d to %d\n", seen-2, seen))
+	b.put(t, "k", "4")
+	b.save(t, "later") // no help for what is before it
+	wantText(t, b.want(t, "list"), fmt.Sprintf(", and no snapshot has a revision from %d to %d\n", seen-2, seen))
 }
 
 // The command that is proposed instead of one with a damaged snapshot shows the same moment.
