@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/dustin/go-humanize/english"
 
@@ -99,11 +100,11 @@ func (m *moment) inHistory() []base {
 	return slices.DeleteFunc(slices.Clone(m.bases), func(b base) bool { return m.historyOf(b) != m.in })
 }
 
-// atRevision finds the only history that has a revision.
-func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b base, c *Continuation, err error) {
-	var found []base
-	var continued []*Continuation
-	var most int64 // that a history has of what comes before the revision
+// atRevision finds the only history that has a revision. One that only has recorded it, and no snapshot that leads to it, counts too: it may be the one that
+// is meant.
+func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (found base, continued *Continuation, err error) {
+	var had []string // the histories that have it, for people
+	var most int64   // that a history has of what comes before the revision
 	for _, h := range m.lives.All() {
 		m.search(h)
 		b, noBase := m.before(chosen, revision)
@@ -111,33 +112,49 @@ func (m *moment) atRevision(ctx context.Context, chosen base, revision int64) (b
 			if _, reached := m.nearest(chosen, revision); err == nil || reached > most {
 				err, most = noBase, reached
 			}
+			if at := m.recorded(ctx, revision); !at.IsZero() {
+				had = append(had, fmt.Sprintf("at %s (cluster %s, which can't be restored: no snapshot leads to it)", at.UTC().Format(momentForm), h.Cluster))
+			}
 			continue
 		}
 		c, err := m.continuation(ctx, b, revision)
 		if err != nil {
 			return b, nil, err
 		}
-		found, continued = append(found, b), append(continued, c)
-	}
-	switch len(found) {
-	case 0:
-		return b, nil, err
-	case 1:
-		return found[0], continued[0], m.alone(ctx, chosen, m.historyOf(found[0]), m.now)
-	}
-	return b, nil, ambiguous(found, continued)
-}
-
-// ambiguous says that several histories have the revision, and how to ask for each.
-func ambiguous(found []base, continued []*Continuation) error {
-	var each []string
-	for i, c := range slices.Backward(continued) {
 		at := c.At
 		if at.IsZero() {
-			at = found[i].manifest.CreatedAt
+			at = b.manifest.CreatedAt
 		}
-		each = append(each, fmt.Sprintf("at %s (cluster %s, snapshot %s)", at.UTC().Format(momentForm), c.Cluster, found[i].Name))
+		had = append(had, fmt.Sprintf("at %s (cluster %s, snapshot %s)", at.UTC().Format(momentForm), h.Cluster, b.Name))
+		found, continued = b, c
 	}
-	return config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
-		continued[0].Revision, english.WordSeries(each, "and"))
+	switch {
+	case continued == nil:
+		return found, nil, err
+	case len(had) == 1:
+		return found, continued, m.alone(ctx, chosen, m.historyOf(found), m.now)
+	}
+	slices.Reverse(had)
+	return found, nil, config.Usagef("--at %d: the cluster was restored, so it had this revision more than once: %s: give a time, or add the name of the snapshot",
+		revision, english.WordSeries(had, "and"))
+}
+
+// recorded returns when a revision of the history that is searched was received; zero: it is not in the journal, or can't be read.
+func (m *moment) recorded(ctx context.Context, revision int64) (at time.Time) {
+	for _, x := range m.pieces.searched {
+		if revision < x.Name.First || revision > x.Name.Last {
+			continue
+		}
+		if m.pieces.open(ctx, x) != nil {
+			x.bad = nil // nothing is restored from it
+			continue
+		}
+		if x.opened.ClusterID != m.in.Cluster {
+			continue
+		}
+		if at, err := journal.Received(ctx, x.opened, revision); err == nil {
+			return at
+		}
+	}
+	return at
 }

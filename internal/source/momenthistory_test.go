@@ -126,6 +126,24 @@ func TestRevisionOfTwoHistoriesIsRefusedWithBoth(t *testing.T) {
 	})
 }
 
+// The later one of the two has no snapshot from before the revision.
+func TestRevisionThatCanBeRestoredOfOneHistoryOnlyIsRefusedToo(t *testing.T) {
+	eachRestore(t, func(t *testing.T, b *restoredBed, old snapshot.ID) {
+		b.segment("n1", newCluster, 0, 800, 805)
+		_, err := b.ask(snapshot.Latest, "803")
+		want := fmt.Sprintf("at 2026-11-20 23:00:22 UTC (cluster %s, snapshot %s) and at 2026-11-21 00:00:03 UTC (cluster %s, which can't be restored: no snapshot leads to it)",
+			old, b.before, newCluster)
+		if !errors.Is(err, config.ErrUsage) || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+		for reference, at := range map[string]string{b.before.String(): "803", snapshot.Latest: b.after(-time.Hour + 22*time.Second)} {
+			if o, err := b.ask(reference, at); err != nil || o.Snapshot != b.before || o.Journal.Revision != 803 {
+				t.Errorf("%s at %s: %+v, %v", reference, at, o, err)
+			}
+		}
+	})
+}
+
 // Between the end of the journal and the restore nothing is known. What is proposed instead is of the right history.
 func TestMomentBetweenTheJournalAndTheRestoreIsRefused(t *testing.T) {
 	eachRestore(t, func(t *testing.T, b *restoredBed, _ snapshot.ID) {
